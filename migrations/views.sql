@@ -1,0 +1,261 @@
+-- The public views. `regsql schema` and docs/schema.md are read from this file: the comment under CREATE VIEW says what
+-- a row is, the comment behind a column what the column is. They use no function that SQLite 3.40 lacks.
+
+CREATE VIEW scan_info AS
+-- One row: the scan that made this snapshot.
+SELECT
+    root AS root, -- the registry's root directory, above `docker/registry/v2`
+    strftime('%Y-%m-%dT%H:%M:%SZ', started_ns / 1000000000, 'unixepoch') AS started_at, -- when the scan began (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', finished_ns / 1000000000, 'unixepoch') AS finished_at, -- when the snapshot was published (UTC)
+    duration_ms AS duration_ms, -- how long the scan took, in milliseconds
+    tool_version AS tool_version, -- the regsql that made it
+    is_complete AS complete, -- 1: everything was read; 0: something could not be, so every figure means "at least"
+    is_pull_through AS is_pull_through_cache, -- 1: a pull-through cache, in which missing blobs are normal
+    scan_number AS scan_number -- this scan's row in scan_history
+FROM scan;
+
+CREATE VIEW blobs AS
+-- Every blob that is on disk or named by a manifest or link.
+SELECT
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- `sha256:` and 64 hex digits, or another algorithm's digest
+    b.kind AS kind, -- layer, config, manifest, index or unknown
+    b.size_bytes AS size_bytes, -- bytes on disk; NULL when it is not there
+    strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at, -- when its data was last written (UTC)
+    b.is_present AS is_present, -- 1: its data is on disk
+    b.manifest_count AS manifest_count, -- manifests that name it
+    b.repository_count AS repository_count, -- repositories that reach it
+    b.tag_count AS tag_count, -- tags that reach it, whatever their repository
+    strftime('%Y-%m-%dT%H:%M:%SZ', b.verified_ns / 1000000000, 'unixepoch') AS verified_at, -- when its content was last hashed and found right (UTC)
+    b.is_orphan AS is_orphan, -- 1: no revision, tag or unreadable root in any repository reaches it
+    r.name AS only_repository -- the one repository that reaches it, when there is just one
+FROM blob b
+LEFT JOIN repository r ON r.id = b.only_repository_id;
+
+CREATE VIEW layers AS
+-- Every blob that a manifest names as a layer.
+SELECT
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- the layer's digest
+    m.name AS media_type, -- as the manifests declare it
+    b.size_bytes AS size_bytes, -- bytes on disk (compressed); NULL when it is not there
+    b.is_present AS is_present, -- 1: its data is on disk
+    b.manifest_count AS manifest_count, -- manifests that name it
+    b.repository_count AS repository_count, -- repositories that reach it
+    b.tag_count AS tag_count, -- tags that reach it, whatever their repository
+    s.created_by AS created_by, -- the build command behind it, from an image config's history
+    r.name AS only_repository -- the one repository that reaches it, when there is just one
+FROM blob b
+LEFT JOIN media_type m ON m.id = b.layer_media_type_id
+LEFT JOIN build_step s ON s.id = b.build_step_id
+LEFT JOIN repository r ON r.id = b.only_repository_id
+WHERE b.layer_media_type_id IS NOT NULL;
+
+CREATE VIEW manifests AS
+-- Every manifest that a revision, a tag or a kept index leads to.
+SELECT
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- the manifest's digest
+    m.kind AS kind, -- image, index, artifact, schema1 or unknown
+    t.name AS media_type, -- of the manifest itself
+    a.name AS artifact_type, -- what an artifact says it is (its artifactType, or its config's media type)
+    COALESCE(c.other_digest, 'sha256:' || lower(hex(c.hash))) AS config_digest, -- its config blob
+    COALESCE(s.other_digest, 'sha256:' || lower(hex(s.hash))) AS subject_digest, -- the manifest it is about (a referrer's subject)
+    m.layer_count AS layer_count, -- layers it names, each digest once
+    m.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, itself among them
+    m.os AS os, -- from the image config
+    m.architecture AS architecture, -- from the image config
+    strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- from the image config (UTC)
+    m.variant AS variant, -- from the image config
+    b.size_bytes AS size_bytes, -- bytes of the manifest itself; NULL when it is not there
+    m.is_readable AS is_readable -- 0: absent or not parseable, so what it names is unknown
+FROM manifest m
+JOIN blob b ON b.id = m.blob_id
+LEFT JOIN media_type t ON t.id = m.media_type_id
+LEFT JOIN media_type a ON a.id = m.artifact_type_id
+LEFT JOIN blob c ON c.id = m.config_blob_id
+LEFT JOIN blob s ON s.id = m.subject_blob_id
+WHERE m.is_orphan = 0;
+
+CREATE VIEW manifest_references AS
+-- What each manifest names, in the order of its body.
+SELECT
+    COALESCE(o.other_digest, 'sha256:' || lower(hex(o.hash))) AS manifest_digest, -- the manifest that names
+    r.position AS position, -- 0 for the first
+    r.role AS role, -- config, layer, manifest, subject or blob
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- what it names
+    r.declared_bytes AS declared_bytes, -- the size that the manifest says
+    t.name AS media_type, -- the media type that the manifest says
+    r.platform AS platform, -- os/architecture[/variant] of an index entry
+    (b.is_present OR EXISTS (SELECT 1 FROM alias a JOIN blob x ON x.id = a.target_blob_id
+        WHERE a.blob_id = b.id AND x.is_present)) AS is_present, -- 1: it is on disk
+    r.is_external AS is_external -- 1: a foreign layer with urls, which the registry need not hold
+FROM reference r
+JOIN manifest m ON m.blob_id = r.manifest_id
+JOIN blob o ON o.id = r.manifest_id
+JOIN blob b ON b.id = r.blob_id
+LEFT JOIN media_type t ON t.id = r.media_type_id
+WHERE m.is_orphan = 0;
+
+CREATE VIEW repositories AS
+-- Every repository found on disk.
+SELECT
+    name AS repository, -- its name; bytes that are not UTF-8 are written \xHH
+    tag_count AS tag_count, -- its tags
+    revision_count AS revision_count, -- manifests linked in it
+    untagged_revision_count AS untagged_revision_count, -- of those, the ones no tag leads to
+    layer_link_count AS layer_link_count, -- links under its `_layers`
+    logical_bytes AS logical_bytes, -- distinct present blobs it reaches
+    exclusive_bytes AS exclusive_bytes, -- of those, reached by no other repository: what deleting it frees
+    logical_bytes - exclusive_bytes AS shared_bytes, -- the rest: stays when it is deleted
+    untagged_bytes AS untagged_bytes, -- freed by deleting its untagged revisions
+    strftime('%Y-%m-%dT%H:%M:%SZ', last_pushed_ns / 1000000000, 'unixepoch') AS last_pushed_at, -- the newest revision or tag link (UTC)
+    upload_count AS upload_count, -- uploads begun and not finished
+    is_held AS is_held -- 1: something in it cannot be read, so nothing in it is called garbage
+FROM repository;
+
+CREATE VIEW tags AS
+-- Every tag.
+SELECT
+    r.name AS repository, -- the repository
+    t.name AS tag, -- the tag
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest, -- what it points at; NULL when its link is missing or unreadable
+    strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- when it was last set (UTC)
+    t.logical_bytes AS logical_bytes, -- distinct present blobs it reaches
+    t.exclusive_bytes AS exclusive_bytes, -- freed by deleting this tag alone and all that it leaves unreferenced
+    t.layer_count AS layer_count, -- distinct layers it reaches
+    t.is_broken AS is_broken, -- 1: it cannot be pulled whole
+    t.version_key AS version_key, -- sorts tags as versions; NULL when the tag is not a version
+    m.kind AS kind -- the kind of the manifest it points at
+FROM tag t
+JOIN repository r ON r.id = t.repository_id
+LEFT JOIN blob b ON b.id = t.manifest_id
+LEFT JOIN manifest m ON m.blob_id = t.manifest_id;
+
+CREATE VIEW tag_history AS
+-- Every digest that a tag points at or is remembered to have pointed at.
+SELECT
+    r.name AS repository, -- the repository
+    t.name AS tag, -- the tag
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest, -- what it points or pointed at
+    e.is_current AS is_current, -- 1: it points there now
+    strftime('%Y-%m-%dT%H:%M:%SZ', e.linked_ns / 1000000000, 'unixepoch') AS linked_at -- when it was last made to point there (UTC)
+FROM tag_entry e
+JOIN tag t ON t.id = e.tag_id
+JOIN repository r ON r.id = t.repository_id
+JOIN blob b ON b.id = e.blob_id;
+
+CREATE VIEW revisions AS
+-- Every manifest linked in a repository.
+SELECT
+    r.name AS repository, -- the repository
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest, -- the manifest
+    v.is_tagged AS is_tagged, -- 1: a tag of this repository leads to it, or it refers to something that is tagged
+    strftime('%Y-%m-%dT%H:%M:%SZ', v.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- when it was last pushed (UTC)
+    v.logical_bytes AS logical_bytes, -- distinct present blobs it reaches
+    v.exclusive_bytes AS exclusive_bytes, -- freed by deleting it, its tags, and all that it leaves unreferenced
+    v.is_held AS is_held, -- 1: not tagged, and kept all the same because something in the repository cannot be read
+    m.kind AS kind -- the kind of manifest
+FROM revision v
+JOIN repository r ON r.id = v.repository_id
+JOIN blob b ON b.id = v.blob_id
+LEFT JOIN manifest m ON m.blob_id = v.blob_id;
+
+CREATE VIEW layer_links AS
+-- Every link under a repository's `_layers`: what the repository may serve.
+SELECT
+    r.name AS repository, -- the repository
+    COALESCE(l.other_digest, 'sha256:' || lower(hex(l.hash))) AS link_digest, -- the digest that the link's directory names
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS blob_digest, -- the blob that the link resolves to
+    strftime('%Y-%m-%dT%H:%M:%SZ', k.linked_ns / 1000000000, 'unixepoch') AS linked_at, -- when it was last written (UTC)
+    k.is_dangling AS is_dangling, -- 1: the blob is gone
+    k.is_needed AS is_needed -- 1: a revision, tag or unreadable root of this repository needs it
+FROM layer_link k
+JOIN repository r ON r.id = k.repository_id
+JOIN blob l ON l.id = k.link_blob_id
+JOIN blob b ON b.id = k.blob_id;
+
+CREATE VIEW uploads AS
+-- Every upload that was begun and not finished.
+SELECT
+    r.name AS repository, -- the repository
+    u.upload_id AS upload_id, -- the upload's directory name
+    u.size_bytes AS size_bytes, -- bytes received so far
+    strftime('%Y-%m-%dT%H:%M:%SZ', u.started_ns / 1000000000, 'unixepoch') AS started_at, -- from its `startedat`; NULL when that cannot be read (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', u.active_ns / 1000000000, 'unixepoch') AS active_at -- the newest of `startedat` and its files' times (UTC)
+FROM upload u
+JOIN repository r ON r.id = u.repository_id;
+
+CREATE VIEW orphan_blobs AS
+-- Every blob that is present and that no revision, tag or unreadable root in any repository reaches.
+SELECT
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS blob_digest, -- the blob
+    b.kind AS kind, -- layer, config, manifest, index or unknown, as far as orphan manifests tell
+    b.size_bytes AS size_bytes, -- bytes on disk
+    strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at -- when its data was last written (UTC)
+FROM blob b
+WHERE b.is_orphan = 1;
+
+CREATE VIEW problems AS
+-- Every fault found; `docs/findings.md` says of each code what it breaks and what to do.
+SELECT
+    code AS code, -- a stable kebab-case name
+    severity AS severity, -- error: an image is broken or nothing may be deleted; warning: look at it; info: harmless
+    repository AS repository, -- the repository it is in, if it is in one
+    digest AS digest, -- the digest it is about, if it is about one
+    path AS path, -- where, below scan_info.root
+    detail AS detail -- what was found, in words
+FROM problem;
+
+CREATE VIEW unreadable_roots AS
+-- What is kept, and never called garbage, because something could not be read.
+SELECT
+    u.scope AS scope, -- storage: every blob; manifests: every blob that may be a manifest; repository: all that it links; blob: one blob
+    r.name AS repository, -- the repository, if it is about one
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- the digest, if it is about one
+    u.code AS code, -- the problem behind it
+    u.path AS path -- where, below scan_info.root
+FROM unreadable_root u
+LEFT JOIN repository r ON r.id = u.repository_id
+LEFT JOIN blob b ON b.id = u.blob_id;
+
+CREATE VIEW totals AS
+-- Figures about the whole storage, by name.
+SELECT
+    name AS name, -- what is counted; a name that ends in _bytes is in bytes
+    value AS value -- the figure
+FROM total;
+
+CREATE VIEW scan_history AS
+-- One row for each scan that went into this database, the current one last.
+SELECT
+    scan_number AS scan_number, -- 1 for the first
+    strftime('%Y-%m-%dT%H:%M:%SZ', started_ns / 1000000000, 'unixepoch') AS started_at, -- (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', finished_ns / 1000000000, 'unixepoch') AS finished_at, -- (UTC)
+    duration_ms AS duration_ms, -- milliseconds
+    is_complete AS complete, -- 0: something could not be read
+    blob_count AS blob_count, -- blobs on disk
+    blob_bytes AS blob_bytes, -- their bytes
+    repository_count AS repository_count, -- repositories
+    tag_count AS tag_count, -- tags
+    revision_count AS revision_count, -- revisions
+    untagged_revision_count AS untagged_revision_count, -- of those, untagged
+    orphan_blob_count AS orphan_blob_count, -- orphan blobs
+    orphan_bytes AS orphan_bytes, -- their bytes
+    untagged_bytes AS untagged_bytes, -- freed by deleting all untagged revisions
+    problem_count AS problem_count, -- rows in problems
+    root AS root, -- the storage that was scanned
+    tool_version AS tool_version -- the regsql that scanned
+FROM past_scan;
+
+CREATE VIEW repository_history AS
+-- One row for each repository in each scan.
+SELECT
+    s.scan_number AS scan_number, -- the scan
+    strftime('%Y-%m-%dT%H:%M:%SZ', s.finished_ns / 1000000000, 'unixepoch') AS finished_at, -- when that scan was published (UTC)
+    p.name AS repository, -- the repository
+    p.tag_count AS tag_count, -- its tags then
+    p.revision_count AS revision_count, -- its revisions then
+    p.untagged_revision_count AS untagged_revision_count, -- of those, untagged
+    p.logical_bytes AS logical_bytes, -- distinct present blobs it reached
+    p.exclusive_bytes AS exclusive_bytes, -- reached by no other repository
+    p.untagged_bytes AS untagged_bytes -- freed by deleting its untagged revisions
+FROM past_repository p
+JOIN past_scan s ON s.scan_number BETWEEN p.first_scan AND p.last_scan;

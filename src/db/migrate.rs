@@ -1,0 +1,74 @@
+//! Versions of the file. Tables change by appended migrations; views are made anew whenever the
+//! ones in the file are not this program's.
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+use sha2::{Digest as _, Sha256};
+
+/// Marks a file as regsql's (`PRAGMA application_id`): the bytes `rsql`.
+pub const APPLICATION_ID: i32 = 0x7273_716c;
+
+/// The public views, and the one source of what `schema` prints.
+pub const VIEWS_SQL: &str = include_str!("../../migrations/views.sql");
+
+const INDICES_SQL: &str = include_str!("../../migrations/indices.sql");
+
+/// Never edit a migration that was released: append one.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_tables.sql")];
+
+/// The `user_version` of a file made by this program.
+pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
+fn migrations() -> Migrations<'static> {
+    Migrations::new(MIGRATIONS.iter().map(|sql| M::up(sql)).collect())
+}
+
+/// Brings the tables of a new or older file to this program's version.
+pub fn create_tables(connection: &mut Connection) -> Result<(), rusqlite_migration::Error> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    migrations().to_latest(connection)
+}
+
+/// Builds the indices; after the rows, because that is several times faster.
+pub fn create_indices(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(INDICES_SQL)
+}
+
+/// Whether the file's views are this program's.
+pub fn views_are_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let in_file: Option<Vec<u8>> = connection
+        .query_row("SELECT sha256 FROM views_in_file", [], |row| row.get(0))
+        .map(Some)
+        .or_else(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => Ok(None),
+            other => Err(other),
+        })?;
+    Ok(in_file.as_deref() == Some(Sha256::digest(VIEWS_SQL.as_bytes()).as_slice()))
+}
+
+/// Drops the file's views and makes this program's.
+pub fn apply_views(connection: &Connection) -> rusqlite::Result<()> {
+    let names: Vec<String> = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'view'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for name in names {
+        connection.execute_batch(&format!("DROP VIEW \"{}\"", name.replace('"', "\"\"")))?;
+    }
+    connection.execute_batch(VIEWS_SQL)?;
+    connection.execute(
+        "INSERT OR REPLACE INTO views_in_file (id, sha256) VALUES (1, ?1)",
+        [Sha256::digest(VIEWS_SQL.as_bytes()).as_slice()],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid() {
+        migrations().validate().unwrap();
+    }
+}

@@ -1,0 +1,137 @@
+//! Opening a snapshot, and saying clearly why one cannot be opened.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrate;
+
+/// Why a database file cannot be used. Every message names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// There is no such file.
+    #[error("no database at `{}`", .0.display())]
+    Missing(PathBuf),
+    /// It is a file, but not one of regsql's.
+    #[error("`{}` is not a regsql database", .0.display())]
+    Foreign(PathBuf),
+    /// It was made by a newer regsql.
+    #[error("`{}` was made by a newer regsql (schema {found}, this one knows {known})", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version this program knows.
+        known: usize,
+    },
+    /// Another process holds a lock on it.
+    #[error("`{}` is locked by another process", .0.display())]
+    Locked(PathBuf),
+    /// It could not be brought to this program's version.
+    #[error("cannot bring `{}` to this version's schema", .path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// SQLite failed.
+    #[error("cannot read database `{}`", .path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+impl DatabaseError {
+    /// The next step, where one exists.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(_) => {
+                Some("make one with `regsql scan STORAGE`, or name it with --db".into())
+            }
+            Self::Foreign(_) => {
+                Some("name another file with --db; regsql writes only to its own".into())
+            }
+            Self::Newer { .. } => {
+                Some("use the newer regsql, or scan into another file with --db".into())
+            }
+            Self::Locked(_) => {
+                Some("wait for the other process, or scan into another file with --db".into())
+            }
+            Self::Migrate { .. } => Some("make the file writable once, or scan again".into()),
+            Self::Sqlite { .. } => Some("a damaged database is made anew by `regsql scan`".into()),
+        }
+    }
+
+    pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Locked(path.to_owned())
+            }
+            _ => Self::Sqlite {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+}
+
+/// Opens the snapshot at `path` for reading; one made by an older regsql is migrated first.
+pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
+    let on_error = |source| DatabaseError::from_sqlite(path, source);
+    if !path.exists() {
+        return Err(DatabaseError::Missing(path.to_owned()));
+    }
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)?;
+    if version_is_current(&connection, path)? {
+        return Ok(connection);
+    }
+    drop(connection);
+    let mut writable = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(on_error)?;
+    let migrated =
+        migrate::create_tables(&mut writable)
+            .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+            .and_then(|()| {
+                Ok(migrate::create_indices(&writable)
+                    .and_then(|()| migrate::apply_views(&writable))?)
+            });
+    migrated.map_err(|source| DatabaseError::Migrate {
+        path: path.to_owned(),
+        source,
+    })?;
+    drop(writable);
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)
+}
+
+fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// `true` when the file is of this version, `false` when it is older; an error otherwise.
+fn version_is_current(connection: &Connection, path: &Path) -> Result<bool, DatabaseError> {
+    let on_error = |source| DatabaseError::from_sqlite(path, source);
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if pragma("application_id").map_err(on_error)? != i64::from(migrate::APPLICATION_ID) {
+        return Err(DatabaseError::Foreign(path.to_owned()));
+    }
+    let found = pragma("user_version").map_err(on_error)?;
+    let known = migrate::SCHEMA_VERSION;
+    if found > known as i64 {
+        return Err(DatabaseError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    Ok(found == known as i64 && migrate::views_are_current(connection).map_err(on_error)?)
+}

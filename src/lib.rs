@@ -1,0 +1,8 @@
+//! regsql puts what a Docker/OCI registry has on disk into SQLite.
+//!
+//! The data's way, one module a step: [`storage`] (bytes on disk) -> `scan` (facts) -> `graph`
+//! (who reaches what, and what would come free) -> [`db`] (tables) -> `report` (answers) -> `ui`
+//! (rows a person reads). `ARCHITECTURE.md` has the map and what each module must not do.
+
+pub mod db;
+pub mod model;
