@@ -84,6 +84,7 @@ CREATE TABLE reference (
     declared_bytes INTEGER,
     media_type_id  INTEGER,
     platform       TEXT,
+    build_step_id  INTEGER,                     -- the command that made the layer
     is_external    INTEGER NOT NULL,            -- a foreign layer: the manifest gives urls, the registry need not hold it
     PRIMARY KEY (manifest_id, position)
 ) STRICT, WITHOUT ROWID;
@@ -184,8 +185,9 @@ CREATE TABLE problem (
     detail     TEXT NOT NULL
 ) STRICT;
 
--- What is kept because something cannot be read. scope: `storage` keeps every blob, `manifests` every blob that could be
--- a manifest with all it names, `repository` all that the repository links, `blob` one blob with all it names.
+-- What is kept because something cannot be read. scope: `storage` keeps every blob, `manifests` every blob small enough
+-- to be a manifest and all that the repository links, `repository` all that the repository links, `blob` one blob with
+-- all it names.
 CREATE TABLE unreadable_root (
     id            INTEGER PRIMARY KEY,
     scope         TEXT NOT NULL,

@@ -5,4 +5,9 @@
 //! (rows a person reads). `ARCHITECTURE.md` has the map and what each module must not do.
 
 pub mod db;
+pub mod graph;
 pub mod model;
+pub mod progress;
+pub mod scan;
+pub mod snapshot;
+pub mod storage;

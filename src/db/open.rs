@@ -28,6 +28,20 @@ pub enum DatabaseError {
     /// Another process holds a lock on it.
     #[error("`{}` is locked by another process", .0.display())]
     Locked(PathBuf),
+    /// Another scan is writing it.
+    #[error("another scan is writing `{}`", .0.display())]
+    Scanning(PathBuf),
+    /// It could not be written.
+    #[error("cannot write database `{}`", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The disk that it lies on is full.
+    #[error("cannot write database `{}`: its disk is full", .0.display())]
+    Full(PathBuf),
     /// It could not be brought to this program's version.
     #[error("cannot bring `{}` to this version's schema", .path.display())]
     Migrate {
@@ -62,8 +76,31 @@ impl DatabaseError {
             Self::Locked(_) => {
                 Some("wait for the other process, or scan into another file with --db".into())
             }
+            Self::Scanning(_) => {
+                Some("wait for the other scan, or scan into another file with --db".into())
+            }
+            Self::Write { .. } => Some("name a file in a writable directory with --db".into()),
+            Self::Full(_) => {
+                Some("the old database is untouched; name a file on another disk with --db".into())
+            }
             Self::Migrate { .. } => Some("make the file writable once, or scan again".into()),
             Self::Sqlite { .. } => Some("a damaged database is made anew by `regsql scan`".into()),
+        }
+    }
+
+    /// As [`Self::from_sqlite`], for a file that is being written.
+    pub(crate) fn from_sqlite_write(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(path.to_owned()),
+            // SQLite tells a quota or file size limit as a failed write.
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+                Self::Write {
+                    path: path.to_owned(),
+                    source: std::io::Error::other(source),
+                }
+            }
+            _ => Self::from_sqlite(path, source),
         }
     }
 

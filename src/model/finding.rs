@@ -91,6 +91,8 @@ codes! {
     ConfigUnreadable = "config-unreadable", Warning;
     /// A manifest names a layer that is not there.
     LayerMissing = "layer-missing", Error;
+    /// A layer or config is on disk and not linked in the image's repository, so the registry does not serve it there.
+    LayerLinkMissing = "layer-link-missing", Error;
     /// An index names a manifest that is not in this storage, as when only some platforms were copied.
     IndexChildAbsent = "index-child-absent", Info;
     /// A blob has another size than a manifest says; the registry keeps such a blob even when it is pushed again.
@@ -125,6 +127,17 @@ codes! {
     UploadStartUnreadable = "upload-start-unreadable", Info;
     /// The storage is a pull-through cache: missing blobs are normal, and its own scheduler deletes blobs.
     PullThroughCache = "pull-through-cache", Warning;
+}
+
+impl Code {
+    /// Whether it means that part of the storage was not seen, so that the scan is incomplete. A
+    /// damaged manifest or link was seen, and is kept for what it is.
+    pub fn hides_something(self) -> bool {
+        matches!(
+            self,
+            Self::DirectoryUnreadable | Self::FileUnreadable | Self::SymlinkNotFollowed
+        )
+    }
 }
 
 impl std::fmt::Display for Code {

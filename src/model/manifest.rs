@@ -197,7 +197,7 @@ impl<'a> References<'a> {
                 role,
                 digest,
                 declared_bytes: None,
-                media_type: None,
+                media_type: (role == Role::Layer).then_some(media_type::SCHEMA1_LAYER.into()),
                 platform: None,
                 is_external: false,
             }),

@@ -30,6 +30,9 @@ const SCHEMA1: &[&str] = &[
 /// The short-lived OCI artifact manifest, which the registry does not know.
 pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
 
+/// What layers of schema 1 manifests are, which do not say.
+pub const SCHEMA1_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
 /// Whether the registry knows manifests of this type.
 pub fn is_known_manifest(media_type: &str) -> bool {
     IMAGE_MANIFESTS.contains(&media_type)

@@ -1,0 +1,470 @@
+//! Filling a new file: every table once, in key order, through one prepared statement each.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use crate::graph::{Accounts, BlobDescription, BlobKind, Graph, describe_blobs};
+use crate::model::{Code, Digest, Finding, ManifestKind, Severity, version_key};
+
+/// What is to be written of one scan.
+pub struct Snapshot<'a> {
+    /// The storage.
+    pub graph: &'a Graph,
+    /// Its figures.
+    pub accounts: &'a Accounts,
+    /// What is wrong with it, sorted.
+    pub findings: &'a [Finding],
+    /// About the scan itself.
+    pub scan: ScanRecord,
+}
+
+/// About a scan.
+#[derive(Clone, Debug)]
+pub struct ScanRecord {
+    /// The registry's root directory.
+    pub root: String,
+    /// When it began, in nanoseconds since 1970.
+    pub started_ns: i64,
+    /// When it ended, in nanoseconds since 1970.
+    pub finished_ns: i64,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// Everything could be read.
+    pub is_complete: bool,
+    /// Hash over all names, sizes and times.
+    pub fingerprint: [u8; 32],
+}
+
+/// Figures about the whole storage, by their names in the `totals` view.
+pub type Totals = BTreeMap<&'static str, i64>;
+
+/// Marks a layer whose manifests do not say its media type: no row of `media_type` has this id.
+const NO_MEDIA_TYPE: i64 = -1;
+
+/// Texts in the file are sorted, so that the numbers do not depend on the order of reading.
+struct SortedTexts<'a> {
+    sorted: Vec<&'a str>,
+    place_of: Vec<i64>,
+}
+
+impl<'a> SortedTexts<'a> {
+    fn new(texts: &'a [String]) -> Self {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_unstable_by_key(|at| &texts[*at]);
+        let mut place_of = vec![0; texts.len()];
+        for (place, at) in (0..).zip(&order) {
+            place_of[*at] = place;
+        }
+        Self {
+            sorted: order.into_iter().map(|at| texts[at].as_str()).collect(),
+            place_of,
+        }
+    }
+
+    fn id(&self, number: Option<u32>) -> Option<i64> {
+        number.map(|number| self.place_of[number as usize])
+    }
+}
+
+/// Writes the snapshot's tables; history and indices come after. Returns the totals.
+pub fn load(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<Totals> {
+    let graph = snapshot.graph;
+    let described = describe_blobs(graph);
+    let media_types = SortedTexts::new(&graph.media_types);
+    let build_steps = SortedTexts::new(&graph.build_steps);
+    texts(
+        connection,
+        "INSERT INTO media_type VALUES (?1, ?2)",
+        &media_types,
+    )?;
+    texts(
+        connection,
+        "INSERT INTO build_step VALUES (?1, ?2)",
+        &build_steps,
+    )?;
+    blobs(connection, snapshot, &described, &media_types, &build_steps)?;
+    manifests(connection, snapshot, &media_types)?;
+    references(connection, graph, &media_types, &build_steps)?;
+    aliases(connection, graph)?;
+    repositories(connection, snapshot)?;
+    problems(connection, snapshot)?;
+    let totals = totals(snapshot, &described);
+    let mut insert = connection.prepare("INSERT INTO total VALUES (?1, ?2)")?;
+    for (name, value) in &totals {
+        insert.execute(params![name, value])?;
+    }
+    Ok(totals)
+}
+
+fn texts(connection: &Connection, sql: &str, texts: &SortedTexts<'_>) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare(sql)?;
+    for (id, text) in (0_i64..).zip(&texts.sorted) {
+        insert.execute(params![id, text])?;
+    }
+    Ok(())
+}
+
+fn blobs(
+    connection: &Connection,
+    snapshot: &Snapshot<'_>,
+    described: &[BlobDescription],
+    media_types: &SortedTexts<'_>,
+    build_steps: &SortedTexts<'_>,
+) -> rusqlite::Result<()> {
+    let graph = snapshot.graph;
+    let mut insert = connection.prepare(
+        "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL)",
+    )?;
+    let rows = graph
+        .digests
+        .iter()
+        .zip(&graph.files)
+        .zip(&snapshot.accounts.blobs)
+        .zip(described);
+    for (id, (((digest, file), account), description)) in (0_i64..).zip(rows) {
+        let (hash, other) = match digest {
+            Digest::Sha256(bytes) => (Some(bytes.as_slice()), None),
+            Digest::Other(text) => (None, Some(text.as_ref())),
+        };
+        let layer_media_type = description.is_layer.then(|| {
+            media_types
+                .id(description.layer_media_type)
+                .unwrap_or(NO_MEDIA_TYPE)
+        });
+        insert.execute(params![
+            id,
+            hash,
+            other,
+            file.is_some(),
+            account.is_orphan,
+            description.kind.as_str(),
+            file.map(|file| file.size_bytes as i64),
+            file.map(|file| file.modified_ns),
+            file.map(|file| file.changed_ns),
+            layer_media_type,
+            build_steps.id(description.build_step),
+            account.manifest_count,
+            account.repository_count,
+            account.tag_count,
+            account.only_repository,
+            account.only_tag,
+        ])?;
+    }
+    Ok(())
+}
+
+fn manifests(
+    connection: &Connection,
+    snapshot: &Snapshot<'_>,
+    media_types: &SortedTexts<'_>,
+) -> rusqlite::Result<()> {
+    use crate::model::Role;
+    let graph = snapshot.graph;
+    let mut insert = connection.prepare(
+        "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?;
+    for (manifest, logical_bytes) in graph
+        .manifests
+        .iter()
+        .zip(&snapshot.accounts.manifest_logical_bytes)
+    {
+        let body = manifest.body.as_ref();
+        let platform =
+            |number: Option<u32>| number.map(|number| graph.platforms[number as usize].as_str());
+        let first = |role| {
+            manifest
+                .references()
+                .iter()
+                .find(move |reference| reference.role == role)
+        };
+        let mut layers: Vec<u32> = manifest
+            .references()
+            .iter()
+            .filter(|reference| reference.role == Role::Layer)
+            .map(|reference| reference.blob)
+            .collect();
+        layers.sort_unstable();
+        layers.dedup();
+        insert.execute(params![
+            manifest.blob,
+            body.map_or(ManifestKind::Unknown, |body| body.kind)
+                .as_str(),
+            manifest.fault.is_none(),
+            manifest.is_orphan,
+            media_types.id(body.and_then(|body| body.media_type)),
+            media_types.id(body.and_then(|body| body.artifact_type)),
+            first(Role::Config).map(|reference| reference.blob),
+            first(Role::Subject).map(|reference| reference.blob),
+            layers.len() as i64,
+            *logical_bytes as i64,
+            platform(body.and_then(|body| body.os)),
+            platform(body.and_then(|body| body.architecture)),
+            platform(body.and_then(|body| body.variant)),
+            body.and_then(|body| body.created_ns),
+        ])?;
+    }
+    Ok(())
+}
+
+fn references(
+    connection: &Connection,
+    graph: &Graph,
+    media_types: &SortedTexts<'_>,
+    build_steps: &SortedTexts<'_>,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare("INSERT INTO reference VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let mut reversed = Vec::new();
+    for manifest in &graph.manifests {
+        for (position, reference) in (0_u32..).zip(manifest.references()) {
+            reversed.push((reference.blob, manifest.blob, position));
+            insert.execute(params![
+                manifest.blob,
+                position,
+                reference.role.as_str(),
+                reference.blob,
+                reference
+                    .declared_bytes
+                    .and_then(|bytes| i64::try_from(bytes).ok()),
+                media_types.id(reference.media_type),
+                reference
+                    .platform
+                    .map(|number| graph.platforms[number as usize].as_str()),
+                build_steps.id(reference.build_step),
+                reference.is_external,
+            ])?;
+        }
+    }
+    reversed.sort_unstable();
+    let mut insert = connection.prepare("INSERT INTO referenced_by VALUES (?1, ?2, ?3)")?;
+    for (blob, manifest, position) in reversed {
+        insert.execute(params![blob, manifest, position])?;
+    }
+    Ok(())
+}
+
+fn aliases(connection: &Connection, graph: &Graph) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare("INSERT INTO alias VALUES (?1, ?2)")?;
+    let sorted: BTreeMap<_, _> = graph.aliases.iter().collect();
+    for (blob, targets) in sorted {
+        for target in targets {
+            insert.execute(params![blob, target])?;
+        }
+    }
+    Ok(())
+}
+
+fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
+    let graph = snapshot.graph;
+    let mut insert_repository = connection.prepare(
+        "INSERT INTO repository VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?;
+    let mut insert_revision =
+        connection.prepare("INSERT INTO revision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    let mut insert_tag =
+        connection.prepare("INSERT INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+    let mut insert_entry = connection.prepare("INSERT INTO tag_entry VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert_link =
+        connection.prepare("INSERT INTO layer_link VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut insert_upload = connection.prepare("INSERT INTO upload VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut tag_id = 0_i64;
+    for (id, (repository, account)) in (0_i64..).zip(
+        graph
+            .repositories
+            .iter()
+            .zip(&snapshot.accounts.repositories),
+    ) {
+        let untagged = account
+            .revisions
+            .iter()
+            .filter(|revision| !revision.is_tagged)
+            .count();
+        let pushed = repository
+            .revisions
+            .iter()
+            .map(|revision| revision.modified_ns);
+        let pushed = pushed.chain(repository.tags.iter().filter_map(|tag| tag.modified_ns));
+        insert_repository.execute(params![
+            id,
+            repository.name,
+            repository.tags.len() as i64,
+            repository.revisions.len() as i64,
+            untagged as i64,
+            repository.layer_links.len() as i64,
+            repository.uploads.len() as i64,
+            account.logical_bytes as i64,
+            account.exclusive_bytes as i64,
+            account.untagged_bytes as i64,
+            pushed.max(),
+            repository.is_held,
+            repository.facts.notes.findings.is_empty(),
+            repository.facts.fingerprint.as_slice(),
+        ])?;
+        for (revision, figures) in repository.revisions.iter().zip(&account.revisions) {
+            insert_revision.execute(params![
+                id,
+                revision.blob,
+                figures.is_tagged,
+                figures.is_held,
+                revision.modified_ns,
+                figures.logical_bytes as i64,
+                figures.exclusive_bytes as i64,
+            ])?;
+        }
+        for (tag, figures) in repository.tags.iter().zip(&account.tags) {
+            insert_tag.execute(params![
+                tag_id,
+                id,
+                tag.name,
+                tag.target,
+                tag.modified_ns,
+                figures.logical_bytes as i64,
+                figures.exclusive_bytes as i64,
+                figures.layer_count,
+                figures.is_broken,
+                version_key(&tag.name),
+            ])?;
+            // The tag's own link is the better witness of what is current.
+            let current = tag
+                .target
+                .filter(|target| tag.entries.iter().all(|entry| entry.name != *target));
+            for entry in &tag.entries {
+                let is_current = tag.target == Some(entry.name);
+                insert_entry.execute(params![tag_id, entry.name, is_current, entry.modified_ns])?;
+            }
+            if let Some(target) = current {
+                insert_entry.execute(params![tag_id, target, true, tag.modified_ns])?;
+            }
+            tag_id += 1;
+        }
+        for (link, is_needed) in repository.layer_links.iter().zip(&account.link_is_needed) {
+            let is_dangling = graph.files[link.target as usize].is_none();
+            insert_link.execute(params![
+                id,
+                link.name,
+                link.target,
+                link.modified_ns,
+                is_dangling,
+                is_needed
+            ])?;
+        }
+        for upload in &repository.uploads {
+            insert_upload.execute(params![
+                id,
+                upload.id,
+                upload.size_bytes as i64,
+                upload.started_ns,
+                upload.active_ns,
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+fn problems(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare("INSERT INTO problem VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for (id, finding) in (1_i64..).zip(snapshot.findings) {
+        insert.execute(params![
+            id,
+            finding.code.name(),
+            finding.code.severity().as_str(),
+            finding.repository,
+            finding.digest.as_ref().map(Digest::to_string),
+            finding.path,
+            finding.detail,
+        ])?;
+    }
+    let mut insert =
+        connection.prepare("INSERT INTO unreadable_root VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (id, root) in (1_i64..).zip(&snapshot.graph.roots) {
+        insert.execute(params![
+            id,
+            root.scope.as_str(),
+            root.repository,
+            root.blob,
+            root.code.name(),
+            root.path,
+        ])?;
+    }
+    Ok(())
+}
+
+fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
+    let graph = snapshot.graph;
+    let accounts = snapshot.accounts;
+    let mut totals = Totals::new();
+    let mut add = |name: &'static str, value: u64| *totals.entry(name).or_default() += value as i64;
+    for (kind, count, bytes) in [
+        (None, "blob_count", "blob_bytes"),
+        (Some(BlobKind::Layer), "layer_count", "layer_bytes"),
+        (Some(BlobKind::Config), "config_count", "config_bytes"),
+        (Some(BlobKind::Manifest), "manifest_count", "manifest_bytes"),
+        (Some(BlobKind::Index), "index_count", "index_bytes"),
+        (Some(BlobKind::Unknown), "unknown_count", "unknown_bytes"),
+    ] {
+        add(count, 0);
+        add(bytes, 0);
+        for (file, description) in graph.files.iter().zip(described) {
+            if let Some(file) = file.filter(|_| kind.is_none_or(|kind| kind == description.kind)) {
+                add(count, 1);
+                add(bytes, file.size_bytes);
+            }
+        }
+    }
+    for (repository, account) in graph.repositories.iter().zip(&accounts.repositories) {
+        add("tag_count", repository.tags.len() as u64);
+        add("revision_count", repository.revisions.len() as u64);
+        let untagged = account
+            .revisions
+            .iter()
+            .filter(|revision| !revision.is_tagged);
+        add("untagged_revision_count", untagged.count() as u64);
+        add("layer_link_count", repository.layer_links.len() as u64);
+        let dangling = repository
+            .layer_links
+            .iter()
+            .filter(|link| graph.files[link.target as usize].is_none());
+        add("dangling_link_count", dangling.count() as u64);
+        let unneeded = account
+            .link_is_needed
+            .iter()
+            .filter(|is_needed| !**is_needed);
+        add("unneeded_link_count", unneeded.count() as u64);
+        add("upload_count", repository.uploads.len() as u64);
+        add(
+            "upload_bytes",
+            repository
+                .uploads
+                .iter()
+                .map(|upload| upload.size_bytes)
+                .sum(),
+        );
+        add(
+            "broken_tag_count",
+            account.tags.iter().filter(|tag| tag.is_broken).count() as u64,
+        );
+    }
+    let is_ghost = |finding: &&Finding| finding.code == Code::GhostRepository;
+    add(
+        "ghost_repository_count",
+        snapshot.findings.iter().filter(is_ghost).count() as u64,
+    );
+    add("repository_count", graph.repositories.len() as u64);
+    add("orphan_blob_count", accounts.orphan_count);
+    add("orphan_bytes", accounts.orphan_bytes);
+    add("garbage_bytes", accounts.orphan_bytes);
+    add("untagged_bytes", accounts.untagged_bytes);
+    add(
+        "untagged_and_orphan_bytes",
+        accounts.untagged_bytes + accounts.orphan_bytes,
+    );
+    add("problem_count", snapshot.findings.len() as u64);
+    let is_error = |finding: &&Finding| finding.code.severity() == Severity::Error;
+    add(
+        "error_count",
+        snapshot.findings.iter().filter(is_error).count() as u64,
+    );
+    totals
+}

@@ -1,0 +1,260 @@
+//! From facts to the graph: ids by digest order, links and manifests resolved to ids.
+
+use std::collections::HashMap;
+
+use crate::model::Digest;
+use crate::scan::{Facts, LinkFacts, Notes, RepositoryFacts};
+
+use super::roots::unreadable_roots;
+use super::{
+    BlobFile, BlobId, Graph, GraphLink, GraphManifest, GraphRepository, GraphRevision, GraphTag,
+};
+
+/// Builds the graph; the notes that stand outside repositories are given back.
+pub fn build(facts: Facts) -> (Graph, Notes) {
+    let ranks = Ranks::new(&facts);
+    let mut digests = Vec::with_capacity(ranks.rank_of.len());
+    let mut files = Vec::with_capacity(ranks.rank_of.len());
+    let present_count = facts.blobs.len();
+    let mut absent: Vec<Option<Digest>> = facts.absent.into_iter().map(Some).collect();
+    let mut blobs: Vec<_> = facts.blobs.into_iter().map(Some).collect();
+    for number in &ranks.in_order {
+        let number = *number as usize;
+        if number < present_count {
+            let Some(blob) = blobs[number].take() else {
+                continue;
+            };
+            files.push(Some(BlobFile {
+                size_bytes: blob.size_bytes,
+                modified_ns: blob.modified_ns,
+                changed_ns: blob.changed_ns,
+            }));
+            digests.push(blob.digest);
+        } else {
+            let Some(digest) = absent[number - present_count].take() else {
+                continue;
+            };
+            files.push(None);
+            digests.push(digest);
+        }
+    }
+
+    let mut manifests: Vec<GraphManifest> = facts
+        .manifests
+        .into_iter()
+        .map(|mut manifest| {
+            for reference in manifest
+                .body
+                .iter_mut()
+                .flat_map(|body| &mut body.references)
+            {
+                reference.blob = ranks.rank_of[reference.blob as usize];
+            }
+            GraphManifest {
+                blob: ranks.rank_of[manifest.blob as usize],
+                body: manifest.body,
+                fault: manifest.fault,
+                is_orphan: manifest.is_orphan,
+            }
+        })
+        .collect();
+    manifests.sort_unstable_by_key(|manifest| manifest.blob);
+
+    let mut graph = Graph {
+        digests,
+        files,
+        manifest_of: manifests
+            .iter()
+            .zip(0..)
+            .map(|(manifest, id)| (manifest.blob, id))
+            .collect(),
+        referrers: HashMap::default(),
+        aliases: HashMap::default(),
+        manifests,
+        repositories: Vec::new(),
+        roots: Vec::new(),
+        layout: facts.layout,
+        is_pull_through: facts.is_pull_through,
+        media_types: facts.media_types,
+        platforms: facts.platforms,
+        build_steps: facts.build_steps,
+    };
+    resolve_children(&mut graph);
+    let repositories = facts.repositories;
+    for repository in repositories {
+        let repository = resolve_repository(&mut graph, repository);
+        graph.repositories.push(repository);
+    }
+    for targets in graph.aliases.values_mut() {
+        targets.sort_unstable();
+        targets.dedup();
+    }
+    graph.referrers = referrers(&graph);
+    graph.roots = unreadable_roots(&mut graph, &facts.notes);
+    (graph, facts.notes)
+}
+
+/// New numbers by digest order: present blobs have that order among themselves already.
+struct Ranks {
+    in_order: Vec<u32>,
+    rank_of: Vec<u32>,
+}
+
+impl Ranks {
+    fn new(facts: &Facts) -> Self {
+        let present_count = facts.blobs.len() as u32;
+        let mut absent: Vec<u32> = (0..facts.absent.len() as u32).collect();
+        absent.sort_unstable_by(|a, b| facts.absent[*a as usize].cmp(&facts.absent[*b as usize]));
+        let mut absent = absent.into_iter().peekable();
+        let mut in_order = Vec::with_capacity(facts.blobs.len() + facts.absent.len());
+        for (number, blob) in (0..).zip(&facts.blobs) {
+            while let Some(other) =
+                absent.next_if(|other| facts.absent[*other as usize] < blob.digest)
+            {
+                in_order.push(present_count + other);
+            }
+            in_order.push(number);
+        }
+        in_order.extend(absent.map(|other| present_count + other));
+        let mut rank_of = vec![0; in_order.len()];
+        for (rank, number) in (0..).zip(&in_order) {
+            rank_of[*number as usize] = rank;
+        }
+        Self { in_order, rank_of }
+    }
+}
+
+/// An index entry is what it turned out to be: a manifest, or, when it is there and is none, a blob
+/// (storage facts, case 21).
+fn resolve_children(graph: &mut Graph) {
+    use crate::model::Role;
+    for manifest in &mut graph.manifests {
+        for reference in manifest
+            .body
+            .iter_mut()
+            .flat_map(|body| &mut body.references)
+        {
+            if reference.role == Role::Manifest
+                && graph.files[reference.blob as usize].is_some()
+                && !graph.manifest_of.contains_key(&reference.blob)
+            {
+                reference.role = Role::Blob;
+            }
+        }
+    }
+}
+
+fn referrers(graph: &Graph) -> HashMap<BlobId, Vec<u32>, foldhash::fast::RandomState> {
+    use crate::model::Role;
+    let mut referrers: HashMap<BlobId, Vec<u32>, _> = HashMap::default();
+    for (id, manifest) in (0..).zip(&graph.manifests) {
+        for reference in manifest
+            .references()
+            .iter()
+            .filter(|reference| reference.role == Role::Subject)
+        {
+            referrers.entry(reference.blob).or_default().push(id);
+        }
+    }
+    referrers
+}
+
+fn resolve_repository(graph: &mut Graph, mut facts: RepositoryFacts) -> GraphRepository {
+    let id_of = |graph: &Graph, digest: &Digest| {
+        // Every digest of every link was given a number, so it is found.
+        graph.digests.binary_search(digest).unwrap_or(0) as BlobId
+    };
+    let link = |graph: &Graph, link: &LinkFacts| GraphLink {
+        name: id_of(graph, &link.name),
+        target: id_of(graph, link.target()),
+        modified_ns: link.modified_ns,
+        is_doubtful: link.is_doubtful,
+    };
+    let mut revisions = Vec::with_capacity(facts.revisions.len());
+    for revision in std::mem::take(&mut facts.revisions) {
+        let resolved = link(graph, &revision);
+        add_alias(graph, resolved);
+        revisions.push(GraphRevision {
+            blob: resolved.name,
+            modified_ns: resolved.modified_ns,
+            is_doubtful: resolved.is_doubtful,
+        });
+    }
+    revisions.sort_unstable_by_key(|revision| revision.blob);
+
+    let mut layer_links: Vec<GraphLink> = std::mem::take(&mut facts.layer_links)
+        .iter()
+        .map(|facts| link(graph, facts))
+        .collect();
+    layer_links.sort_unstable_by_key(|link| link.name);
+    for resolved in &layer_links {
+        add_alias(graph, *resolved);
+    }
+    for (revision, signature) in std::mem::take(&mut facts.signatures) {
+        add_signature(graph, id_of(graph, &revision), id_of(graph, &signature));
+    }
+    let mut tags: Vec<GraphTag> = std::mem::take(&mut facts.tags)
+        .into_iter()
+        .map(|tag| {
+            let mut entries: Vec<GraphLink> =
+                tag.entries.iter().map(|facts| link(graph, facts)).collect();
+            entries.sort_unstable_by_key(|entry| entry.name);
+            GraphTag {
+                target: tag.target.as_ref().map(|digest| id_of(graph, digest)),
+                name: tag.name,
+                is_unreadable: tag.is_unreadable,
+                modified_ns: tag.modified_ns,
+                entries,
+            }
+        })
+        .collect();
+    tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let mut uploads = std::mem::take(&mut facts.uploads);
+    uploads.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    GraphRepository {
+        name: facts.name.clone(),
+        revisions,
+        tags,
+        layer_links,
+        uploads,
+        facts,
+        is_held: false,
+    }
+}
+
+fn add_alias(graph: &mut Graph, link: GraphLink) {
+    if link.name != link.target {
+        graph
+            .aliases
+            .entry(link.name)
+            .or_default()
+            .push(link.target);
+    }
+}
+
+/// A signature kept beside a revision counts as named by the manifest.
+fn add_signature(graph: &mut Graph, revision: BlobId, signature: BlobId) {
+    use crate::model::Role;
+    let Some(id) = graph.manifest_at(revision) else {
+        return;
+    };
+    let Some(body) = &mut graph.manifests[id as usize].body else {
+        return;
+    };
+    if body
+        .references
+        .iter()
+        .any(|reference| reference.blob == signature)
+    {
+        return;
+    }
+    body.references.push(crate::scan::ReferenceFacts {
+        role: Role::Blob,
+        blob: signature,
+        declared_bytes: None,
+        media_type: None,
+        platform: None,
+        build_step: None,
+        is_external: false,
+    });
+}

@@ -1,0 +1,251 @@
+//! What is wrong that only the whole graph shows: missing blobs, wrong sizes, tags without
+//! revisions, referrers without subjects, ghosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Code, Finding, Role, text_of};
+
+use super::account::{Missing, is_revision, missing};
+use super::closure::Closure;
+use super::{BlobId, Graph, GraphRepository, ManifestId, blob_path};
+
+/// Everything that the graph shows to be wrong.
+pub fn graph_findings(graph: &Graph) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut closure = Closure::new(graph);
+    for repository in &graph.repositories {
+        let mut found = Collector {
+            graph,
+            repository,
+            findings: &mut findings,
+        };
+        found.repository_itself();
+        found.tags();
+        found.dangling_links();
+        let starts = repository.revisions.iter().map(|revision| revision.blob);
+        let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
+        found.manifests(closure.of(graph, starts, |_| false));
+    }
+    wrong_sizes(graph, &mut findings);
+    configs(graph, &mut findings);
+    findings
+}
+
+struct Collector<'a> {
+    graph: &'a Graph,
+    repository: &'a GraphRepository,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Collector<'_> {
+    fn find(&mut self, code: Code, blob: Option<BlobId>, path: String, detail: String) {
+        self.findings.push(Finding {
+            code,
+            repository: Some(self.repository.name.clone()),
+            digest: blob.map(|blob| self.graph.digests[blob as usize].clone()),
+            path,
+            detail,
+        });
+    }
+
+    fn path(&self, below: &str) -> String {
+        text_of(self.repository.facts.path.join(below).as_os_str())
+    }
+
+    fn repository_itself(&mut self) {
+        let repository = self.repository;
+        let is_empty = repository.revisions.is_empty() && repository.tags.is_empty();
+        // What could not be listed is not empty.
+        let is_known = repository.facts.notes.holds.is_empty();
+        if is_empty && is_known {
+            let has_links = !repository.layer_links.is_empty() || !repository.uploads.is_empty();
+            let (code, detail) = if has_links {
+                (
+                    Code::RepositoryNeverCompleted,
+                    "it has layer links or uploads and no manifest",
+                )
+            } else {
+                (Code::GhostRepository, "it has neither revision nor tag")
+            };
+            self.find(code, None, self.path(""), detail.into());
+        }
+        if !is_empty && !repository.facts.has_layers {
+            let detail = "the repository has manifests and no `_layers`";
+            self.find(
+                Code::LayersDirectoryMissing,
+                None,
+                self.path("_layers"),
+                detail.into(),
+            );
+        }
+        if !repository.facts.has_revisions && !repository.tags.is_empty() {
+            let detail = "the repository has tags and no revisions";
+            let path = self.path("_manifests/revisions");
+            self.find(Code::RevisionsDirectoryMissing, None, path, detail.into());
+        }
+    }
+
+    fn tags(&mut self) {
+        for tag in &self.repository.tags {
+            let Some(target) = tag.target else { continue };
+            if !is_revision(self.repository, target) {
+                let path = self.path(&format!("_manifests/tags/{}/current/link", tag.name));
+                let detail = format!("tag {} points at a manifest that is not linked", tag.name);
+                self.find(Code::TagWithoutRevision, Some(target), path, detail);
+            }
+        }
+    }
+
+    fn dangling_links(&mut self) {
+        for link in &self.repository.layer_links {
+            if self.graph.files[link.target as usize].is_none() {
+                let digest = &self.graph.digests[link.name as usize];
+                let path = match digest {
+                    crate::model::Digest::Sha256(_) => {
+                        format!("_layers/sha256/{}/link", digest.encoded())
+                    }
+                    crate::model::Digest::Other(text) => {
+                        format!("_layers/{}/link", text.replace(':', "/"))
+                    }
+                };
+                self.find(
+                    Code::DanglingLink,
+                    Some(link.target),
+                    self.path(&path),
+                    "the blob is gone".into(),
+                );
+            }
+        }
+    }
+
+    fn manifests(&mut self, nodes: &[ManifestId]) {
+        // One row for each thing that is missing, however many manifests name it.
+        let mut missing_blobs: BTreeMap<(Code, BlobId), BTreeSet<BlobId>> = BTreeMap::new();
+        for &node in nodes {
+            let manifest = &self.graph.manifests[node as usize];
+            let path = blob_path(self.graph, manifest.blob);
+            if let Some((code, detail)) = &manifest.fault {
+                let is_normal = self.graph.is_pull_through && *code == Code::ManifestMissing;
+                if !is_normal {
+                    self.find(*code, Some(manifest.blob), path.clone(), detail.clone());
+                }
+            }
+            if manifest
+                .body
+                .as_ref()
+                .is_some_and(|body| body.is_type_unknown)
+            {
+                let number = manifest.body.as_ref().and_then(|body| body.media_type);
+                let name = number.map_or("", |number| &self.graph.media_types[number as usize]);
+                let detail = format!("its type is {name}");
+                self.find(Code::ManifestTypeUnknown, Some(manifest.blob), path, detail);
+            }
+            for reference in manifest.references() {
+                let is_absent =
+                    !self.graph.is_available(reference.blob) && !self.graph.is_pull_through;
+                let code = match reference.role {
+                    Role::Config | Role::Layer => {
+                        match missing(self.graph, self.repository, reference) {
+                            Some(Missing::Blob) if reference.role == Role::Config => {
+                                Code::ConfigMissing
+                            }
+                            Some(Missing::Blob) => Code::LayerMissing,
+                            Some(Missing::Link) => Code::LayerLinkMissing,
+                            None => continue,
+                        }
+                    }
+                    // A child that was linked and is gone is told as a missing manifest.
+                    Role::Manifest
+                        if is_absent && self.graph.manifest_at(reference.blob).is_none() =>
+                    {
+                        Code::IndexChildAbsent
+                    }
+                    Role::Subject if is_absent => Code::OrphanReferrer,
+                    _ => continue,
+                };
+                missing_blobs
+                    .entry((code, reference.blob))
+                    .or_default()
+                    .insert(manifest.blob);
+            }
+        }
+        for ((code, blob), named_by) in missing_blobs {
+            let first = named_by
+                .first()
+                .map(|blob| self.graph.digests[*blob as usize].to_string());
+            let detail = match named_by.len() {
+                1 => format!("named by manifest {}", first.unwrap_or_default()),
+                count => format!(
+                    "named by {count} manifests, the first is {}",
+                    first.unwrap_or_default()
+                ),
+            };
+            let path = match (code, &self.graph.digests[blob as usize]) {
+                (Code::LayerLinkMissing, digest) => {
+                    self.path(&format!("_layers/sha256/{}/link", digest.encoded()))
+                }
+                _ => blob_path(self.graph, blob),
+            };
+            self.find(code, Some(blob), path, detail);
+        }
+    }
+}
+
+/// A blob of another size than a manifest says is cut short or overwritten (storage facts, case 15).
+fn wrong_sizes(graph: &Graph, findings: &mut Vec<Finding>) {
+    let mut told = BTreeSet::new();
+    for manifest in graph
+        .manifests
+        .iter()
+        .filter(|manifest| !manifest.is_orphan)
+    {
+        for reference in manifest.references() {
+            let (Some(declared), Some(file)) = (
+                reference.declared_bytes,
+                graph.files[reference.blob as usize],
+            ) else {
+                continue;
+            };
+            if declared != file.size_bytes && told.insert(reference.blob) {
+                findings.push(Finding {
+                    code: Code::SizeMismatch,
+                    repository: None,
+                    digest: Some(graph.digests[reference.blob as usize].clone()),
+                    path: blob_path(graph, reference.blob),
+                    detail: format!(
+                        "{} bytes on disk, {declared} in manifest {}",
+                        file.size_bytes, graph.digests[manifest.blob as usize]
+                    ),
+                });
+            }
+        }
+    }
+}
+
+fn configs(graph: &Graph, findings: &mut Vec<Finding>) {
+    for manifest in graph
+        .manifests
+        .iter()
+        .filter(|manifest| !manifest.is_orphan)
+    {
+        let Some(reason) = manifest
+            .body
+            .as_ref()
+            .and_then(|body| body.config_fault.clone())
+        else {
+            continue;
+        };
+        let config = manifest
+            .references()
+            .iter()
+            .find(|reference| reference.role == Role::Config);
+        let blob = config.map_or(manifest.blob, |reference| reference.blob);
+        findings.push(Finding {
+            code: Code::ConfigUnreadable,
+            repository: None,
+            digest: Some(graph.digests[blob as usize].clone()),
+            path: blob_path(graph, blob),
+            detail: format!("it cannot be parsed: {reason}"),
+        });
+    }
+}

@@ -1,0 +1,94 @@
+//! What each blob is, as far as manifests tell.
+
+use crate::model::{ManifestKind, Role};
+
+use super::Graph;
+
+/// What a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobKind {
+    /// Named as a layer.
+    Layer,
+    /// Named as a config.
+    Config,
+    /// A manifest.
+    Manifest,
+    /// A manifest of manifests.
+    Index,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl BlobKind {
+    /// As the `blobs` view writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Layer => "layer",
+            Self::Config => "config",
+            Self::Manifest => "manifest",
+            Self::Index => "index",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What manifests say of a blob.
+#[derive(Clone, Copy, Debug)]
+pub struct BlobDescription {
+    /// What it is.
+    pub kind: BlobKind,
+    /// A manifest that is kept names it as a layer.
+    pub is_layer: bool,
+    /// The number of the media type that the first such manifest says.
+    pub layer_media_type: Option<u32>,
+    /// The number of the build command that the first such manifest says.
+    pub build_step: Option<u32>,
+}
+
+/// Describes every blob. Where manifests disagree the one with the lowest digest wins, so that the
+/// answer does not depend on the order of reading; a manifest that is kept wins over an orphan.
+pub fn describe_blobs(graph: &Graph) -> Vec<BlobDescription> {
+    let nothing = BlobDescription {
+        kind: BlobKind::Unknown,
+        is_layer: false,
+        layer_media_type: None,
+        build_step: None,
+    };
+    let mut described = vec![nothing; graph.digests.len()];
+    for manifest in &graph.manifests {
+        let is_index = manifest
+            .body
+            .as_ref()
+            .is_some_and(|body| body.kind == ManifestKind::Index);
+        described[manifest.blob as usize].kind = if is_index {
+            BlobKind::Index
+        } else {
+            BlobKind::Manifest
+        };
+    }
+    for is_orphan in [false, true] {
+        for manifest in graph
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.is_orphan == is_orphan)
+        {
+            for reference in manifest.references() {
+                let blob = &mut described[reference.blob as usize];
+                let kind = match reference.role {
+                    Role::Layer => BlobKind::Layer,
+                    Role::Config => BlobKind::Config,
+                    Role::Manifest | Role::Subject | Role::Blob => continue,
+                };
+                if blob.kind == BlobKind::Unknown {
+                    blob.kind = kind;
+                }
+                if kind == BlobKind::Layer && !is_orphan {
+                    blob.is_layer = true;
+                    blob.layer_media_type = blob.layer_media_type.or(reference.media_type);
+                    blob.build_step = blob.build_step.or(reference.build_step);
+                }
+            }
+        }
+    }
+    described
+}

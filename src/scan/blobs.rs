@@ -1,0 +1,232 @@
+//! Walking `blobs/`: 256 shards of content-addressed directories, each with one `data`.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::model::{Code, Digest, text_of};
+use crate::progress::Progress;
+use crate::storage::{Entry, FileKind, LeafOptions, LeafState, Storage};
+
+use super::Depth;
+use super::facts::{BlobFacts, Notes};
+use super::fingerprint::Fingerprint;
+
+/// All blobs, in digest order.
+pub struct WalkedBlobs {
+    pub blobs: Vec<BlobFacts>,
+    pub notes: Notes,
+    pub fingerprint: [u8; 32],
+}
+
+/// Walks all blobs.
+pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> WalkedBlobs {
+    let mut notes = Notes::default();
+    let mut shards = find_shards(storage, &mut notes);
+    shards.sort_unstable();
+    let walked: Vec<Shard> = shards
+        .par_iter()
+        .map(|path| {
+            let shard = walk_shard(storage, path, depth);
+            progress.advance(shard.blobs.len() as u64);
+            shard
+        })
+        .collect();
+
+    let mut blobs = Vec::with_capacity(walked.iter().map(|shard| shard.blobs.len()).sum());
+    let mut fingerprint = Fingerprint::default();
+    for shard in walked {
+        blobs.extend(shard.blobs);
+        notes.append(shard.notes);
+        fingerprint.part(&shard.fingerprint);
+    }
+    WalkedBlobs {
+        blobs,
+        notes,
+        fingerprint: fingerprint.finish(),
+    }
+}
+
+fn find_shards(storage: &dyn Storage, notes: &mut Notes) -> Vec<PathBuf> {
+    let top = storage.layout().blobs();
+    let mut shards = Vec::new();
+    for entry in list_or_note(storage, &top, notes) {
+        let path = top.join(&entry.name);
+        if entry.name != "sha256" {
+            note_foreign(notes, &path, entry.kind, "blobs lie under `sha256`");
+            continue;
+        }
+        if entry.kind != FileKind::Directory {
+            note_foreign(notes, &path, entry.kind, "a directory belongs here");
+            continue;
+        }
+        for shard in list_or_note(storage, &path, notes) {
+            let shard_path = path.join(&shard.name);
+            let is_hex = shard.name.len() == 2
+                && shard.name.to_str().is_some_and(|name| {
+                    name.bytes()
+                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                });
+            if is_hex && shard.kind == FileKind::Directory {
+                shards.push(shard_path);
+            } else {
+                note_foreign(
+                    notes,
+                    &shard_path,
+                    shard.kind,
+                    "a directory of two hex digits belongs here",
+                );
+            }
+        }
+    }
+    shards
+}
+
+/// A directory that is not there is empty: a registry that was never pushed to has no `blobs`.
+fn list_or_note(storage: &dyn Storage, path: &Path, notes: &mut Notes) -> Vec<Entry> {
+    storage.list(path).unwrap_or_else(|error| {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            notes.find(Code::DirectoryUnreadable, None, path, error.to_string());
+        }
+        Vec::new()
+    })
+}
+
+fn note_foreign(notes: &mut Notes, path: &Path, kind: FileKind, why: &str) {
+    match kind {
+        FileKind::Symlink => {
+            notes.find(
+                Code::SymlinkNotFollowed,
+                None,
+                path,
+                "a symbolic link stands here",
+            );
+        }
+        _ => notes.find(Code::ForeignFile, None, path, why),
+    }
+}
+
+struct Shard {
+    blobs: Vec<BlobFacts>,
+    notes: Notes,
+    fingerprint: [u8; 32],
+}
+
+fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
+    let mut notes = Notes::default();
+    let mut fingerprint = Fingerprint::default();
+    let options = LeafOptions {
+        content_limit: None,
+        list_others: depth == Depth::Full,
+    };
+    let mut leaves = storage
+        .list_leaves(path, Path::new("data"), options)
+        .unwrap_or_else(|error| {
+            notes.find(Code::DirectoryUnreadable, None, path, error.to_string());
+            Vec::new()
+        });
+    fingerprint.leaves(&mut leaves);
+    let prefix = path.file_name().map(text_of).unwrap_or_default();
+
+    let mut blobs = Vec::with_capacity(leaves.len());
+    for leaf in leaves {
+        let directory = || path.join(&leaf.name);
+        let digest = leaf
+            .name
+            .to_str()
+            .filter(|name| name.starts_with(&prefix))
+            .and_then(|name| Digest::from_sha256_hex(name.as_bytes()));
+        let Some(digest) = digest else {
+            let kind = match leaf.state {
+                LeafState::NotADirectory(kind) => kind,
+                _ => FileKind::Directory,
+            };
+            let why = format!("a directory of 64 hex digits that begin with {prefix} belongs here");
+            note_foreign(&mut notes, &directory(), kind, &why);
+            continue;
+        };
+        note_others(&mut notes, None, &directory(), &leaf.others);
+        let data = || directory().join("data");
+        match leaf.state {
+            LeafState::File { facts, .. } => blobs.push(BlobFacts {
+                digest,
+                size_bytes: facts.size_bytes,
+                modified_ns: facts.modified_ns,
+                changed_ns: facts.changed_ns,
+            }),
+            LeafState::Missing if leaf.others.is_empty() => {
+                let detail = "the blob's directory has no data";
+                notes.find_digest(
+                    Code::EmptyDirectory,
+                    None,
+                    Some(digest),
+                    &directory(),
+                    detail,
+                );
+            }
+            // What lies there instead has been told of.
+            LeafState::Missing => {}
+            LeafState::NotAFile(facts) if facts.kind == FileKind::Symlink => {
+                let detail = "the blob's data is a symbolic link";
+                notes.find_digest(
+                    Code::SymlinkNotFollowed,
+                    None,
+                    Some(digest),
+                    &data(),
+                    detail,
+                );
+            }
+            LeafState::NotAFile(_) => {
+                let detail = "the blob's data is not a file";
+                notes.find_digest(Code::ForeignFile, None, Some(digest), &data(), detail);
+            }
+            LeafState::NotADirectory(kind) => {
+                note_foreign(&mut notes, &directory(), kind, "a directory belongs here");
+            }
+            LeafState::Unreadable(error) => {
+                let detail = error.to_string();
+                notes.find_digest(Code::FileUnreadable, None, Some(digest), &data(), detail);
+            }
+        }
+    }
+    Shard {
+        blobs,
+        notes,
+        fingerprint: fingerprint.finish(),
+    }
+}
+
+/// Tells of names beside a `data` or `link`. The registry writes `<name>.<uuid>.tmp` and renames
+/// it (distribution v3.1 `driver/filesystem/driver.go`).
+pub fn note_others(
+    notes: &mut Notes,
+    repository: Option<&str>,
+    directory: &Path,
+    others: &[Entry],
+) {
+    for other in others {
+        let path = directory.join(&other.name);
+        if other.name.to_string_lossy().ends_with(".tmp") {
+            notes.find(
+                Code::TemporaryFile,
+                repository,
+                &path,
+                "an interrupted write left it",
+            );
+        } else if other.kind == FileKind::Symlink {
+            notes.find(
+                Code::SymlinkNotFollowed,
+                repository,
+                &path,
+                "a symbolic link stands here",
+            );
+        } else {
+            notes.find(
+                Code::ForeignFile,
+                repository,
+                &path,
+                "the registry does not write this",
+            );
+        }
+    }
+}

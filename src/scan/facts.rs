@@ -1,0 +1,184 @@
+//! What the walk saw, before anything is concluded from it.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::{Code, Digest, Finding, text_of};
+
+/// A blob whose `data` is a regular file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobFacts {
+    /// From its directory's name.
+    pub digest: Digest,
+    /// Size of `data`.
+    pub size_bytes: u64,
+    /// mtime of `data`.
+    pub modified_ns: i64,
+    /// ctime of `data`.
+    pub changed_ns: i64,
+}
+
+/// A link file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// The digest that its directory names.
+    pub name: Digest,
+    /// The digest in the file, when it is another one.
+    pub other_target: Option<Digest>,
+    /// mtime of the file.
+    pub modified_ns: i64,
+    /// Its directory's name was taken for its content, which says nothing or something else.
+    pub is_doubtful: bool,
+}
+
+impl LinkFacts {
+    /// The digest that the registry resolves the link to.
+    pub fn target(&self) -> &Digest {
+        self.other_target.as_ref().unwrap_or(&self.name)
+    }
+}
+
+/// A tag's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagFacts {
+    /// Its name.
+    pub name: String,
+    /// Where its `current/link` leads; `None` when it is missing or says nothing.
+    pub target: Option<Digest>,
+    /// There is a `current/link` and it cannot be understood, so whatever the tag remembers counts.
+    pub is_unreadable: bool,
+    /// mtime of `current/link`.
+    pub modified_ns: Option<i64>,
+    /// What its `index/` remembers.
+    pub entries: Vec<LinkFacts>,
+}
+
+/// A directory under `_uploads`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadFacts {
+    /// Its name, a UUID when the registry made it.
+    pub id: String,
+    /// Size of `data`.
+    pub size_bytes: u64,
+    /// From `startedat`.
+    pub started_ns: Option<i64>,
+    /// The newest of `startedat` and the times of `data` and `hashstates`.
+    pub active_ns: Option<i64>,
+}
+
+/// What must be kept because something cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// How much.
+    pub scope: HoldScope,
+    /// The finding behind it.
+    pub code: Code,
+    /// Where, below the registry's root.
+    pub path: String,
+}
+
+/// How much a [`Hold`] keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldScope {
+    /// Every blob: an unknown repository may need it.
+    Storage,
+    /// Every blob small enough to be a manifest, and all that the repository links.
+    Manifests,
+    /// All that the repository links, and all its revisions.
+    Repository,
+    /// One manifest with all it names.
+    Blob(Digest),
+}
+
+impl HoldScope {
+    /// As the `unreadable_roots` view writes it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Storage => "storage",
+            Self::Manifests => "manifests",
+            Self::Repository => "repository",
+            Self::Blob(_) => "blob",
+        }
+    }
+}
+
+/// A repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// Its name.
+    pub name: String,
+    /// Its directory, below the registry's root.
+    pub path: PathBuf,
+    /// Links under `_manifests/revisions`.
+    pub revisions: Vec<LinkFacts>,
+    /// Blobs under `revisions/…/signatures`, with the revision they belong to.
+    pub signatures: Vec<(Digest, Digest)>,
+    /// Directories under `_manifests/tags`.
+    pub tags: Vec<TagFacts>,
+    /// Links under `_layers`.
+    pub layer_links: Vec<LinkFacts>,
+    /// Directories under `_uploads`.
+    pub uploads: Vec<UploadFacts>,
+    /// There is a `_manifests/revisions`.
+    pub has_revisions: bool,
+    /// There is a `_layers`.
+    pub has_layers: bool,
+    /// Hash over all names, sizes and times seen.
+    pub fingerprint: [u8; 32],
+    /// What is wrong in it.
+    pub notes: Notes,
+}
+
+/// Findings and holds of one part of the walk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What must be kept for it.
+    pub holds: Vec<Hold>,
+}
+
+impl Notes {
+    /// Adds a finding at `path`.
+    pub fn find(
+        &mut self,
+        code: Code,
+        repository: Option<&str>,
+        path: &Path,
+        detail: impl Into<String>,
+    ) {
+        self.find_digest(code, repository, None, path, detail);
+    }
+
+    /// Adds a finding at `path` about a digest.
+    pub fn find_digest(
+        &mut self,
+        code: Code,
+        repository: Option<&str>,
+        digest: Option<Digest>,
+        path: &Path,
+        detail: impl Into<String>,
+    ) {
+        self.findings.push(Finding {
+            code,
+            repository: repository.map(str::to_owned),
+            digest,
+            path: text_of(path.as_os_str()),
+            detail: detail.into(),
+        });
+    }
+
+    /// Adds a hold for what was found at `path`.
+    pub fn hold(&mut self, scope: HoldScope, code: Code, path: &Path) {
+        self.holds.push(Hold {
+            scope,
+            code,
+            path: text_of(path.as_os_str()),
+        });
+    }
+
+    /// Takes over another part's notes.
+    pub fn append(&mut self, mut other: Self) {
+        self.findings.append(&mut other.findings);
+        self.holds.append(&mut other.holds);
+    }
+}

@@ -1,0 +1,160 @@
+//! Numbers for digests and repeated texts, so that millions of references are a few words each.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Mutex;
+
+use foldhash::fast::RandomState;
+
+use crate::model::Digest;
+
+use super::facts::BlobFacts;
+
+/// Gives every digest a number: blobs that are present their place in digest order, all others the
+/// numbers after those, in the order of asking.
+pub struct DigestNumbers<'a> {
+    present: &'a [BlobFacts],
+    /// Where the blobs begin whose digest begins with these two bytes.
+    first_with_prefix: Vec<u32>,
+    absent: Mutex<HashMap<Digest, u32, RandomState>>,
+}
+
+impl<'a> DigestNumbers<'a> {
+    /// `present` must be sorted by digest and hold at most 2^31 blobs.
+    pub fn new(present: &'a [BlobFacts]) -> Self {
+        let mut first_with_prefix = vec![0_u32; (1 << 16) + 1];
+        for blob in present {
+            first_with_prefix[prefix_of(&blob.digest) + 1] += 1;
+        }
+        for at in 1..first_with_prefix.len() {
+            first_with_prefix[at] += first_with_prefix[at - 1];
+        }
+        Self {
+            present,
+            first_with_prefix,
+            absent: Mutex::default(),
+        }
+    }
+
+    /// How many numbers stand for present blobs.
+    pub fn present_count(&self) -> u32 {
+        self.present.len() as u32
+    }
+
+    /// The digest's number, a new one if it has none.
+    pub fn number(&self, digest: &Digest) -> u32 {
+        self.present(digest).unwrap_or_else(|| {
+            let mut absent = self
+                .absent
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let next = self.present_count() + absent.len() as u32;
+            *absent.entry(digest.clone()).or_insert(next)
+        })
+    }
+
+    fn present(&self, digest: &Digest) -> Option<u32> {
+        let Digest::Sha256(_) = digest else {
+            return None;
+        };
+        let prefix = prefix_of(digest);
+        let start = self.first_with_prefix[prefix];
+        let bucket = &self.present[start as usize..self.first_with_prefix[prefix + 1] as usize];
+        let at = bucket
+            .binary_search_by(|blob| blob.digest.cmp(digest))
+            .ok()?;
+        Some(start + at as u32)
+    }
+
+    /// All digests that are not present, by number.
+    pub fn into_absent(self) -> Vec<Digest> {
+        in_order(self.absent, self.present.len() as u32)
+    }
+}
+
+fn prefix_of(digest: &Digest) -> usize {
+    match digest {
+        Digest::Sha256(bytes) => usize::from(bytes[0]) << 8 | usize::from(bytes[1]),
+        Digest::Other(_) => usize::from(u16::MAX),
+    }
+}
+
+/// Gives every text a number, from 0 on.
+#[derive(Debug, Default)]
+pub struct TextNumbers {
+    numbers: Mutex<HashMap<String, u32, RandomState>>,
+}
+
+impl TextNumbers {
+    /// The text's number, a new one if it has none.
+    pub fn number(&self, text: &str) -> u32 {
+        let mut numbers = self
+            .numbers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(number) = numbers.get(text) {
+            return *number;
+        }
+        let next = numbers.len() as u32;
+        numbers.insert(text.to_owned(), next);
+        next
+    }
+
+    /// What `of` says of the text with this number; `false` when there is none.
+    pub fn any(&self, number: u32, of: impl Fn(&str) -> bool) -> bool {
+        let numbers = self
+            .numbers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        numbers
+            .iter()
+            .any(|(text, other)| *other == number && of(text))
+    }
+
+    /// All texts, by number.
+    pub fn into_texts(self) -> Vec<String> {
+        in_order(self.numbers, 0)
+    }
+}
+
+fn in_order<T: Hash + Eq>(numbers: Mutex<HashMap<T, u32, RandomState>>, first: u32) -> Vec<T> {
+    let numbers = numbers
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None)
+        .take(numbers.len())
+        .collect();
+    for (value, number) in numbers {
+        all[(number - first) as usize] = Some(value);
+    }
+    all.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn present_digests_keep_their_place_and_others_follow() {
+        let mut digests: Vec<Digest> = (0..500_u32).map(|n| Digest::of(&n.to_le_bytes())).collect();
+        digests.sort_unstable();
+        let blobs: Vec<BlobFacts> = digests
+            .iter()
+            .map(|digest| BlobFacts {
+                digest: digest.clone(),
+                size_bytes: 0,
+                modified_ns: 0,
+                changed_ns: 0,
+            })
+            .collect();
+        let numbers = DigestNumbers::new(&blobs);
+        for (at, digest) in digests.iter().enumerate() {
+            assert_eq!(numbers.number(digest), at as u32);
+        }
+        let sha512 = Digest::parse(&format!("sha512:{}", "f".repeat(128))).unwrap();
+        assert_eq!(numbers.number(&Digest::of(b"absent")), 500);
+        assert_eq!(numbers.number(&sha512), 501);
+        assert_eq!(numbers.number(&Digest::of(b"absent")), 500);
+        assert_eq!(numbers.into_absent(), [Digest::of(b"absent"), sha512]);
+    }
+}

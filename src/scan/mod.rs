@@ -1,0 +1,203 @@
+//! From bytes on disk to facts.
+//!
+//! Scheduling: one pool of I/O threads, many more than cores, because a cold disk answers late.
+//! Blobs are walked shard by shard, repositories one task a directory, and only then are manifests
+//! read, in digest order. Repositories are listed before their blobs are believed missing: a push
+//! writes blobs first and links last.
+//!
+//! Guarantees: nothing is written; whatever cannot be read becomes a finding and, where it could
+//! lead to a reference, a hold; the result does not depend on the order of directories or threads.
+
+mod blobs;
+mod facts;
+mod fingerprint;
+mod intern;
+mod link;
+mod manifests;
+mod repositories;
+mod repository;
+
+pub use facts::{
+    BlobFacts, Hold, HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts, UploadFacts,
+};
+pub use manifests::{ManifestBody, ManifestFacts, ReferenceFacts};
+
+use std::path::Path;
+
+use crate::model::{Code, Digest};
+use crate::progress::Progress;
+use crate::storage::{FileKind, Layout, Storage};
+
+use intern::DigestNumbers;
+use manifests::{Reader, Texts};
+
+/// How closely the walk looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Names, sizes and times: enough to tell whether anything changed.
+    Quick,
+    /// Also what links say, and what else lies in each directory.
+    Full,
+}
+
+/// What the walk saw of names, sizes and times.
+pub struct Walked {
+    blobs: blobs::WalkedBlobs,
+    repositories: repositories::WalkedRepositories,
+    is_pull_through: bool,
+    root_notes: Notes,
+}
+
+/// Everything known about a storage.
+pub struct Facts {
+    /// Blobs in digest order; their place is their number.
+    pub blobs: Vec<BlobFacts>,
+    /// Digests that are named and not there, with the numbers that follow.
+    pub absent: Vec<Digest>,
+    /// Repositories by name.
+    pub repositories: Vec<RepositoryFacts>,
+    /// Every manifest that was looked for, by blob number.
+    pub manifests: Vec<ManifestFacts>,
+    /// Texts that the numbers in manifests stand for.
+    pub media_types: Vec<String>,
+    /// Texts that the numbers in manifests stand for.
+    pub platforms: Vec<String>,
+    /// Texts that the numbers in manifests stand for.
+    pub build_steps: Vec<String>,
+    /// What is wrong outside repositories.
+    pub notes: Notes,
+    /// Where things lie in the storage.
+    pub layout: Layout,
+    /// The storage belongs to a pull-through cache.
+    pub is_pull_through: bool,
+    /// Hash over all names, sizes and times.
+    pub fingerprint: [u8; 32],
+}
+
+/// Walks the storage. Call it inside a rayon pool of I/O threads.
+pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Walked {
+    progress.phase("walk", None);
+    let (repositories, blobs) = rayon::join(
+        || repositories::walk_repositories(storage, depth, progress),
+        || blobs::walk_blobs(storage, depth, progress),
+    );
+    let mut root_notes = Notes::default();
+    // distribution `registry/proxy/proxyregistry.go`: the scheduler keeps its state at the root.
+    let scheduler = Path::new("scheduler-state.json");
+    let is_pull_through = storage
+        .stat(scheduler)
+        .is_ok_and(|facts| facts.kind == FileKind::File);
+    if is_pull_through {
+        let detail = "the registry is a pull-through cache and deletes blobs by itself";
+        root_notes.find(Code::PullThroughCache, None, scheduler, detail);
+    }
+    Walked {
+        blobs,
+        repositories,
+        is_pull_through,
+        root_notes,
+    }
+}
+
+impl Walked {
+    /// Equal for two walks that saw the same names, sizes and times.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut fingerprint = fingerprint::Fingerprint::default();
+        fingerprint.part(&self.blobs.fingerprint);
+        fingerprint.part(&self.repositories.fingerprint);
+        fingerprint.number(u64::from(self.is_pull_through));
+        fingerprint.finish()
+    }
+}
+
+/// Reads the manifests that a full walk found. Call it inside a rayon pool of I/O threads.
+pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn Progress) -> Facts {
+    let fingerprint = walked.fingerprint();
+    let revisions = walked
+        .repositories
+        .repositories
+        .iter()
+        .map(|repository| repository.revisions.len());
+    progress.phase("manifests", Some(revisions.sum::<usize>() as u64));
+    recheck_missing(storage, &mut walked);
+    let blobs = walked.blobs.blobs;
+    let numbers = DigestNumbers::new(&blobs);
+    let texts = Texts::default();
+    let reader = Reader {
+        storage,
+        blobs: &blobs,
+        numbers: &numbers,
+        texts: &texts,
+        progress,
+    };
+    let mut manifests = reader.read_all(&walked.repositories.repositories);
+    manifests.sort_unstable_by_key(|manifest| manifest.blob);
+
+    // Links may name what no manifest does.
+    for repository in &walked.repositories.repositories {
+        let revisions = repository.revisions.iter().chain(&repository.layer_links);
+        for link in revisions.chain(repository.tags.iter().flat_map(|tag| &tag.entries)) {
+            numbers.number(&link.name);
+            numbers.number(link.target());
+        }
+        for (_, signature) in &repository.signatures {
+            numbers.number(signature);
+        }
+    }
+    let absent = numbers.into_absent();
+    let mut notes = walked.root_notes;
+    notes.append(walked.blobs.notes);
+    notes.append(walked.repositories.notes);
+    Facts {
+        absent,
+        repositories: walked.repositories.repositories,
+        manifests,
+        media_types: texts.media_types.into_texts(),
+        platforms: texts.platforms.into_texts(),
+        build_steps: texts.build_steps.into_texts(),
+        notes,
+        layout: storage.layout().clone(),
+        is_pull_through: walked.is_pull_through,
+        fingerprint,
+        blobs,
+    }
+}
+
+/// A push that ended while the walk went on has links whose blobs came too late for it.
+fn recheck_missing(storage: &dyn Storage, walked: &mut Walked) {
+    use std::collections::BTreeSet;
+    let blobs = &mut walked.blobs.blobs;
+    let mut missing = BTreeSet::new();
+    for repository in &walked.repositories.repositories {
+        let links = repository
+            .revisions
+            .iter()
+            .chain(&repository.layer_links)
+            .map(LinkFacts::target);
+        for digest in links.chain(repository.tags.iter().filter_map(|tag| tag.target.as_ref())) {
+            if matches!(digest, Digest::Sha256(_))
+                && blobs
+                    .binary_search_by(|blob| blob.digest.cmp(digest))
+                    .is_err()
+            {
+                missing.insert(digest.clone());
+            }
+        }
+    }
+    let before = blobs.len();
+    for digest in missing {
+        if let Ok(facts) = storage.stat(&storage.layout().blob_data(&digest.encoded()))
+            && facts.kind == FileKind::File
+        {
+            blobs.push(BlobFacts {
+                digest,
+                size_bytes: facts.size_bytes,
+                modified_ns: facts.modified_ns,
+                changed_ns: facts.changed_ns,
+            });
+        }
+    }
+    if blobs.len() > before {
+        blobs.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+    }
+}

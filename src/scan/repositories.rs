@@ -1,0 +1,164 @@
+//! Finding repositories: any directory below `repositories/` that has `_layers`, `_manifests` or
+//! `_uploads`, at any depth, whatever its name.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::model::{Code, is_repository_name, text_of};
+use crate::progress::Progress;
+use crate::storage::{FileKind, Storage};
+
+use super::Depth;
+use super::facts::{HoldScope, Notes, RepositoryFacts};
+use super::fingerprint::Fingerprint;
+use super::repository::walk_repository;
+
+/// All repositories, in the order of their names.
+pub struct WalkedRepositories {
+    pub repositories: Vec<RepositoryFacts>,
+    pub notes: Notes,
+    pub fingerprint: [u8; 32],
+}
+
+struct Walk<'a> {
+    storage: &'a dyn Storage,
+    depth: Depth,
+    progress: &'a dyn Progress,
+    top: PathBuf,
+    found: Mutex<WalkedRepositories>,
+}
+
+/// Walks all repositories.
+pub fn walk_repositories(
+    storage: &dyn Storage,
+    depth: Depth,
+    progress: &dyn Progress,
+) -> WalkedRepositories {
+    let found = WalkedRepositories {
+        repositories: Vec::new(),
+        notes: Notes::default(),
+        fingerprint: [0; 32],
+    };
+    let top = storage.layout().repositories();
+    let walk = Walk {
+        storage,
+        depth,
+        progress,
+        top: top.clone(),
+        found: Mutex::new(found),
+    };
+    rayon::scope(|scope| walk.directory(scope, top));
+    let mut found = walk
+        .found
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    found
+        .repositories
+        .sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    found.notes.findings.sort_unstable();
+
+    let mut fingerprint = Fingerprint::default();
+    for repository in &found.repositories {
+        fingerprint.name(OsStr::from_bytes(repository.name.as_bytes()));
+        fingerprint.part(&repository.fingerprint);
+    }
+    // Strays outside repositories are seen by both depths of the walk.
+    for finding in &found.notes.findings {
+        fingerprint.name(OsStr::new(&finding.path));
+    }
+    found.fingerprint = fingerprint.finish();
+    found
+}
+
+impl<'a> Walk<'a> {
+    fn note(&self, change: impl FnOnce(&mut Notes)) {
+        let mut found = self
+            .found
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut found.notes);
+    }
+
+    fn directory<'s>(&'s self, scope: &rayon::Scope<'s>, directory: PathBuf) {
+        let is_top = directory == self.top;
+        let entries = match self.storage.list(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                self.note(|notes| {
+                    notes.find(
+                        Code::DirectoryUnreadable,
+                        None,
+                        &directory,
+                        error.to_string(),
+                    );
+                    notes.hold(HoldScope::Storage, Code::DirectoryUnreadable, &directory);
+                });
+                return;
+            }
+        };
+        if entries.is_empty() && !is_top {
+            self.note(|notes| {
+                notes.find(
+                    Code::EmptyDirectory,
+                    None,
+                    &directory,
+                    "neither a repository nor a part of a name",
+                );
+            });
+        }
+        let mut is_repository = false;
+        for entry in entries {
+            let path = directory.join(&entry.name);
+            match (entry.name.as_bytes(), entry.kind) {
+                (b"_layers" | b"_manifests" | b"_uploads", _) if !is_top => is_repository = true,
+                (_, FileKind::Symlink) => self.note(|notes| {
+                    // It may lead to repositories, and those to any blob.
+                    notes.find(
+                        Code::SymlinkNotFollowed,
+                        None,
+                        &path,
+                        "a symbolic link stands here",
+                    );
+                    notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
+                }),
+                ([b'_', ..], _) => self.note(|notes| {
+                    notes.find(
+                        Code::ForeignFile,
+                        None,
+                        &path,
+                        "the registry does not write this",
+                    );
+                }),
+                (_, FileKind::Directory) => scope.spawn(move |scope| self.directory(scope, path)),
+                _ => self.note(|notes| {
+                    notes.find(Code::ForeignFile, None, &path, "a directory belongs here");
+                }),
+            }
+        }
+        if is_repository {
+            scope.spawn(move |_| self.repository(&directory));
+        }
+    }
+
+    fn repository(&self, path: &Path) {
+        let name = text_of(path.strip_prefix(&self.top).unwrap_or(path).as_os_str());
+        let mut repository = walk_repository(self.storage, path, name, self.depth);
+        if !is_repository_name(&repository.name) {
+            let name = repository.name.clone();
+            let detail = "the registry refuses this name";
+            repository
+                .notes
+                .find(Code::RepositoryNameInvalid, Some(&name), path, detail);
+        }
+        self.progress.advance(repository.layer_links.len() as u64);
+        let mut found = self
+            .found
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        found.repositories.push(repository);
+    }
+}

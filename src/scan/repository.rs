@@ -1,0 +1,710 @@
+//! Walking one repository: `_manifests/{revisions,tags}`, `_layers` and `_uploads`.
+//!
+//! Each part gives what it found and what it could not read. A part that cannot be listed is a
+//! hold, never an empty part: an unknown revision may need any of what looks like garbage.
+
+use std::io;
+use std::path::Path;
+
+use crate::model::{Code, Digest, is_tag_name, parse_time_ns, text_of};
+use crate::storage::{Entry, FileKind, Leaf, LeafOptions, LeafState, Storage};
+
+use super::Depth;
+use super::blobs::note_others;
+use super::facts::{HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts, UploadFacts};
+use super::fingerprint::Fingerprint;
+use super::link::{LinkContent, MAX_LINK_BYTES, parse_link};
+
+/// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
+const MAX_LINK_DEPTH: usize = 5;
+
+/// The most that is read of `startedat`, in bytes.
+const MAX_STARTED_AT_BYTES: u64 = 64;
+
+/// Walks the repository at `path`.
+pub fn walk_repository(
+    storage: &dyn Storage,
+    path: &Path,
+    name: String,
+    depth: Depth,
+) -> RepositoryFacts {
+    let walk = Walk {
+        storage,
+        name: &name,
+        path,
+        depth,
+    };
+    let (manifests, (layers, uploads)) = rayon::join(
+        || walk.manifests(),
+        || rayon::join(|| walk.layers(), || walk.uploads()),
+    );
+
+    let mut fingerprint = Fingerprint::default();
+    for part in [
+        &manifests.fingerprint,
+        &layers.fingerprint,
+        &uploads.fingerprint,
+    ] {
+        fingerprint.part(part);
+    }
+    let mut notes = manifests.notes;
+    notes.append(layers.notes);
+    notes.append(uploads.notes);
+    notes.findings.sort_unstable();
+    RepositoryFacts {
+        path: path.to_owned(),
+        revisions: manifests.revisions,
+        signatures: manifests.signatures,
+        tags: manifests.tags,
+        layer_links: layers.links,
+        has_revisions: manifests.has_revisions,
+        has_layers: layers.exists,
+        uploads: uploads.uploads,
+        fingerprint: fingerprint.finish(),
+        notes,
+        name,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    storage: &'a dyn Storage,
+    name: &'a str,
+    path: &'a Path,
+    depth: Depth,
+}
+
+#[derive(Default)]
+struct Manifests {
+    has_revisions: bool,
+    revisions: Vec<LinkFacts>,
+    signatures: Vec<(Digest, Digest)>,
+    tags: Vec<TagFacts>,
+    notes: Notes,
+    fingerprint: [u8; 32],
+}
+
+#[derive(Default)]
+struct Layers {
+    links: Vec<LinkFacts>,
+    exists: bool,
+    notes: Notes,
+    fingerprint: [u8; 32],
+}
+
+#[derive(Default)]
+struct Uploads {
+    uploads: Vec<UploadFacts>,
+    notes: Notes,
+    fingerprint: [u8; 32],
+}
+
+/// What a directory that may be missing holds.
+enum Listing {
+    Missing,
+    Found(Vec<Entry>),
+    /// It has been noted; what hangs on it is unknown.
+    Unreadable(Code),
+}
+
+impl Walk<'_> {
+    fn find(&self, notes: &mut Notes, code: Code, path: &Path, detail: impl Into<String>) {
+        notes.find(code, Some(self.name), path, detail);
+    }
+
+    fn list(&self, notes: &mut Notes, path: &Path) -> Listing {
+        match self.storage.list(path) {
+            Ok(entries) => Listing::Found(entries),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Listing::Missing,
+            Err(error) => Listing::Unreadable(self.note_unlistable(notes, path, &error)),
+        }
+    }
+
+    fn note_unlistable(&self, notes: &mut Notes, path: &Path, error: &io::Error) -> Code {
+        let is_link = self
+            .storage
+            .stat(path)
+            .is_ok_and(|facts| facts.kind == FileKind::Symlink);
+        let code = if is_link {
+            Code::SymlinkNotFollowed
+        } else {
+            Code::DirectoryUnreadable
+        };
+        self.find(notes, code, path, error.to_string());
+        code
+    }
+
+    fn note_foreign(&self, notes: &mut Notes, path: &Path) {
+        self.find(
+            notes,
+            Code::ForeignFile,
+            path,
+            "the registry does not write this",
+        );
+    }
+
+    fn link_options(&self) -> LeafOptions {
+        LeafOptions {
+            content_limit: (self.depth == Depth::Full).then_some(MAX_LINK_BYTES),
+            list_others: self.depth == Depth::Full,
+        }
+    }
+
+    /// Links in `directory`, one a digest: `<directory>/<encoded>/link`.
+    fn links(
+        &self,
+        directory: &Path,
+        fingerprint: &mut Fingerprint,
+        notes: &mut Notes,
+        unreadable: Code,
+        digest_of: &dyn Fn(&str) -> Option<Digest>,
+    ) -> Result<Vec<(LinkFacts, Vec<Entry>)>, Code> {
+        let listed = self
+            .storage
+            .list_leaves(directory, Path::new("link"), self.link_options());
+        let mut leaves = match listed {
+            Ok(leaves) => leaves,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(self.note_unlistable(notes, directory, &error)),
+        };
+        fingerprint.leaves(&mut leaves);
+        let mut links = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let path = directory.join(&leaf.name);
+            match leaf.name.to_str().and_then(digest_of) {
+                Some(name) => links.extend(self.link(notes, &path, unreadable, name, leaf)),
+                None => self.note_foreign(notes, &path),
+            }
+        }
+        Ok(links)
+    }
+
+    fn link(
+        &self,
+        notes: &mut Notes,
+        directory: &Path,
+        unreadable: Code,
+        name: Digest,
+        leaf: Leaf,
+    ) -> Option<(LinkFacts, Vec<Entry>)> {
+        let path = directory.join("link");
+        let mut find = |code, detail: String| {
+            notes.find_digest(code, Some(self.name), Some(name.clone()), &path, detail);
+        };
+        let mut link = LinkFacts {
+            name: name.clone(),
+            other_target: None,
+            modified_ns: 0,
+            is_doubtful: false,
+        };
+        match leaf.state {
+            LeafState::File { facts, content } => {
+                link.modified_ns = facts.modified_ns;
+                let content = content.map(|content| content.map(|bytes| parse_link(&bytes)));
+                match content {
+                    None => {}
+                    Some(Ok(LinkContent::Clean(target) | LinkContent::Spaced(target)))
+                        if target != name && name_is_canonical(&name) =>
+                    {
+                        find(Code::LinkMismatch, format!("the link holds {target}"));
+                        link.other_target = Some(target);
+                        link.is_doubtful = true;
+                    }
+                    Some(Ok(LinkContent::Clean(target))) => {
+                        link.other_target = (target != name).then_some(target);
+                    }
+                    Some(Ok(LinkContent::Spaced(target))) => {
+                        find(
+                            Code::LinkWhitespace,
+                            "white space stands around the digest".into(),
+                        );
+                        link.other_target = (target != name).then_some(target);
+                    }
+                    Some(Ok(LinkContent::Nothing(reason))) => {
+                        find(unreadable, reason);
+                        link.is_doubtful = true;
+                    }
+                    Some(Err(error)) => {
+                        find(unreadable, format!("the link cannot be read: {error}"));
+                        link.is_doubtful = true;
+                    }
+                }
+            }
+            LeafState::NotAFile(facts) => {
+                let code = match facts.kind {
+                    FileKind::Symlink => Code::SymlinkNotFollowed,
+                    _ => unreadable,
+                };
+                find(code, "the link is not a regular file".into());
+                link.is_doubtful = true;
+            }
+            LeafState::Unreadable(error) => {
+                find(unreadable, format!("the link cannot be looked at: {error}"));
+                link.is_doubtful = true;
+            }
+            LeafState::Missing => {
+                if leaf.others.is_empty() {
+                    let detail = "the link is gone, as the registry's API leaves it";
+                    notes.find_digest(
+                        Code::EmptyDirectory,
+                        Some(self.name),
+                        Some(name),
+                        directory,
+                        detail,
+                    );
+                } else {
+                    note_others(notes, Some(self.name), directory, &leaf.others);
+                }
+                return None;
+            }
+            LeafState::NotADirectory(FileKind::Symlink) => {
+                find(
+                    Code::SymlinkNotFollowed,
+                    "a symbolic link stands here".into(),
+                );
+                link.is_doubtful = true;
+            }
+            LeafState::NotADirectory(_) => {
+                self.note_foreign(notes, directory);
+                return None;
+            }
+        }
+        Some((link, leaf.others))
+    }
+
+    fn manifests(&self) -> Manifests {
+        let mut found = Manifests::default();
+        let mut fingerprint = Fingerprint::default();
+        let directory = self.path.join("_manifests");
+        match self.list(&mut found.notes, &directory) {
+            Listing::Missing => {}
+            Listing::Unreadable(code) => found.notes.hold(HoldScope::Manifests, code, &directory),
+            Listing::Found(entries) => {
+                for entry in &entries {
+                    if entry.name != "revisions" && entry.name != "tags" {
+                        self.note_foreign(&mut found.notes, &directory.join(&entry.name));
+                    }
+                }
+                self.revisions(&directory.join("revisions"), &mut found, &mut fingerprint);
+                self.tags(&directory.join("tags"), &mut found, &mut fingerprint);
+            }
+        }
+        found.fingerprint = fingerprint.finish();
+        found
+    }
+
+    fn revisions(&self, directory: &Path, found: &mut Manifests, fingerprint: &mut Fingerprint) {
+        let mut algorithms = match self.list(&mut found.notes, directory) {
+            Listing::Found(entries) => entries,
+            Listing::Unreadable(code) => {
+                found.has_revisions = true;
+                return found.notes.hold(HoldScope::Manifests, code, directory);
+            }
+            Listing::Missing => return,
+        };
+        found.has_revisions = true;
+        algorithms.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for entry in algorithms {
+            let path = directory.join(&entry.name);
+            let algorithm = text_of(&entry.name);
+            if entry.kind == FileKind::Symlink {
+                self.find(
+                    &mut found.notes,
+                    Code::SymlinkNotFollowed,
+                    &path,
+                    "a symbolic link stands here",
+                );
+                found
+                    .notes
+                    .hold(HoldScope::Manifests, Code::SymlinkNotFollowed, &path);
+                continue;
+            }
+            if entry.kind != FileKind::Directory {
+                self.note_foreign(&mut found.notes, &path);
+                continue;
+            }
+            let digest_of = |encoded: &str| Digest::parse(&format!("{algorithm}:{encoded}")).ok();
+            let unreadable = Code::RevisionLinkUnreadable;
+            match self.links(&path, fingerprint, &mut found.notes, unreadable, &digest_of) {
+                Ok(links) => {
+                    for (link, others) in links {
+                        let inside = path.join(link.name.encoded());
+                        self.beside_revision(&inside, &link.name, others, found);
+                        found.revisions.push(link);
+                    }
+                }
+                Err(code) => found.notes.hold(HoldScope::Manifests, code, &path),
+            }
+        }
+    }
+
+    /// Registries up to 2.3 kept signatures of schema 1 manifests as blobs of their own.
+    fn beside_revision(
+        &self,
+        directory: &Path,
+        revision: &Digest,
+        mut others: Vec<Entry>,
+        found: &mut Manifests,
+    ) {
+        let count = others.len();
+        others.retain(|entry| entry.name != "signatures" || entry.kind != FileKind::Directory);
+        if others.len() < count {
+            let signatures = directory.join("signatures/sha256");
+            let digest_of = |hex: &str| Digest::from_sha256_hex(hex.as_bytes());
+            let unreadable = Code::LayerLinkUnreadable;
+            let mut unhashed = Fingerprint::default();
+            match self.links(
+                &signatures,
+                &mut unhashed,
+                &mut found.notes,
+                unreadable,
+                &digest_of,
+            ) {
+                Ok(links) => {
+                    for (link, _) in links {
+                        found
+                            .signatures
+                            .push((revision.clone(), link.target().clone()));
+                    }
+                }
+                Err(code) => found.notes.hold(HoldScope::Storage, code, &signatures),
+            }
+        }
+        note_others(&mut found.notes, Some(self.name), directory, &others);
+    }
+
+    fn tags(&self, directory: &Path, found: &mut Manifests, fingerprint: &mut Fingerprint) {
+        let options = LeafOptions {
+            content_limit: (self.depth == Depth::Full).then_some(MAX_LINK_BYTES),
+            list_others: self.depth == Depth::Full,
+        };
+        let mut leaves =
+            match self
+                .storage
+                .list_leaves(directory, Path::new("current/link"), options)
+            {
+                Ok(leaves) => leaves,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+                Err(error) => {
+                    let code = self.note_unlistable(&mut found.notes, directory, &error);
+                    return found.notes.hold(HoldScope::Repository, code, directory);
+                }
+            };
+        fingerprint.leaves(&mut leaves);
+        for leaf in leaves {
+            found
+                .tags
+                .extend(self.tag(directory, leaf, &mut found.notes));
+        }
+    }
+
+    fn tag(&self, directory: &Path, leaf: Leaf, notes: &mut Notes) -> Option<TagFacts> {
+        let path = directory.join(&leaf.name);
+        let current = path.join("current/link");
+        let name = text_of(&leaf.name);
+        let mut tag = TagFacts {
+            name,
+            target: None,
+            is_unreadable: false,
+            modified_ns: None,
+            entries: Vec::new(),
+        };
+        let mut unreadable = None;
+        match leaf.state {
+            LeafState::File { facts, content } => {
+                tag.modified_ns = Some(facts.modified_ns);
+                match content.map(|content| content.map(|bytes| parse_link(&bytes))) {
+                    None => {}
+                    Some(Ok(LinkContent::Clean(target))) => tag.target = Some(target),
+                    Some(Ok(LinkContent::Spaced(target))) => {
+                        let detail = "white space stands around the digest";
+                        self.find(notes, Code::LinkWhitespace, &current, detail);
+                        tag.target = Some(target);
+                    }
+                    Some(Ok(LinkContent::Nothing(reason))) => unreadable = Some(reason),
+                    Some(Err(error)) => {
+                        unreadable = Some(format!("the link cannot be read: {error}"))
+                    }
+                }
+            }
+            LeafState::Missing => {
+                self.find(notes, Code::HalfTag, &path, "the tag has no current link");
+            }
+            LeafState::NotAFile(_) => unreadable = Some("the link is not a regular file".into()),
+            LeafState::Unreadable(error) => {
+                unreadable = Some(format!("the link cannot be looked at: {error}"));
+            }
+            LeafState::NotADirectory(FileKind::Symlink) => {
+                // It may be a tag, and lead to any manifest of this repository.
+                self.find(
+                    notes,
+                    Code::SymlinkNotFollowed,
+                    &path,
+                    "a symbolic link stands here",
+                );
+                notes.hold(HoldScope::Repository, Code::SymlinkNotFollowed, &path);
+                return None;
+            }
+            LeafState::NotADirectory(_) => {
+                self.note_foreign(notes, &path);
+                return None;
+            }
+        }
+        if !is_tag_name(&tag.name) {
+            self.find(
+                notes,
+                Code::TagNameInvalid,
+                &path,
+                "the registry refuses this name",
+            );
+        }
+        if let Some(reason) = unreadable {
+            self.find(notes, Code::TagLinkUnreadable, &current, reason);
+            tag.is_unreadable = true;
+        }
+        if self.depth == Depth::Full {
+            self.inside_tag(&path, leaf.others, &mut tag, notes);
+        }
+        Some(tag)
+    }
+
+    fn inside_tag(
+        &self,
+        path: &Path,
+        mut others: Vec<Entry>,
+        tag: &mut TagFacts,
+        notes: &mut Notes,
+    ) {
+        let has_index = others.iter().any(|entry| entry.name == "index");
+        others.retain(|entry| entry.name != "index");
+        note_others(notes, Some(self.name), path, &others);
+        if !has_index {
+            if tag.is_unreadable {
+                notes.hold(HoldScope::Repository, Code::TagLinkUnreadable, path);
+            }
+            return;
+        }
+        let index = path.join("index/sha256");
+        // What the index remembers counts only when the tag itself says nothing, so its links need
+        // no reading; their names are what the registry goes by.
+        let options = LeafOptions::default();
+        match self.storage.list_leaves(&index, Path::new("link"), options) {
+            Ok(leaves) => {
+                for leaf in leaves {
+                    let digest = leaf
+                        .name
+                        .to_str()
+                        .and_then(|hex| Digest::from_sha256_hex(hex.as_bytes()));
+                    match (digest, leaf.state) {
+                        (Some(name), LeafState::File { facts, .. }) => {
+                            tag.entries.push(LinkFacts {
+                                name,
+                                other_target: None,
+                                modified_ns: facts.modified_ns,
+                                is_doubtful: false,
+                            })
+                        }
+                        (Some(_), LeafState::Missing) => {
+                            let detail = "the index entry has no link";
+                            self.find(notes, Code::EmptyDirectory, &index.join(&leaf.name), detail);
+                        }
+                        _ => self.note_foreign(notes, &index.join(&leaf.name)),
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let code = self.note_unlistable(notes, &index, &error);
+                if tag.is_unreadable {
+                    notes.hold(HoldScope::Repository, code, &index);
+                }
+            }
+        }
+        if tag.is_unreadable && tag.entries.is_empty() {
+            notes.hold(HoldScope::Repository, Code::TagLinkUnreadable, path);
+        }
+    }
+
+    fn layers(&self) -> Layers {
+        let mut found = Layers::default();
+        let mut fingerprint = Fingerprint::default();
+        let directory = self.path.join("_layers");
+        match self.list(&mut found.notes, &directory) {
+            Listing::Missing => {}
+            Listing::Unreadable(code) => {
+                found.exists = true;
+                // Links are where the registry resolves sha512 names: without them any blob may be
+                // what a manifest means.
+                found.notes.hold(HoldScope::Storage, code, &directory);
+            }
+            Listing::Found(entries) => {
+                found.exists = true;
+                self.layer_directories(
+                    &directory,
+                    entries,
+                    Vec::new(),
+                    &mut found,
+                    &mut fingerprint,
+                );
+            }
+        }
+        found.fingerprint = fingerprint.finish();
+        found
+    }
+
+    /// `_layers/<algorithm>/<encoded>/link`, or `_layers/tarsum/<version>/<algorithm>/<encoded>/link`.
+    fn layer_directories(
+        &self,
+        directory: &Path,
+        mut entries: Vec<Entry>,
+        above: Vec<String>,
+        found: &mut Layers,
+        fingerprint: &mut Fingerprint,
+    ) {
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for entry in entries {
+            let path = directory.join(&entry.name);
+            if entry.kind == FileKind::Symlink {
+                self.find(
+                    &mut found.notes,
+                    Code::SymlinkNotFollowed,
+                    &path,
+                    "a symbolic link stands here",
+                );
+                found
+                    .notes
+                    .hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
+                continue;
+            }
+            if entry.kind != FileKind::Directory || above.len() >= MAX_LINK_DEPTH {
+                self.note_foreign(&mut found.notes, &path);
+                continue;
+            }
+            let mut names = above.clone();
+            names.push(text_of(&entry.name));
+            if names[0] == "tarsum" && names.len() < 3 {
+                match self.list(&mut found.notes, &path) {
+                    Listing::Found(entries) => {
+                        self.layer_directories(&path, entries, names, found, fingerprint);
+                    }
+                    Listing::Unreadable(code) => found.notes.hold(HoldScope::Storage, code, &path),
+                    Listing::Missing => {}
+                }
+                continue;
+            }
+            let algorithm = algorithm_of(&names);
+            let digest_of = |encoded: &str| Digest::parse(&format!("{algorithm}:{encoded}")).ok();
+            let unreadable = Code::LayerLinkUnreadable;
+            match self.links(&path, fingerprint, &mut found.notes, unreadable, &digest_of) {
+                Ok(links) => {
+                    for (link, others) in links {
+                        let inside = path.join(link.name.encoded());
+                        note_others(&mut found.notes, Some(self.name), &inside, &others);
+                        found.links.push(link);
+                    }
+                }
+                Err(code) => found.notes.hold(HoldScope::Storage, code, &path),
+            }
+        }
+    }
+
+    fn uploads(&self) -> Uploads {
+        let mut found = Uploads::default();
+        let mut fingerprint = Fingerprint::default();
+        let directory = self.path.join("_uploads");
+        if let Listing::Found(mut entries) = self.list(&mut found.notes, &directory) {
+            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            for entry in entries {
+                let path = directory.join(&entry.name);
+                if entry.kind == FileKind::Directory {
+                    let upload = self.upload(&path, text_of(&entry.name), &mut found.notes);
+                    fingerprint.name(&entry.name);
+                    fingerprint.number(upload.size_bytes);
+                    fingerprint.number(upload.started_ns.unwrap_or(0) as u64);
+                    fingerprint.number(upload.active_ns.unwrap_or(0) as u64);
+                    found.uploads.push(upload);
+                } else {
+                    self.note_foreign(&mut found.notes, &path);
+                }
+            }
+        }
+        found.fingerprint = fingerprint.finish();
+        found
+    }
+
+    fn upload(&self, path: &Path, id: String, notes: &mut Notes) -> UploadFacts {
+        let started_at = path.join("startedat");
+        let started_ns = match self.storage.read(&started_at, MAX_STARTED_AT_BYTES) {
+            Ok(content) => {
+                let text = String::from_utf8_lossy(&content.bytes);
+                let time = parse_time_ns(&text);
+                if time.is_none() {
+                    self.find(
+                        notes,
+                        Code::UploadStartUnreadable,
+                        &started_at,
+                        "it holds no time",
+                    );
+                }
+                time
+            }
+            Err(error) => {
+                self.find(
+                    notes,
+                    Code::UploadStartUnreadable,
+                    &started_at,
+                    error.to_string(),
+                );
+                None
+            }
+        };
+        let data = self
+            .storage
+            .stat(&path.join("data"))
+            .ok()
+            .filter(|facts| facts.kind == FileKind::File);
+        let hash_states = self
+            .storage
+            .list_leaves(
+                &path.join("hashstates"),
+                Path::new("."),
+                LeafOptions::default(),
+            )
+            .unwrap_or_default();
+        let newest_state = hash_states
+            .into_iter()
+            .filter_map(|leaf| match leaf.state {
+                LeafState::File { facts, .. } | LeafState::NotAFile(facts) => {
+                    Some(facts.modified_ns)
+                }
+                _ => None,
+            })
+            .max();
+        UploadFacts {
+            id,
+            size_bytes: data.map_or(0, |facts| facts.size_bytes),
+            started_ns,
+            active_ns: started_ns
+                .max(data.map(|facts| facts.modified_ns))
+                .max(newest_state),
+        }
+    }
+}
+
+/// Only a sha256 link names the blob by the blob's own digest; links of other algorithms are
+/// aliases, and hold another digest by design.
+fn name_is_canonical(name: &Digest) -> bool {
+    matches!(name, Digest::Sha256(_))
+}
+
+/// The algorithm part of a digest from the directories above its link. The 2.0 registry wrote
+/// `tarsum.v1+sha256:<hex>` as `tarsum/v1/sha256/<hex>` (distribution 2.0 `registry/storage/paths.go`).
+fn algorithm_of(directories: &[String]) -> String {
+    match directories {
+        [tarsum, version, algorithm] if tarsum == "tarsum" => match version.as_str() {
+            "v0" => format!("tarsum+{algorithm}"),
+            _ => format!("tarsum.{version}+{algorithm}"),
+        },
+        _ => directories.join("+"),
+    }
+}

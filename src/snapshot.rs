@@ -1,0 +1,235 @@
+//! The main job, end to end: storage -> facts -> graph -> figures -> database.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::db::{self, DatabaseError, ScanRecord, Snapshot, Totals, WriteLock};
+use crate::graph;
+use crate::model::{Severity, text_of};
+use crate::progress::Progress;
+use crate::scan::{self, Depth};
+use crate::storage::{FilesystemStorage, LocateError, Location, Storage, locate};
+
+/// Threads that wait for the disk. A cold disk answers many at once; a warm one needs few, and
+/// more do no harm (measured: `docs/benchmarks.md`).
+const DEFAULT_IO_THREADS: usize = 32;
+
+/// What to scan, and where to put the result.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// The registry's root, its `docker/registry/v2`, or its configuration.
+    pub storage: PathBuf,
+    /// The database.
+    pub database: PathBuf,
+    /// How many threads read the disk; a good number when `None`.
+    pub io_threads: Option<usize>,
+    /// Read everything again even when nothing seems changed.
+    pub is_full: bool,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The registry's root directory.
+    pub root: PathBuf,
+    /// Figures about the whole storage.
+    pub totals: Totals,
+    /// Findings by severity: info, warning, error.
+    pub findings: [u64; 3],
+    /// Everything could be read.
+    pub is_complete: bool,
+    /// Nothing had changed since the last scan.
+    pub is_unchanged: bool,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why a scan did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The path is no registry's storage.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// The storage cannot be read at all.
+    #[error("cannot read storage `{}`", .path.display())]
+    Storage {
+        /// Its root.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database cannot be written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The database would lie in the storage, where nothing may be written.
+    #[error("the database `{}` would lie inside the storage `{}`", .database.display(), .root.display())]
+    DatabaseInStorage {
+        /// The database.
+        database: PathBuf,
+        /// The storage's root.
+        root: PathBuf,
+    },
+    /// The threads could not be started.
+    #[error("cannot start {count} threads")]
+    Threads {
+        /// How many.
+        count: usize,
+        /// Why.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl ScanError {
+    /// The next step, where one exists.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Locate(error) => error.hint(),
+            Self::Storage { .. } => Some("run as the user that owns the storage".into()),
+            Self::Database(error) => error.hint(),
+            Self::DatabaseInStorage { .. } => {
+                Some("regsql never writes to a storage; name a file elsewhere with --db".into())
+            }
+            Self::Threads { .. } => Some("ask for fewer with --io-threads".into()),
+        }
+    }
+}
+
+/// Scans a storage into a database.
+pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, ScanError> {
+    let started = Instant::now();
+    let started_ns = now_ns();
+    let location = locate(&options.storage)?;
+    refuse_database_in_storage(&options.database, &location)?;
+    let previous = db::previous_scan(&options.database)?;
+    let lock = WriteLock::take(&options.database)?;
+    let root = location.root.clone();
+    let storage = FilesystemStorage::open(location).map_err(|source| ScanError::Storage {
+        path: root.clone(),
+        source,
+    })?;
+    let count = options.io_threads.unwrap_or(DEFAULT_IO_THREADS);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .thread_name(|at| format!("regsql-io-{at}"))
+        .build()
+        .map_err(|source| ScanError::Threads { count, source })?;
+
+    let record = |fingerprint, is_complete| ScanRecord {
+        root: text_of(root.as_os_str()),
+        started_ns,
+        finished_ns: now_ns(),
+        duration_ms: started.elapsed().as_millis() as i64,
+        is_complete,
+        fingerprint,
+    };
+    let previous = previous.filter(|previous| {
+        !options.is_full
+            && previous.is_complete
+            && previous.root == text_of(root.as_os_str())
+            && previous.tool_version == env!("CARGO_PKG_VERSION")
+    });
+    if let Some(previous) = previous {
+        let fingerprint = pool
+            .install(|| scan::walk(&storage, Depth::Quick, progress))
+            .fingerprint();
+        if previous.fingerprint == fingerprint {
+            let totals = db::publish_unchanged(&lock, &record(fingerprint, true))?;
+            progress.finish();
+            return Ok(Summary {
+                root,
+                findings: findings_by_severity(&options.database)?,
+                totals,
+                is_complete: true,
+                is_unchanged: true,
+                duration: started.elapsed(),
+            });
+        }
+    }
+
+    let facts = pool.install(|| {
+        let walked = scan::walk(&storage, Depth::Full, progress);
+        scan::read_manifests(&storage, walked, progress)
+    });
+    drop(pool);
+    progress.phase("accounting", None);
+    let fingerprint = facts.fingerprint;
+    let (graph, notes) = graph::build(facts);
+    let accounts = graph::account(&graph);
+    let mut findings = notes.findings;
+    for repository in &graph.repositories {
+        findings.extend(repository.facts.notes.findings.iter().cloned());
+    }
+    findings.extend(graph::graph_findings(&graph));
+    findings.sort_unstable();
+    findings.dedup();
+
+    progress.phase("database", None);
+    let is_complete = findings
+        .iter()
+        .all(|finding| !finding.code.hides_something());
+    let snapshot = Snapshot {
+        graph: &graph,
+        accounts: &accounts,
+        findings: &findings,
+        scan: record(fingerprint, is_complete),
+    };
+    let totals = db::publish(&lock, &snapshot)?;
+    progress.finish();
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.code.severity() == severity)
+            .count() as u64
+    };
+    Ok(Summary {
+        root: storage.root().to_owned(),
+        totals,
+        findings: [
+            count(Severity::Info),
+            count(Severity::Warning),
+            count(Severity::Error),
+        ],
+        is_complete,
+        is_unchanged: false,
+        duration: started.elapsed(),
+    })
+}
+
+fn findings_by_severity(database: &Path) -> Result<[u64; 3], DatabaseError> {
+    let connection = db::open_for_reading(database)?;
+    let count = |severity: Severity| {
+        let sql = "SELECT count(*) FROM problem WHERE severity = ?1";
+        connection.query_row(sql, [severity.as_str()], |row| row.get::<_, i64>(0))
+    };
+    let counts = || -> rusqlite::Result<[u64; 3]> {
+        Ok([
+            count(Severity::Info)? as u64,
+            count(Severity::Warning)? as u64,
+            count(Severity::Error)? as u64,
+        ])
+    };
+    counts().map_err(|source| DatabaseError::from_sqlite(database, source))
+}
+
+fn refuse_database_in_storage(database: &Path, location: &Location) -> Result<(), ScanError> {
+    let directory = match database.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // A directory that does not exist is told of when the file is written.
+    let Ok(directory) = directory.canonicalize() else {
+        return Ok(());
+    };
+    if directory.starts_with(&location.root) {
+        return Err(ScanError::DatabaseInStorage {
+            database: database.to_owned(),
+            root: location.root.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,470 @@
+//! A registry on a local (or mounted) file system.
+//!
+//! Every path is opened below a descriptor of its top directory with `openat2` and "no symbolic
+//! links", so nothing on disk can lead the scan elsewhere. The top directories `blobs` and
+//! `repositories` may themselves be links or mounts: that is the operator's own arrangement.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use super::{
+    Content, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState, Location, Storage,
+};
+
+/// A registry's root directory on a file system.
+#[derive(Debug)]
+pub struct FilesystemStorage {
+    location: Location,
+    /// Top directories by their relative path, the most specific first.
+    tops: Vec<(PathBuf, OwnedFd)>,
+    /// Kernels before 5.6 and some sandboxes know no `openat2`.
+    has_openat2: AtomicBool,
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW);
+/// Without `NONBLOCK`, opening a FIFO would wait for a writer.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+/// Nothing outside the top directory, and no link on the way.
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+/// A cold directory of 20,000 tags is looked at by many threads; a small one is not worth it.
+const MIN_LEAVES_PER_TASK: usize = 256;
+
+impl FilesystemStorage {
+    /// Opens the top directories.
+    ///
+    /// # Errors
+    /// When one of them exists and cannot be opened.
+    pub fn open(location: Location) -> io::Result<Self> {
+        let follow = DIRECTORY.difference(OFlags::NOFOLLOW);
+        let mut tops = Vec::new();
+        for relative in [
+            location.layout.blobs(),
+            location.layout.repositories(),
+            PathBuf::new(),
+        ] {
+            match rustix::fs::open(location.root.join(&relative), follow, Mode::empty()) {
+                Ok(descriptor) => tops.push((relative, descriptor)),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self {
+            location,
+            tops,
+            has_openat2: AtomicBool::new(true),
+        })
+    }
+
+    /// The top directory of a path, and the rest of the path.
+    fn top<'a, 'p>(&'a self, path: &'p Path) -> io::Result<(BorrowedFd<'a>, &'p Path)> {
+        self.tops
+            .iter()
+            .find_map(|(top, descriptor)| Some((descriptor.as_fd(), path.strip_prefix(top).ok()?)))
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn open_below(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let (top, rest) = self.top(path)?;
+        let rest = if rest.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            rest
+        };
+        if self.has_openat2.load(Ordering::Relaxed) {
+            loop {
+                match rustix::fs::openat2(top, rest, flags, Mode::empty(), RESOLVE) {
+                    // A rename somewhere made the kernel unsure; it says to try again.
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Err(Errno::NOSYS | Errno::PERM) => break,
+                    other => return Ok(other?),
+                }
+            }
+            self.has_openat2.store(false, Ordering::Relaxed);
+        }
+        Ok(open_without_links(top, rest, flags)?)
+    }
+}
+
+/// `openat2` by hand: one component after the other, none of them a link.
+fn open_without_links(top: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut current: Option<OwnedFd> = None;
+    let mut components = path.components().peekable();
+    while let Some(component) = components.next() {
+        let parent = current.as_ref().map_or(top, AsFd::as_fd);
+        let step = if components.peek().is_some() {
+            DIRECTORY
+        } else {
+            flags
+        };
+        let next = rustix::fs::openat(parent, component.as_os_str(), step, Mode::empty())?;
+        current = Some(next);
+    }
+    current.ok_or(Errno::INVAL)
+}
+
+impl Storage for FilesystemStorage {
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        list_open(self.open_below(directory, DIRECTORY)?)
+    }
+
+    fn list_leaves(
+        &self,
+        directory: &Path,
+        leaf: &Path,
+        options: LeafOptions,
+    ) -> io::Result<Vec<Leaf>> {
+        let descriptor = self.open_below(directory, DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&descriptor)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push((name.to_owned(), entry.file_type()));
+            }
+        }
+        let has_openat2 = self.has_openat2.load(Ordering::Relaxed);
+        let look_at = |(name, file_type): (OsString, FileType)| {
+            let state = match file_type {
+                FileType::Directory | FileType::Unknown => {
+                    let path = Path::new(&name).join(leaf);
+                    leaf_state(descriptor.as_fd(), &name, &path, options, has_openat2)
+                }
+                other => LeafState::NotADirectory(kind_of(other)),
+            };
+            let look_inside = options.list_others && !matches!(state, LeafState::NotADirectory(_));
+            let others = if look_inside {
+                others_beside(descriptor.as_fd(), &name, leaf)
+            } else {
+                Vec::new()
+            };
+            Leaf {
+                name,
+                state,
+                others,
+            }
+        };
+        Ok(names
+            .into_par_iter()
+            .with_min_len(MIN_LEAVES_PER_TASK)
+            .map(look_at)
+            .collect())
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileFacts> {
+        let parent = self.open_below(
+            path.parent().unwrap_or(Path::new("")),
+            DIRECTORY.union(OFlags::PATH),
+        )?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(facts_of(&rustix::fs::statat(
+            &parent,
+            name,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?))
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
+        let descriptor = self.open_below(path, FILE)?;
+        let facts = facts_of(&rustix::fs::fstat(&descriptor)?);
+        if facts.kind != FileKind::File {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        let mut bytes = Vec::with_capacity(facts.size_bytes.min(limit) as usize + 1);
+        // One byte more tells a file that grew or is larger from one that just fits.
+        File::from(descriptor)
+            .take(limit + 1)
+            .read_to_end(&mut bytes)?;
+        let is_whole = bytes.len() as u64 <= limit;
+        bytes.truncate(limit as usize);
+        Ok(Content { bytes, is_whole })
+    }
+
+    fn root(&self) -> &Path {
+        &self.location.root
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.location.layout
+    }
+}
+
+fn list_open(descriptor: OwnedFd) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(&descriptor)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                match rustix::fs::statat(&descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => facts_of(&stat).kind,
+                    Err(_) => continue,
+                }
+            }
+            known => kind_of(known),
+        };
+        entries.push(Entry {
+            name: name.to_owned(),
+            kind,
+        });
+    }
+    Ok(entries)
+}
+
+/// What lies at `path`, whose first component is the directory entry `name`.
+fn leaf_state(
+    directory: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    options: LeafOptions,
+    has_openat2: bool,
+) -> LeafState {
+    if options.content_limit.is_none() {
+        return match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => state_of_facts(facts_of(&stat), None),
+            Err(error) => state_of_error(directory, name, error),
+        };
+    }
+    let opened = if has_openat2 {
+        rustix::fs::openat2(directory, path, FILE, Mode::empty(), RESOLVE)
+    } else {
+        open_without_links(directory, path, FILE)
+    };
+    match opened {
+        Ok(descriptor) => match rustix::fs::fstat(&descriptor) {
+            Ok(stat) => {
+                let facts = facts_of(&stat);
+                let content = (facts.kind == FileKind::File)
+                    .then(|| read_up_to(&descriptor, options.content_limit.unwrap_or(0)));
+                state_of_facts(facts, content)
+            }
+            Err(error) => LeafState::Unreadable(error.into()),
+        },
+        // A file that may be looked at and not be read, a link, a socket: `stat` says which.
+        Err(error) => match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => state_of_facts(facts_of(&stat), Some(Err(error.into()))),
+            Err(error) => state_of_error(directory, name, error),
+        },
+    }
+}
+
+fn state_of_facts(facts: FileFacts, content: Option<Result<Vec<u8>, io::Error>>) -> LeafState {
+    match facts.kind {
+        FileKind::File => LeafState::File { facts, content },
+        _ => LeafState::NotAFile(facts),
+    }
+}
+
+fn state_of_error(directory: BorrowedFd<'_>, name: &OsStr, error: Errno) -> LeafState {
+    match error {
+        Errno::NOENT => LeafState::Missing,
+        Errno::NOTDIR => match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if facts_of(&stat).kind != FileKind::Directory => {
+                LeafState::NotADirectory(facts_of(&stat).kind)
+            }
+            // The entry is a directory and a name below it is not.
+            _ => LeafState::Missing,
+        },
+        other => LeafState::Unreadable(other.into()),
+    }
+}
+
+/// Links are 71 bytes; a buffer on the stack keeps a repository of 35,000 links small in memory.
+const LEAF_BUFFER_BYTES: usize = 1024;
+
+fn read_up_to(descriptor: &OwnedFd, limit: usize) -> Result<Vec<u8>, io::Error> {
+    let mut buffer = [0; LEAF_BUFFER_BYTES];
+    let limit = limit.min(LEAF_BUFFER_BYTES);
+    let mut filled = 0;
+    while filled < limit {
+        match rustix::io::read(descriptor, &mut buffer[filled..limit]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        // A link is far shorter than the buffer: a short read is its end.
+        if filled < limit / 2 {
+            break;
+        }
+    }
+    Ok(buffer[..filled].to_vec())
+}
+
+/// Names beside the leaf; a directory that cannot be listed has already been told of as a leaf.
+fn others_beside(directory: BorrowedFd<'_>, name: &OsStr, leaf: &Path) -> Vec<Entry> {
+    let Ok(descriptor) = rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()) else {
+        return Vec::new();
+    };
+    let first = leaf
+        .components()
+        .next()
+        .map_or(OsString::new(), |part| part.as_os_str().to_owned());
+    let mut entries = list_open(descriptor).unwrap_or_default();
+    entries.retain(|entry| entry.name != first);
+    entries
+}
+
+fn facts_of(stat: &Stat) -> FileFacts {
+    FileFacts {
+        kind: kind_of(FileType::from_raw_mode(stat.st_mode)),
+        size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
+        changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+    }
+}
+
+/// Times outside 1678-2262 stand at the end of what the database can hold.
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
+}
+
+fn kind_of(file_type: FileType) -> FileKind {
+    match file_type {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Special,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn storage(root: &Path) -> FilesystemStorage {
+        fs::create_dir_all(root.join("docker/registry/v2/blobs/sha256/ab")).unwrap();
+        FilesystemStorage::open(super::super::locate(root).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn leaves_tell_files_from_all_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = storage(directory.path());
+        let relative = Path::new("docker/registry/v2/blobs/sha256/ab");
+        let shard = directory.path().join(relative);
+        fs::create_dir_all(shard.join("file")).unwrap();
+        fs::write(shard.join("file/data"), "12345").unwrap();
+        fs::write(shard.join("file/data.1.tmp"), "").unwrap();
+        fs::create_dir_all(shard.join("empty")).unwrap();
+        fs::create_dir_all(shard.join("directory/data")).unwrap();
+        fs::write(shard.join("stray"), "").unwrap();
+        symlink("/etc", shard.join("link")).unwrap();
+        fs::create_dir_all(shard.join("linked")).unwrap();
+        symlink("/etc/passwd", shard.join("linked/data")).unwrap();
+
+        let options = LeafOptions {
+            content_limit: Some(100),
+            list_others: true,
+        };
+        let mut leaves = storage
+            .list_leaves(relative, Path::new("data"), options)
+            .unwrap();
+        leaves.sort_by(|a, b| a.name.cmp(&b.name));
+        let told: Vec<String> = leaves
+            .iter()
+            .map(|leaf| {
+                let state = match &leaf.state {
+                    LeafState::File {
+                        facts,
+                        content: Some(Ok(content)),
+                    } => {
+                        format!(
+                            "{} bytes, {}",
+                            facts.size_bytes,
+                            String::from_utf8_lossy(content)
+                        )
+                    }
+                    LeafState::NotAFile(facts) => format!("{:?}", facts.kind),
+                    other => format!("{other:?}"),
+                };
+                format!(
+                    "{}: {state}, {} others",
+                    leaf.name.display(),
+                    leaf.others.len()
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "directory: Directory, 0 others",
+                "empty: Missing, 0 others",
+                "file: 5 bytes, 12345, 1 others",
+                "link: NotADirectory(Symlink), 0 others",
+                "linked: Symlink, 0 others",
+                "stray: NotADirectory(File), 0 others",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_symbolic_link_is_followed_with_or_without_openat2() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = storage(directory.path());
+        fs::create_dir(directory.path().join("outside")).unwrap();
+        fs::write(directory.path().join("outside/data"), "secret").unwrap();
+        let link = directory.path().join("docker/registry/v2/blobs/sha256/cd");
+        symlink(directory.path().join("outside"), link).unwrap();
+        let path = Path::new("docker/registry/v2/blobs/sha256/cd/data");
+        for has_openat2 in [true, false] {
+            storage.has_openat2.store(has_openat2, Ordering::Relaxed);
+            assert!(storage.read(path, 100).is_err());
+            assert!(storage.list(path.parent().unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_read_stops_at_its_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = storage(directory.path());
+        fs::write(directory.path().join("file"), "12345").unwrap();
+        let content = storage.read(Path::new("file"), 4).unwrap();
+        assert_eq!(
+            (content.bytes.as_slice(), content.is_whole),
+            (&b"1234"[..], false)
+        );
+        assert!(storage.read(Path::new("file"), 5).unwrap().is_whole);
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = storage(directory.path());
+        let made = std::process::Command::new("mkfifo")
+            .arg(directory.path().join("fifo"))
+            .status();
+        assert!(made.unwrap().success());
+        let error = storage.read(Path::new("fifo"), 5).unwrap_err();
+        assert_eq!(error.to_string(), "not a regular file");
+    }
+}

@@ -1,0 +1,164 @@
+//! The one seam to the bytes on disk.
+//!
+//! Everything above asks a [`Storage`]; nothing else opens a file of a registry. The calls are
+//! shaped after what the scan needs and what any backend can give cheaply: a file system answers
+//! [`Storage::list_leaves`] with one `stat` an entry and without opening the entry's directory, an
+//! object store with one listing of the prefix.
+//!
+//! Guarantees: nothing here writes; no symbolic link below the storage's top is followed; no call
+//! reads more than the limit it is given, and none blocks on a FIFO or device.
+
+mod filesystem;
+mod locate;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use filesystem::FilesystemStorage;
+pub use locate::{LocateError, Location, locate};
+
+/// What kind of thing a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, which is never followed.
+    Symlink,
+    /// A socket, FIFO or device.
+    Special,
+}
+
+/// What the file system says of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// mtime in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// ctime in nanoseconds since 1970.
+    pub changed_ns: i64,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, as bytes on disk.
+    pub name: OsString,
+    /// What it stands for.
+    pub kind: FileKind,
+}
+
+/// An entry of a directory, with what lies at `entry/leaf`.
+#[derive(Debug)]
+pub struct Leaf {
+    /// The entry's name.
+    pub name: OsString,
+    /// What was found at `entry/leaf`.
+    pub state: LeafState,
+    /// Other names in the entry's directory; empty unless they were asked for.
+    pub others: Vec<Entry>,
+}
+
+/// What lies at `entry/leaf`.
+#[derive(Debug)]
+pub enum LeafState {
+    /// A regular file, with its content if that was asked for.
+    File {
+        /// What the file system says of it.
+        facts: FileFacts,
+        /// Its first bytes, up to the limit.
+        content: Option<Result<Vec<u8>, io::Error>>,
+    },
+    /// Something that is not a regular file.
+    NotAFile(FileFacts),
+    /// The entry is a directory without that leaf.
+    Missing,
+    /// The entry is itself no directory.
+    NotADirectory(FileKind),
+    /// It could not be looked at.
+    Unreadable(io::Error),
+}
+
+/// What is wanted of each leaf beyond its facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeafOptions {
+    /// Read the file's first bytes, at most so many.
+    pub content_limit: Option<usize>,
+    /// List the entry's directory for names other than the leaf.
+    pub list_others: bool,
+}
+
+/// A file's first bytes.
+#[derive(Debug)]
+pub struct Content {
+    /// At most as many bytes as asked for.
+    pub bytes: Vec<u8>,
+    /// Whether that is the whole file.
+    pub is_whole: bool,
+}
+
+/// Where bytes of a registry lie. Paths are relative to the registry's root directory.
+pub trait Storage: Sync {
+    /// The names in a directory, in no order.
+    ///
+    /// # Errors
+    /// When it is missing, is no directory, or cannot be read. A name may vanish before it is
+    /// looked at: that is no error, it is left out.
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
+
+    /// For each name in `directory`, what lies at `name/leaf`. `leaf` may have several components.
+    fn list_leaves(
+        &self,
+        directory: &Path,
+        leaf: &Path,
+        options: LeafOptions,
+    ) -> io::Result<Vec<Leaf>>;
+
+    /// What lies at `path`.
+    fn stat(&self, path: &Path) -> io::Result<FileFacts>;
+
+    /// The first `limit` bytes of a regular file.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Content>;
+
+    /// The registry's root directory, for people.
+    fn root(&self) -> &Path;
+
+    /// The path of `docker/registry/v2` below the root.
+    fn layout(&self) -> &Layout;
+}
+
+/// The fixed paths of a registry's layout (distribution `registry/storage/paths.go`), relative to
+/// the root directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    v2: PathBuf,
+}
+
+impl Layout {
+    /// The layout whose `blobs` and `repositories` lie in `v2`.
+    pub fn new(v2: PathBuf) -> Self {
+        Self { v2 }
+    }
+
+    /// `docker/registry/v2/blobs`.
+    pub fn blobs(&self) -> PathBuf {
+        self.v2.join("blobs")
+    }
+
+    /// `docker/registry/v2/repositories`.
+    pub fn repositories(&self) -> PathBuf {
+        self.v2.join("repositories")
+    }
+
+    /// The file in which the registry keeps the bytes of a sha256 blob.
+    pub fn blob_data(&self, hex: &str) -> PathBuf {
+        let mut path = self.blobs();
+        path.extend(["sha256", hex.get(..2).unwrap_or("xx"), hex, "data"]);
+        path
+    }
+}
