@@ -16,6 +16,7 @@ CREATE TABLE scan (
     tool_version    TEXT    NOT NULL,
     is_complete     INTEGER NOT NULL,           -- 0: something could not be read, every figure is "at least"
     fingerprint     BLOB    NOT NULL,           -- SHA-256 over all names, sizes and times seen; equal means unchanged
+    is_deep         INTEGER NOT NULL,           -- 1: also looked for what lies beside each blob and link
     is_pull_through INTEGER NOT NULL            -- 1: a pull-through cache (scheduler-state.json), missing blobs are normal
 ) STRICT;
 

@@ -3,12 +3,13 @@
 -- largest-layers, rare-layers: walk the layers from the largest down and stop at the limit.
 CREATE INDEX IF NOT EXISTS layer_by_size ON blob (size_bytes) WHERE layer_media_type_id IS NOT NULL;
 
+-- rare-layers, shared-layers, layer-commands, media-types: all layers without their rows, which are four times as wide.
+CREATE INDEX IF NOT EXISTS layer_by_use
+    ON blob (kind, layer_media_type_id, manifest_count, size_bytes, build_step_id)
+    WHERE layer_media_type_id IS NOT NULL;
+
 -- orphan-blobs, orphan_blobs: the orphans without a pass over all blobs.
 CREATE INDEX IF NOT EXISTS orphan_by_size ON blob (size_bytes) WHERE is_orphan = 1;
-
--- what only one repository holds, largest first.
-CREATE INDEX IF NOT EXISTS blob_of_one_repository ON blob (only_repository_id, size_bytes)
-    WHERE only_repository_id IS NOT NULL;
 
 -- from a manifest to the repositories and tags that hold it: rare-layers, layer-images, why.
 CREATE INDEX IF NOT EXISTS revision_by_manifest ON revision (blob_id);

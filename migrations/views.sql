@@ -10,6 +10,7 @@ SELECT
     duration_ms AS duration_ms, -- how long the scan took, in milliseconds
     tool_version AS tool_version, -- the regsql that made it
     is_complete AS complete, -- 1: everything was read; 0: something could not be, so every figure means "at least"
+    is_deep AS is_deep, -- 1: also looked for leftovers beside each blob and link (always for small storages, else `scan --deep`)
     is_pull_through AS is_pull_through_cache, -- 1: a pull-through cache, in which missing blobs are normal
     scan_number AS scan_number -- this scan's row in scan_history
 FROM scan;
@@ -24,7 +25,7 @@ SELECT
     b.is_present AS is_present, -- 1: its data is on disk
     b.manifest_count AS manifest_count, -- manifests that name it
     b.repository_count AS repository_count, -- repositories that reach it
-    b.tag_count AS tag_count, -- tags that reach it, whatever their repository
+    b.tag_count AS tag_count, -- tags that reach it or keep it as part of a referrer, whatever their repository
     strftime('%Y-%m-%dT%H:%M:%SZ', b.verified_ns / 1000000000, 'unixepoch') AS verified_at, -- when its content was last hashed and found right (UTC)
     b.is_orphan AS is_orphan, -- 1: no revision, tag or unreadable root in any repository reaches it
     r.name AS only_repository -- the one repository that reaches it, when there is just one
@@ -40,7 +41,7 @@ SELECT
     b.is_present AS is_present, -- 1: its data is on disk
     b.manifest_count AS manifest_count, -- manifests that name it
     b.repository_count AS repository_count, -- repositories that reach it
-    b.tag_count AS tag_count, -- tags that reach it, whatever their repository
+    b.tag_count AS tag_count, -- tags that reach it or keep it as part of a referrer, whatever their repository
     s.created_by AS created_by, -- the build command behind it, from an image config's history
     r.name AS only_repository -- the one repository that reaches it, when there is just one
 FROM blob b
@@ -56,10 +57,10 @@ SELECT
     m.kind AS kind, -- image, index, artifact, schema1 or unknown
     t.name AS media_type, -- of the manifest itself
     a.name AS artifact_type, -- what an artifact says it is (its artifactType, or its config's media type)
-    COALESCE(c.other_digest, 'sha256:' || lower(hex(c.hash))) AS config_digest, -- its config blob
-    COALESCE(s.other_digest, 'sha256:' || lower(hex(s.hash))) AS subject_digest, -- the manifest it is about (a referrer's subject)
+    COALESCE(c.other_digest, 'sha256:' || nullif(lower(hex(c.hash)), '')) AS config_digest, -- its config blob
+    COALESCE(s.other_digest, 'sha256:' || nullif(lower(hex(s.hash)), '')) AS subject_digest, -- the manifest it is about (a referrer's subject)
     m.layer_count AS layer_count, -- layers it names, each digest once
-    m.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, itself among them
+    m.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, itself among them; without referrers
     m.os AS os, -- from the image config
     m.architecture AS architecture, -- from the image config
     strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- from the image config (UTC)
@@ -116,9 +117,9 @@ CREATE VIEW tags AS
 SELECT
     r.name AS repository, -- the repository
     t.name AS tag, -- the tag
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest, -- what it points at; NULL when its link is missing or unreadable
+    COALESCE(b.other_digest, 'sha256:' || nullif(lower(hex(b.hash)), '')) AS manifest_digest, -- what it points at; NULL when its link is missing or unreadable
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- when it was last set (UTC)
-    t.logical_bytes AS logical_bytes, -- distinct present blobs it reaches
+    t.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     t.exclusive_bytes AS exclusive_bytes, -- freed by deleting this tag alone and all that it leaves unreferenced
     t.layer_count AS layer_count, -- distinct layers it reaches
     t.is_broken AS is_broken, -- 1: it cannot be pulled whole
@@ -149,7 +150,7 @@ SELECT
     COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest, -- the manifest
     v.is_tagged AS is_tagged, -- 1: a tag of this repository leads to it, or it refers to something that is tagged
     strftime('%Y-%m-%dT%H:%M:%SZ', v.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- when it was last pushed (UTC)
-    v.logical_bytes AS logical_bytes, -- distinct present blobs it reaches
+    v.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     v.exclusive_bytes AS exclusive_bytes, -- freed by deleting it, its tags, and all that it leaves unreferenced
     v.is_held AS is_held, -- 1: not tagged, and kept all the same because something in the repository cannot be read
     m.kind AS kind -- the kind of manifest
@@ -209,7 +210,7 @@ CREATE VIEW unreadable_roots AS
 SELECT
     u.scope AS scope, -- storage: every blob; manifests: every blob small enough to be a manifest, and all that the repository links; repository: all that it links; blob: one blob
     r.name AS repository, -- the repository, if it is about one
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- the digest, if it is about one
+    COALESCE(b.other_digest, 'sha256:' || nullif(lower(hex(b.hash)), '')) AS digest, -- the digest, if it is about one
     u.code AS code, -- the problem behind it
     u.path AS path -- where, below scan_info.root
 FROM unreadable_root u

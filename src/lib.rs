@@ -4,10 +4,16 @@
 //! (who reaches what, and what would come free) -> [`db`] (tables) -> `report` (answers) -> `ui`
 //! (rows a person reads). `ARCHITECTURE.md` has the map and what each module must not do.
 
+pub mod cli;
+pub mod commands;
 pub mod db;
+pub mod error;
 pub mod graph;
 pub mod model;
 pub mod progress;
+pub mod report;
+pub mod sample;
 pub mod scan;
 pub mod snapshot;
 pub mod storage;
+pub mod ui;

@@ -1,16 +1,19 @@
-//! temporary
-fn main() {
-    let a: Vec<String> = std::env::args().collect();
-    let o = regsql::snapshot::ScanOptions {
-        storage: a[1].clone().into(),
-        database: a[2].clone().into(),
-        io_threads: a.get(3).and_then(|x| x.parse().ok()),
-        is_full: false,
-    };
-    let t = std::time::Instant::now();
-    match regsql::snapshot::scan(&o, &regsql::progress::Hidden) {
-        Ok(s) => eprintln!("{s:?}"),
-        Err(e) => eprintln!("{e}: {:?}", e.hint()),
+//! Parse, run, say what went wrong, exit.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use regsql::commands::{self, Cli};
+use regsql::error::exit_code;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = cli.context();
+    let result = commands::run(&context, cli.command);
+    if let Err(error) = &result
+        && !error.is_closed_pipe()
+    {
+        context.printer.error(&error.messages(), &error.hints());
     }
-    eprintln!("{:?}", t.elapsed());
+    ExitCode::from(exit_code(&result))
 }

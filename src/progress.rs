@@ -1,21 +1,20 @@
-//! How long work tells how far it is, without knowing who looks.
+//! How work that takes a while says how far it is, without knowing who looks.
 
-/// Receives how far a piece of work is. Called from many threads.
+/// Told of the work's phases, from any thread.
 pub trait Progress: Sync {
-    /// A new phase begins; `total` when it is known how many steps it has.
+    /// A phase begins, with as many steps as `total` says, if that is known.
     fn phase(&self, name: &'static str, total: Option<u64>);
-    /// `steps` more are done.
+    /// So many more steps of the phase are done.
     fn advance(&self, steps: u64);
-    /// The work is over.
+    /// All phases are done.
     fn finish(&self);
 }
 
-/// Tells nobody.
-#[derive(Clone, Copy, Debug, Default)]
+/// Shows nothing.
 pub struct Hidden;
 
 impl Progress for Hidden {
-    fn phase(&self, _: &'static str, _: Option<u64>) {}
-    fn advance(&self, _: u64) {}
+    fn phase(&self, _name: &'static str, _total: Option<u64>) {}
+    fn advance(&self, _steps: u64) {}
     fn finish(&self) {}
 }

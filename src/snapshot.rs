@@ -1,19 +1,16 @@
 //! The main job, end to end: storage -> facts -> graph -> figures -> database.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::db::{self, DatabaseError, ScanRecord, Snapshot, Totals, WriteLock};
-use crate::graph;
-use crate::model::{Severity, text_of};
+use crate::db::{self, DatabaseError, NewDatabase, ScanRecord, Snapshot, Totals, WriteLock};
+use crate::graph::{self, Graph};
+use crate::model::{Finding, Severity, text_of};
 use crate::progress::Progress;
-use crate::scan::{self, Depth};
+use crate::scan::{self, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Storage, locate};
-
-/// Threads that wait for the disk. A cold disk answers many at once; a warm one needs few, and
-/// more do no harm (measured: `docs/benchmarks.md`).
-const DEFAULT_IO_THREADS: usize = 32;
 
 /// What to scan, and where to put the result.
 #[derive(Clone, Debug)]
@@ -22,8 +19,11 @@ pub struct ScanOptions {
     pub storage: PathBuf,
     /// The database.
     pub database: PathBuf,
-    /// How many threads read the disk; a good number when `None`.
-    pub io_threads: Option<usize>,
+    /// How many threads wait for the disk. A cold disk answers many at once; a warm one needs few,
+    /// and more do little harm.
+    pub io_threads: NonZeroUsize,
+    /// Also look at what lies beside each blob and link, however many there are.
+    pub is_deep: bool,
     /// Read everything again even when nothing seems changed.
     pub is_full: bool,
 }
@@ -104,37 +104,37 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let previous = db::previous_scan(&options.database)?;
     let lock = WriteLock::take(&options.database)?;
     let root = location.root.clone();
-    let storage = FilesystemStorage::open(location).map_err(|source| ScanError::Storage {
-        path: root.clone(),
-        source,
-    })?;
-    let count = options.io_threads.unwrap_or(DEFAULT_IO_THREADS);
+    let storage = FilesystemStorage::open(location)
+        .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
+    let count = options.io_threads.get();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(count)
         .thread_name(|at| format!("regsql-io-{at}"))
         .build()
         .map_err(|source| ScanError::Threads { count, source })?;
 
-    let record = |fingerprint, is_complete| ScanRecord {
+    let record = |fingerprint, is_complete, is_deep| ScanRecord {
         root: text_of(root.as_os_str()),
         started_ns,
         finished_ns: now_ns(),
         duration_ms: started.elapsed().as_millis() as i64,
         is_complete,
+        is_deep,
         fingerprint,
     };
     let previous = previous.filter(|previous| {
         !options.is_full
             && previous.is_complete
+            && (previous.is_deep || !options.is_deep)
             && previous.root == text_of(root.as_os_str())
             && previous.tool_version == env!("CARGO_PKG_VERSION")
     });
     if let Some(previous) = previous {
-        let fingerprint = pool
-            .install(|| scan::walk(&storage, Depth::Quick, progress))
-            .fingerprint();
+        let walked = pool.install(|| scan::walk(&storage, Depth::Quick, progress));
+        let fingerprint = walked.fingerprint();
         if previous.fingerprint == fingerprint {
-            let totals = db::publish_unchanged(&lock, &record(fingerprint, true))?;
+            let scan = record(fingerprint, true, previous.is_deep);
+            let totals = db::publish_unchanged(&lock, &scan)?;
             progress.finish();
             return Ok(Summary {
                 root,
@@ -147,53 +147,62 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         }
     }
 
-    let facts = pool.install(|| {
-        let walked = scan::walk(&storage, Depth::Full, progress);
-        scan::read_manifests(&storage, walked, progress)
+    let (facts, depth) = pool.install(|| {
+        let depth = scan::depth_for(&storage, options.is_deep);
+        let walked = scan::walk(&storage, depth, progress);
+        (scan::read_manifests(&storage, walked, progress), depth)
     });
     drop(pool);
     progress.phase("accounting", None);
     let fingerprint = facts.fingerprint;
     let (graph, notes) = graph::build(facts);
-    let accounts = graph::account(&graph);
-    let mut findings = notes.findings;
-    for repository in &graph.repositories {
-        findings.extend(repository.facts.notes.findings.iter().cloned());
-    }
-    findings.extend(graph::graph_findings(&graph));
-    findings.sort_unstable();
-    findings.dedup();
+    // Half of the tables are written while the figures for the other half are worked out.
+    let (new, accounts, findings) = std::thread::scope(|scope| {
+        let new = scope.spawn(|| {
+            let new = NewDatabase::create(&lock)?;
+            new.load_references(&graph)?;
+            Ok::<_, DatabaseError>(new)
+        });
+        let accounts = graph::account(&graph);
+        let findings = all_findings(&graph, notes);
+        let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok::<_, DatabaseError>((new, accounts, findings))
+    })?;
 
     progress.phase("database", None);
-    let is_complete = findings
-        .iter()
-        .all(|finding| !finding.code.hides_something());
+    let is_complete = findings.iter().all(|finding| !finding.code.hides_something());
     let snapshot = Snapshot {
         graph: &graph,
         accounts: &accounts,
         findings: &findings,
-        scan: record(fingerprint, is_complete),
+        scan: record(fingerprint, is_complete, depth == Depth::Deep),
     };
-    let totals = db::publish(&lock, &snapshot)?;
+    let totals = new.publish(&snapshot)?;
     progress.finish();
     let count = |severity| {
-        findings
-            .iter()
-            .filter(|finding| finding.code.severity() == severity)
-            .count() as u64
+        let of_severity = findings.iter().filter(|finding| finding.code.severity() == severity);
+        of_severity.count() as u64
     };
     Ok(Summary {
         root: storage.root().to_owned(),
         totals,
-        findings: [
-            count(Severity::Info),
-            count(Severity::Warning),
-            count(Severity::Error),
-        ],
+        findings: [count(Severity::Info), count(Severity::Warning), count(Severity::Error)],
         is_complete,
         is_unchanged: false,
         duration: started.elapsed(),
     })
+}
+
+/// What the walk and the graph found wrong, sorted, each once.
+fn all_findings(graph: &Graph, notes: Notes) -> Vec<Finding> {
+    let mut findings = notes.findings;
+    for repository in &graph.repositories {
+        findings.extend(repository.facts.notes.findings.iter().cloned());
+    }
+    findings.extend(graph::graph_findings(graph));
+    findings.sort_unstable();
+    findings.dedup();
+    findings
 }
 
 fn findings_by_severity(database: &Path) -> Result<[u64; 3], DatabaseError> {

@@ -32,6 +32,8 @@ pub struct ScanRecord {
     pub duration_ms: i64,
     /// Everything could be read.
     pub is_complete: bool,
+    /// What lies beside each blob and link was looked at, too.
+    pub is_deep: bool,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
 }
@@ -56,10 +58,7 @@ impl<'a> SortedTexts<'a> {
         for (place, at) in (0..).zip(&order) {
             place_of[*at] = place;
         }
-        Self {
-            sorted: order.into_iter().map(|at| texts[at].as_str()).collect(),
-            place_of,
-        }
+        Self { sorted: order.into_iter().map(|at| texts[at].as_str()).collect(), place_of }
     }
 
     fn id(&self, number: Option<u32>) -> Option<i64> {
@@ -67,26 +66,25 @@ impl<'a> SortedTexts<'a> {
     }
 }
 
-/// Writes the snapshot's tables; history and indices come after. Returns the totals.
-pub fn load(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<Totals> {
+/// The part of the tables that needs no figures, so that it can be written while those are worked
+/// out.
+pub fn load_references(connection: &Connection, graph: &Graph) -> rusqlite::Result<()> {
+    let media_types = SortedTexts::new(&graph.media_types);
+    let build_steps = SortedTexts::new(&graph.build_steps);
+    texts(connection, "INSERT INTO media_type VALUES (?1, ?2)", &media_types)?;
+    texts(connection, "INSERT INTO build_step VALUES (?1, ?2)", &build_steps)?;
+    references(connection, graph, &media_types, &build_steps)?;
+    aliases(connection, graph)
+}
+
+/// All other tables of the snapshot; history and indices come after. Returns the totals.
+pub fn load_figures(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<Totals> {
     let graph = snapshot.graph;
     let described = describe_blobs(graph);
     let media_types = SortedTexts::new(&graph.media_types);
     let build_steps = SortedTexts::new(&graph.build_steps);
-    texts(
-        connection,
-        "INSERT INTO media_type VALUES (?1, ?2)",
-        &media_types,
-    )?;
-    texts(
-        connection,
-        "INSERT INTO build_step VALUES (?1, ?2)",
-        &build_steps,
-    )?;
     blobs(connection, snapshot, &described, &media_types, &build_steps)?;
     manifests(connection, snapshot, &media_types)?;
-    references(connection, graph, &media_types, &build_steps)?;
-    aliases(connection, graph)?;
     repositories(connection, snapshot)?;
     problems(connection, snapshot)?;
     let totals = totals(snapshot, &described);
@@ -116,22 +114,15 @@ fn blobs(
     let mut insert = connection.prepare(
         "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL)",
     )?;
-    let rows = graph
-        .digests
-        .iter()
-        .zip(&graph.files)
-        .zip(&snapshot.accounts.blobs)
-        .zip(described);
+    let rows = graph.digests.iter().zip(&graph.files).zip(&snapshot.accounts.blobs).zip(described);
     for (id, (((digest, file), account), description)) in (0_i64..).zip(rows) {
         let (hash, other) = match digest {
             Digest::Sha256(bytes) => (Some(bytes.as_slice()), None),
             Digest::Other(text) => (None, Some(text.as_ref())),
         };
-        let layer_media_type = description.is_layer.then(|| {
-            media_types
-                .id(description.layer_media_type)
-                .unwrap_or(NO_MEDIA_TYPE)
-        });
+        let layer_media_type = description
+            .is_layer
+            .then(|| media_types.id(description.layer_media_type).unwrap_or(NO_MEDIA_TYPE));
         insert.execute(params![
             id,
             hash,
@@ -164,20 +155,14 @@ fn manifests(
     let mut insert = connection.prepare(
         "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
-    for (manifest, logical_bytes) in graph
-        .manifests
-        .iter()
-        .zip(&snapshot.accounts.manifest_logical_bytes)
+    for (manifest, logical_bytes) in
+        graph.manifests.iter().zip(&snapshot.accounts.manifest_logical_bytes)
     {
         let body = manifest.body.as_ref();
         let platform =
             |number: Option<u32>| number.map(|number| graph.platforms[number as usize].as_str());
-        let first = |role| {
-            manifest
-                .references()
-                .iter()
-                .find(move |reference| reference.role == role)
-        };
+        let first =
+            |role| manifest.references().iter().find(move |reference| reference.role == role);
         let mut layers: Vec<u32> = manifest
             .references()
             .iter()
@@ -188,8 +173,7 @@ fn manifests(
         layers.dedup();
         insert.execute(params![
             manifest.blob,
-            body.map_or(ManifestKind::Unknown, |body| body.kind)
-                .as_str(),
+            body.map_or(ManifestKind::Unknown, |body| body.kind).as_str(),
             manifest.fault.is_none(),
             manifest.is_orphan,
             media_types.id(body.and_then(|body| body.media_type)),
@@ -224,13 +208,9 @@ fn references(
                 position,
                 reference.role.as_str(),
                 reference.blob,
-                reference
-                    .declared_bytes
-                    .and_then(|bytes| i64::try_from(bytes).ok()),
+                reference.declared_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
                 media_types.id(reference.media_type),
-                reference
-                    .platform
-                    .map(|number| graph.platforms[number as usize].as_str()),
+                reference.platform.map(|number| graph.platforms[number as usize].as_str()),
                 build_steps.id(reference.build_step),
                 reference.is_external,
             ])?;
@@ -269,21 +249,11 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
         connection.prepare("INSERT INTO layer_link VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     let mut insert_upload = connection.prepare("INSERT INTO upload VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut tag_id = 0_i64;
-    for (id, (repository, account)) in (0_i64..).zip(
-        graph
-            .repositories
-            .iter()
-            .zip(&snapshot.accounts.repositories),
-    ) {
-        let untagged = account
-            .revisions
-            .iter()
-            .filter(|revision| !revision.is_tagged)
-            .count();
-        let pushed = repository
-            .revisions
-            .iter()
-            .map(|revision| revision.modified_ns);
+    for (id, (repository, account)) in
+        (0_i64..).zip(graph.repositories.iter().zip(&snapshot.accounts.repositories))
+    {
+        let untagged = account.revisions.iter().filter(|revision| !revision.is_tagged).count();
+        let pushed = repository.revisions.iter().map(|revision| revision.modified_ns);
         let pushed = pushed.chain(repository.tags.iter().filter_map(|tag| tag.modified_ns));
         insert_repository.execute(params![
             id,
@@ -304,7 +274,7 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
         for (revision, figures) in repository.revisions.iter().zip(&account.revisions) {
             insert_revision.execute(params![
                 id,
-                revision.blob,
+                revision.name,
                 figures.is_tagged,
                 figures.is_held,
                 revision.modified_ns,
@@ -326,9 +296,8 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
                 version_key(&tag.name),
             ])?;
             // The tag's own link is the better witness of what is current.
-            let current = tag
-                .target
-                .filter(|target| tag.entries.iter().all(|entry| entry.name != *target));
+            let current =
+                tag.target.filter(|target| tag.entries.iter().all(|entry| entry.name != *target));
             for entry in &tag.entries {
                 let is_current = tag.target == Some(entry.name);
                 insert_entry.execute(params![tag_id, entry.name, is_current, entry.modified_ns])?;
@@ -416,10 +385,7 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     for (repository, account) in graph.repositories.iter().zip(&accounts.repositories) {
         add("tag_count", repository.tags.len() as u64);
         add("revision_count", repository.revisions.len() as u64);
-        let untagged = account
-            .revisions
-            .iter()
-            .filter(|revision| !revision.is_tagged);
+        let untagged = account.revisions.iter().filter(|revision| !revision.is_tagged);
         add("untagged_revision_count", untagged.count() as u64);
         add("layer_link_count", repository.layer_links.len() as u64);
         let dangling = repository
@@ -427,44 +393,22 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
             .iter()
             .filter(|link| graph.files[link.target as usize].is_none());
         add("dangling_link_count", dangling.count() as u64);
-        let unneeded = account
-            .link_is_needed
-            .iter()
-            .filter(|is_needed| !**is_needed);
+        let unneeded = account.link_is_needed.iter().filter(|is_needed| !**is_needed);
         add("unneeded_link_count", unneeded.count() as u64);
         add("upload_count", repository.uploads.len() as u64);
-        add(
-            "upload_bytes",
-            repository
-                .uploads
-                .iter()
-                .map(|upload| upload.size_bytes)
-                .sum(),
-        );
-        add(
-            "broken_tag_count",
-            account.tags.iter().filter(|tag| tag.is_broken).count() as u64,
-        );
+        add("upload_bytes", repository.uploads.iter().map(|upload| upload.size_bytes).sum());
+        add("broken_tag_count", account.tags.iter().filter(|tag| tag.is_broken).count() as u64);
     }
     let is_ghost = |finding: &&Finding| finding.code == Code::GhostRepository;
-    add(
-        "ghost_repository_count",
-        snapshot.findings.iter().filter(is_ghost).count() as u64,
-    );
+    add("ghost_repository_count", snapshot.findings.iter().filter(is_ghost).count() as u64);
     add("repository_count", graph.repositories.len() as u64);
     add("orphan_blob_count", accounts.orphan_count);
     add("orphan_bytes", accounts.orphan_bytes);
     add("garbage_bytes", accounts.orphan_bytes);
     add("untagged_bytes", accounts.untagged_bytes);
-    add(
-        "untagged_and_orphan_bytes",
-        accounts.untagged_bytes + accounts.orphan_bytes,
-    );
+    add("untagged_and_orphan_bytes", accounts.untagged_bytes + accounts.orphan_bytes);
     add("problem_count", snapshot.findings.len() as u64);
     let is_error = |finding: &&Finding| finding.code.severity() == Severity::Error;
-    add(
-        "error_count",
-        snapshot.findings.iter().filter(is_error).count() as u64,
-    );
+    add("error_count", snapshot.findings.iter().filter(is_error).count() as u64);
     totals
 }

@@ -95,10 +95,7 @@ impl DatabaseError {
             Some(ErrorCode::DiskFull) => Self::Full(path.to_owned()),
             // SQLite tells a quota or file size limit as a failed write.
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
-                Self::Write {
-                    path: path.to_owned(),
-                    source: std::io::Error::other(source),
-                }
+                Self::Write { path: path.to_owned(), source: std::io::Error::other(source) }
             }
             _ => Self::from_sqlite(path, source),
         }
@@ -111,10 +108,7 @@ impl DatabaseError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Locked(path.to_owned())
             }
-            _ => Self::Sqlite {
-                path: path.to_owned(),
-                source,
-            },
+            _ => Self::Sqlite { path: path.to_owned(), source },
         }
     }
 }
@@ -131,17 +125,12 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     }
     drop(connection);
     let mut writable = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(on_error)?;
-    let migrated =
-        migrate::create_tables(&mut writable)
-            .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
-            .and_then(|()| {
-                Ok(migrate::create_indices(&writable)
-                    .and_then(|()| migrate::apply_views(&writable))?)
-            });
-    migrated.map_err(|source| DatabaseError::Migrate {
-        path: path.to_owned(),
-        source,
-    })?;
+    let migrated = migrate::create_tables(&mut writable)
+        .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+        .and_then(|()| {
+            Ok(migrate::create_indices(&writable).and_then(|()| migrate::apply_views(&writable))?)
+        });
+    migrated.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
     drop(writable);
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)
 }
@@ -164,11 +153,7 @@ fn version_is_current(connection: &Connection, path: &Path) -> Result<bool, Data
     let found = pragma("user_version").map_err(on_error)?;
     let known = migrate::SCHEMA_VERSION;
     if found > known as i64 {
-        return Err(DatabaseError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(DatabaseError::Newer { path: path.to_owned(), found, known });
     }
     Ok(found == known as i64 && migrate::views_are_current(connection).map_err(on_error)?)
 }

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::load::{ScanRecord, Snapshot, Totals, load};
+use super::load::{ScanRecord, Snapshot, Totals, load_figures, load_references};
 use super::{DatabaseError, migrate};
+use crate::graph::Graph;
 
 /// One writer at a time for one database.
 #[must_use]
@@ -31,10 +32,7 @@ impl WriteLock {
     /// [`DatabaseError::Scanning`] when another scan holds it.
     pub fn take(database: &Path) -> Result<Self, DatabaseError> {
         let path = beside(database, ".lock")?;
-        let error = |source| DatabaseError::Write {
-            path: path.clone(),
-            source,
-        };
+        let error = |source| DatabaseError::Write { path: path.clone(), source };
         loop {
             let file = File::options()
                 .create(true)
@@ -51,11 +49,7 @@ impl WriteLock {
             }
             // The last holder may have removed the file between opening and locking it.
             if is_same_file(&file, &path) {
-                return Ok(Self {
-                    path,
-                    database: database.to_owned(),
-                    _file: file,
-                });
+                return Ok(Self { path, database: database.to_owned(), _file: file });
             }
         }
     }
@@ -99,6 +93,8 @@ pub struct PreviousScan {
     pub tool_version: String,
     /// Everything could be read.
     pub is_complete: bool,
+    /// What lies beside each blob and link was looked at, too.
+    pub is_deep: bool,
 }
 
 /// Reads what the last scan left; `None` when there is no database yet.
@@ -110,13 +106,14 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
         return Ok(None);
     }
     let connection = super::open_for_reading(database)?;
-    let sql = "SELECT fingerprint, root, tool_version, is_complete FROM scan";
+    let sql = "SELECT fingerprint, root, tool_version, is_complete, is_deep FROM scan";
     let scan = connection.query_row(sql, [], |row| {
         Ok(PreviousScan {
             fingerprint: row.get(0)?,
             root: row.get(1)?,
             tool_version: row.get(2)?,
             is_complete: row.get(3)?,
+            is_deep: row.get(4)?,
         })
     });
     match scan {
@@ -126,80 +123,125 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
     }
 }
 
-/// Writes the snapshot and puts it in the place of the database.
-pub fn publish(lock: &WriteLock, snapshot: &Snapshot<'_>) -> Result<Totals, DatabaseError> {
-    let database = &lock.database;
-    let new = beside(database, ".new")?;
-    let result = write_new(database, &new, snapshot);
-    if result.is_err() {
-        drop(fs::remove_file(&new));
-    }
-    result
+/// A file that is to take the place of the database. Dropped unpublished, it is removed.
+pub struct NewDatabase<'a> {
+    lock: &'a WriteLock,
+    path: PathBuf,
+    /// Taken when the file is published.
+    connection: Option<Connection>,
 }
 
-fn write_new(
-    database: &Path,
-    new: &Path,
-    snapshot: &Snapshot<'_>,
-) -> Result<Totals, DatabaseError> {
-    let on_io = |source| DatabaseError::Write {
-        path: new.to_owned(),
-        source,
-    };
-    let on_sqlite = |source| DatabaseError::from_sqlite_write(new, source);
-    match fs::remove_file(new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(on_io(error)),
-        _ => {}
+impl Drop for NewDatabase<'_> {
+    fn drop(&mut self) {
+        if self.connection.take().is_some() {
+            drop(fs::remove_file(&self.path));
+        }
     }
-    let mut connection = Connection::open(new).map_err(on_sqlite)?;
-    connection
-        .execute_batch(
-            "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-             PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
-        )
-        .map_err(on_sqlite)?;
-    migrate::create_tables(&mut connection).map_err(|source| DatabaseError::Migrate {
-        path: new.to_owned(),
-        source: Box::new(source),
-    })?;
-    if database.exists() {
-        copy_history(&connection, database)?;
+}
+
+impl<'a> NewDatabase<'a> {
+    /// Makes the file, with the history of the old one. Errors name the database, not the file that
+    /// only stands in for it.
+    pub fn create(lock: &'a WriteLock) -> Result<Self, DatabaseError> {
+        let database = &lock.database;
+        let path = beside(database, ".new")?;
+        let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
+        match fs::remove_file(&path) {
+            // A killed scan left it; nobody else writes while the lock is held.
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(DatabaseError::Write { path, source });
+            }
+            _ => {}
+        }
+        let connection = Connection::open(&path).map_err(on_sqlite)?;
+        let mut new = Self { lock, path, connection: Some(connection) };
+        let connection = new.connection.as_mut().ok_or_else(|| published(database))?;
+        connection
+            .execute_batch(
+                "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32768;
+                 PRAGMA temp_store = MEMORY;",
+            )
+            .map_err(on_sqlite)?;
+        migrate::create_tables(connection).map_err(|error| match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => on_sqlite(err),
+            other => DatabaseError::Migrate { path: database.clone(), source: Box::new(other) },
+        })?;
+        if database.exists() {
+            copy_history(connection, database)?;
+        }
+        Ok(new)
     }
-    let fill = || -> rusqlite::Result<Totals> {
-        let transaction = connection.unchecked_transaction()?;
-        let totals = load(&transaction, snapshot)?;
-        record_scan(
-            &transaction,
-            &snapshot.scan,
-            snapshot.graph.is_pull_through,
-            &totals,
-        )?;
-        record_repositories(&transaction)?;
-        transaction.commit()?;
-        migrate::create_indices(&connection)?;
-        migrate::apply_views(&connection)?;
-        connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")?;
+
+    /// Writes what needs no figures.
+    pub fn load_references(&self, graph: &Graph) -> Result<(), DatabaseError> {
+        self.in_transaction(|connection| load_references(connection, graph))
+    }
+
+    /// Writes everything else, and puts the file in the place of the database.
+    pub fn publish(mut self, snapshot: &Snapshot<'_>) -> Result<Totals, DatabaseError> {
+        let totals = self.in_transaction(|connection| {
+            let totals = load_figures(connection, snapshot)?;
+            record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
+            record_repositories(connection)?;
+            Ok(totals)
+        })?;
+        let database = &self.lock.database;
+        let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
+        let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
+        let finish = || {
+            migrate::create_indices(connection)?;
+            migrate::apply_views(connection)?;
+            connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
+        };
+        finish().map_err(on_sqlite)?;
+        self.rename()?;
         Ok(totals)
-    };
-    let totals = fill().map_err(on_sqlite)?;
-    connection
-        .close()
-        .map_err(|(_, source)| on_sqlite(source))?;
-    File::open(new)
-        .and_then(|file| file.sync_all())
-        .map_err(on_io)?;
-    fs::rename(new, database).map_err(|source| DatabaseError::Write {
-        path: database.to_owned(),
-        source,
-    })?;
-    let directory = match database.parent() {
+    }
+
+    fn rename(&mut self) -> Result<(), DatabaseError> {
+        let database = &self.lock.database;
+        let connection = self.connection.take().ok_or_else(|| published(&self.lock.database))?;
+        if let Err((connection, source)) = connection.close() {
+            // Kept open, so that dropping removes the file.
+            self.connection = Some(connection);
+            return Err(DatabaseError::from_sqlite_write(&self.lock.database, source));
+        }
+        let renamed = File::open(&self.path)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&self.path, database))
+            .and_then(|()| File::open(directory_of(database))?.sync_all());
+        renamed.map_err(|source| {
+            drop(fs::remove_file(&self.path));
+            DatabaseError::Write { path: database.clone(), source }
+        })
+    }
+
+    fn in_transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DatabaseError> {
+        let connection = self.connection.as_ref().ok_or_else(|| published(&self.lock.database))?;
+        let run = || {
+            let transaction = connection.unchecked_transaction()?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        run().map_err(|source| DatabaseError::from_sqlite_write(&self.lock.database, source))
+    }
+}
+
+fn published(path: &Path) -> DatabaseError {
+    let source = io::Error::other("the file was published already");
+    DatabaseError::Write { path: path.to_owned(), source }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(on_io)?;
-    Ok(totals)
+    }
 }
 
 /// History is all that a snapshot takes over from the last one. Opening the old file for writing
@@ -209,12 +251,10 @@ fn copy_history(connection: &Connection, database: &Path) -> Result<(), Database
     let on_sqlite = |source| DatabaseError::from_sqlite(database, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let old = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
-    old.busy_timeout(std::time::Duration::from_secs(5))
-        .map_err(on_sqlite)?;
+    old.busy_timeout(std::time::Duration::from_secs(5)).map_err(on_sqlite)?;
     for (table, columns) in [("past_scan", 17), ("past_repository", 9)] {
-        let mut select = old
-            .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))
-            .map_err(on_sqlite)?;
+        let mut select =
+            old.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).map_err(on_sqlite)?;
         let marks = vec!["?"; columns].join(", ");
         let insert = format!("INSERT INTO {table} VALUES ({marks})");
         let mut insert = connection.prepare(&insert).map_err(on_sqlite)?;
@@ -222,9 +262,7 @@ fn copy_history(connection: &Connection, database: &Path) -> Result<(), Database
         while let Some(row) = rows.next().map_err(on_sqlite)? {
             for column in 0..columns {
                 let value: rusqlite::types::Value = row.get(column).map_err(on_sqlite)?;
-                insert
-                    .raw_bind_parameter(column + 1, value)
-                    .map_err(on_sqlite)?;
+                insert.raw_bind_parameter(column + 1, value).map_err(on_sqlite)?;
             }
             insert.raw_execute().map_err(on_sqlite)?;
         }
@@ -238,9 +276,7 @@ pub fn publish_unchanged(lock: &WriteLock, scan: &ScanRecord) -> Result<Totals, 
     let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut connection = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
-    connection
-        .busy_timeout(std::time::Duration::from_secs(5))
-        .map_err(on_sqlite)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(on_sqlite)?;
     let mut update = || -> rusqlite::Result<Totals> {
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -278,7 +314,7 @@ fn record_scan(
     let number: i64 = connection.query_row(next, [], |row| row.get(0))?;
     let version = env!("CARGO_PKG_VERSION");
     connection.execute(
-        "INSERT INTO scan VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO scan VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             number,
             scan.root,
@@ -288,6 +324,7 @@ fn record_scan(
             version,
             scan.is_complete,
             scan.fingerprint.as_slice(),
+            scan.is_deep,
             is_pull_through,
         ],
     )?;

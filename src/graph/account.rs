@@ -1,5 +1,9 @@
 //! Logical and exclusive bytes of everything, in one pass over the edges.
 //!
+//! *Logical* bytes of X are the distinct present blobs that X reaches. A tag and a revision also
+//! reach the referrers of what they reach that are linked in the same repository: those go when
+//! their subject goes, so that exclusive bytes are always part of the logical ones.
+//!
 //! *Exclusive* bytes of X are what deleting X frees. Instead of deleting each X in turn, every blob
 //! gets an owner for each kind of X: nobody, one X, or many. A manifest passes its owner on to what
 //! it keeps; two different owners make many. Bytes with one owner are exclusive to it. One pass
@@ -144,10 +148,7 @@ struct Marks {
 
 impl Marks {
     fn new(length: usize) -> Self {
-        Self {
-            marked_in: vec![0; length],
-            round: 0,
-        }
+        Self { marked_in: vec![0; length], round: 0 }
     }
 
     fn next_round(&mut self) {
@@ -208,13 +209,8 @@ pub fn account(graph: &Graph) -> Accounts {
 impl Accounting<'_> {
     /// Holds that reach beyond one repository.
     fn hold_globally(&mut self) {
-        let held = Claim {
-            repository: MANY,
-            tag: MANY,
-            revision: MANY,
-            untagged: MANY,
-            keeps: true,
-        };
+        let held =
+            Claim { repository: MANY, tag: MANY, revision: MANY, untagged: MANY, keeps: true };
         let all = self.graph.is_storage_held();
         let manifests = self.graph.are_manifests_held();
         if !all && !manifests {
@@ -228,12 +224,7 @@ impl Accounting<'_> {
     }
 
     fn count_manifests(&mut self) {
-        for manifest in self
-            .graph
-            .manifests
-            .iter()
-            .filter(|manifest| !manifest.is_orphan)
-        {
+        for manifest in self.graph.manifests.iter().filter(|manifest| !manifest.is_orphan) {
             self.blob_marks.next_round();
             for reference in manifest.references() {
                 if self.blob_marks.mark(reference.blob) {
@@ -266,21 +257,17 @@ impl Accounting<'_> {
             .filter_map(|root| root.blob)
             .collect();
 
-        let starts = repository.revisions.iter().map(|revision| revision.blob);
+        let starts = repository.revisions.iter().map(|revision| revision.name);
         let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
-        let nodes = self
-            .closure
-            .of(graph, starts.chain(held_blobs.iter().copied()), is_revision)
-            .to_vec();
+        let nodes =
+            self.closure.of(graph, starts.chain(held_blobs.iter().copied()), is_revision).to_vec();
         for (local, &node) in (0..).zip(&nodes) {
             self.local[node as usize] = local;
         }
         let has_referrers = !graph.referrers.is_empty()
-            && nodes.iter().any(|&node| {
-                graph
-                    .referrers
-                    .contains_key(&graph.manifests[node as usize].blob)
-            });
+            && nodes
+                .iter()
+                .any(|&node| graph.referrers.contains_key(&graph.manifests[node as usize].blob));
 
         let mut account = RepositoryAccount::default();
         let mut tag_owner = vec![NOBODY; nodes.len()];
@@ -288,20 +275,15 @@ impl Accounting<'_> {
         let is_tagged: Vec<bool> = tag_owner.iter().map(|owner| *owner != NOBODY).collect();
 
         let mut is_held = vec![repository.is_held; nodes.len()];
-        for &node in self
-            .closure
-            .of(graph, held_blobs.iter().copied(), is_revision)
-        {
+        for &node in self.closure.of(graph, held_blobs.iter().copied(), is_revision) {
             is_held[self.local[node as usize] as usize] = true;
         }
 
         // Untagged revisions stay when a tag goes, and so does all that they lead to.
         let local_of = |blob: BlobId, local: &[u32]| {
-            graph
-                .manifest_at(blob)
-                .map(|node| local[node as usize] as usize)
+            graph.manifest_at(blob).map(|node| local[node as usize] as usize)
         };
-        let untagged = repository.revisions.iter().map(|revision| revision.blob);
+        let untagged = repository.revisions.iter().map(|revision| revision.name);
         let untagged: Vec<BlobId> = untagged
             .filter(|blob| local_of(*blob, &self.local).is_some_and(|at| !is_tagged[at]))
             .collect();
@@ -316,11 +298,7 @@ impl Accounting<'_> {
             let claim = Claim {
                 repository: place,
                 tag: if is_held[at] { MANY } else { tag_owner[at] },
-                revision: if is_held[at] {
-                    MANY
-                } else {
-                    revision_owner[at]
-                },
+                revision: if is_held[at] { MANY } else { revision_owner[at] },
                 untagged: if is_untagged { place } else { MANY },
                 keeps: !is_untagged,
             };
@@ -335,13 +313,8 @@ impl Accounting<'_> {
         // What a held repository links may be what its unreadable manifest names.
         let held_links = repository.layer_links.iter().filter(|_| repository.is_held);
         let held_links = held_links.flat_map(|link| [link.name, link.target]);
-        let claim = Claim {
-            repository: place,
-            tag: MANY,
-            revision: MANY,
-            untagged: MANY,
-            keeps: true,
-        };
+        let claim =
+            Claim { repository: place, tag: MANY, revision: MANY, untagged: MANY, keeps: true };
         for blob in held_links.chain(held_blobs) {
             self.owners.claim(blob, claim);
             if self.blob_marks.mark(blob) {
@@ -361,11 +334,8 @@ impl Accounting<'_> {
             .revisions
             .iter()
             .map(|revision| {
-                let Some(at) = local_of(revision.blob, &self.local) else {
-                    return RevisionAccount {
-                        is_held: true,
-                        ..RevisionAccount::default()
-                    };
+                let Some(at) = local_of(revision.name, &self.local) else {
+                    return RevisionAccount { is_held: true, ..RevisionAccount::default() };
                 };
                 RevisionAccount {
                     is_tagged: is_tagged[at],
@@ -376,11 +346,11 @@ impl Accounting<'_> {
             })
             .collect();
         for (revision, figures) in repository.revisions.iter().zip(&mut account.revisions) {
-            let Some(node) = graph.manifest_at(revision.blob) else {
+            let Some(node) = graph.manifest_at(revision.name) else {
                 continue;
             };
             figures.logical_bytes = if has_referrers {
-                let nodes = self.closure.of(graph, [revision.blob], is_revision);
+                let nodes = self.closure.of(graph, [revision.name], is_revision);
                 logical_bytes(graph, nodes, &mut self.blob_marks)
             } else {
                 self.manifest_logical_bytes[node as usize]
@@ -399,13 +369,8 @@ impl Accounting<'_> {
         owner: &mut [u32],
     ) -> Vec<TagAccount> {
         let graph = self.graph;
-        let mut figures = vec![
-            TagAccount {
-                is_broken: true,
-                ..TagAccount::default()
-            };
-            repository.tags.len()
-        ];
+        let mut figures =
+            vec![TagAccount { is_broken: true, ..TagAccount::default() }; repository.tags.len()];
         let mut by_target: Vec<(BlobId, u32)> = repository
             .tags
             .iter()
@@ -415,16 +380,11 @@ impl Accounting<'_> {
         by_target.sort_unstable();
         for group in by_target.chunk_by(|a, b| a.0 == b.0) {
             let (target, first) = group[0];
-            let claim = if group.len() == 1 {
-                self.next_tag + first
-            } else {
-                MANY
-            };
+            let claim = if group.len() == 1 { self.next_tag + first } else { MANY };
             let nodes = self.closure.of(graph, [target], |_| false);
             let mut tag = pull(graph, repository, target, nodes, &mut self.blob_marks);
             let nodes = if has_referrers {
-                self.closure
-                    .of(graph, [target], |blob| is_revision(repository, blob))
+                self.closure.of(graph, [target], |blob| is_revision(repository, blob))
             } else {
                 nodes
             };
@@ -458,13 +418,13 @@ impl Accounting<'_> {
         }
         let mut owner = vec![NOBODY; nodes.len()];
         for (revision, number) in repository.revisions.iter().zip(self.next_revision..) {
-            let Some(node) = graph.manifest_at(revision.blob) else {
+            let Some(node) = graph.manifest_at(revision.name) else {
                 continue;
             };
             if has_parent[self.local[node as usize] as usize] {
                 continue;
             }
-            for &node in self.closure.of(graph, [revision.blob], is_revision) {
+            for &node in self.closure.of(graph, [revision.name], is_revision) {
                 combine(&mut owner[self.local[node as usize] as usize], number);
             }
         }
@@ -473,12 +433,8 @@ impl Accounting<'_> {
                 has_parent[self.local[node as usize] as usize] || !is_revision(*target)
             })
         };
-        let pinned: Vec<BlobId> = repository
-            .tags
-            .iter()
-            .filter_map(|tag| tag.target)
-            .filter(is_pinned)
-            .collect();
+        let pinned: Vec<BlobId> =
+            repository.tags.iter().filter_map(|tag| tag.target).filter(is_pinned).collect();
         for &node in self.closure.of(graph, pinned, is_revision) {
             owner[self.local[node as usize] as usize] = MANY;
         }
@@ -544,10 +500,7 @@ impl Accounting<'_> {
 
 /// Whether the manifest is linked in the repository.
 pub fn is_revision(repository: &GraphRepository, blob: BlobId) -> bool {
-    repository
-        .revisions
-        .binary_search_by_key(&blob, |revision| revision.blob)
-        .is_ok()
+    repository.revisions.binary_search_by_key(&blob, |revision| revision.name).is_ok()
 }
 
 fn logical_bytes(graph: &Graph, nodes: &[ManifestId], marks: &mut Marks) -> u64 {
@@ -572,10 +525,8 @@ fn pull(
     marks: &mut Marks,
 ) -> TagAccount {
     marks.next_round();
-    let mut tag = TagAccount {
-        is_broken: !is_revision(repository, target),
-        ..TagAccount::default()
-    };
+    let mut tag =
+        TagAccount { is_broken: !is_revision(repository, target), ..TagAccount::default() };
     for &node in nodes {
         let manifest = &graph.manifests[node as usize];
         tag.is_broken |= manifest.fault.is_some() && !graph.is_pull_through;
@@ -596,10 +547,7 @@ fn pull(
             }
         }
         // An index of which no child was copied can be pulled for no platform.
-        let is_index = manifest
-            .body
-            .as_ref()
-            .is_some_and(|body| body.kind == ManifestKind::Index);
+        let is_index = manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Index);
         tag.is_broken |= is_index && children.0 > 0 && children.1 == 0 && !graph.is_pull_through;
     }
     tag
@@ -628,8 +576,6 @@ pub fn missing(
         return Some(Missing::Blob);
     }
     let links = &repository.layer_links;
-    let is_linked = links
-        .binary_search_by_key(&reference.blob, |link| link.name)
-        .is_ok();
+    let is_linked = links.binary_search_by_key(&reference.blob, |link| link.name).is_ok();
     (!is_linked).then_some(Missing::Link)
 }

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 
 use crate::model::Digest;
-use crate::scan::{Facts, LinkFacts, Notes, RepositoryFacts};
+use crate::scan::{Facts, Notes, NumberedLink, NumberedLinks, RepositoryFacts};
 
 use super::roots::unreadable_roots;
-use super::{
-    BlobFile, BlobId, Graph, GraphLink, GraphManifest, GraphRepository, GraphRevision, GraphTag,
-};
+use super::{BlobFile, BlobId, Graph, GraphLink, GraphManifest, GraphRepository, GraphTag};
 
 /// Builds the graph; the notes that stand outside repositories are given back.
 pub fn build(facts: Facts) -> (Graph, Notes) {
@@ -43,11 +41,7 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
         .manifests
         .into_iter()
         .map(|mut manifest| {
-            for reference in manifest
-                .body
-                .iter_mut()
-                .flat_map(|body| &mut body.references)
-            {
+            for reference in manifest.body.iter_mut().flat_map(|body| &mut body.references) {
                 reference.blob = ranks.rank_of[reference.blob as usize];
             }
             GraphManifest {
@@ -63,11 +57,7 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
     let mut graph = Graph {
         digests,
         files,
-        manifest_of: manifests
-            .iter()
-            .zip(0..)
-            .map(|(manifest, id)| (manifest.blob, id))
-            .collect(),
+        manifest_of: manifests.iter().zip(0..).map(|(manifest, id)| (manifest.blob, id)).collect(),
         referrers: HashMap::default(),
         aliases: HashMap::default(),
         manifests,
@@ -81,8 +71,8 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
     };
     resolve_children(&mut graph);
     let repositories = facts.repositories;
-    for repository in repositories {
-        let repository = resolve_repository(&mut graph, repository);
+    for (repository, links) in repositories {
+        let repository = resolve_repository(&mut graph, &ranks.rank_of, repository, links);
         graph.repositories.push(repository);
     }
     for targets in graph.aliases.values_mut() {
@@ -129,11 +119,7 @@ impl Ranks {
 fn resolve_children(graph: &mut Graph) {
     use crate::model::Role;
     for manifest in &mut graph.manifests {
-        for reference in manifest
-            .body
-            .iter_mut()
-            .flat_map(|body| &mut body.references)
-        {
+        for reference in manifest.body.iter_mut().flat_map(|body| &mut body.references) {
             if reference.role == Role::Manifest
                 && graph.files[reference.blob as usize].is_some()
                 && !graph.manifest_of.contains_key(&reference.blob)
@@ -148,10 +134,8 @@ fn referrers(graph: &Graph) -> HashMap<BlobId, Vec<u32>, foldhash::fast::RandomS
     use crate::model::Role;
     let mut referrers: HashMap<BlobId, Vec<u32>, _> = HashMap::default();
     for (id, manifest) in (0..).zip(&graph.manifests) {
-        for reference in manifest
-            .references()
-            .iter()
-            .filter(|reference| reference.role == Role::Subject)
+        for reference in
+            manifest.references().iter().filter(|reference| reference.role == Role::Subject)
         {
             referrers.entry(reference.blob).or_default().push(id);
         }
@@ -159,53 +143,37 @@ fn referrers(graph: &Graph) -> HashMap<BlobId, Vec<u32>, foldhash::fast::RandomS
     referrers
 }
 
-fn resolve_repository(graph: &mut Graph, mut facts: RepositoryFacts) -> GraphRepository {
-    let id_of = |graph: &Graph, digest: &Digest| {
-        // Every digest of every link was given a number, so it is found.
-        graph.digests.binary_search(digest).unwrap_or(0) as BlobId
+fn resolve_repository(
+    graph: &mut Graph,
+    rank_of: &[u32],
+    mut facts: RepositoryFacts,
+    links: NumberedLinks,
+) -> GraphRepository {
+    let resolve = |link: NumberedLink| NumberedLink {
+        name: rank_of[link.name as usize],
+        target: rank_of[link.target as usize],
+        ..link
     };
-    let link = |graph: &Graph, link: &LinkFacts| GraphLink {
-        name: id_of(graph, &link.name),
-        target: id_of(graph, link.target()),
-        modified_ns: link.modified_ns,
-        is_doubtful: link.is_doubtful,
+    let sorted = |links: Vec<NumberedLink>| {
+        let mut links: Vec<GraphLink> = links.into_iter().map(resolve).collect();
+        links.sort_unstable_by_key(|link| link.name);
+        links
     };
-    let mut revisions = Vec::with_capacity(facts.revisions.len());
-    for revision in std::mem::take(&mut facts.revisions) {
-        let resolved = link(graph, &revision);
-        add_alias(graph, resolved);
-        revisions.push(GraphRevision {
-            blob: resolved.name,
-            modified_ns: resolved.modified_ns,
-            is_doubtful: resolved.is_doubtful,
-        });
+    let revisions = sorted(links.revisions);
+    let layer_links = sorted(links.layer_links);
+    for link in revisions.iter().chain(&layer_links).filter(|link| link.name != link.target) {
+        graph.aliases.entry(link.name).or_default().push(link.target);
     }
-    revisions.sort_unstable_by_key(|revision| revision.blob);
-
-    let mut layer_links: Vec<GraphLink> = std::mem::take(&mut facts.layer_links)
-        .iter()
-        .map(|facts| link(graph, facts))
-        .collect();
-    layer_links.sort_unstable_by_key(|link| link.name);
-    for resolved in &layer_links {
-        add_alias(graph, *resolved);
+    for (revision, signature) in links.signatures {
+        add_signature(graph, rank_of[revision as usize], rank_of[signature as usize]);
     }
-    for (revision, signature) in std::mem::take(&mut facts.signatures) {
-        add_signature(graph, id_of(graph, &revision), id_of(graph, &signature));
-    }
-    let mut tags: Vec<GraphTag> = std::mem::take(&mut facts.tags)
+    let mut tags: Vec<GraphTag> = links
+        .tags
         .into_iter()
-        .map(|tag| {
-            let mut entries: Vec<GraphLink> =
-                tag.entries.iter().map(|facts| link(graph, facts)).collect();
-            entries.sort_unstable_by_key(|entry| entry.name);
-            GraphTag {
-                target: tag.target.as_ref().map(|digest| id_of(graph, digest)),
-                name: tag.name,
-                is_unreadable: tag.is_unreadable,
-                modified_ns: tag.modified_ns,
-                entries,
-            }
+        .map(|tag| GraphTag {
+            target: tag.target.map(|number| rank_of[number as usize]),
+            entries: sorted(tag.entries),
+            ..tag
         })
         .collect();
     tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -222,16 +190,6 @@ fn resolve_repository(graph: &mut Graph, mut facts: RepositoryFacts) -> GraphRep
     }
 }
 
-fn add_alias(graph: &mut Graph, link: GraphLink) {
-    if link.name != link.target {
-        graph
-            .aliases
-            .entry(link.name)
-            .or_default()
-            .push(link.target);
-    }
-}
-
 /// A signature kept beside a revision counts as named by the manifest.
 fn add_signature(graph: &mut Graph, revision: BlobId, signature: BlobId) {
     use crate::model::Role;
@@ -241,11 +199,7 @@ fn add_signature(graph: &mut Graph, revision: BlobId, signature: BlobId) {
     let Some(body) = &mut graph.manifests[id as usize].body else {
         return;
     };
-    if body
-        .references
-        .iter()
-        .any(|reference| reference.blob == signature)
-    {
+    if body.references.iter().any(|reference| reference.blob == signature) {
         return;
     }
     body.references.push(crate::scan::ReferenceFacts {

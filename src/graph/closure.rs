@@ -15,11 +15,7 @@ pub struct Closure {
 impl Closure {
     /// Space for walks over `graph`.
     pub fn new(graph: &Graph) -> Self {
-        Self {
-            met_in: vec![0; graph.manifests.len()],
-            walk: 0,
-            found: Vec::new(),
-        }
+        Self { met_in: vec![0; graph.manifests.len()], walk: 0, found: Vec::new() }
     }
 
     /// Every manifest that `starts` lead to, each once: through references other than subjects,
@@ -85,10 +81,8 @@ pub fn for_each_kept_blob(graph: &Graph, id: ManifestId, mut visit: impl FnMut(B
     let manifest = &graph.manifests[id as usize];
     visit(manifest.blob);
     for_each_alias(graph, manifest.blob, &mut visit);
-    for reference in manifest
-        .references()
-        .iter()
-        .filter(|reference| reference.role != Role::Subject)
+    for reference in
+        manifest.references().iter().filter(|reference| reference.role != Role::Subject)
     {
         let is_child = matches!(reference.role, Role::Manifest | Role::Blob)
             && graph.manifest_at(reference.blob).is_some();
@@ -104,10 +98,5 @@ fn for_each_alias(graph: &Graph, blob: BlobId, visit: &mut impl FnMut(BlobId)) {
     if graph.aliases.is_empty() {
         return;
     }
-    graph
-        .aliases
-        .get(&blob)
-        .into_iter()
-        .flatten()
-        .for_each(|target| visit(*target));
+    graph.aliases.get(&blob).into_iter().flatten().for_each(|target| visit(*target));
 }

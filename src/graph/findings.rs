@@ -14,15 +14,11 @@ pub fn graph_findings(graph: &Graph) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut closure = Closure::new(graph);
     for repository in &graph.repositories {
-        let mut found = Collector {
-            graph,
-            repository,
-            findings: &mut findings,
-        };
+        let mut found = Collector { graph, repository, findings: &mut findings };
         found.repository_itself();
         found.tags();
         found.dangling_links();
-        let starts = repository.revisions.iter().map(|revision| revision.blob);
+        let starts = repository.revisions.iter().map(|revision| revision.name);
         let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
         found.manifests(closure.of(graph, starts, |_| false));
     }
@@ -60,23 +56,16 @@ impl Collector<'_> {
         if is_empty && is_known {
             let has_links = !repository.layer_links.is_empty() || !repository.uploads.is_empty();
             let (code, detail) = if has_links {
-                (
-                    Code::RepositoryNeverCompleted,
-                    "it has layer links or uploads and no manifest",
-                )
+                (Code::RepositoryNeverCompleted, "it has layer links or uploads and no manifest")
             } else {
                 (Code::GhostRepository, "it has neither revision nor tag")
             };
-            self.find(code, None, self.path(""), detail.into());
+            let path = text_of(repository.facts.path.as_os_str());
+            self.find(code, None, path, detail.into());
         }
         if !is_empty && !repository.facts.has_layers {
             let detail = "the repository has manifests and no `_layers`";
-            self.find(
-                Code::LayersDirectoryMissing,
-                None,
-                self.path("_layers"),
-                detail.into(),
-            );
+            self.find(Code::LayersDirectoryMissing, None, self.path("_layers"), detail.into());
         }
         if !repository.facts.has_revisions && !repository.tags.is_empty() {
             let detail = "the repository has tags and no revisions";
@@ -130,11 +119,7 @@ impl Collector<'_> {
                     self.find(*code, Some(manifest.blob), path.clone(), detail.clone());
                 }
             }
-            if manifest
-                .body
-                .as_ref()
-                .is_some_and(|body| body.is_type_unknown)
-            {
+            if manifest.body.as_ref().is_some_and(|body| body.is_type_unknown) {
                 let number = manifest.body.as_ref().and_then(|body| body.media_type);
                 let name = number.map_or("", |number| &self.graph.media_types[number as usize]);
                 let detail = format!("its type is {name}");
@@ -163,16 +148,11 @@ impl Collector<'_> {
                     Role::Subject if is_absent => Code::OrphanReferrer,
                     _ => continue,
                 };
-                missing_blobs
-                    .entry((code, reference.blob))
-                    .or_default()
-                    .insert(manifest.blob);
+                missing_blobs.entry((code, reference.blob)).or_default().insert(manifest.blob);
             }
         }
         for ((code, blob), named_by) in missing_blobs {
-            let first = named_by
-                .first()
-                .map(|blob| self.graph.digests[*blob as usize].to_string());
+            let first = named_by.first().map(|blob| self.graph.digests[*blob as usize].to_string());
             let detail = match named_by.len() {
                 1 => format!("named by manifest {}", first.unwrap_or_default()),
                 count => format!(
@@ -194,16 +174,11 @@ impl Collector<'_> {
 /// A blob of another size than a manifest says is cut short or overwritten (storage facts, case 15).
 fn wrong_sizes(graph: &Graph, findings: &mut Vec<Finding>) {
     let mut told = BTreeSet::new();
-    for manifest in graph
-        .manifests
-        .iter()
-        .filter(|manifest| !manifest.is_orphan)
-    {
+    for manifest in graph.manifests.iter().filter(|manifest| !manifest.is_orphan) {
         for reference in manifest.references() {
-            let (Some(declared), Some(file)) = (
-                reference.declared_bytes,
-                graph.files[reference.blob as usize],
-            ) else {
+            let (Some(declared), Some(file)) =
+                (reference.declared_bytes, graph.files[reference.blob as usize])
+            else {
                 continue;
             };
             if declared != file.size_bytes && told.insert(reference.blob) {
@@ -223,22 +198,11 @@ fn wrong_sizes(graph: &Graph, findings: &mut Vec<Finding>) {
 }
 
 fn configs(graph: &Graph, findings: &mut Vec<Finding>) {
-    for manifest in graph
-        .manifests
-        .iter()
-        .filter(|manifest| !manifest.is_orphan)
-    {
-        let Some(reason) = manifest
-            .body
-            .as_ref()
-            .and_then(|body| body.config_fault.clone())
-        else {
+    for manifest in graph.manifests.iter().filter(|manifest| !manifest.is_orphan) {
+        let Some(reason) = manifest.body.as_ref().and_then(|body| body.config_fault.clone()) else {
             continue;
         };
-        let config = manifest
-            .references()
-            .iter()
-            .find(|reference| reference.role == Role::Config);
+        let config = manifest.references().iter().find(|reference| reference.role == Role::Config);
         let blob = config.map_or(manifest.blob, |reference| reference.blob);
         findings.push(Finding {
             code: Code::ConfigUnreadable,

@@ -56,22 +56,12 @@ pub fn describe_blobs(graph: &Graph) -> Vec<BlobDescription> {
     };
     let mut described = vec![nothing; graph.digests.len()];
     for manifest in &graph.manifests {
-        let is_index = manifest
-            .body
-            .as_ref()
-            .is_some_and(|body| body.kind == ManifestKind::Index);
-        described[manifest.blob as usize].kind = if is_index {
-            BlobKind::Index
-        } else {
-            BlobKind::Manifest
-        };
+        let is_index = manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Index);
+        described[manifest.blob as usize].kind =
+            if is_index { BlobKind::Index } else { BlobKind::Manifest };
     }
     for is_orphan in [false, true] {
-        for manifest in graph
-            .manifests
-            .iter()
-            .filter(|manifest| manifest.is_orphan == is_orphan)
-        {
+        for manifest in graph.manifests.iter().filter(|manifest| manifest.is_orphan == is_orphan) {
             for reference in manifest.references() {
                 let blob = &mut described[reference.blob as usize];
                 let kind = match reference.role {

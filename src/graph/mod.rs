@@ -20,7 +20,10 @@ pub use roots::blob_path;
 use std::collections::HashMap;
 
 use crate::model::{Code, Digest};
-use crate::scan::{HoldScope, ManifestBody, ReferenceFacts, RepositoryFacts, UploadFacts};
+use crate::scan::{
+    HoldScope, ManifestBody, NumberedLink, NumberedTag, ReferenceFacts, RepositoryFacts,
+    UploadFacts,
+};
 use crate::storage::Layout;
 
 /// A blob's place in digest order.
@@ -97,7 +100,7 @@ pub struct GraphRepository {
     /// What the walk saw, less the parts that stand below as ids.
     pub facts: RepositoryFacts,
     /// Revisions by blob id.
-    pub revisions: Vec<GraphRevision>,
+    pub revisions: Vec<GraphLink>,
     /// Tags by name.
     pub tags: Vec<GraphTag>,
     /// Layer links by the id of the digest they name.
@@ -108,44 +111,11 @@ pub struct GraphRepository {
     pub is_held: bool,
 }
 
-/// A manifest linked in a repository.
-#[derive(Clone, Copy, Debug)]
-pub struct GraphRevision {
-    /// The manifest's blob.
-    pub blob: BlobId,
-    /// mtime of the link.
-    pub modified_ns: i64,
-    /// The link is damaged, so it is kept.
-    pub is_doubtful: bool,
-}
+/// A link whose numbers are blob ids.
+pub type GraphLink = NumberedLink;
 
-/// A tag.
-#[derive(Clone, Debug)]
-pub struct GraphTag {
-    /// Its name.
-    pub name: String,
-    /// What it points at.
-    pub target: Option<BlobId>,
-    /// What it remembers counts, as what it points at cannot be read.
-    pub is_unreadable: bool,
-    /// mtime of its link.
-    pub modified_ns: Option<i64>,
-    /// What it remembers, by blob id.
-    pub entries: Vec<GraphLink>,
-}
-
-/// A link.
-#[derive(Clone, Copy, Debug)]
-pub struct GraphLink {
-    /// The digest that its directory names.
-    pub name: BlobId,
-    /// The digest that it resolves to.
-    pub target: BlobId,
-    /// mtime of the link.
-    pub modified_ns: i64,
-    /// It holds another digest than it should, so both are kept.
-    pub is_doubtful: bool,
-}
+/// A tag whose numbers are blob ids.
+pub type GraphTag = NumberedTag;
 
 /// Something that is kept because something cannot be read.
 #[derive(Clone, Debug)]
@@ -167,9 +137,7 @@ impl Graph {
     pub fn is_available(&self, blob: BlobId) -> bool {
         self.files[blob as usize].is_some()
             || self.aliases.get(&blob).is_some_and(|targets| {
-                targets
-                    .iter()
-                    .any(|target| self.files[*target as usize].is_some())
+                targets.iter().any(|target| self.files[*target as usize].is_some())
             })
     }
 
@@ -185,15 +153,11 @@ impl Graph {
 
     /// Whether an unknown repository may need any blob.
     pub fn is_storage_held(&self) -> bool {
-        self.roots
-            .iter()
-            .any(|root| root.scope == HoldScope::Storage)
+        self.roots.iter().any(|root| root.scope == HoldScope::Storage)
     }
 
     /// Whether a blob that may be a manifest may be needed, with all it names.
     pub fn are_manifests_held(&self) -> bool {
-        self.roots
-            .iter()
-            .any(|root| root.scope == HoldScope::Manifests)
+        self.roots.iter().any(|root| root.scope == HoldScope::Manifests)
     }
 }

@@ -39,20 +39,11 @@ fn of_hold(hold: &Hold, repository: Option<u32>) -> UnreadableRoot {
 fn of_repository(graph: &Graph, at: usize, roots: &mut Vec<UnreadableRoot>) {
     let repository = &graph.repositories[at];
     let place = Some(at as u32);
-    roots.extend(
-        repository
-            .facts
-            .notes
-            .holds
-            .iter()
-            .map(|hold| of_hold(hold, place)),
-    );
+    roots.extend(repository.facts.notes.holds.iter().map(|hold| of_hold(hold, place)));
 
     let revisions_path = repository.facts.path.join("_manifests/revisions");
-    let has_tags = repository
-        .tags
-        .iter()
-        .any(|tag| tag.target.is_some() || !tag.entries.is_empty());
+    let has_tags =
+        repository.tags.iter().any(|tag| tag.target.is_some() || !tag.entries.is_empty());
     if !repository.facts.has_revisions && has_tags {
         roots.push(UnreadableRoot {
             scope: HoldScope::Repository,
@@ -67,30 +58,20 @@ fn of_repository(graph: &Graph, at: usize, roots: &mut Vec<UnreadableRoot>) {
             roots.push(of_blob(
                 graph,
                 at,
-                revision.blob,
+                revision.name,
                 Code::LinkMismatch,
                 "_manifests/revisions",
             ));
         }
     }
-    for link in repository
-        .layer_links
-        .iter()
-        .filter(|link| link.is_doubtful)
-    {
+    for link in repository.layer_links.iter().filter(|link| link.is_doubtful) {
         for blob in [link.name, link.target] {
             roots.push(of_blob(graph, at, blob, Code::LinkMismatch, "_layers"));
         }
     }
     for tag in repository.tags.iter().filter(|tag| tag.is_unreadable) {
         for entry in &tag.entries {
-            roots.push(of_blob(
-                graph,
-                at,
-                entry.name,
-                Code::TagLinkUnreadable,
-                "_manifests/tags",
-            ));
+            roots.push(of_blob(graph, at, entry.name, Code::TagLinkUnreadable, "_manifests/tags"));
         }
     }
     for (code, blob) in faulty_manifests(graph, at) {
@@ -109,7 +90,7 @@ fn of_repository(graph: &Graph, at: usize, roots: &mut Vec<UnreadableRoot>) {
 fn faulty_manifests(graph: &Graph, at: usize) -> Vec<(Code, BlobId)> {
     let repository = &graph.repositories[at];
     let mut closure = Closure::new(graph);
-    let starts = repository.revisions.iter().map(|revision| revision.blob);
+    let starts = repository.revisions.iter().map(|revision| revision.name);
     let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
     let nodes = closure.of(graph, starts, |_| false);
     let mut faulty = Vec::new();
@@ -117,10 +98,7 @@ fn faulty_manifests(graph: &Graph, at: usize) -> Vec<(Code, BlobId)> {
         let manifest = &graph.manifests[node as usize];
         // In a pull-through cache a manifest may be absent until it is asked for.
         let is_normal = graph.is_pull_through
-            && manifest
-                .fault
-                .as_ref()
-                .is_some_and(|(code, _)| *code == Code::ManifestMissing);
+            && manifest.fault.as_ref().is_some_and(|(code, _)| *code == Code::ManifestMissing);
         if let Some((code, _)) = &manifest.fault
             && !is_normal
         {

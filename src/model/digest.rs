@@ -42,10 +42,7 @@ impl Digest {
         }
         let (algorithm, encoded) = text.split_once(':').ok_or_else(error)?;
         let algorithm_is_valid = algorithm.split(['+', '.', '_', '-']).all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         });
         let encoded_is_valid = encoded.len() >= 16
             && encoded
@@ -83,10 +80,7 @@ impl Digest {
     pub fn encoded(&self) -> String {
         match self {
             Self::Sha256(bytes) => to_hex(bytes),
-            Self::Other(text) => text
-                .split_once(':')
-                .map_or("", |(_, encoded)| encoded)
-                .to_owned(),
+            Self::Other(text) => text.split_once(':').map_or("", |(_, encoded)| encoded).to_owned(),
         }
     }
 }

@@ -133,10 +133,7 @@ impl Code {
     /// Whether it means that part of the storage was not seen, so that the scan is incomplete. A
     /// damaged manifest or link was seen, and is kept for what it is.
     pub fn hides_something(self) -> bool {
-        matches!(
-            self,
-            Self::DirectoryUnreadable | Self::FileUnreadable | Self::SymlinkNotFollowed
-        )
+        matches!(self, Self::DirectoryUnreadable | Self::FileUnreadable | Self::SymlinkNotFollowed)
     }
 }
 

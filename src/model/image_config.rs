@@ -97,16 +97,11 @@ struct RawContainerConfig {
 /// What the `v1Compatibility` texts of a schema 1 manifest tell. The newest entry comes first and
 /// speaks for the image. Build commands are left out: one layer digest may stand for many entries.
 pub fn parse_v1_history(history: &[Cow<'_, str>]) -> ImageConfig {
-    let Some(Ok(newest)) = history
-        .first()
-        .map(|text| serde_json::from_str::<RawV1<'_>>(text))
+    let Some(Ok(newest)) = history.first().map(|text| serde_json::from_str::<RawV1<'_>>(text))
     else {
         return ImageConfig::default();
     };
-    let created_by = newest
-        .container_config
-        .and_then(|config| config.cmd)
-        .map(|cmd| cmd.join(" "));
+    let created_by = newest.container_config.and_then(|config| config.cmd).map(|cmd| cmd.join(" "));
     ImageConfig {
         os: newest.os.and_then(non_empty),
         architecture: newest.architecture.and_then(non_empty),
@@ -131,15 +126,10 @@ fn command(text: &str) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    Some(
-        match text
-            .char_indices()
-            .find(|(at, _)| *at >= MAX_CREATED_BY_BYTES)
-        {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text.to_owned(),
-        },
-    )
+    Some(match text.char_indices().find(|(at, _)| *at >= MAX_CREATED_BY_BYTES) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -151,10 +141,7 @@ mod tests {
         let body = br#"{"os":"linux","architecture":"arm64","variant":"v8","created":"2026-01-02T03:04:05.5Z",
             "history":[{"created_by":"ADD rootfs"},{"created_by":"ENV a=b","empty_layer":true},{"created_by":" RUN make "}]}"#;
         let config = parse_image_config(body, 2).unwrap();
-        assert_eq!(
-            config.created_by,
-            [Some("ADD rootfs".into()), Some("RUN make".into())]
-        );
+        assert_eq!(config.created_by, [Some("ADD rootfs".into()), Some("RUN make".into())]);
         assert_eq!(config.created_ns, Some(1_767_323_045_500_000_000));
         assert_eq!(config.variant.as_deref(), Some("v8"));
     }

@@ -116,10 +116,8 @@ pub fn parse_manifest(body: &[u8]) -> Result<Manifest<'_>, serde_json::Error> {
     let fields: Body<'_> = serde_json::from_slice(body)?;
     let kind = fields.kind();
     let artifact_type = fields.artifact_type(kind);
-    let is_type_unknown = fields
-        .media_type
-        .as_deref()
-        .is_some_and(|name| !media_type::is_known_manifest(name));
+    let is_type_unknown =
+        fields.media_type.as_deref().is_some_and(|name| !media_type::is_known_manifest(name));
 
     let mut references = References::default();
     if let Some(config) = fields.config {
@@ -178,10 +176,7 @@ impl<'a> References<'a> {
                 digest,
                 declared_bytes: descriptor.size,
                 is_external: descriptor.has_urls
-                    || descriptor
-                        .media_type
-                        .as_deref()
-                        .is_some_and(media_type::is_foreign),
+                    || descriptor.media_type.as_deref().is_some_and(media_type::is_foreign),
                 media_type: descriptor.media_type,
                 platform: descriptor.platform,
             }),
@@ -212,13 +207,14 @@ impl<'a> References<'a> {
                 self.push_digest(Role::Blob, text);
             }
             Value::Array(items) => {
-                items
-                    .iter()
-                    .for_each(|item| self.push_every_digest_in(item));
+                for item in items {
+                    self.push_every_digest_in(item);
+                }
             }
             Value::Object(map) => {
-                map.values()
-                    .for_each(|item| self.push_every_digest_in(item));
+                for item in map.values() {
+                    self.push_every_digest_in(item);
+                }
             }
             _ => {}
         }
@@ -262,24 +258,17 @@ impl<'a> Body<'a> {
     }
 
     fn config_type(&self) -> Option<&Cow<'a, str>> {
-        self.config
-            .as_ref()
-            .and_then(|config| config.media_type.as_ref())
+        self.config.as_ref().and_then(|config| config.media_type.as_ref())
     }
 
     /// Signatures and attestations of the older kind carry an image's config type; only their
     /// layers tell that nothing can be run.
     fn is_artifact(&self) -> bool {
         self.artifact_type.is_some()
-            || self
-                .config_type()
-                .is_some_and(|name| !media_type::is_image_config(name))
+            || self.config_type().is_some_and(|name| !media_type::is_image_config(name))
             || (!self.layers.is_empty()
                 && self.layers.iter().all(|layer| {
-                    layer
-                        .media_type
-                        .as_deref()
-                        .is_some_and(|name| !media_type::is_layer(name))
+                    layer.media_type.as_deref().is_some_and(|name| !media_type::is_layer(name))
                 }))
     }
 
@@ -289,11 +278,7 @@ impl<'a> Body<'a> {
         }
         self.config_type()
             .filter(|name| !media_type::is_image_config(name))
-            .or_else(|| {
-                self.layers
-                    .first()
-                    .and_then(|layer| layer.media_type.as_ref())
-            })
+            .or_else(|| self.layers.first().and_then(|layer| layer.media_type.as_ref()))
             .cloned()
     }
 }
@@ -317,10 +302,7 @@ impl<'de> Deserialize<'de> for Key {
         if key.is_ascii() {
             key.make_ascii_lowercase();
         } else {
-            key = key
-                .to_ascii_lowercase()
-                .replace('\u{17f}', "s")
-                .replace('\u{212a}', "k");
+            key = key.to_ascii_lowercase().replace('\u{17f}', "s").replace('\u{212a}', "k");
         }
         Ok(Self(key))
     }
@@ -480,20 +462,14 @@ impl<'de, W: WantedKey> Deserialize<'de> for Inner<'de, W> {
                 write!(f, "a list of objects with `{}`", W::KEY)
             }
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Inner {
-                    texts: Vec::new(),
-                    wanted: self.0,
-                })
+                Ok(Inner { texts: Vec::new(), wanted: self.0 })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(One::<'de, W> { text, .. }) = list.next_element()? {
                     texts.extend(text);
                 }
-                Ok(Inner {
-                    texts,
-                    wanted: self.0,
-                })
+                Ok(Inner { texts, wanted: self.0 })
             }
         }
         deserializer.deserialize_any(ListVisitor(std::marker::PhantomData))
@@ -522,10 +498,7 @@ impl<'de, W: WantedKey> Deserialize<'de> for One<'de, W> {
                         let IgnoredAny = map.next_value()?;
                     }
                 }
-                Ok(One {
-                    text,
-                    wanted: self.0,
-                })
+                Ok(One { text, wanted: self.0 })
             }
         }
         deserializer.deserialize_map(OneVisitor(std::marker::PhantomData))
@@ -542,10 +515,7 @@ mod tests {
     fn roles(body: &str) -> (ManifestKind, Vec<(Role, String)>) {
         let manifest = parse_manifest(body.as_bytes()).unwrap();
         let references = manifest.references.iter();
-        (
-            manifest.kind,
-            references.map(|r| (r.role, r.digest.to_string())).collect(),
-        )
+        (manifest.kind, references.map(|r| (r.role, r.digest.to_string())).collect())
     }
 
     #[test]

@@ -47,9 +47,7 @@ fn is_path_component(component: &str) -> bool {
 pub fn is_tag_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= 128
-        && bytes
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
@@ -62,19 +60,9 @@ mod tests {
         for name in ["a", "library/alpine", "a__b/c-d.e", "a---b", "0/1"] {
             assert!(is_repository_name(name), "{name}");
         }
-        for name in [
-            "",
-            "A",
-            "a/",
-            "/a",
-            "a//b",
-            "-a",
-            "a_",
-            "a___b",
-            "a..b",
-            "Bad_Repo",
-            "lost+found",
-        ] {
+        for name in
+            ["", "A", "a/", "/a", "a//b", "-a", "a_", "a___b", "a..b", "Bad_Repo", "lost+found"]
+        {
             assert!(!is_repository_name(name), "{name}");
         }
     }

@@ -4,6 +4,8 @@
 //! tags really look like: a leading `v`, one to six numbers, `1.2.3rc1`. Missing numbers count as
 //! zero up to three. Build metadata (`+x`, or `_x` as Helm writes it) does not order.
 
+use std::fmt::Write as _;
+
 /// Separates numbers; sorts after [`RELEASE`].
 const NEXT_NUMBER: char = '~';
 /// Ends the numbers of a release; sorts after [`PRE_RELEASE`].
@@ -55,17 +57,14 @@ fn push_number(key: &mut String, digits: &str) {
         "" => "0",
         digits => digits,
     };
-    key.push_str(&format!("{:03}", digits.len()));
-    key.push_str(digits);
+    let _infallible = write!(key, "{:03}{digits}", digits.len());
 }
 
 fn leading_numbers(text: &str) -> Option<(Vec<&str>, &str)> {
     let mut numbers = Vec::new();
     let mut rest = text;
     loop {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         if end == 0 {
             return None;
         }
@@ -105,10 +104,7 @@ mod tests {
             "10",
             "20240101",
         ];
-        let keys: Vec<_> = ordered
-            .iter()
-            .map(|tag| version_key(tag).unwrap())
-            .collect();
+        let keys: Vec<_> = ordered.iter().map(|tag| version_key(tag).unwrap()).collect();
         assert!(keys.is_sorted(), "{keys:#?}");
     }
 
@@ -121,16 +117,8 @@ mod tests {
 
     #[test]
     fn names_that_are_no_versions_have_no_key() {
-        for tag in [
-            "latest",
-            "main",
-            "",
-            "v",
-            "release-1.2",
-            "7f3a9c2",
-            "sha256-aaaa.sig",
-            "1.2.é",
-        ] {
+        for tag in ["latest", "main", "", "v", "release-1.2", "7f3a9c2", "sha256-aaaa.sig", "1.2.é"]
+        {
             assert_eq!(version_key(tag), None, "{tag}");
         }
     }

@@ -40,11 +40,13 @@ pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) 
         notes.append(shard.notes);
         fingerprint.part(&shard.fingerprint);
     }
-    WalkedBlobs {
-        blobs,
-        notes,
-        fingerprint: fingerprint.finish(),
-    }
+    WalkedBlobs { blobs, notes, fingerprint: fingerprint.finish() }
+}
+
+/// How many names lie in the shards: the blobs, but for a few strays.
+pub fn count_blobs(storage: &dyn Storage) -> usize {
+    let shards = find_shards(storage, &mut Notes::default());
+    shards.par_iter().map(|shard| storage.list(shard).map_or(0, |entries| entries.len())).sum()
 }
 
 fn find_shards(storage: &dyn Storage, notes: &mut Notes) -> Vec<PathBuf> {
@@ -64,8 +66,7 @@ fn find_shards(storage: &dyn Storage, notes: &mut Notes) -> Vec<PathBuf> {
             let shard_path = path.join(&shard.name);
             let is_hex = shard.name.len() == 2
                 && shard.name.to_str().is_some_and(|name| {
-                    name.bytes()
-                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                    name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
                 });
             if is_hex && shard.kind == FileKind::Directory {
                 shards.push(shard_path);
@@ -95,12 +96,7 @@ fn list_or_note(storage: &dyn Storage, path: &Path, notes: &mut Notes) -> Vec<En
 fn note_foreign(notes: &mut Notes, path: &Path, kind: FileKind, why: &str) {
     match kind {
         FileKind::Symlink => {
-            notes.find(
-                Code::SymlinkNotFollowed,
-                None,
-                path,
-                "a symbolic link stands here",
-            );
+            notes.find(Code::SymlinkNotFollowed, None, path, "a symbolic link stands here");
         }
         _ => notes.find(Code::ForeignFile, None, path, why),
     }
@@ -115,13 +111,9 @@ struct Shard {
 fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
     let mut notes = Notes::default();
     let mut fingerprint = Fingerprint::default();
-    let options = LeafOptions {
-        content_limit: None,
-        list_others: depth == Depth::Full,
-    };
-    let mut leaves = storage
-        .list_leaves(path, Path::new("data"), options)
-        .unwrap_or_else(|error| {
+    let options = LeafOptions { content_limit: None, list_others: depth == Depth::Deep };
+    let mut leaves =
+        storage.list_leaves(path, Path::new("data"), options).unwrap_or_else(|error| {
             notes.find(Code::DirectoryUnreadable, None, path, error.to_string());
             Vec::new()
         });
@@ -154,27 +146,21 @@ fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
                 modified_ns: facts.modified_ns,
                 changed_ns: facts.changed_ns,
             }),
+            LeafState::Missing if depth == Depth::Full => {
+                let others = storage.list(&directory()).unwrap_or_default();
+                note_others(&mut notes, None, &directory(), &others);
+                if others.is_empty() {
+                    note_empty(&mut notes, digest, &directory());
+                }
+            }
             LeafState::Missing if leaf.others.is_empty() => {
-                let detail = "the blob's directory has no data";
-                notes.find_digest(
-                    Code::EmptyDirectory,
-                    None,
-                    Some(digest),
-                    &directory(),
-                    detail,
-                );
+                note_empty(&mut notes, digest, &directory());
             }
             // What lies there instead has been told of.
             LeafState::Missing => {}
             LeafState::NotAFile(facts) if facts.kind == FileKind::Symlink => {
                 let detail = "the blob's data is a symbolic link";
-                notes.find_digest(
-                    Code::SymlinkNotFollowed,
-                    None,
-                    Some(digest),
-                    &data(),
-                    detail,
-                );
+                notes.find_digest(Code::SymlinkNotFollowed, None, Some(digest), &data(), detail);
             }
             LeafState::NotAFile(_) => {
                 let detail = "the blob's data is not a file";
@@ -189,11 +175,12 @@ fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
             }
         }
     }
-    Shard {
-        blobs,
-        notes,
-        fingerprint: fingerprint.finish(),
-    }
+    Shard { blobs, notes, fingerprint: fingerprint.finish() }
+}
+
+fn note_empty(notes: &mut Notes, digest: Digest, directory: &Path) {
+    let detail = "the blob's directory has no data";
+    notes.find_digest(Code::EmptyDirectory, None, Some(digest), directory, detail);
 }
 
 /// Tells of names beside a `data` or `link`. The registry writes `<name>.<uuid>.tmp` and renames
@@ -207,26 +194,11 @@ pub fn note_others(
     for other in others {
         let path = directory.join(&other.name);
         if other.name.to_string_lossy().ends_with(".tmp") {
-            notes.find(
-                Code::TemporaryFile,
-                repository,
-                &path,
-                "an interrupted write left it",
-            );
+            notes.find(Code::TemporaryFile, repository, &path, "an interrupted write left it");
         } else if other.kind == FileKind::Symlink {
-            notes.find(
-                Code::SymlinkNotFollowed,
-                repository,
-                &path,
-                "a symbolic link stands here",
-            );
+            notes.find(Code::SymlinkNotFollowed, repository, &path, "a symbolic link stands here");
         } else {
-            notes.find(
-                Code::ForeignFile,
-                repository,
-                &path,
-                "the registry does not write this",
-            );
+            notes.find(Code::ForeignFile, repository, &path, "the registry does not write this");
         }
     }
 }

@@ -37,6 +37,34 @@ impl LinkFacts {
     }
 }
 
+/// A link by the numbers of its digests, which the graph turns into ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberedLink {
+    /// The digest that its directory names.
+    pub name: u32,
+    /// The digest that it resolves to.
+    pub target: u32,
+    /// mtime of the file.
+    pub modified_ns: i64,
+    /// Its directory's name was taken for its content, which says nothing or something else.
+    pub is_doubtful: bool,
+}
+
+/// A tag by numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedTag {
+    /// Its name.
+    pub name: String,
+    /// What it points at.
+    pub target: Option<u32>,
+    /// There is a link and it cannot be understood, so whatever the tag remembers counts.
+    pub is_unreadable: bool,
+    /// mtime of its link.
+    pub modified_ns: Option<i64>,
+    /// What it remembers.
+    pub entries: Vec<NumberedLink>,
+}
+
 /// A tag's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagFacts {
@@ -110,8 +138,6 @@ pub struct RepositoryFacts {
     pub path: PathBuf,
     /// Links under `_manifests/revisions`.
     pub revisions: Vec<LinkFacts>,
-    /// Blobs under `revisions/…/signatures`, with the revision they belong to.
-    pub signatures: Vec<(Digest, Digest)>,
     /// Directories under `_manifests/tags`.
     pub tags: Vec<TagFacts>,
     /// Links under `_layers`.
@@ -126,6 +152,19 @@ pub struct RepositoryFacts {
     pub fingerprint: [u8; 32],
     /// What is wrong in it.
     pub notes: Notes,
+}
+
+/// A repository's links by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NumberedLinks {
+    /// Links under `_manifests/revisions`.
+    pub revisions: Vec<NumberedLink>,
+    /// Blobs under `revisions/…/signatures`, with the revision they belong to.
+    pub signatures: Vec<(u32, u32)>,
+    /// Directories under `_manifests/tags`.
+    pub tags: Vec<NumberedTag>,
+    /// Links under `_layers`.
+    pub layer_links: Vec<NumberedLink>,
 }
 
 /// Findings and holds of one part of the walk.
@@ -169,11 +208,7 @@ impl Notes {
 
     /// Adds a hold for what was found at `path`.
     pub fn hold(&mut self, scope: HoldScope, code: Code, path: &Path) {
-        self.holds.push(Hold {
-            scope,
-            code,
-            path: text_of(path.as_os_str()),
-        });
+        self.holds.push(Hold { scope, code, path: text_of(path.as_os_str()) });
     }
 
     /// Takes over another part's notes.

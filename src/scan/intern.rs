@@ -29,11 +29,7 @@ impl<'a> DigestNumbers<'a> {
         for at in 1..first_with_prefix.len() {
             first_with_prefix[at] += first_with_prefix[at - 1];
         }
-        Self {
-            present,
-            first_with_prefix,
-            absent: Mutex::default(),
-        }
+        Self { present, first_with_prefix, absent: Mutex::default() }
     }
 
     /// How many numbers stand for present blobs.
@@ -44,13 +40,15 @@ impl<'a> DigestNumbers<'a> {
     /// The digest's number, a new one if it has none.
     pub fn number(&self, digest: &Digest) -> u32 {
         self.present(digest).unwrap_or_else(|| {
-            let mut absent = self
-                .absent
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut absent = self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let next = self.present_count() + absent.len() as u32;
             *absent.entry(digest.clone()).or_insert(next)
         })
+    }
+
+    /// Whether the digest is a present blob's.
+    pub fn is_present(&self, digest: &Digest) -> bool {
+        self.present(digest).is_some()
     }
 
     fn present(&self, digest: &Digest) -> Option<u32> {
@@ -60,9 +58,7 @@ impl<'a> DigestNumbers<'a> {
         let prefix = prefix_of(digest);
         let start = self.first_with_prefix[prefix];
         let bucket = &self.present[start as usize..self.first_with_prefix[prefix + 1] as usize];
-        let at = bucket
-            .binary_search_by(|blob| blob.digest.cmp(digest))
-            .ok()?;
+        let at = bucket.binary_search_by(|blob| blob.digest.cmp(digest)).ok()?;
         Some(start + at as u32)
     }
 
@@ -88,10 +84,7 @@ pub struct TextNumbers {
 impl TextNumbers {
     /// The text's number, a new one if it has none.
     pub fn number(&self, text: &str) -> u32 {
-        let mut numbers = self
-            .numbers
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(number) = numbers.get(text) {
             return *number;
         }
@@ -102,13 +95,8 @@ impl TextNumbers {
 
     /// What `of` says of the text with this number; `false` when there is none.
     pub fn any(&self, number: u32, of: impl Fn(&str) -> bool) -> bool {
-        let numbers = self
-            .numbers
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        numbers
-            .iter()
-            .any(|(text, other)| *other == number && of(text))
+        let numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        numbers.iter().any(|(text, other)| *other == number && of(text))
     }
 
     /// All texts, by number.
@@ -118,12 +106,8 @@ impl TextNumbers {
 }
 
 fn in_order<T: Hash + Eq>(numbers: Mutex<HashMap<T, u32, RandomState>>, first: u32) -> Vec<T> {
-    let numbers = numbers
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None)
-        .take(numbers.len())
-        .collect();
+    let numbers = numbers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(numbers.len()).collect();
     for (value, number) in numbers {
         all[(number - first) as usize] = Some(value);
     }

@@ -45,25 +45,14 @@ mod tests {
     #[test]
     fn a_link_is_a_digest_and_nothing_else() {
         let digest = Digest::parse(DIGEST).unwrap();
-        assert_eq!(
-            parse_link(DIGEST.as_bytes()),
-            LinkContent::Clean(digest.clone())
-        );
-        assert_eq!(
-            parse_link(format!("{DIGEST}\r\n").as_bytes()),
-            LinkContent::Spaced(digest)
-        );
+        assert_eq!(parse_link(DIGEST.as_bytes()), LinkContent::Clean(digest.clone()));
+        assert_eq!(parse_link(format!("{DIGEST}\r\n").as_bytes()), LinkContent::Spaced(digest));
     }
 
     #[test]
     fn anything_else_is_said_in_words() {
-        assert_eq!(
-            parse_link(b""),
-            LinkContent::Nothing("the link is empty".into())
-        );
-        let LinkContent::Nothing(reason) = parse_link(b"sha256:abc") else {
-            panic!()
-        };
+        assert_eq!(parse_link(b""), LinkContent::Nothing("the link is empty".into()));
+        let LinkContent::Nothing(reason) = parse_link(b"sha256:abc") else { panic!() };
         assert!(reason.contains("`sha256:abc` is not a digest"), "{reason}");
         assert!(matches!(parse_link(&[0xff; 71]), LinkContent::Nothing(_)));
         assert!(matches!(parse_link(&[b'a'; 4096]), LinkContent::Nothing(_)));

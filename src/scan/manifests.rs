@@ -144,10 +144,8 @@ impl Reader<'_> {
             seen.extend(round.iter().map(|candidate| candidate.blob));
             // Blobs lie on disk by digest: neighbours share directories.
             round.sort_unstable_by_key(|candidate| candidate.blob);
-            let facts: Vec<ManifestFacts> = round
-                .par_iter()
-                .filter_map(|candidate| self.read(candidate, is_orphan))
-                .collect();
+            let facts: Vec<ManifestFacts> =
+                round.par_iter().filter_map(|candidate| self.read(candidate, is_orphan)).collect();
             let mut next = Vec::new();
             for manifest in &facts {
                 let references = manifest.body.iter().flat_map(|body| &body.references);
@@ -179,15 +177,9 @@ impl Reader<'_> {
     /// Present blobs that no manifest names, small enough to be a manifest, that begin like one.
     fn orphan_candidates(&self, seen: &HashSet<u32>, read: &[ManifestFacts]) -> Vec<Candidate> {
         let mut is_named = vec![false; self.blobs.len()];
-        let references = read
-            .iter()
-            .flat_map(|manifest| &manifest.body)
-            .flat_map(|body| &body.references);
-        for blob in seen
-            .iter()
-            .copied()
-            .chain(references.map(|reference| reference.blob))
-        {
+        let references =
+            read.iter().flat_map(|manifest| &manifest.body).flat_map(|body| &body.references);
+        for blob in seen.iter().copied().chain(references.map(|reference| reference.blob)) {
             if let Some(flag) = is_named.get_mut(blob as usize) {
                 *flag = true;
             }
@@ -216,26 +208,15 @@ impl Reader<'_> {
 
     /// `None` when a candidate that is not certain turns out to be something else.
     fn read(&self, candidate: &Candidate, is_orphan: bool) -> Option<ManifestFacts> {
-        let facts = |body, fault| ManifestFacts {
-            blob: candidate.blob,
-            body,
-            fault,
-            is_orphan,
-        };
-        let faulty = |code, detail: String| {
-            candidate
-                .is_certain
-                .then(|| facts(None, Some((code, detail))))
-        };
+        let facts = |body, fault| ManifestFacts { blob: candidate.blob, body, fault, is_orphan };
+        let faulty =
+            |code, detail: String| candidate.is_certain.then(|| facts(None, Some((code, detail))));
         self.progress.advance(1);
         let Some(blob) = self.blobs.get(candidate.blob as usize) else {
             return faulty(Code::ManifestMissing, "the manifest is not there".into());
         };
         if blob.size_bytes > MAX_MANIFEST_BYTES {
-            return faulty(
-                Code::ManifestTooLarge,
-                format!("it has {} bytes", blob.size_bytes),
-            );
+            return faulty(Code::ManifestTooLarge, format!("it has {} bytes", blob.size_bytes));
         }
         let path = self.storage.layout().blob_data(&candidate.digest.encoded());
         let content = match self.storage.read(&path, MAX_MANIFEST_BYTES) {
@@ -249,10 +230,7 @@ impl Reader<'_> {
         let manifest = match parse_manifest(&content) {
             Ok(manifest) => manifest,
             Err(error) => {
-                return faulty(
-                    Code::ManifestUnreadable,
-                    format!("it cannot be parsed: {error}"),
-                );
+                return faulty(Code::ManifestUnreadable, format!("it cannot be parsed: {error}"));
             }
         };
         if !candidate.is_certain && !looks_like_a_manifest(&manifest) {
@@ -260,16 +238,10 @@ impl Reader<'_> {
         }
         // A flipped bit in a digest makes another digest: what the manifest meant is then unknown.
         let actual = Digest::of(&content);
-        let fault = if actual != candidate.digest {
-            Some((
-                Code::ManifestUnreadable,
-                format!("its content has another digest, {actual}"),
-            ))
+        let fault = if actual == candidate.digest {
+            manifest.invalid_references.first().map(|error| (Code::ReferenceInvalid, error.clone()))
         } else {
-            manifest
-                .invalid_references
-                .first()
-                .map(|error| (Code::ReferenceInvalid, error.clone()))
+            Some((Code::ManifestUnreadable, format!("its content has another digest, {actual}")))
         };
         Some(facts(Some(self.body(&manifest)), fault))
     }
@@ -284,46 +256,26 @@ impl Reader<'_> {
                 role: reference.role,
                 blob: self.numbers.number(&reference.digest),
                 declared_bytes: reference.declared_bytes,
-                media_type: reference
-                    .media_type
-                    .as_deref()
-                    .map(|name| media_types.number(name)),
-                platform: reference
-                    .platform
-                    .as_deref()
-                    .map(|name| platforms.number(name)),
+                media_type: reference.media_type.as_deref().map(|name| media_types.number(name)),
+                platform: reference.platform.as_deref().map(|name| platforms.number(name)),
                 build_step: None,
                 is_external: reference.is_external,
             })
             .collect();
-        let layers = || {
-            references
-                .iter()
-                .filter(|reference| reference.role == Role::Layer)
-        };
+        let layers = || references.iter().filter(|reference| reference.role == Role::Layer);
         let (config, config_fault) = match self.config(manifest, layers().count()) {
             Ok(config) => (config, None),
             Err(reason) => (ImageConfig::default(), Some(reason)),
         };
-        let layers = references
-            .iter_mut()
-            .filter(|reference| reference.role == Role::Layer);
+        let layers = references.iter_mut().filter(|reference| reference.role == Role::Layer);
         for (layer, command) in layers.zip(&config.created_by) {
-            layer.build_step = command
-                .as_deref()
-                .map(|text| self.texts.build_steps.number(text));
+            layer.build_step = command.as_deref().map(|text| self.texts.build_steps.number(text));
         }
         let number = |text: Option<String>| text.map(|text| platforms.number(&text));
         ManifestBody {
             kind: manifest.kind,
-            media_type: manifest
-                .media_type
-                .as_deref()
-                .map(|name| media_types.number(name)),
-            artifact_type: manifest
-                .artifact_type
-                .as_deref()
-                .map(|name| media_types.number(name)),
+            media_type: manifest.media_type.as_deref().map(|name| media_types.number(name)),
+            artifact_type: manifest.artifact_type.as_deref().map(|name| media_types.number(name)),
             references,
             is_type_unknown: manifest.is_type_unknown,
             os: number(config.os),
@@ -353,10 +305,8 @@ impl Reader<'_> {
             return Err(format!("it has {} bytes", blob.size_bytes));
         }
         let path = self.storage.layout().blob_data(&config.digest.encoded());
-        let content = self
-            .storage
-            .read(&path, MAX_CONFIG_BYTES)
-            .map_err(|error| error.to_string())?;
+        let content =
+            self.storage.read(&path, MAX_CONFIG_BYTES).map_err(|error| error.to_string())?;
         parse_image_config(&content.bytes, layer_count).map_err(|error| error.to_string())
     }
 }

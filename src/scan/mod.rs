@@ -13,18 +13,23 @@ mod facts;
 mod fingerprint;
 mod intern;
 mod link;
+mod links;
 mod manifests;
 mod repositories;
 mod repository;
 
 pub use facts::{
-    BlobFacts, Hold, HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts, UploadFacts,
+    BlobFacts, Hold, HoldScope, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag,
+    RepositoryFacts, TagFacts, UploadFacts,
 };
 pub use manifests::{ManifestBody, ManifestFacts, ReferenceFacts};
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::model::{Code, Digest};
+use rayon::prelude::*;
+
+use crate::model::{Code, Digest, ManifestKind};
 use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
 
@@ -32,12 +37,27 @@ use intern::DigestNumbers;
 use manifests::{Reader, Texts};
 
 /// How closely the walk looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// Names, sizes and times: enough to tell whether anything changed.
     Quick,
-    /// Also what links say, and what else lies in each directory.
+    /// Also what links say.
     Full,
+    /// Also what else lies in the directory of each blob and link: what interrupted writes left
+    /// behind. Opening every one of these directories makes a walk two to four times as long.
+    Deep,
+}
+
+/// Up to so many blobs a deep walk takes no time worth saving.
+const DEEP_BLOB_COUNT: usize = 10_000;
+
+/// The depth for a first look: deep when it was asked for or costs next to nothing.
+pub fn depth_for(storage: &dyn Storage, is_deep_wanted: bool) -> Depth {
+    if is_deep_wanted || blobs::count_blobs(storage) <= DEEP_BLOB_COUNT {
+        Depth::Deep
+    } else {
+        Depth::Full
+    }
 }
 
 /// What the walk saw of names, sizes and times.
@@ -55,7 +75,7 @@ pub struct Facts {
     /// Digests that are named and not there, with the numbers that follow.
     pub absent: Vec<Digest>,
     /// Repositories by name.
-    pub repositories: Vec<RepositoryFacts>,
+    pub repositories: Vec<(RepositoryFacts, NumberedLinks)>,
     /// Every manifest that was looked for, by blob number.
     pub manifests: Vec<ManifestFacts>,
     /// Texts that the numbers in manifests stand for.
@@ -84,19 +104,12 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
     let mut root_notes = Notes::default();
     // distribution `registry/proxy/proxyregistry.go`: the scheduler keeps its state at the root.
     let scheduler = Path::new("scheduler-state.json");
-    let is_pull_through = storage
-        .stat(scheduler)
-        .is_ok_and(|facts| facts.kind == FileKind::File);
+    let is_pull_through = storage.stat(scheduler).is_ok_and(|facts| facts.kind == FileKind::File);
     if is_pull_through {
         let detail = "the registry is a pull-through cache and deletes blobs by itself";
         root_notes.find(Code::PullThroughCache, None, scheduler, detail);
     }
-    Walked {
-        blobs,
-        repositories,
-        is_pull_through,
-        root_notes,
-    }
+    Walked { blobs, repositories, is_pull_through, root_notes }
 }
 
 impl Walked {
@@ -113,44 +126,29 @@ impl Walked {
 /// Reads the manifests that a full walk found. Call it inside a rayon pool of I/O threads.
 pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn Progress) -> Facts {
     let fingerprint = walked.fingerprint();
-    let revisions = walked
-        .repositories
-        .repositories
-        .iter()
-        .map(|repository| repository.revisions.len());
+    let revisions =
+        walked.repositories.repositories.iter().map(|repository| repository.revisions.len());
     progress.phase("manifests", Some(revisions.sum::<usize>() as u64));
     recheck_missing(storage, &mut walked);
     let blobs = walked.blobs.blobs;
     let numbers = DigestNumbers::new(&blobs);
     let texts = Texts::default();
-    let reader = Reader {
-        storage,
-        blobs: &blobs,
-        numbers: &numbers,
-        texts: &texts,
-        progress,
-    };
+    let reader = Reader { storage, blobs: &blobs, numbers: &numbers, texts: &texts, progress };
     let mut manifests = reader.read_all(&walked.repositories.repositories);
     manifests.sort_unstable_by_key(|manifest| manifest.blob);
 
-    // Links may name what no manifest does.
-    for repository in &walked.repositories.repositories {
-        let revisions = repository.revisions.iter().chain(&repository.layer_links);
-        for link in revisions.chain(repository.tags.iter().flat_map(|tag| &tag.entries)) {
-            numbers.number(&link.name);
-            numbers.number(link.target());
-        }
-        for (_, signature) in &repository.signatures {
-            numbers.number(signature);
-        }
-    }
+    let (schema1, repositories) = (schema1_revisions(&manifests), walked.repositories.repositories);
+    let repositories: Vec<_> = repositories
+        .into_par_iter()
+        .map(|repository| links::number_links(storage, &numbers, &schema1, repository))
+        .collect();
     let absent = numbers.into_absent();
     let mut notes = walked.root_notes;
     notes.append(walked.blobs.notes);
     notes.append(walked.repositories.notes);
     Facts {
         absent,
-        repositories: walked.repositories.repositories,
+        repositories,
         manifests,
         media_types: texts.media_types.into_texts(),
         platforms: texts.platforms.into_texts(),
@@ -163,27 +161,32 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
     }
 }
 
+/// Manifests beside whose revisions signatures may lie.
+fn schema1_revisions(manifests: &[ManifestFacts]) -> HashSet<u32> {
+    let is_schema1 = |manifest: &&ManifestFacts| {
+        manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Schema1)
+    };
+    manifests.iter().filter(is_schema1).map(|manifest| manifest.blob).collect()
+}
+
 /// A push that ended while the walk went on has links whose blobs came too late for it.
 fn recheck_missing(storage: &dyn Storage, walked: &mut Walked) {
-    use std::collections::BTreeSet;
     let blobs = &mut walked.blobs.blobs;
-    let mut missing = BTreeSet::new();
-    for repository in &walked.repositories.repositories {
-        let links = repository
-            .revisions
-            .iter()
-            .chain(&repository.layer_links)
-            .map(LinkFacts::target);
-        for digest in links.chain(repository.tags.iter().filter_map(|tag| tag.target.as_ref())) {
-            if matches!(digest, Digest::Sha256(_))
-                && blobs
-                    .binary_search_by(|blob| blob.digest.cmp(digest))
-                    .is_err()
-            {
-                missing.insert(digest.clone());
-            }
-        }
-    }
+    let missing: BTreeSet<Digest> = {
+        let numbers = DigestNumbers::new(blobs);
+        let is_missing =
+            |digest: &&Digest| matches!(digest, Digest::Sha256(_)) && !numbers.is_present(digest);
+        walked
+            .repositories
+            .repositories
+            .par_iter()
+            .flat_map_iter(|repository| {
+                let links = repository.revisions.iter().chain(&repository.layer_links);
+                let tags = repository.tags.iter().filter_map(|tag| tag.target.as_ref());
+                links.map(LinkFacts::target).chain(tags).filter(is_missing).cloned()
+            })
+            .collect()
+    };
     let before = blobs.len();
     for digest in missing {
         if let Ok(facts) = storage.stat(&storage.layout().blob_data(&digest.encoded()))

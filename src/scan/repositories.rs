@@ -43,21 +43,10 @@ pub fn walk_repositories(
         fingerprint: [0; 32],
     };
     let top = storage.layout().repositories();
-    let walk = Walk {
-        storage,
-        depth,
-        progress,
-        top: top.clone(),
-        found: Mutex::new(found),
-    };
+    let walk = Walk { storage, depth, progress, top: top.clone(), found: Mutex::new(found) };
     rayon::scope(|scope| walk.directory(scope, top));
-    let mut found = walk
-        .found
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    found
-        .repositories
-        .sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let mut found = walk.found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    found.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found.notes.findings.sort_unstable();
 
     let mut fingerprint = Fingerprint::default();
@@ -73,12 +62,9 @@ pub fn walk_repositories(
     found
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     fn note(&self, change: impl FnOnce(&mut Notes)) {
-        let mut found = self
-            .found
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut found.notes);
     }
 
@@ -89,12 +75,7 @@ impl<'a> Walk<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
                 self.note(|notes| {
-                    notes.find(
-                        Code::DirectoryUnreadable,
-                        None,
-                        &directory,
-                        error.to_string(),
-                    );
+                    notes.find(Code::DirectoryUnreadable, None, &directory, error.to_string());
                     notes.hold(HoldScope::Storage, Code::DirectoryUnreadable, &directory);
                 });
                 return;
@@ -126,12 +107,7 @@ impl<'a> Walk<'a> {
                     notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
                 }),
                 ([b'_', ..], _) => self.note(|notes| {
-                    notes.find(
-                        Code::ForeignFile,
-                        None,
-                        &path,
-                        "the registry does not write this",
-                    );
+                    notes.find(Code::ForeignFile, None, &path, "the registry does not write this");
                 }),
                 (_, FileKind::Directory) => scope.spawn(move |scope| self.directory(scope, path)),
                 _ => self.note(|notes| {
@@ -150,15 +126,10 @@ impl<'a> Walk<'a> {
         if !is_repository_name(&repository.name) {
             let name = repository.name.clone();
             let detail = "the registry refuses this name";
-            repository
-                .notes
-                .find(Code::RepositoryNameInvalid, Some(&name), path, detail);
+            repository.notes.find(Code::RepositoryNameInvalid, Some(&name), path, detail);
         }
         self.progress.advance(repository.layer_links.len() as u64);
-        let mut found = self
-            .found
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         found.repositories.push(repository);
     }
 }

@@ -28,23 +28,12 @@ pub fn walk_repository(
     name: String,
     depth: Depth,
 ) -> RepositoryFacts {
-    let walk = Walk {
-        storage,
-        name: &name,
-        path,
-        depth,
-    };
-    let (manifests, (layers, uploads)) = rayon::join(
-        || walk.manifests(),
-        || rayon::join(|| walk.layers(), || walk.uploads()),
-    );
+    let walk = Walk { storage, name: &name, path, depth };
+    let (manifests, (layers, uploads)) =
+        rayon::join(|| walk.manifests(), || rayon::join(|| walk.layers(), || walk.uploads()));
 
     let mut fingerprint = Fingerprint::default();
-    for part in [
-        &manifests.fingerprint,
-        &layers.fingerprint,
-        &uploads.fingerprint,
-    ] {
+    for part in [&manifests.fingerprint, &layers.fingerprint, &uploads.fingerprint] {
         fingerprint.part(part);
     }
     let mut notes = manifests.notes;
@@ -54,12 +43,11 @@ pub fn walk_repository(
     RepositoryFacts {
         path: path.to_owned(),
         revisions: manifests.revisions,
-        signatures: manifests.signatures,
         tags: manifests.tags,
         layer_links: layers.links,
         has_revisions: manifests.has_revisions,
         has_layers: layers.exists,
-        uploads: uploads.uploads,
+        uploads: uploads.found,
         fingerprint: fingerprint.finish(),
         notes,
         name,
@@ -78,7 +66,6 @@ struct Walk<'a> {
 struct Manifests {
     has_revisions: bool,
     revisions: Vec<LinkFacts>,
-    signatures: Vec<(Digest, Digest)>,
     tags: Vec<TagFacts>,
     notes: Notes,
     fingerprint: [u8; 32],
@@ -94,7 +81,7 @@ struct Layers {
 
 #[derive(Default)]
 struct Uploads {
-    uploads: Vec<UploadFacts>,
+    found: Vec<UploadFacts>,
     notes: Notes,
     fingerprint: [u8; 32],
 }
@@ -121,32 +108,29 @@ impl Walk<'_> {
     }
 
     fn note_unlistable(&self, notes: &mut Notes, path: &Path, error: &io::Error) -> Code {
-        let is_link = self
-            .storage
-            .stat(path)
-            .is_ok_and(|facts| facts.kind == FileKind::Symlink);
-        let code = if is_link {
-            Code::SymlinkNotFollowed
-        } else {
-            Code::DirectoryUnreadable
-        };
+        let is_link = self.storage.stat(path).is_ok_and(|facts| facts.kind == FileKind::Symlink);
+        let code = if is_link { Code::SymlinkNotFollowed } else { Code::DirectoryUnreadable };
         self.find(notes, code, path, error.to_string());
         code
     }
 
     fn note_foreign(&self, notes: &mut Notes, path: &Path) {
-        self.find(
-            notes,
-            Code::ForeignFile,
-            path,
-            "the registry does not write this",
-        );
+        self.find(notes, Code::ForeignFile, path, "the registry does not write this");
+    }
+
+    /// What stands where a link is missing; rare enough to be looked at by every walk but the
+    /// quickest.
+    fn look_inside(&self, directory: &Path, others: Vec<Entry>) -> Vec<Entry> {
+        match self.depth {
+            Depth::Quick | Depth::Deep => others,
+            Depth::Full => self.storage.list(directory).unwrap_or_default(),
+        }
     }
 
     fn link_options(&self) -> LeafOptions {
         LeafOptions {
-            content_limit: (self.depth == Depth::Full).then_some(MAX_LINK_BYTES),
-            list_others: self.depth == Depth::Full,
+            content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
+            list_others: self.depth == Depth::Deep,
         }
     }
 
@@ -159,9 +143,7 @@ impl Walk<'_> {
         unreadable: Code,
         digest_of: &dyn Fn(&str) -> Option<Digest>,
     ) -> Result<Vec<(LinkFacts, Vec<Entry>)>, Code> {
-        let listed = self
-            .storage
-            .list_leaves(directory, Path::new("link"), self.link_options());
+        let listed = self.storage.list_leaves(directory, Path::new("link"), self.link_options());
         let mut leaves = match listed {
             Ok(leaves) => leaves,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -214,10 +196,7 @@ impl Walk<'_> {
                         link.other_target = (target != name).then_some(target);
                     }
                     Some(Ok(LinkContent::Spaced(target))) => {
-                        find(
-                            Code::LinkWhitespace,
-                            "white space stands around the digest".into(),
-                        );
+                        find(Code::LinkWhitespace, "white space stands around the digest".into());
                         link.other_target = (target != name).then_some(target);
                     }
                     Some(Ok(LinkContent::Nothing(reason))) => {
@@ -243,7 +222,8 @@ impl Walk<'_> {
                 link.is_doubtful = true;
             }
             LeafState::Missing => {
-                if leaf.others.is_empty() {
+                let others = self.look_inside(directory, leaf.others);
+                if others.is_empty() {
                     let detail = "the link is gone, as the registry's API leaves it";
                     notes.find_digest(
                         Code::EmptyDirectory,
@@ -253,15 +233,12 @@ impl Walk<'_> {
                         detail,
                     );
                 } else {
-                    note_others(notes, Some(self.name), directory, &leaf.others);
+                    note_others(notes, Some(self.name), directory, &others);
                 }
                 return None;
             }
             LeafState::NotADirectory(FileKind::Symlink) => {
-                find(
-                    Code::SymlinkNotFollowed,
-                    "a symbolic link stands here".into(),
-                );
+                find(Code::SymlinkNotFollowed, "a symbolic link stands here".into());
                 link.is_doubtful = true;
             }
             LeafState::NotADirectory(_) => {
@@ -314,9 +291,7 @@ impl Walk<'_> {
                     &path,
                     "a symbolic link stands here",
                 );
-                found
-                    .notes
-                    .hold(HoldScope::Manifests, Code::SymlinkNotFollowed, &path);
+                found.notes.hold(HoldScope::Manifests, Code::SymlinkNotFollowed, &path);
                 continue;
             }
             if entry.kind != FileKind::Directory {
@@ -327,9 +302,11 @@ impl Walk<'_> {
             let unreadable = Code::RevisionLinkUnreadable;
             match self.links(&path, fingerprint, &mut found.notes, unreadable, &digest_of) {
                 Ok(links) => {
-                    for (link, others) in links {
+                    for (link, mut others) in links {
                         let inside = path.join(link.name.encoded());
-                        self.beside_revision(&inside, &link.name, others, found);
+                        // Registries up to 2.3: read when the manifest turns out to be one of theirs.
+                        others.retain(|entry| entry.name != "signatures");
+                        note_others(&mut found.notes, Some(self.name), &inside, &others);
                         found.revisions.push(link);
                     }
                 }
@@ -338,51 +315,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Registries up to 2.3 kept signatures of schema 1 manifests as blobs of their own.
-    fn beside_revision(
-        &self,
-        directory: &Path,
-        revision: &Digest,
-        mut others: Vec<Entry>,
-        found: &mut Manifests,
-    ) {
-        let count = others.len();
-        others.retain(|entry| entry.name != "signatures" || entry.kind != FileKind::Directory);
-        if others.len() < count {
-            let signatures = directory.join("signatures/sha256");
-            let digest_of = |hex: &str| Digest::from_sha256_hex(hex.as_bytes());
-            let unreadable = Code::LayerLinkUnreadable;
-            let mut unhashed = Fingerprint::default();
-            match self.links(
-                &signatures,
-                &mut unhashed,
-                &mut found.notes,
-                unreadable,
-                &digest_of,
-            ) {
-                Ok(links) => {
-                    for (link, _) in links {
-                        found
-                            .signatures
-                            .push((revision.clone(), link.target().clone()));
-                    }
-                }
-                Err(code) => found.notes.hold(HoldScope::Storage, code, &signatures),
-            }
-        }
-        note_others(&mut found.notes, Some(self.name), directory, &others);
-    }
-
     fn tags(&self, directory: &Path, found: &mut Manifests, fingerprint: &mut Fingerprint) {
         let options = LeafOptions {
-            content_limit: (self.depth == Depth::Full).then_some(MAX_LINK_BYTES),
-            list_others: self.depth == Depth::Full,
+            content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
+            list_others: self.depth == Depth::Deep,
         };
         let mut leaves =
-            match self
-                .storage
-                .list_leaves(directory, Path::new("current/link"), options)
-            {
+            match self.storage.list_leaves(directory, Path::new("current/link"), options) {
                 Ok(leaves) => leaves,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return,
                 Err(error) => {
@@ -392,9 +331,7 @@ impl Walk<'_> {
             };
         fingerprint.leaves(&mut leaves);
         for leaf in leaves {
-            found
-                .tags
-                .extend(self.tag(directory, leaf, &mut found.notes));
+            found.tags.extend(self.tag(directory, leaf, &mut found.notes));
         }
     }
 
@@ -423,7 +360,7 @@ impl Walk<'_> {
                     }
                     Some(Ok(LinkContent::Nothing(reason))) => unreadable = Some(reason),
                     Some(Err(error)) => {
-                        unreadable = Some(format!("the link cannot be read: {error}"))
+                        unreadable = Some(format!("the link cannot be read: {error}"));
                     }
                 }
             }
@@ -436,12 +373,7 @@ impl Walk<'_> {
             }
             LeafState::NotADirectory(FileKind::Symlink) => {
                 // It may be a tag, and lead to any manifest of this repository.
-                self.find(
-                    notes,
-                    Code::SymlinkNotFollowed,
-                    &path,
-                    "a symbolic link stands here",
-                );
+                self.find(notes, Code::SymlinkNotFollowed, &path, "a symbolic link stands here");
                 notes.hold(HoldScope::Repository, Code::SymlinkNotFollowed, &path);
                 return None;
             }
@@ -451,18 +383,13 @@ impl Walk<'_> {
             }
         }
         if !is_tag_name(&tag.name) {
-            self.find(
-                notes,
-                Code::TagNameInvalid,
-                &path,
-                "the registry refuses this name",
-            );
+            self.find(notes, Code::TagNameInvalid, &path, "the registry refuses this name");
         }
         if let Some(reason) = unreadable {
             self.find(notes, Code::TagLinkUnreadable, &current, reason);
             tag.is_unreadable = true;
         }
-        if self.depth == Depth::Full {
+        if self.depth >= Depth::Full {
             self.inside_tag(&path, leaf.others, &mut tag, notes);
         }
         Some(tag)
@@ -475,26 +402,25 @@ impl Walk<'_> {
         tag: &mut TagFacts,
         notes: &mut Notes,
     ) {
-        let has_index = others.iter().any(|entry| entry.name == "index");
         others.retain(|entry| entry.name != "index");
         note_others(notes, Some(self.name), path, &others);
-        if !has_index {
-            if tag.is_unreadable {
-                notes.hold(HoldScope::Repository, Code::TagLinkUnreadable, path);
-            }
-            return;
+        if self.depth == Depth::Deep {
+            let current = path.join("current");
+            let mut beside = self.storage.list(&current).unwrap_or_default();
+            beside.retain(|entry| entry.name != "link");
+            note_others(notes, Some(self.name), &current, &beside);
         }
         let index = path.join("index/sha256");
         // What the index remembers counts only when the tag itself says nothing, so its links need
         // no reading; their names are what the registry goes by.
-        let options = LeafOptions::default();
+        let options = LeafOptions { content_limit: None, list_others: self.depth == Depth::Deep };
         match self.storage.list_leaves(&index, Path::new("link"), options) {
             Ok(leaves) => {
                 for leaf in leaves {
-                    let digest = leaf
-                        .name
-                        .to_str()
-                        .and_then(|hex| Digest::from_sha256_hex(hex.as_bytes()));
+                    let inside = index.join(&leaf.name);
+                    note_others(notes, Some(self.name), &inside, &leaf.others);
+                    let digest =
+                        leaf.name.to_str().and_then(|hex| Digest::from_sha256_hex(hex.as_bytes()));
                     match (digest, leaf.state) {
                         (Some(name), LeafState::File { facts, .. }) => {
                             tag.entries.push(LinkFacts {
@@ -502,7 +428,7 @@ impl Walk<'_> {
                                 other_target: None,
                                 modified_ns: facts.modified_ns,
                                 is_doubtful: false,
-                            })
+                            });
                         }
                         (Some(_), LeafState::Missing) => {
                             let detail = "the index entry has no link";
@@ -520,6 +446,7 @@ impl Walk<'_> {
                 }
             }
         }
+        // A tag that says nothing and remembers nothing may have been any revision's.
         if tag.is_unreadable && tag.entries.is_empty() {
             notes.hold(HoldScope::Repository, Code::TagLinkUnreadable, path);
         }
@@ -539,13 +466,7 @@ impl Walk<'_> {
             }
             Listing::Found(entries) => {
                 found.exists = true;
-                self.layer_directories(
-                    &directory,
-                    entries,
-                    Vec::new(),
-                    &mut found,
-                    &mut fingerprint,
-                );
+                self.layer_directories(&directory, entries, &[], &mut found, &mut fingerprint);
             }
         }
         found.fingerprint = fingerprint.finish();
@@ -557,7 +478,7 @@ impl Walk<'_> {
         &self,
         directory: &Path,
         mut entries: Vec<Entry>,
-        above: Vec<String>,
+        above: &[String],
         found: &mut Layers,
         fingerprint: &mut Fingerprint,
     ) {
@@ -571,21 +492,19 @@ impl Walk<'_> {
                     &path,
                     "a symbolic link stands here",
                 );
-                found
-                    .notes
-                    .hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
+                found.notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
                 continue;
             }
             if entry.kind != FileKind::Directory || above.len() >= MAX_LINK_DEPTH {
                 self.note_foreign(&mut found.notes, &path);
                 continue;
             }
-            let mut names = above.clone();
+            let mut names = above.to_vec();
             names.push(text_of(&entry.name));
             if names[0] == "tarsum" && names.len() < 3 {
                 match self.list(&mut found.notes, &path) {
                     Listing::Found(entries) => {
-                        self.layer_directories(&path, entries, names, found, fingerprint);
+                        self.layer_directories(&path, entries, &names, found, fingerprint);
                     }
                     Listing::Unreadable(code) => found.notes.hold(HoldScope::Storage, code, &path),
                     Listing::Missing => {}
@@ -622,7 +541,7 @@ impl Walk<'_> {
                     fingerprint.number(upload.size_bytes);
                     fingerprint.number(upload.started_ns.unwrap_or(0) as u64);
                     fingerprint.number(upload.active_ns.unwrap_or(0) as u64);
-                    found.uploads.push(upload);
+                    found.found.push(upload);
                 } else {
                     self.note_foreign(&mut found.notes, &path);
                 }
@@ -639,37 +558,20 @@ impl Walk<'_> {
                 let text = String::from_utf8_lossy(&content.bytes);
                 let time = parse_time_ns(&text);
                 if time.is_none() {
-                    self.find(
-                        notes,
-                        Code::UploadStartUnreadable,
-                        &started_at,
-                        "it holds no time",
-                    );
+                    self.find(notes, Code::UploadStartUnreadable, &started_at, "it holds no time");
                 }
                 time
             }
             Err(error) => {
-                self.find(
-                    notes,
-                    Code::UploadStartUnreadable,
-                    &started_at,
-                    error.to_string(),
-                );
+                self.find(notes, Code::UploadStartUnreadable, &started_at, error.to_string());
                 None
             }
         };
-        let data = self
-            .storage
-            .stat(&path.join("data"))
-            .ok()
-            .filter(|facts| facts.kind == FileKind::File);
+        let data =
+            self.storage.stat(&path.join("data")).ok().filter(|facts| facts.kind == FileKind::File);
         let hash_states = self
             .storage
-            .list_leaves(
-                &path.join("hashstates"),
-                Path::new("."),
-                LeafOptions::default(),
-            )
+            .list_leaves(&path.join("hashstates"), Path::new("."), LeafOptions::default())
             .unwrap_or_default();
         let newest_state = hash_states
             .into_iter()
@@ -684,9 +586,7 @@ impl Walk<'_> {
             id,
             size_bytes: data.map_or(0, |facts| facts.size_bytes),
             started_ns,
-            active_ns: started_ns
-                .max(data.map(|facts| facts.modified_ns))
-                .max(newest_state),
+            active_ns: started_ns.max(data.map(|facts| facts.modified_ns)).max(newest_state),
         }
     }
 }

@@ -5,15 +5,15 @@
 //! `repositories` may themselves be links or mounts: that is the operator's own arrangement.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::{
@@ -30,10 +30,8 @@ pub struct FilesystemStorage {
     has_openat2: AtomicBool,
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Without `NONBLOCK`, opening a FIFO would wait for a writer.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
@@ -41,10 +39,12 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
+/// Holds some 200 names of blobs at once.
+const DIRECTORY_BUFFER_BYTES: usize = 16 << 10;
+
 /// Nothing outside the top directory, and no link on the way.
-const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
+const RESOLVE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// A cold directory of 20,000 tags is looked at by many threads; a small one is not worth it.
 const MIN_LEAVES_PER_TASK: usize = 256;
@@ -57,22 +57,14 @@ impl FilesystemStorage {
     pub fn open(location: Location) -> io::Result<Self> {
         let follow = DIRECTORY.difference(OFlags::NOFOLLOW);
         let mut tops = Vec::new();
-        for relative in [
-            location.layout.blobs(),
-            location.layout.repositories(),
-            PathBuf::new(),
-        ] {
+        for relative in [location.layout.blobs(), location.layout.repositories(), PathBuf::new()] {
             match rustix::fs::open(location.root.join(&relative), follow, Mode::empty()) {
                 Ok(descriptor) => tops.push((relative, descriptor)),
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Self {
-            location,
-            tops,
-            has_openat2: AtomicBool::new(true),
-        })
+        Ok(Self { location, tops, has_openat2: AtomicBool::new(true) })
     }
 
     /// The top directory of a path, and the rest of the path.
@@ -85,11 +77,7 @@ impl FilesystemStorage {
 
     fn open_below(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let (top, rest) = self.top(path)?;
-        let rest = if rest.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            rest
-        };
+        let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
         if self.has_openat2.load(Ordering::Relaxed) {
             loop {
                 match rustix::fs::openat2(top, rest, flags, Mode::empty(), RESOLVE) {
@@ -111,11 +99,7 @@ fn open_without_links(top: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result
     let mut components = path.components().peekable();
     while let Some(component) = components.next() {
         let parent = current.as_ref().map_or(top, AsFd::as_fd);
-        let step = if components.peek().is_some() {
-            DIRECTORY
-        } else {
-            flags
-        };
+        let step = if components.peek().is_some() { DIRECTORY } else { flags };
         let next = rustix::fs::openat(parent, component.as_os_str(), step, Mode::empty())?;
         current = Some(next);
     }
@@ -124,7 +108,7 @@ fn open_without_links(top: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result
 
 impl Storage for FilesystemStorage {
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
-        list_open(self.open_below(directory, DIRECTORY)?)
+        list_open(&self.open_below(directory, DIRECTORY)?)
     }
 
     fn list_leaves(
@@ -134,14 +118,7 @@ impl Storage for FilesystemStorage {
         options: LeafOptions,
     ) -> io::Result<Vec<Leaf>> {
         let descriptor = self.open_below(directory, DIRECTORY)?;
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&descriptor)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." {
-                names.push((name.to_owned(), entry.file_type()));
-            }
-        }
+        let names = names_in(&descriptor)?;
         let has_openat2 = self.has_openat2.load(Ordering::Relaxed);
         let look_at = |(name, file_type): (OsString, FileType)| {
             let state = match file_type {
@@ -157,49 +134,36 @@ impl Storage for FilesystemStorage {
             } else {
                 Vec::new()
             };
-            Leaf {
-                name,
-                state,
-                others,
-            }
+            Leaf { name, state, others }
         };
-        Ok(names
-            .into_par_iter()
-            .with_min_len(MIN_LEAVES_PER_TASK)
-            .map(look_at)
-            .collect())
+        Ok(names.into_par_iter().with_min_len(MIN_LEAVES_PER_TASK).map(look_at).collect())
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileFacts> {
-        let parent = self.open_below(
-            path.parent().unwrap_or(Path::new("")),
-            DIRECTORY.union(OFlags::PATH),
-        )?;
+        let parent =
+            self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(facts_of(&rustix::fs::statat(
-            &parent,
-            name,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?))
+        Ok(facts_of(&rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
         let descriptor = self.open_below(path, FILE)?;
         let facts = facts_of(&rustix::fs::fstat(&descriptor)?);
         if facts.kind != FileKind::File {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        let mut bytes = Vec::with_capacity(facts.size_bytes.min(limit) as usize + 1);
-        // One byte more tells a file that grew or is larger from one that just fits.
-        File::from(descriptor)
-            .take(limit + 1)
-            .read_to_end(&mut bytes)?;
-        let is_whole = bytes.len() as u64 <= limit;
-        bytes.truncate(limit as usize);
-        Ok(Content { bytes, is_whole })
+        let wanted = facts.size_bytes.min(limit) as usize;
+        let mut bytes = Vec::with_capacity(wanted);
+        while bytes.len() < wanted {
+            match rustix::io::read(&descriptor, rustix::buffer::spare_capacity(&mut bytes)) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // A vector may have room for more than was asked for.
+        bytes.truncate(wanted);
+        Ok(Content { bytes, is_whole: facts.size_bytes <= limit })
     }
 
     fn root(&self) -> &Path {
@@ -211,27 +175,35 @@ impl Storage for FilesystemStorage {
     }
 }
 
-fn list_open(descriptor: OwnedFd) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in Dir::read_from(&descriptor)? {
+/// The names in a directory, and what they stand for if the file system says so right away.
+fn names_in(directory: &OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
+    let mut buffer = [MaybeUninit::uninit(); DIRECTORY_BUFFER_BYTES];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    let mut names = Vec::new();
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name == "." || name == ".." {
-            continue;
+        if name != "." && name != ".." {
+            names.push((name.to_owned(), entry.file_type()));
         }
-        let kind = match entry.file_type() {
+    }
+    Ok(names)
+}
+
+fn list_open(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (name, file_type) in names_in(directory)? {
+        let kind = match file_type {
             FileType::Unknown => {
-                match rustix::fs::statat(&descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+                match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => facts_of(&stat).kind,
+                    // It vanished.
                     Err(_) => continue,
                 }
             }
             known => kind_of(known),
         };
-        entries.push(Entry {
-            name: name.to_owned(),
-            kind,
-        });
+        entries.push(Entry { name, kind });
     }
     Ok(entries)
 }
@@ -321,11 +293,9 @@ fn others_beside(directory: BorrowedFd<'_>, name: &OsStr, leaf: &Path) -> Vec<En
     let Ok(descriptor) = rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()) else {
         return Vec::new();
     };
-    let first = leaf
-        .components()
-        .next()
-        .map_or(OsString::new(), |part| part.as_os_str().to_owned());
-    let mut entries = list_open(descriptor).unwrap_or_default();
+    let first =
+        leaf.components().next().map_or(OsString::new(), |part| part.as_os_str().to_owned());
+    let mut entries = list_open(&descriptor).unwrap_or_default();
     entries.retain(|entry| entry.name != first);
     entries
 }
@@ -341,9 +311,7 @@ fn facts_of(stat: &Stat) -> FileFacts {
 
 /// Times outside 1678-2262 stand at the end of what the database can hold.
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(nanoseconds)
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 fn kind_of(file_type: FileType) -> FileKind {
@@ -382,36 +350,20 @@ mod tests {
         fs::create_dir_all(shard.join("linked")).unwrap();
         symlink("/etc/passwd", shard.join("linked/data")).unwrap();
 
-        let options = LeafOptions {
-            content_limit: Some(100),
-            list_others: true,
-        };
-        let mut leaves = storage
-            .list_leaves(relative, Path::new("data"), options)
-            .unwrap();
+        let options = LeafOptions { content_limit: Some(100), list_others: true };
+        let mut leaves = storage.list_leaves(relative, Path::new("data"), options).unwrap();
         leaves.sort_by(|a, b| a.name.cmp(&b.name));
         let told: Vec<String> = leaves
             .iter()
             .map(|leaf| {
                 let state = match &leaf.state {
-                    LeafState::File {
-                        facts,
-                        content: Some(Ok(content)),
-                    } => {
-                        format!(
-                            "{} bytes, {}",
-                            facts.size_bytes,
-                            String::from_utf8_lossy(content)
-                        )
+                    LeafState::File { facts, content: Some(Ok(content)) } => {
+                        format!("{} bytes, {}", facts.size_bytes, String::from_utf8_lossy(content))
                     }
                     LeafState::NotAFile(facts) => format!("{:?}", facts.kind),
                     other => format!("{other:?}"),
                 };
-                format!(
-                    "{}: {state}, {} others",
-                    leaf.name.display(),
-                    leaf.others.len()
-                )
+                format!("{}: {state}, {} others", leaf.name.display(), leaf.others.len())
             })
             .collect();
         assert_eq!(
@@ -449,10 +401,7 @@ mod tests {
         let storage = storage(directory.path());
         fs::write(directory.path().join("file"), "12345").unwrap();
         let content = storage.read(Path::new("file"), 4).unwrap();
-        assert_eq!(
-            (content.bytes.as_slice(), content.is_whole),
-            (&b"1234"[..], false)
-        );
+        assert_eq!((content.bytes.as_slice(), content.is_whole), (&b"1234"[..], false));
         assert!(storage.read(Path::new("file"), 5).unwrap().is_whole);
     }
 
@@ -460,9 +409,7 @@ mod tests {
     fn a_fifo_is_refused_and_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let storage = storage(directory.path());
-        let made = std::process::Command::new("mkfifo")
-            .arg(directory.path().join("fifo"))
-            .status();
+        let made = std::process::Command::new("mkfifo").arg(directory.path().join("fifo")).status();
         assert!(made.unwrap().success());
         let error = storage.read(Path::new("fifo"), 5).unwrap_err();
         assert_eq!(error.to_string(), "not a regular file");

@@ -67,10 +67,7 @@ const MAX_CONFIGURATION_BYTES: u64 = 1 << 20;
 
 /// Finds the registry's root.
 pub fn locate(path: &Path) -> Result<Location, LocateError> {
-    let unreadable = |source| LocateError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
     let canonical = path.canonicalize().map_err(unreadable)?;
     if canonical.metadata().map_err(unreadable)?.is_file() {
         return locate(&root_from_configuration(path)?);
@@ -80,20 +77,14 @@ pub fn locate(path: &Path) -> Result<Location, LocateError> {
     }
     let nested = canonical.join("docker/registry/v2");
     if is_v2(&nested) {
-        return Ok(Location {
-            root: canonical,
-            layout: Layout::new("docker/registry/v2".into()),
-        });
+        return Ok(Location { root: canonical, layout: Layout::new("docker/registry/v2".into()) });
     }
     // A directory that only root may enter must not be called "something else".
     let names = std::fs::read_dir(&canonical).map_err(unreadable)?;
     if let Err(source) = nested.metadata()
         && source.kind() == io::ErrorKind::PermissionDenied
     {
-        return Err(LocateError::Unreadable {
-            path: nested,
-            source,
-        });
+        return Err(LocateError::Unreadable { path: nested, source });
     }
     let names: Vec<String> = names
         .flatten()
@@ -102,15 +93,9 @@ pub fn locate(path: &Path) -> Result<Location, LocateError> {
         .collect();
     if nested.is_dir() {
         // A registry that has just been started and never pushed to.
-        return Ok(Location {
-            root: canonical,
-            layout: Layout::new("docker/registry/v2".into()),
-        });
+        return Ok(Location { root: canonical, layout: Layout::new("docker/registry/v2".into()) });
     }
-    Err(LocateError::NotARegistry {
-        path: path.to_owned(),
-        found: describe(&canonical, &names),
-    })
+    Err(LocateError::NotARegistry { path: path.to_owned(), found: describe(&canonical, &names) })
 }
 
 fn is_v2(path: &Path) -> bool {
@@ -120,19 +105,9 @@ fn is_v2(path: &Path) -> bool {
 
 fn location_of_v2(v2: PathBuf) -> Location {
     let suffix = Path::new("docker/registry/v2");
-    match v2
-        .ends_with(suffix)
-        .then(|| v2.ancestors().nth(3))
-        .flatten()
-    {
-        Some(root) => Location {
-            root: root.to_owned(),
-            layout: Layout::new(suffix.into()),
-        },
-        None => Location {
-            root: v2,
-            layout: Layout::new(PathBuf::new()),
-        },
+    match v2.ends_with(suffix).then(|| v2.ancestors().nth(3)).flatten() {
+        Some(root) => Location { root: root.to_owned(), layout: Layout::new(suffix.into()) },
+        None => Location { root: v2, layout: Layout::new(PathBuf::new()) },
     }
 }
 
@@ -144,9 +119,7 @@ fn describe(path: &Path, names: &[String]) -> String {
     }
     if has("_trivy")
         || has("_storage_upload")
-        || names
-            .iter()
-            .any(|name| path.join(name).join("oci-layout").is_file())
+        || names.iter().any(|name| path.join(name).join("oci-layout").is_file())
     {
         return "it holds OCI image layouts, one a repository, as zot writes them".into();
     }
@@ -159,10 +132,7 @@ fn describe(path: &Path, names: &[String]) -> String {
     if path.file_name().is_some_and(|name| name == "docker") && has("registry") {
         return "it is the `docker` directory inside a registry's root; give the directory above it".into();
     }
-    if path
-        .file_name()
-        .is_some_and(|name| name == "repositories" || name == "blobs")
-    {
+    if path.file_name().is_some_and(|name| name == "repositories" || name == "blobs") {
         return "it is one half of a registry's v2 directory; give the directory above it".into();
     }
     if names.is_empty() {
@@ -175,14 +145,8 @@ fn describe(path: &Path, names: &[String]) -> String {
 }
 
 fn root_from_configuration(path: &Path) -> Result<PathBuf, LocateError> {
-    let error = |found: String| LocateError::Configuration {
-        path: path.to_owned(),
-        found,
-    };
-    let unreadable = |source| LocateError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let error = |found: String| LocateError::Configuration { path: path.to_owned(), found };
+    let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
     if path.metadata().map_err(unreadable)?.len() > MAX_CONFIGURATION_BYTES {
         return Err(LocateError::NotARegistry {
             path: path.to_owned(),
@@ -191,18 +155,11 @@ fn root_from_configuration(path: &Path) -> Result<PathBuf, LocateError> {
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| error("it is not text".into()))?;
-    let value: serde_json::Value = serde_saphyr::from_str(&text).map_err(|reason| {
-        error(format!(
-            "it is not YAML ({})",
-            first_line(&reason.to_string())
-        ))
-    })?;
-    let storage = value
-        .get("storage")
-        .ok_or_else(|| error("it has no `storage`".into()))?;
-    if let Some(directory) = storage
-        .pointer("/filesystem/rootdirectory")
-        .and_then(|value| value.as_str())
+    let value: serde_json::Value = serde_saphyr::from_str(&text)
+        .map_err(|reason| error(format!("it is not YAML ({})", first_line(&reason.to_string()))))?;
+    let storage = value.get("storage").ok_or_else(|| error("it has no `storage`".into()))?;
+    if let Some(directory) =
+        storage.pointer("/filesystem/rootdirectory").and_then(|value| value.as_str())
     {
         return Ok(path.parent().unwrap_or(Path::new(".")).join(directory));
     }
@@ -210,16 +167,9 @@ fn root_from_configuration(path: &Path) -> Result<PathBuf, LocateError> {
         // The registry's own default (distribution registry/storage/driver/filesystem/driver.go).
         return Ok(PathBuf::from("/var/lib/registry"));
     }
-    let drivers: Vec<&str> = storage
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    Err(error(format!(
-        "its storage is not a file system (it has {})",
-        drivers.join(", ")
-    )))
+    let drivers: Vec<&str> =
+        storage.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    Err(error(format!("its storage is not a file system (it has {})", drivers.join(", "))))
 }
 
 fn first_line(text: &str) -> &str {
@@ -233,9 +183,7 @@ mod tests {
 
     fn refusal(path: &Path) -> String {
         let text = locate(path).unwrap_err().to_string();
-        text.split_once(": ")
-            .map(|(_, found)| found.to_owned())
-            .unwrap_or(text)
+        text.split_once(": ").map(|(_, found)| found.to_owned()).unwrap_or(text)
     }
 
     #[test]
@@ -244,11 +192,8 @@ mod tests {
         let root = directory.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("docker/registry/v2/blobs")).unwrap();
         let config = root.join("config.yml");
-        fs::write(
-            &config,
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: .\n",
-        )
-        .unwrap();
+        fs::write(&config, "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: .\n")
+            .unwrap();
         for path in [root.clone(), root.join("docker/registry/v2"), config] {
             assert_eq!(locate(&path).unwrap().root, root, "{}", path.display());
         }
@@ -262,10 +207,7 @@ mod tests {
         fs::create_dir(path.join("blobs")).unwrap();
         fs::write(path.join("index.json"), "{}").unwrap();
         fs::write(path.join("oci-layout"), "{}").unwrap();
-        assert_eq!(
-            refusal(path),
-            "it is an OCI image layout (oci-layout, index.json, blobs)"
-        );
+        assert_eq!(refusal(path), "it is an OCI image layout (oci-layout, index.json, blobs)");
     }
 
     #[test]
@@ -273,10 +215,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("config.yml");
         fs::write(&config, "storage:\n  s3:\n    bucket: b\n").unwrap();
-        assert_eq!(
-            refusal(&config),
-            "its storage is not a file system (it has s3)"
-        );
+        assert_eq!(refusal(&config), "its storage is not a file system (it has s3)");
         fs::write(&config, "[").unwrap();
         assert!(refusal(&config).starts_with("it is not YAML"));
     }

@@ -1,0 +1,29 @@
+//! Lists `queries/*.sql` so that a new report needs no Rust: each file becomes a row of a table
+//! that `report::catalog` includes.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+#[expect(clippy::disallowed_macros, reason = "this is how cargo is told")]
+fn main() {
+    println!("cargo::rerun-if-changed=queries");
+    println!("cargo::rerun-if-changed=build.rs");
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let directory = Path::new(&root).join("queries");
+    let mut files: Vec<_> = fs::read_dir(&directory)
+        .expect("queries/ can be listed")
+        .map(|entry| entry.expect("queries/ can be listed").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .collect();
+    files.sort();
+    let mut table = String::from("&[\n");
+    for path in files {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name in UTF-8");
+        let _infallible =
+            writeln!(table, "    ({name:?}, include_str!({:?})),", path.display().to_string());
+    }
+    table.push(']');
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    fs::write(Path::new(&out).join("reports.rs"), table).expect("OUT_DIR can be written");
+}

@@ -1,0 +1,65 @@
+-- title: Tags that cannot be pulled
+-- summary: Each broken tag and what is missing of it
+-- param: repository glob = * -- only in repositories whose name matches
+-- param: limit limit = all -- rows to show
+-- column: repository text -- the repository
+-- column: tag text -- the tag
+-- column: fault text -- what is wrong
+-- column: missing_digest digest -- what is missing or cannot be read
+-- column: manifest_digest digest -- what the tag points at
+-- next: regsql report problems -- where on disk each fault is
+--
+-- One line for each fault: a tag may miss several layers. Push the image again to mend it; the
+-- registry takes a layer anew when its blob is gone. A layer with the wrong size is in `problems`:
+-- the registry keeps such a blob even when it is pushed again, so delete it first.
+WITH RECURSIVE
+broken AS (
+    SELECT t.id, t.repository_id, t.name, t.manifest_id
+    FROM tag t
+    JOIN repository r ON r.id = t.repository_id
+    WHERE t.is_broken = 1 AND r.name GLOB COALESCE(:repository, '*')
+),
+part (tag_id, manifest_id) AS (
+    SELECT id, manifest_id FROM broken WHERE manifest_id IS NOT NULL
+    UNION
+    SELECT p.tag_id, f.blob_id
+    FROM part p
+    CROSS JOIN reference f ON f.manifest_id = p.manifest_id
+    WHERE f.role = 'manifest'
+),
+fault (tag_id, position, fault, blob_id) AS (
+    SELECT id, 0, 'its link is missing or cannot be read', NULL FROM broken WHERE manifest_id IS NULL
+    UNION
+    SELECT k.id, 1, 'its manifest is not linked as a revision', k.manifest_id
+    FROM broken k
+    WHERE k.manifest_id IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM revision v WHERE v.repository_id = k.repository_id AND v.blob_id = k.manifest_id)
+    UNION
+    SELECT p.tag_id, 2, CASE b.is_present WHEN 1 THEN 'manifest cannot be read' ELSE 'manifest is missing' END, b.id
+    FROM part p
+    JOIN blob b ON b.id = p.manifest_id
+    LEFT JOIN manifest m ON m.blob_id = p.manifest_id
+    WHERE b.is_present = 0 OR m.is_readable = 0
+    UNION
+    SELECT p.tag_id, 3, f.role || ' is missing', b.id
+    FROM part p
+    CROSS JOIN reference f ON f.manifest_id = p.manifest_id
+    JOIN blob b ON b.id = f.blob_id
+    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0 AND b.is_present = 0
+        AND NOT EXISTS (
+            SELECT 1 FROM alias a JOIN blob x ON x.id = a.target_blob_id
+            WHERE a.blob_id = b.id AND x.is_present = 1)
+)
+SELECT
+    r.name AS repository,
+    k.name AS tag,
+    COALESCE(u.fault, 'see problems') AS fault,
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS missing_digest,
+    COALESCE(m.other_digest, 'sha256:' || lower(hex(m.hash))) AS manifest_digest
+FROM broken k
+JOIN repository r ON r.id = k.repository_id
+LEFT JOIN fault u ON u.tag_id = k.id
+LEFT JOIN blob b ON b.id = u.blob_id
+LEFT JOIN blob m ON m.id = k.manifest_id
+ORDER BY r.name, k.name, u.position, u.fault, u.blob_id
+LIMIT COALESCE(:limit, -1)

@@ -1,0 +1,39 @@
+-- title: Revisions that no tag leads to
+-- summary: What overwritten and deleted tags left behind: manifests that are still linked, and not tagged
+-- param: repository glob = * -- only in repositories whose name matches
+-- param: older_than days = 0 -- only revisions pushed at least so many days before the scan
+-- param: limit limit = all -- rows to show
+-- column: repository text -- the repository
+-- column: manifest_digest digest -- the revision
+-- column: exclusive_bytes bytes -- freed by deleting it alone
+-- column: pushed_at time -- when it was last pushed
+-- column: kind text -- image, index, artifact, schema1 or unknown
+-- column: logical_bytes bytes -- distinct present blobs it reaches
+-- selects: revisions
+-- next: regsql report overview -- what all of them free together
+--
+-- Left out are the children of an index that is tagged, the referrers (signatures, SBOMs) of
+-- something tagged, and revisions that are *held*: nothing in a repository of which a part cannot
+-- be read is called untagged garbage (`SELECT * FROM revisions WHERE is_held`; `report problems`
+-- says what cannot be read). There is no total: revisions share layers, and free more together
+-- than the sum of what each frees alone.
+--
+-- An untagged revision can still be pulled by its digest. If deployments here pin digests, list
+-- those in use and give them to `prune --protect`.
+SELECT
+    r.name AS repository,
+    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest,
+    v.exclusive_bytes AS exclusive_bytes,
+    strftime('%Y-%m-%dT%H:%M:%SZ', v.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
+    m.kind AS kind,
+    v.logical_bytes AS logical_bytes
+FROM revision v
+JOIN repository r ON r.id = v.repository_id
+JOIN blob b ON b.id = v.blob_id
+LEFT JOIN manifest m ON m.blob_id = v.blob_id
+WHERE v.is_tagged = 0 AND v.is_held = 0
+    AND r.name GLOB COALESCE(:repository, '*')
+    AND (COALESCE(:older_than, 0) = 0
+        OR v.pushed_ns <= (SELECT finished_ns FROM scan) - :older_than * 86400000000000)
+ORDER BY v.exclusive_bytes DESC, r.name, v.blob_id
+LIMIT COALESCE(:limit, -1)

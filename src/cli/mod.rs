@@ -1,0 +1,65 @@
+//! Groups of options that commands share. The commands themselves are in `commands`.
+
+mod output;
+mod query;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+pub use output::{FormatArg, OutputArgs};
+pub use query::{CatalogArgs, LimitArgs, ParamArgs, parse_duration};
+
+use crate::ui::{Color, Printer, Verbosity};
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct GlobalArgs {
+    /// The database file
+    #[arg(
+        long,
+        global = true,
+        env = "REGSQL_DB",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = "registry.db"
+    )]
+    pub db: PathBuf,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorArg,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ColorArg {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Also in a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl GlobalArgs {
+    /// The printer that these options ask for.
+    pub fn printer(&self) -> Printer {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        let color = match self.color {
+            ColorArg::Auto => Color::Auto,
+            ColorArg::Always => Color::Always,
+            ColorArg::Never => Color::Never,
+        };
+        Printer::new(verbosity, color)
+    }
+}

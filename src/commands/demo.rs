@@ -1,0 +1,76 @@
+//! `demo`: a small sample registry to look at.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Context, scan};
+use crate::error::{Error, Outcome, Result};
+use crate::sample::demo::write_demo;
+use crate::snapshot::{self, ScanOptions};
+use crate::ui;
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Where to make it: a directory that is missing or empty
+    #[arg(default_value = "regsql-demo")]
+    pub dir: PathBuf,
+}
+
+/// Makes the sample registry and looks at it.
+pub fn run(context: &Context, args: &DemoArgs) -> Result {
+    let printer = &context.printer;
+    let storage = args.dir.join("registry");
+    let database = args.dir.join("registry.db");
+    match write_demo(&storage, super::now().into()) {
+        // The demo is there from last time: look at it again.
+        Err(error)
+            if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && is_demo(&storage) => {}
+        Err(error) => {
+            let shown = args.dir.display().to_string();
+            return Err(Error::from(
+                anyhow::Error::new(error).context(format!("cannot make the demo in `{shown}`")),
+            )
+            .with_hint("name another directory: `regsql demo DIR`"));
+        }
+        Ok(()) => printer.note(&format!(
+            "made a sample registry in {} (sparse files: it needs almost no space)",
+            storage.display()
+        )),
+    }
+    let options = ScanOptions {
+        storage: storage.clone(),
+        database: database.clone(),
+        io_threads: NonZeroUsize::MIN.saturating_add(7),
+        is_deep: false,
+        is_full: false,
+    };
+    let here = Context { db: database.clone(), printer: printer.clone() };
+    printer.note(&format!("$ regsql --db {} scan {}", database.display(), storage.display()));
+    scan::tell(&here, &snapshot::scan(&options, &ui::Bar::new(printer))?);
+
+    for name in ["overview", "rare-layers"] {
+        printer.note(&format!("\n$ regsql --db {} report {name}", database.display()));
+        super::show_built_in(&here, name, &[])?;
+    }
+    let db = database.display();
+    printer.note("");
+    printer.note("Try next:");
+    for (command, meaning) in [
+        ("report --list".to_owned(), "all reports"),
+        ("report broken-images".to_owned(), "what cannot be pulled, and why"),
+        ("report keep-latest -p keep=2".to_owned(), "which tags a retention rule would drop"),
+        ("sql 'SELECT * FROM tags ORDER BY exclusive_bytes DESC'".to_owned(), "your own question"),
+        ("schema".to_owned(), "the views and their columns"),
+    ] {
+        printer.note(&format!("  regsql --db {db} {command}"));
+        printer.note(&format!("      {meaning}"));
+    }
+    Ok(Outcome::Done)
+}
+
+fn is_demo(storage: &Path) -> bool {
+    storage.join("docker/registry/v2/repositories/shop").is_dir()
+}

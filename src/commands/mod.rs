@@ -1,0 +1,104 @@
+//! One file a command: its arguments, and what it does with the rest of the crate.
+
+mod completions;
+mod demo;
+mod interrupt;
+mod man;
+mod report;
+mod result;
+mod scan;
+mod schema;
+mod sql;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use demo::DemoArgs;
+pub use interrupt::on_interrupt;
+pub use report::show_built_in;
+pub use scan::ScanArgs;
+
+use crate::cli::GlobalArgs;
+use crate::error::Result;
+use crate::ui::Printer;
+
+/// See with SQL what a Docker/OCI registry has on disk
+///
+/// regsql puts what a registry has on disk into SQLite: which layers, tags and repositories eat the
+/// space, why a blob is still there, and what deleting something would really free.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Start with `regsql scan STORAGE`, then `regsql report`."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a registry's storage into the database
+    Scan(ScanArgs),
+    /// Show a canned report; without a name the overview
+    Report(report::ReportArgs),
+    /// Run your own SQL, read-only
+    Sql(sql::SqlArgs),
+    /// Show the views and what their columns mean
+    Schema(schema::SchemaArgs),
+    /// Make a small sample registry, scan it, and look at it
+    Demo(DemoArgs),
+    /// Print a shell's completions
+    Completions(completions::CompletionsArgs),
+    /// Print the man page
+    Man,
+}
+
+/// What every command gets.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The database file.
+    pub db: PathBuf,
+    /// The only way to write.
+    pub printer: Printer,
+}
+
+impl Cli {
+    /// What the options of every command ask for.
+    pub fn context(&self) -> Context {
+        Context { db: self.global.db.clone(), printer: self.global.printer() }
+    }
+}
+
+/// Runs a command.
+pub fn run(context: &Context, command: Command) -> Result {
+    match command {
+        Command::Scan(args) => scan::run(context, &args),
+        Command::Report(args) => report::run(context, &args),
+        Command::Sql(args) => sql::run(context, &args),
+        Command::Schema(args) => schema::run(context, &args),
+        Command::Demo(args) => demo::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man => man::run(context),
+    }
+}
+
+/// The command line as clap knows it, for completions, the man page and the docs.
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
+/// The time; `REGSQL_NOW` sets it for tests.
+fn now() -> jiff::Timestamp {
+    std::env::var("REGSQL_NOW")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(jiff::Timestamp::now)
+}

@@ -1,0 +1,143 @@
+//! `report`: canned reports, built-in and one's own.
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use super::Context;
+use super::result::Snapshot;
+use crate::cli::{CatalogArgs, OutputArgs, ParamArgs};
+use crate::error::{Outcome, Result};
+use crate::report::{
+    Bound, Catalog, Column, End, Param, ParamKind, Query, Report, Selects, Unit, Value, bind_report,
+};
+use crate::ui::{self, Format, Frame};
+
+/// Arguments of `report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// The report
+    #[arg(default_value = "overview")]
+    pub name: String,
+    /// Values for its parameters.
+    #[command(flatten)]
+    pub params: ParamArgs,
+    /// List all reports, their parameters and what they select
+    #[arg(short, long)]
+    pub list: bool,
+    /// Print the query instead of running it
+    #[arg(long, conflicts_with = "list")]
+    pub sql: bool,
+    /// One's own reports.
+    #[command(flatten)]
+    pub catalog: CatalogArgs,
+    /// How rows go out.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Shows a report.
+pub fn run(context: &Context, args: &ReportArgs) -> Result {
+    let catalog = Catalog::with_directory(args.catalog.reports.as_deref())?;
+    if args.list {
+        return list(context, args, &catalog);
+    }
+    let report = catalog.get(&args.name)?;
+    if catalog.replaced.contains(&report.name) {
+        context.printer.note(&format!(
+            "`{}` is your own report: it stands in for the built-in one",
+            report.name
+        ));
+    }
+    if args.sql {
+        let mut out = context.printer.out();
+        out.write_all(report.sql.as_bytes())?;
+        out.flush()?;
+        return Ok(Outcome::Done);
+    }
+    show(context, report, &args.params.param, args.output.format.into())
+}
+
+/// Shows a built-in report as a table, for commands that end with one.
+pub fn show_built_in(context: &Context, name: &str, params: &[String]) -> Result {
+    let catalog = Catalog::built_in();
+    show(context, catalog.get(name)?, params, Format::Table)
+}
+
+fn show(context: &Context, report: &Report, params: &[String], format: Format) -> Result {
+    let bound = bind_report(&report.name, &report.header.params, params)?;
+    let frame = frame(report, &bound);
+    let query = Query {
+        name: format!("report `{}`", report.name),
+        sql: &report.sql,
+        bound,
+        columns: &report.header.columns,
+        max_rows: None,
+        time_limit: None,
+    };
+    Snapshot::open(context, None)?.show(context, &query, format, frame)
+}
+
+fn frame(report: &Report, bound: &[(String, Bound)]) -> Frame {
+    let header = &report.header;
+    let limit = header
+        .params
+        .iter()
+        .find(|param| param.kind == ParamKind::Limit)
+        .and_then(|param| bound.iter().find(|(name, _)| *name == param.name))
+        .and_then(|(name, value)| match value {
+            Bound::Integer(rows) => {
+                Some((u64::try_from(*rows).ok()?, format!("-p {name}=all shows all")))
+            }
+            _ => None,
+        });
+    let widest = header.next.iter().map(|step| step.command.chars().count()).max().unwrap_or(0);
+    let steps = header.next.iter();
+    Frame {
+        title: Some(header.title.clone()),
+        totals: header.totals.clone(),
+        group: header.group.clone(),
+        may_hide: true,
+        tail: steps.map(|step| format!("{:widest$}  {}", step.command, step.meaning)).collect(),
+        limit,
+        ..Frame::default()
+    }
+}
+
+fn list(context: &Context, args: &ReportArgs, catalog: &Catalog) -> Result {
+    for error in catalog.broken() {
+        context.printer.warn(&error.to_string());
+    }
+    let format = args.output.format.into();
+    let names = ["report", "title", "parameters", "selects"];
+    let columns = names.map(|name| Column { name: name.into(), unit: Unit::Text });
+    let frame =
+        Frame { footer: vec!["regsql report NAME -p parameter=value".into()], ..Frame::default() };
+    let mut out = context.printer.out();
+    {
+        let mut sink = ui::sink(format, &mut out, frame, context.printer.look());
+        sink.begin(&columns)?;
+        let mut end = End::default();
+        for report in catalog.reports() {
+            let params: Vec<String> = report.header.params.iter().map(declaration).collect();
+            let selects = report.header.selects.map(Selects::name);
+            sink.row(&[
+                Value::Text(report.name.as_str().into()),
+                Value::Text(report.header.title.as_str().into()),
+                Value::Text(params.join(" ").into()),
+                selects.map_or(Value::Null, |name| Value::Text(name.into())),
+            ])?;
+            end.rows += 1;
+        }
+        sink.end(end)?;
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+fn declaration(param: &Param) -> String {
+    match &param.default {
+        Some(default) => format!("{}={default}", param.name),
+        None => format!("{}=(must be given)", param.name),
+    }
+}

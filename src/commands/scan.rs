@@ -1,0 +1,89 @@
+//! `scan`: from storage to snapshot.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Context;
+use crate::error::{Outcome, Result};
+use crate::snapshot::{self, ScanOptions, Summary};
+use crate::ui;
+
+/// Arguments of `scan`.
+#[derive(Args, Debug)]
+pub struct ScanArgs {
+    /// The registry's root directory, its docker/registry/v2, or its config.yml
+    pub storage: PathBuf,
+    /// Files and directories read at once (more helps on network storage)
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub io_threads: NonZeroUsize,
+    /// Also look for leftovers beside each blob and link (always done up to 10,000 blobs)
+    #[arg(long)]
+    pub deep: bool,
+    /// Read everything again, even when nothing seems changed since the last scan
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// Scans a storage.
+pub fn run(context: &Context, args: &ScanArgs) -> Result {
+    let options = ScanOptions {
+        storage: args.storage.clone(),
+        database: context.db.clone(),
+        io_threads: args.io_threads,
+        is_deep: args.deep,
+        is_full: args.full,
+    };
+    let progress = ui::Bar::new(&context.printer);
+    let summary = snapshot::scan(&options, &progress)?;
+    drop(progress);
+    tell(context, &summary);
+    Ok(Outcome::Done)
+}
+
+/// What a person wants to know of a scan: what there is, what comes free, what is wrong.
+pub fn tell(context: &Context, summary: &Summary) {
+    let printer = &context.printer;
+    let total = |name: &str| summary.totals.get(name).copied().unwrap_or(0);
+    let at_least = if summary.is_complete { "" } else { "at least " };
+    let bytes = |name: &str| format!("{at_least}{}", ui::bytes(total(name)));
+    printer.note(&format!(
+        "{} in {} blobs, {}, {}, {}",
+        bytes("blob_bytes"),
+        total("blob_count"),
+        counted(total("repository_count"), "repository", "repositories"),
+        counted(total("tag_count"), "tag", "tags"),
+        counted(total("revision_count"), "revision", "revisions"),
+    ));
+    printer.note(&format!(
+        "{} in {}; {} more by deleting {}",
+        bytes("orphan_bytes"),
+        counted(total("orphan_blob_count"), "orphan blob", "orphan blobs"),
+        bytes("untagged_bytes"),
+        counted(total("untagged_revision_count"), "untagged revision", "untagged revisions"),
+    ));
+    let [info, warning, error] = summary.findings;
+    if info + warning + error > 0 {
+        printer.note(&format!(
+            "{}, {}, {} (regsql report problems)",
+            counted(error as i64, "error", "errors"),
+            counted(warning as i64, "warning", "warnings"),
+            counted(info as i64, "note", "notes"),
+        ));
+    }
+    if !summary.is_complete {
+        printer.warn("part of the storage could not be read: every figure is at least");
+    }
+    let took = ui::duration_ms(summary.duration.as_millis() as i64);
+    let unchanged = if summary.is_unchanged { ", nothing has changed" } else { "" };
+    printer.note(&format!(
+        "scanned {} into {} in {took}{unchanged}",
+        summary.root.display(),
+        context.db.display(),
+    ));
+}
+
+fn counted(count: i64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

@@ -1,0 +1,83 @@
+//! `sql`: a person's own query, read-only, within limits.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::Context;
+use super::result::Snapshot;
+use crate::cli::{LimitArgs, OutputArgs, ParamArgs};
+use crate::error::{Error, Result};
+use crate::report::{Query, bind_untyped};
+use crate::ui::Frame;
+
+/// A query is a text that a person wrote; more is a mistake.
+const MAX_QUERY_BYTES: u64 = 1 << 20;
+
+/// Arguments of `sql`.
+#[derive(Args, Debug)]
+pub struct SqlArgs {
+    /// The query, or `-` to read it from standard input
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub query: Option<String>,
+    /// Read the query from a file
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Values for `:name` in the query.
+    #[command(flatten)]
+    pub params: ParamArgs,
+    /// How far it may go.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// How rows go out.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Runs a query.
+pub fn run(context: &Context, args: &SqlArgs) -> Result {
+    let (name, sql) = text(args)?;
+    let time_limit = Some(args.limits.timeout).filter(|limit| !limit.is_zero());
+    let query = Query {
+        name,
+        sql: &sql,
+        bound: bind_untyped(&args.params.param)?,
+        columns: &[],
+        max_rows: Some(args.limits.max_rows).filter(|rows| *rows > 0),
+        time_limit,
+    };
+    let snapshot = Snapshot::open(context, time_limit)?;
+    let frame = Frame { may_hide: true, ..Frame::default() };
+    snapshot.show(context, &query, args.output.format.into(), frame)
+}
+
+/// The query and what messages call it.
+fn text(args: &SqlArgs) -> Result<(String, String)> {
+    match (&args.file, args.query.as_deref()) {
+        (Some(path), _) => {
+            let name = format!("`{}`", path.display());
+            let file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
+            let sql = read(file, &name)?;
+            Ok((name, sql))
+        }
+        (None, Some("-") | None) => {
+            let name = "the query on standard input";
+            Ok((name.into(), read(std::io::stdin(), name)?))
+        }
+        (None, Some(sql)) => Ok(("the query".into(), sql.to_owned())),
+    }
+}
+
+fn read(source: impl std::io::Read, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    source
+        .take(MAX_QUERY_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {name}"))?;
+    if bytes.len() as u64 > MAX_QUERY_BYTES {
+        return Err(Error::new(format!("{name} is longer than 1 MiB")));
+    }
+    String::from_utf8(bytes).map_err(|_| Error::new(format!("{name} is not text in UTF-8")))
+}

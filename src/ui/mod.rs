@@ -1,0 +1,19 @@
+//! What a person or a machine sees: the printer, the formats, and the escaping of names that a
+//! stranger pushed. Knows rows with units, and nothing of registries or SQL.
+
+mod csv;
+mod format;
+mod human;
+mod json;
+mod layout;
+mod markdown;
+mod printer;
+mod progress;
+mod sanitize;
+mod table;
+
+pub use format::{Format, Frame, Look, sink};
+pub use human::{age, bytes, duration_ms};
+pub use printer::{Color, Printer, Verbosity};
+pub use progress::Bar;
+pub use sanitize::visible;

@@ -1,0 +1,137 @@
+//! The only way to write: data to standard output, everything else to standard error.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+
+use super::format::Look;
+use super::sanitize::visible;
+
+/// How much is said beside the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors alone.
+    Quiet,
+    /// Notes too.
+    #[default]
+    Normal,
+    /// Details too.
+    Verbose,
+}
+
+/// When bold, dim and colour are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
+    #[default]
+    Auto,
+    /// Also in a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Writes for the whole program.
+#[derive(Clone, Debug)]
+pub struct Printer {
+    verbosity: Verbosity,
+    color: Color,
+}
+
+impl Printer {
+    /// A printer.
+    pub fn new(verbosity: Verbosity, color: Color) -> Self {
+        Self { verbosity, color }
+    }
+
+    /// Standard output, for data. Flush it: what is lost in `drop` is lost silently.
+    pub fn out(&self) -> BufWriter<io::StdoutLock<'static>> {
+        BufWriter::with_capacity(1 << 16, io::stdout().lock())
+    }
+
+    /// What standard output can show.
+    pub fn look(&self) -> Look {
+        let is_terminal = io::stdout().is_terminal();
+        Look { is_terminal, width: is_terminal.then(width), color: self.uses_color(is_terminal) }
+    }
+
+    /// How much is said.
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    /// Whether progress may be drawn on standard error.
+    pub fn shows_progress(&self) -> bool {
+        self.verbosity >= Verbosity::Normal && io::stderr().is_terminal()
+    }
+
+    /// A line for a person, unless they asked for quiet.
+    pub fn note(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.to_stderr("", text);
+        }
+    }
+
+    /// A line for a person who asked for details.
+    pub fn detail(&self, text: &str) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.to_stderr("", text);
+        }
+    }
+
+    /// A line about something that may be wrong, unless they asked for quiet.
+    pub fn warn(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            let label = self.styled("warning:", "\x1b[1;33m");
+            self.to_stderr(&format!("{label} "), text);
+        }
+    }
+
+    /// An error: its message and causes, then what to do next.
+    pub fn error(&self, messages: &[String], hints: &[String]) {
+        for (depth, message) in messages.iter().enumerate() {
+            let label = match depth {
+                0 => self.styled("error:", "\x1b[1;31m"),
+                _ => "  because:".into(),
+            };
+            // A message may hold lines of its own: the place in a query.
+            let mut lines = message.lines();
+            self.to_stderr(&format!("{label} "), lines.next().unwrap_or(""));
+            lines.for_each(|line| self.to_stderr("", line));
+        }
+        for hint in hints {
+            let label = self.styled("hint:", "\x1b[1;36m");
+            self.to_stderr(&format!("{label} "), hint);
+        }
+    }
+
+    fn styled(&self, text: &str, style: &str) -> String {
+        if self.uses_color(io::stderr().is_terminal()) {
+            format!("{style}{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "the printer is the only way to write")]
+    fn to_stderr(&self, label: &str, text: &str) {
+        // Nobody can be told that standard error is closed.
+        drop(writeln!(io::stderr().lock(), "{label}{}", visible(text)));
+    }
+
+    fn uses_color(&self, is_terminal: bool) -> bool {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                is_terminal && !is_dumb && !is_set("NO_COLOR")
+            }
+        }
+    }
+}
+
+/// The terminal's width; `COLUMNS` wins, for terminals that do not know theirs.
+fn width() -> u16 {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns.or_else(|| comfy_table::Table::new().width()).unwrap_or(80).max(40)
+}

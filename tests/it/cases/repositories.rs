@@ -1,0 +1,218 @@
+//! Repositories of which a part is missing or cannot be read.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use regsql::model::Code;
+use regsql::sample::{Descriptor, paths};
+
+use super::fixture::{Fixture, OnDisk, Scanned, layers, revisions};
+
+#[test]
+fn case_30_a_repository_that_never_got_a_manifest() {
+    let mut fixture = Fixture::new();
+    let pushed = fixture.registry.layer("came before the push failed", 2_200);
+    fixture.registry.link_layer("team/failed", &pushed.digest);
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::RepositoryNeverCompleted, &paths::repository("team/failed"));
+    scanned.has_only(&[Code::RepositoryNeverCompleted]);
+    let is_needed: bool =
+        scanned.one("SELECT is_needed FROM layer_links WHERE repository = 'team/failed'", []);
+    assert!(!is_needed);
+    scanned.orphans_are(&[&pushed.digest]);
+}
+
+#[test]
+fn case_31_a_repository_without_layer_links_keeps_its_images() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    let untagged = fixture.push_untagged("team/app", "nightly");
+    fixture.remove(&layers("team/app"));
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::LayersDirectoryMissing, &layers("team/app"));
+    scanned.revision_is_tagged("team/app", &image.digest, true);
+    scanned.revision_is_tagged("team/app", &untagged.digest, false);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_33_a_name_that_the_registry_refuses_is_scanned_all_the_same() {
+    let mut fixture = Fixture::new();
+    for name in ["Bad_Repo", "lost+found"] {
+        fixture.push(name, "1.0");
+    }
+    let scanned = fixture.scan();
+    for name in ["Bad_Repo", "lost+found"] {
+        scanned.has_problem(Code::RepositoryNameInvalid, &paths::repository(name));
+    }
+    scanned.has_only(&[Code::RepositoryNameInvalid]);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_34_a_repository_may_lie_in_another() {
+    let mut fixture = Fixture::new();
+    let images = ["a", "a/b", "a/b/c"].map(|name| (name, fixture.push(name, "1.0")));
+    let scanned = fixture.scan();
+    scanned.has_only(&[]);
+    for (name, image) in &images {
+        scanned.tag_is_whole(name, "1.0", &image.digest);
+    }
+    // What is deleted with `a` is its own image, not those below it.
+    let exclusive: i64 =
+        scanned.one("SELECT exclusive_bytes FROM repositories WHERE repository = 'a'", []);
+    let logical: i64 =
+        scanned.one("SELECT logical_bytes FROM repositories WHERE repository = 'a'", []);
+    assert_eq!(logical - exclusive, 5_000, "the base layer is shared with both");
+    scanned.only_garbage_is_orphan();
+}
+
+/// A repository whose part at `path` is moved out of the storage and linked to from there.
+fn scan_with_symlink(fixture: Fixture, path: &str) -> Scanned {
+    let on_disk = fixture.write();
+    let outside = on_disk.outside("elsewhere");
+    fs::rename(on_disk.path(path), &outside).unwrap();
+    symlink(&outside, on_disk.path(path)).unwrap();
+    on_disk.scan()
+}
+
+fn close(on_disk: &OnDisk, path: &str) {
+    let path = on_disk.path(path);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+}
+
+#[test]
+fn case_38_an_unreadable_repository_keeps_the_whole_storage() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let on_disk = fixture.write();
+    close(&on_disk, &paths::repository("team/app"));
+    let scanned = on_disk.scan_without_privileges();
+    scanned.has_problem(Code::DirectoryUnreadable, &paths::repository("team/app"));
+    scanned.everything_is_kept();
+}
+
+#[test]
+fn case_38_a_symlinked_repository_keeps_the_whole_storage() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let scanned = scan_with_symlink(fixture, &paths::repository("team/app"));
+    scanned.has_problem(Code::SymlinkNotFollowed, &paths::repository("team/app"));
+    scanned.everything_is_kept();
+}
+
+/// Two images in a repository whose manifests nobody can list, a large blob elsewhere that is
+/// surely not one of them, and a manifest that no repository links.
+fn hidden_manifests() -> (Fixture, Descriptor, Descriptor) {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    fixture.push_untagged("team/app", "nightly");
+    let large = fixture.registry.layer("five million bytes", 5_000_000);
+    let unlinked = fixture.push_untagged("team/gone", "deleted");
+    fixture.remove(&paths::repository("team/gone"));
+    (fixture, large, unlinked)
+}
+
+#[track_caller]
+fn manifests_are_kept(scanned: &Scanned, large: &Descriptor, unlinked: &Descriptor) {
+    assert!(!scanned.is_complete());
+    let is_told = scanned.exists(
+        "SELECT 1 FROM unreadable_roots WHERE scope = 'manifests' AND repository = 'team/app'",
+        [],
+    );
+    assert!(is_told);
+    scanned.is_held("team/app");
+    let orphans = scanned.orphans();
+    assert!(
+        !orphans.contains(&unlinked.digest.to_string()),
+        "it may be one of the revisions that cannot be listed"
+    );
+    assert!(
+        orphans.contains(&large.digest.to_string()),
+        "no registry takes a manifest of this size"
+    );
+    let linked = scanned
+        .column::<String>("SELECT blob_digest FROM layer_links WHERE repository = 'team/app'", []);
+    assert!(linked.len() >= 3 && orphans.is_disjoint(&linked));
+}
+
+#[test]
+fn case_38_unreadable_manifests_keep_all_that_may_be_one() {
+    for part in ["_manifests", "_manifests/revisions"] {
+        let (fixture, large, unlinked) = hidden_manifests();
+        let path = format!("{}/{part}", paths::repository("team/app"));
+        let on_disk = fixture.write();
+        close(&on_disk, &path);
+        let scanned = on_disk.scan_without_privileges();
+        scanned.has_problem(Code::DirectoryUnreadable, &path);
+        manifests_are_kept(&scanned, &large, &unlinked);
+    }
+}
+
+#[test]
+fn case_38_symlinked_manifests_keep_all_that_may_be_one() {
+    for part in ["_manifests", "_manifests/revisions"] {
+        let (fixture, large, unlinked) = hidden_manifests();
+        let path = format!("{}/{part}", paths::repository("team/app"));
+        let scanned = scan_with_symlink(fixture, &path);
+        scanned.has_problem(Code::SymlinkNotFollowed, &path);
+        manifests_are_kept(&scanned, &large, &unlinked);
+    }
+}
+
+#[test]
+fn case_38_a_manifest_that_cannot_be_opened_holds_its_repository() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    let unreferenced = fixture.registry.layer("linked and in no manifest", 600);
+    fixture.registry.link_layer("team/app", &unreferenced.digest);
+    let on_disk = fixture.write();
+    close(&on_disk, &paths::blob(&image.digest));
+    let scanned = on_disk.scan_without_privileges();
+    scanned.has_problem(Code::ManifestUnreadable, &paths::blob(&image.digest));
+    scanned.is_held("team/app");
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_38_a_revision_link_that_cannot_be_opened_counts_by_its_directory() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push_untagged("team/app", "nightly");
+    let link = paths::revision_link("team/app", &image.digest);
+    let on_disk = fixture.write();
+    close(&on_disk, &link);
+    let scanned = on_disk.scan_without_privileges();
+    scanned.has_problem(Code::RevisionLinkUnreadable, &link);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_38_an_unreadable_list_of_tags_holds_the_revisions() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let path = format!("{}/_manifests/tags", paths::repository("team/app"));
+    let scanned = scan_with_symlink(fixture, &path);
+    scanned.has_problem(Code::SymlinkNotFollowed, &path);
+    scanned.is_held("team/app");
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_38_a_symlinked_shard_of_blobs_is_not_followed() {
+    let mut fixture = Fixture::new();
+    let (_, layer) = fixture.push_with_layer("team/app", "1.0");
+    let path = paths::blob_directory(&layer.digest);
+    let scanned = scan_with_symlink(fixture, &path);
+    scanned.has_problem(Code::SymlinkNotFollowed, &path);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_38_symlinked_revisions_do_not_free_a_held_layer() {
+    // The directory of one algorithm can be the unreadable part, too.
+    let (fixture, large, unlinked) = hidden_manifests();
+    let path = format!("{}/sha256", revisions("team/app"));
+    let scanned = scan_with_symlink(fixture, &path);
+    scanned.has_problem(Code::SymlinkNotFollowed, &path);
+    manifests_are_kept(&scanned, &large, &unlinked);
+}

@@ -1,0 +1,182 @@
+//! The storage as a whole: how it is named, what else may stand there, and a full disk beside it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use regsql::model::{Code, Digest};
+use regsql::sample::{Descriptor, paths};
+
+use super::fixture::{Fixture, regsql};
+
+#[test]
+fn case_23_a_pull_through_cache_lacks_blobs_and_is_whole() {
+    let mut fixture = Fixture::new();
+    let pulled = fixture.push("library/alpine", "3.20");
+    let (listed, layer) = fixture.push_with_layer("library/debian", "12");
+    // Layers and other platforms come when they are first asked for.
+    fixture.remove(&paths::blob_directory(&layer.digest));
+    fixture.remove(&paths::layer_link("library/debian", &layer.digest));
+    let absent = Descriptor::new(Digest::of(b"arm64"), 500).on_platform("linux/arm64");
+    fixture.registry.index("library/alpine").children([&pulled, &absent]).push_tag("latest");
+    fixture.overwrite("scheduler-state.json", "{}");
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::PullThroughCache, "scheduler-state.json");
+    scanned.has_only(&[Code::PullThroughCache]);
+    let is_cache: bool = scanned.one("SELECT is_pull_through_cache FROM scan_info", []);
+    assert!(is_cache);
+    scanned.revision_is_tagged("library/debian", &listed.digest, true);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_43_the_storage_may_be_named_in_three_ways() {
+    for way in ["root", "v2", "config"] {
+        let mut fixture = Fixture::new();
+        let image = fixture.push("team/app", "1.0");
+        let on_disk = fixture.write();
+        let storage = match way {
+            "root" => on_disk.root(),
+            "v2" => on_disk.path(paths::V2),
+            _ => {
+                let config = on_disk.outside("config.yml");
+                let text = format!(
+                    "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\n",
+                    on_disk.root().display()
+                );
+                fs::write(&config, text).unwrap();
+                config
+            }
+        };
+        let root = on_disk.root().canonicalize().unwrap();
+        let scanned = on_disk.scan_as(&storage);
+        let told: String = scanned.one("SELECT root FROM scan_info", []);
+        assert_eq!(Path::new(&told), root, "named by {way}");
+        scanned.has_only(&[]);
+        scanned.tag_is_whole("team/app", "1.0", &image.digest);
+        scanned.only_garbage_is_orphan();
+    }
+}
+
+#[test]
+fn case_43_blobs_and_repositories_may_each_be_a_symlink_to_another_disk() {
+    for part in ["blobs", "repositories"] {
+        let mut fixture = Fixture::new();
+        let image = fixture.push("team/app", "1.0");
+        let on_disk = fixture.write();
+        let inside = on_disk.path(&format!("{}/{part}", paths::V2));
+        let other = on_disk.outside("other-disk");
+        fs::rename(&inside, &other).unwrap();
+        symlink(&other, &inside).unwrap();
+        let scanned = on_disk.scan();
+        scanned.has_only(&[]);
+        scanned.tag_is_whole("team/app", "1.0", &image.digest);
+        scanned.only_garbage_is_orphan();
+    }
+}
+
+/// Runs a scan that may write no file larger than `kib` KiB, as on a disk that is about to be full.
+fn scan_with_limit(kib: u64, database: &Path, storage: &Path) -> Output {
+    // SIGXFSZ would end the program where a full disk gives it an error; a trapped-away signal is
+    // inherited as ignored, and the write then fails.
+    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+    Command::new("bash")
+        .args(["-c", &script, "bash", env!("CARGO_BIN_EXE_regsql"), "--db"])
+        .arg(database)
+        .arg("scan")
+        .arg(storage)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn case_44_a_full_disk_leaves_the_old_database() {
+    let mut fixture = Fixture::new();
+    for number in 0..40 {
+        fixture.push("team/app", &format!("1.{number}"));
+    }
+    let on_disk = fixture.write();
+    let database = on_disk.database();
+    assert!(regsql(&database, &on_disk.root()).status.success());
+    let before = fs::read(&database).unwrap();
+    // Something new, so that there is something to write.
+    fs::create_dir_all(on_disk.path(&paths::repository("team/new/_uploads"))).unwrap();
+
+    // Full from the start, and full half way.
+    for limit in [24, before.len() as u64 / 2048] {
+        let output = scan_with_limit(limit, &database, &on_disk.root());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("cannot write database"), "{message}");
+        assert!(message.contains("registry.db`"), "{message}");
+        assert_eq!(fs::read(&database).unwrap(), before);
+        assert_eq!(
+            names_below(database.parent().unwrap())
+                .iter()
+                .filter(|path| path.parent() == database.parent())
+                .count(),
+            2,
+            "only the registry and the old database are left"
+        );
+    }
+}
+
+#[test]
+fn case_44_the_database_may_lie_elsewhere() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let on_disk = fixture.write();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = elsewhere.path().join("other.db");
+    let before = names_below(&on_disk.root());
+    assert!(regsql(&database, &on_disk.root()).status.success());
+    assert!(database.exists());
+    assert_eq!(names_below(&on_disk.root()), before, "the storage was written to");
+}
+
+fn names_below(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        names.push(entry.path());
+        if entry.file_type().unwrap().is_dir() {
+            names.extend(names_below(&entry.path()));
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn case_45_other_layouts_are_refused_by_name() {
+    let oci_layout = |directory: &Path| {
+        fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        fs::write(directory.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
+        fs::write(directory.join("index.json"), "{\"manifests\":[]}").unwrap();
+    };
+    type Make<'f> = &'f dyn Fn(&Path);
+    let layouts: [(&str, Make, &str); 4] = [
+        ("oci", &oci_layout, "OCI image layout"),
+        ("zot", &|directory| oci_layout(&directory.join("team-app")), "zot"),
+        (
+            "photos",
+            &|directory| fs::write(directory.join("holiday.jpg"), "x").unwrap(),
+            "holiday.jpg",
+        ),
+        ("empty", &|_| {}, "empty"),
+    ];
+    for (name, make, word) in layouts {
+        let temporary = tempfile::tempdir().unwrap();
+        let storage = temporary.path().join(name);
+        fs::create_dir(&storage).unwrap();
+        make(&storage);
+        let database = temporary.path().join("registry.db");
+        let output = regsql(&database, &storage);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {message}");
+        assert!(message.contains(word), "{name}: {message}");
+        assert!(message.contains(&*storage.to_string_lossy()), "{message}");
+        assert!(!database.exists(), "{name}: a database was made");
+    }
+}

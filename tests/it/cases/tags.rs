@@ -1,0 +1,97 @@
+//! Tags that point nowhere, or at something that is not linked.
+
+use regsql::model::Code;
+use regsql::sample::{Content, paths};
+
+use super::fixture::{Fixture, revisions};
+
+#[test]
+fn case_02_a_tag_whose_link_is_empty_keeps_all_it_remembers() {
+    let mut fixture = Fixture::new();
+    let old = fixture.push("team/app", "1.0");
+    let new = fixture.push_untagged("team/app", "new");
+    fixture.registry.tag("team/app", "1.0", &new.digest);
+    // Only the tag's memory is left to keep the old image.
+    fixture.remove(&paths::revision_link("team/app", &old.digest));
+    let current = paths::tag_current("team/app", "1.0");
+    fixture.overwrite(&current, "");
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::TagLinkUnreadable, &current);
+    scanned.tag_is_broken("team/app", "1.0", None);
+    let kept: bool = scanned.one(
+        "SELECT is_tagged OR is_held FROM revisions WHERE manifest_digest = ?1",
+        [new.digest.to_string()],
+    );
+    assert!(kept, "the newest image must not be called untagged");
+    let remembered = scanned.column::<String>(
+        "SELECT manifest_digest FROM tag_history WHERE repository = 'team/app' AND tag = '1.0'",
+        [],
+    );
+    assert_eq!(remembered, [old.digest.to_string(), new.digest.to_string()].into());
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_09_a_tag_without_a_revision_keeps_its_image() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    fixture.push("team/app", "2.0");
+    fixture.remove(&paths::revision_link("team/app", &image.digest));
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::TagWithoutRevision, &paths::tag_current("team/app", "1.0"));
+    scanned.tag_is_broken("team/app", "1.0", Some(&image.digest));
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_10_a_half_tag_is_no_reference() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    fixture.remove(&format!("{}/current", paths::tag("team/app", "1.0")));
+    let empty = paths::tag("team/app", "empty");
+    fixture.registry.put(&empty, Content::Directory);
+    let scanned = fixture.scan();
+    for tag in ["1.0", "empty"] {
+        scanned.has_problem(Code::HalfTag, &paths::tag("team/app", tag));
+        scanned.tag_is_broken("team/app", tag, None);
+    }
+    scanned.revision_is_tagged("team/app", &image.digest, false);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_11_stray_files_among_tags_are_told_and_ignored() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    let tags = format!("{}/_manifests/tags", paths::repository("team/app"));
+    let strays = [".DS_Store", ".nfs000000000012f3a400000001"].map(|name| format!("{tags}/{name}"));
+    for stray in &strays {
+        fixture.overwrite(stray, "x");
+    }
+    let scanned = fixture.scan();
+    for stray in &strays {
+        scanned.has_problem(Code::ForeignFile, stray);
+    }
+    let count: i64 =
+        scanned.one("SELECT tag_count FROM repositories WHERE repository = 'team/app'", []);
+    assert_eq!(count, 1);
+    scanned.tag_is_whole("team/app", "1.0", &image.digest);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_32_tags_without_revisions_hold_the_repository() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    // Was an untagged revision before its link went: only the layer links remember it.
+    let (lost, layer) = fixture.push_with_layer("team/app", "lost");
+    fixture.registry.untag("team/app", "lost");
+    fixture.remove(&revisions("team/app"));
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::RevisionsDirectoryMissing, &revisions("team/app"));
+    scanned.has_problem(Code::TagWithoutRevision, &paths::tag_current("team/app", "1.0"));
+    scanned.tag_is_broken("team/app", "1.0", Some(&image.digest));
+    scanned.is_held("team/app");
+    let orphans = scanned.orphans();
+    assert!(!orphans.contains(&layer.digest.to_string()), "{}", lost.digest);
+}

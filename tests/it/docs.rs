@@ -1,0 +1,66 @@
+//! Docs that are made from the program are as fresh as it is. `REGSQL_UPDATE=1 cargo test docs`
+//! writes them anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use regsql::report::{Catalog, reports_markdown};
+
+use crate::fixture::Fixture;
+
+fn check(name: &str, fresh: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("REGSQL_UPDATE").is_some() {
+        std::fs::write(&path, fresh).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == fresh,
+        "docs/{name} is stale: run `REGSQL_UPDATE=1 cargo test docs` and look at the difference"
+    );
+}
+
+#[test]
+fn docs_reports_is_what_the_reports_say_of_themselves() {
+    check("reports.md", &reports_markdown(&Catalog::built_in()));
+}
+
+#[test]
+fn docs_schema_is_what_the_views_say_of_themselves() {
+    let preface = "<!-- Made from migrations/views.sql by `REGSQL_UPDATE=1 cargo test docs`; a test keeps it fresh. -->\n\
+        # Views\n\n\
+        The database is a plain SQLite file. These views are its public face: they keep their names and\n\
+        columns, and need no function that the stock `sqlite3` shell (3.40 or later) lacks. The tables behind\n\
+        them may change with any version. `regsql schema` prints the same.\n\n\
+        Times are RFC 3339 in UTC, sizes are bytes, flags are 1 and 0. Ids are not shown: join on digests\n\
+        and names.\n\n";
+    let views = Fixture::new().stdout(&["schema", "--format", "markdown"]);
+    check("schema.md", &format!("{preface}{views}"));
+}
+
+#[test]
+fn docs_cli_is_what_help_says() {
+    let mut page = String::from(
+        "<!-- Made from the command line itself by `REGSQL_UPDATE=1 cargo test docs`; a test keeps it fresh. -->\n\
+         # Commands\n\n\
+         Data goes to standard output, everything else to standard error. Exit codes: 0 done; 1 findings;\n\
+         2 error or usage; 130 interrupted. A closed pipe is not an error.\n",
+    );
+    let mut command = regsql::commands::command_line().term_width(100);
+    command.build();
+    let overview = command.render_long_help();
+    writeln!(page, "\n## regsql\n\n```text\n{}\n```", trimmed(&overview.to_string())).unwrap();
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names.iter().filter(|name| *name != "help") {
+        let sub = command.find_subcommand_mut(name).unwrap();
+        let help = sub.render_long_help();
+        writeln!(page, "\n## regsql {name}\n\n```text\n{}\n```", trimmed(&help.to_string()))
+            .unwrap();
+    }
+    check("cli.md", &page);
+}
+
+fn trimmed(text: &str) -> String {
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
