@@ -1,5 +1,6 @@
 -- The public views. `regsql schema` and docs/schema.md are read from this file: the comment under CREATE VIEW says what
 -- a row is, the comment behind a column what the column is. They use no function that SQLite 3.40 lacks.
+-- Where a digest may be missing, NULLIF keeps it NULL: hex(NULL) is an empty text.
 
 CREATE VIEW scan_info AS
 -- One row: the scan that made this snapshot.
@@ -57,8 +58,8 @@ SELECT
     m.kind AS kind, -- image, index, artifact, schema1 or unknown
     t.name AS media_type, -- of the manifest itself
     a.name AS artifact_type, -- what an artifact says it is (its artifactType, or its config's media type)
-    COALESCE(c.other_digest, 'sha256:' || nullif(lower(hex(c.hash)), '')) AS config_digest, -- its config blob
-    COALESCE(s.other_digest, 'sha256:' || nullif(lower(hex(s.hash)), '')) AS subject_digest, -- the manifest it is about (a referrer's subject)
+    COALESCE(c.other_digest, 'sha256:' || NULLIF(lower(hex(c.hash)), '')) AS config_digest, -- its config blob
+    COALESCE(s.other_digest, 'sha256:' || NULLIF(lower(hex(s.hash)), '')) AS subject_digest, -- the manifest it is about (a referrer's subject)
     m.layer_count AS layer_count, -- layers it names, each digest once
     m.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, itself among them; without referrers
     m.os AS os, -- from the image config
@@ -117,7 +118,7 @@ CREATE VIEW tags AS
 SELECT
     r.name AS repository, -- the repository
     t.name AS tag, -- the tag
-    COALESCE(b.other_digest, 'sha256:' || nullif(lower(hex(b.hash)), '')) AS manifest_digest, -- what it points at; NULL when its link is missing or unreadable
+    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest, -- what it points at; NULL when its link is missing or unreadable
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- when it was last set (UTC)
     t.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     t.exclusive_bytes AS exclusive_bytes, -- freed by deleting this tag alone and all that it leaves unreferenced
@@ -210,7 +211,7 @@ CREATE VIEW unreadable_roots AS
 SELECT
     u.scope AS scope, -- storage: every blob; manifests: every blob small enough to be a manifest, and all that the repository links; repository: all that it links; blob: one blob
     r.name AS repository, -- the repository, if it is about one
-    COALESCE(b.other_digest, 'sha256:' || nullif(lower(hex(b.hash)), '')) AS digest, -- the digest, if it is about one
+    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS digest, -- the digest, if it is about one
     u.code AS code, -- the problem behind it
     u.path AS path -- where, below scan_info.root
 FROM unreadable_root u

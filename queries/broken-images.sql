@@ -54,8 +54,8 @@ SELECT
     r.name AS repository,
     k.name AS tag,
     COALESCE(u.fault, 'see problems') AS fault,
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS missing_digest,
-    COALESCE(m.other_digest, 'sha256:' || lower(hex(m.hash))) AS manifest_digest
+    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS missing_digest,
+    COALESCE(m.other_digest, 'sha256:' || NULLIF(lower(hex(m.hash)), '')) AS manifest_digest
 FROM broken k
 JOIN repository r ON r.id = k.repository_id
 LEFT JOIN fault u ON u.tag_id = k.id

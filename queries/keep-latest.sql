@@ -45,7 +45,7 @@ SELECT
     t.exclusive_bytes AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest
+    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
 FROM ranked k
 CROSS JOIN tag t ON t.id = k.id
 LEFT JOIN blob b ON b.id = t.manifest_id

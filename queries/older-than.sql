@@ -27,7 +27,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
     t.exclusive_bytes AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest
+    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
 FROM tag t
 JOIN repository r ON r.id = t.repository_id
 LEFT JOIN blob b ON b.id = t.manifest_id

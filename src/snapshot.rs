@@ -9,6 +9,7 @@ use crate::db::{self, DatabaseError, NewDatabase, ScanRecord, Snapshot, Totals, 
 use crate::graph::{self, Graph};
 use crate::model::{Finding, Severity, text_of};
 use crate::progress::Progress;
+pub use crate::scan::DeepLook;
 use crate::scan::{self, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Storage, locate};
 
@@ -22,8 +23,8 @@ pub struct ScanOptions {
     /// How many threads wait for the disk. A cold disk answers many at once; a warm one needs few,
     /// and more do little harm.
     pub io_threads: NonZeroUsize,
-    /// Also look at what lies beside each blob and link, however many there are.
-    pub is_deep: bool,
+    /// When to look at what lies beside each blob and link.
+    pub deep: DeepLook,
     /// Read everything again even when nothing seems changed.
     pub is_full: bool,
 }
@@ -125,7 +126,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let previous = previous.filter(|previous| {
         !options.is_full
             && previous.is_complete
-            && (previous.is_deep || !options.is_deep)
+            && (previous.is_deep || options.deep != DeepLook::Always)
             && previous.root == text_of(root.as_os_str())
             && previous.tool_version == env!("CARGO_PKG_VERSION")
     });
@@ -138,7 +139,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
             progress.finish();
             return Ok(Summary {
                 root,
-                findings: findings_by_severity(&options.database)?,
+                findings: db::findings_by_severity(&options.database)?,
                 totals,
                 is_complete: true,
                 is_unchanged: true,
@@ -148,7 +149,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     }
 
     let (facts, depth) = pool.install(|| {
-        let depth = scan::depth_for(&storage, options.is_deep);
+        let depth = scan::depth_for(&storage, options.deep);
         let walked = scan::walk(&storage, depth, progress);
         (scan::read_manifests(&storage, walked, progress), depth)
     });
@@ -203,22 +204,6 @@ fn all_findings(graph: &Graph, notes: Notes) -> Vec<Finding> {
     findings.sort_unstable();
     findings.dedup();
     findings
-}
-
-fn findings_by_severity(database: &Path) -> Result<[u64; 3], DatabaseError> {
-    let connection = db::open_for_reading(database)?;
-    let count = |severity: Severity| {
-        let sql = "SELECT count(*) FROM problem WHERE severity = ?1";
-        connection.query_row(sql, [severity.as_str()], |row| row.get::<_, i64>(0))
-    };
-    let counts = || -> rusqlite::Result<[u64; 3]> {
-        Ok([
-            count(Severity::Info)? as u64,
-            count(Severity::Warning)? as u64,
-            count(Severity::Error)? as u64,
-        ])
-    };
-    counts().map_err(|source| DatabaseError::from_sqlite(database, source))
 }
 
 fn refuse_database_in_storage(database: &Path, location: &Location) -> Result<(), ScanError> {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Context, scan};
 use crate::error::{Error, Outcome, Result};
 use crate::sample::demo::write_demo;
-use crate::snapshot::{self, ScanOptions};
+use crate::snapshot::{self, DeepLook, ScanOptions};
 use crate::ui;
 
 /// Arguments of `demo`.
@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         storage: storage.clone(),
         database: database.clone(),
         io_threads: NonZeroUsize::MIN.saturating_add(7),
-        is_deep: false,
+        deep: DeepLook::Auto,
         is_full: false,
     };
     let here = Context { db: database.clone(), printer: printer.clone() };
@@ -52,7 +52,8 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
     scan::tell(&here, &snapshot::scan(&options, &ui::Bar::new(printer))?);
 
     for name in ["overview", "rare-layers"] {
-        printer.note(&format!("\n$ regsql --db {} report {name}", database.display()));
+        printer.note("");
+        printer.note(&format!("$ regsql --db {} report {name}", database.display()));
         super::show_built_in(&here, name, &[])?;
     }
     let db = database.display();

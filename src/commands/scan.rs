@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Context;
 use crate::error::{Outcome, Result};
-use crate::snapshot::{self, ScanOptions, Summary};
+use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
 use crate::ui;
 
 /// Arguments of `scan`.
@@ -18,12 +18,35 @@ pub struct ScanArgs {
     /// Files and directories read at once (more helps on network storage)
     #[arg(long, value_name = "N", default_value = "32")]
     pub io_threads: NonZeroUsize,
-    /// Also look for leftovers beside each blob and link (always done up to 10,000 blobs)
-    #[arg(long)]
-    pub deep: bool,
+    /// Look for leftovers beside each blob and link, and read every layer link; auto does so up to
+    /// 10,000 blobs, as it makes a scan twice as long
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub deep: DeepWhen,
     /// Read everything again, even when nothing seems changed since the last scan
     #[arg(long)]
     pub full: bool,
+}
+
+/// When to look for leftovers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DeepWhen {
+    /// Up to 10,000 blobs
+    Auto,
+    /// However long it takes
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl From<DeepWhen> for DeepLook {
+    fn from(when: DeepWhen) -> Self {
+        match when {
+            DeepWhen::Auto => Self::Auto,
+            DeepWhen::Always => Self::Always,
+            DeepWhen::Never => Self::Never,
+        }
+    }
 }
 
 /// Scans a storage.
@@ -32,7 +55,7 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         storage: args.storage.clone(),
         database: context.db.clone(),
         io_threads: args.io_threads,
-        is_deep: args.deep,
+        deep: args.deep.into(),
         is_full: args.full,
     };
     let progress = ui::Bar::new(&context.printer);

@@ -399,7 +399,9 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
         add("upload_bytes", repository.uploads.iter().map(|upload| upload.size_bytes).sum());
         add("broken_tag_count", account.tags.iter().filter(|tag| tag.is_broken).count() as u64);
     }
-    let is_ghost = |finding: &&Finding| finding.code == Code::GhostRepository;
+    let is_ghost = |finding: &&Finding| {
+        matches!(finding.code, Code::GhostRepository | Code::RepositoryNeverCompleted)
+    };
     add("ghost_repository_count", snapshot.findings.iter().filter(is_ghost).count() as u64);
     add("repository_count", graph.repositories.len() as u64);
     add("orphan_blob_count", accounts.orphan_count);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate;
+use crate::model::Severity;
 
 /// Why a database file cannot be used. Every message names the file.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +134,23 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     migrated.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
     drop(writable);
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)
+}
+
+/// How many problems the snapshot has: infos, warnings, errors.
+pub fn findings_by_severity(database: &Path) -> Result<[u64; 3], DatabaseError> {
+    let connection = open_for_reading(database)?;
+    let count = |severity: Severity| {
+        let sql = "SELECT count(*) FROM problem WHERE severity = ?1";
+        connection.query_row(sql, [severity.as_str()], |row| row.get::<_, i64>(0))
+    };
+    let counts = || -> rusqlite::Result<[u64; 3]> {
+        Ok([
+            count(Severity::Info)? as u64,
+            count(Severity::Warning)? as u64,
+            count(Severity::Error)? as u64,
+        ])
+    };
+    counts().map_err(|source| DatabaseError::from_sqlite(database, source))
 }
 
 fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {

@@ -159,7 +159,7 @@ impl<'a> NewDatabase<'a> {
         connection
             .execute_batch(
                 "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32768;
+                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384;
                  PRAGMA temp_store = MEMORY;",
             )
             .map_err(on_sqlite)?;

@@ -541,12 +541,14 @@ fn pull(
                 }
                 Role::Manifest => {
                     children.0 += 1;
-                    children.1 += u32::from(graph.is_available(reference.blob));
+                    let is_served = graph.is_available(reference.blob)
+                        && is_revision(repository, reference.blob);
+                    children.1 += u32::from(is_served);
                 }
                 Role::Blob | Role::Subject => {}
             }
         }
-        // An index of which no child was copied can be pulled for no platform.
+        // An index of which no child is linked here can be pulled for no platform.
         let is_index = manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Index);
         tag.is_broken |= is_index && children.0 > 0 && children.1 == 0 && !graph.is_pull_through;
     }

@@ -54,11 +54,10 @@ impl Collector<'_> {
         // What could not be listed is not empty.
         let is_known = repository.facts.notes.holds.is_empty();
         if is_empty && is_known {
-            let has_links = !repository.layer_links.is_empty() || !repository.uploads.is_empty();
-            let (code, detail) = if has_links {
-                (Code::RepositoryNeverCompleted, "it has layer links or uploads and no manifest")
-            } else {
+            let (code, detail) = if repository.facts.has_revisions {
                 (Code::GhostRepository, "it has neither revision nor tag")
+            } else {
+                (Code::RepositoryNeverCompleted, "it never got a manifest")
             };
             let path = text_of(repository.facts.path.as_os_str());
             self.find(code, None, path, detail.into());

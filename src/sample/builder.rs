@@ -138,6 +138,8 @@ impl RegistryBuilder {
         self.put(format!("{directory}/startedat"), Content::Bytes(started_at.into()));
         self.put(format!("{directory}/data"), Content::Sparse(size));
         self.put(format!("{directory}/hashstates/sha256/{size}"), Content::Bytes(vec![0; 108]));
+        // Its time is that of the newest state.
+        self.put(format!("{directory}/hashstates/sha256"), Content::Directory);
     }
 
     /// Puts a file or directory anywhere, in place of what is there.

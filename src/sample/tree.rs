@@ -69,11 +69,21 @@ impl Tree {
 
     /// Writes all of it below `root`, over what is there.
     pub fn write_to(&self, root: &Path) -> io::Result<()> {
+        let named = |target: &Path, error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", target.display()))
+        };
         for (path, entry) in &self.entries {
             let target = root.join(path);
-            write_entry(&target, entry).map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", target.display()))
-            })?;
+            write_entry(&target, entry).map_err(|error| named(&target, error))?;
+        }
+        // A directory's time changes with what is put into it, so it is set last.
+        for (path, entry) in &self.entries {
+            if let (Content::Directory, Some(time)) = (&entry.content, entry.modified) {
+                let target = root.join(path);
+                File::open(&target)
+                    .and_then(|directory| directory.set_modified(time))
+                    .map_err(|error| named(&target, error))?;
+            }
         }
         Ok(())
     }

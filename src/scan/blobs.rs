@@ -111,7 +111,7 @@ struct Shard {
 fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
     let mut notes = Notes::default();
     let mut fingerprint = Fingerprint::default();
-    let options = LeafOptions { content_limit: None, list_others: depth == Depth::Deep };
+    let options = LeafOptions { list_others: depth == Depth::Deep, ..LeafOptions::default() };
     let mut leaves =
         storage.list_leaves(path, Path::new("data"), options).unwrap_or_else(|error| {
             notes.find(Code::DirectoryUnreadable, None, path, error.to_string());

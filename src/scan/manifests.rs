@@ -53,7 +53,7 @@ pub struct ManifestBody {
     pub config_fault: Option<String>,
 }
 
-/// One thing that a manifest names. Texts are numbers in [`Texts`].
+/// One thing that a manifest names. Texts are numbers in `Texts`.
 #[derive(Clone, Copy, Debug)]
 pub struct ReferenceFacts {
     /// What part it plays.
@@ -249,6 +249,16 @@ impl Reader<'_> {
     fn body(&self, manifest: &Manifest<'_>) -> ManifestBody {
         let media_types = &self.texts.media_types;
         let platforms = &self.texts.platforms;
+        // Layers of one image are of one type: most need no look into the shared numbers.
+        let mut last: Option<(&str, u32)> = None;
+        let mut media_type_number = |name| match last {
+            Some((text, number)) if text == name => number,
+            _ => {
+                let number = media_types.number(name);
+                last = Some((name, number));
+                number
+            }
+        };
         let mut references: Vec<ReferenceFacts> = manifest
             .references
             .iter()
@@ -256,7 +266,7 @@ impl Reader<'_> {
                 role: reference.role,
                 blob: self.numbers.number(&reference.digest),
                 declared_bytes: reference.declared_bytes,
-                media_type: reference.media_type.as_deref().map(|name| media_types.number(name)),
+                media_type: reference.media_type.as_deref().map(&mut media_type_number),
                 platform: reference.platform.as_deref().map(|name| platforms.number(name)),
                 build_step: None,
                 is_external: reference.is_external,

@@ -51,12 +51,24 @@ pub enum Depth {
 /// Up to so many blobs a deep walk takes no time worth saving.
 const DEEP_BLOB_COUNT: usize = 10_000;
 
-/// The depth for a first look: deep when it was asked for or costs next to nothing.
-pub fn depth_for(storage: &dyn Storage, is_deep_wanted: bool) -> Depth {
-    if is_deep_wanted || blobs::count_blobs(storage) <= DEEP_BLOB_COUNT {
-        Depth::Deep
-    } else {
-        Depth::Full
+/// When to look at what lies beside each blob and link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeepLook {
+    /// Where it costs next to nothing: up to 10,000 blobs.
+    #[default]
+    Auto,
+    /// However long it takes.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// How deep a walk that reads links goes.
+pub fn depth_for(storage: &dyn Storage, deep: DeepLook) -> Depth {
+    match deep {
+        DeepLook::Always => Depth::Deep,
+        DeepLook::Auto if blobs::count_blobs(storage) <= DEEP_BLOB_COUNT => Depth::Deep,
+        DeepLook::Auto | DeepLook::Never => Depth::Full,
     }
 }
 

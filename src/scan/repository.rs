@@ -18,6 +18,9 @@ use super::link::{LinkContent, MAX_LINK_BYTES, parse_link};
 /// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
 const MAX_LINK_DEPTH: usize = 5;
 
+/// `sha256:` and 64 hex digits.
+const SHA256_LINK_BYTES: u64 = 71;
+
 /// The most that is read of `startedat`, in bytes.
 const MAX_STARTED_AT_BYTES: u64 = 64;
 
@@ -127,9 +130,13 @@ impl Walk<'_> {
         }
     }
 
-    fn link_options(&self) -> LeafOptions {
+    /// A layer link of the right length is read by a deep walk only: whatever it says, the blob that
+    /// its directory names is the one that a manifest means.
+    fn link_options(&self, directory: &Path) -> LeafOptions {
+        let is_trusted = directory.ends_with("_layers/sha256") && self.depth < Depth::Deep;
         LeafOptions {
             content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
+            trusted_size: is_trusted.then_some(SHA256_LINK_BYTES),
             list_others: self.depth == Depth::Deep,
         }
     }
@@ -143,7 +150,8 @@ impl Walk<'_> {
         unreadable: Code,
         digest_of: &dyn Fn(&str) -> Option<Digest>,
     ) -> Result<Vec<(LinkFacts, Vec<Entry>)>, Code> {
-        let listed = self.storage.list_leaves(directory, Path::new("link"), self.link_options());
+        let listed =
+            self.storage.list_leaves(directory, Path::new("link"), self.link_options(directory));
         let mut leaves = match listed {
             Ok(leaves) => leaves,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -319,6 +327,7 @@ impl Walk<'_> {
         let options = LeafOptions {
             content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
             list_others: self.depth == Depth::Deep,
+            ..LeafOptions::default()
         };
         let mut leaves =
             match self.storage.list_leaves(directory, Path::new("current/link"), options) {
@@ -413,7 +422,8 @@ impl Walk<'_> {
         let index = path.join("index/sha256");
         // What the index remembers counts only when the tag itself says nothing, so its links need
         // no reading; their names are what the registry goes by.
-        let options = LeafOptions { content_limit: None, list_others: self.depth == Depth::Deep };
+        let options =
+            LeafOptions { list_others: self.depth == Depth::Deep, ..LeafOptions::default() };
         match self.storage.list_leaves(&index, Path::new("link"), options) {
             Ok(leaves) => {
                 for leaf in leaves {

@@ -216,11 +216,17 @@ fn leaf_state(
     options: LeafOptions,
     has_openat2: bool,
 ) -> LeafState {
-    if options.content_limit.is_none() {
-        return match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => state_of_facts(facts_of(&stat), None),
-            Err(error) => state_of_error(directory, name, error),
-        };
+    if options.content_limit.is_none() || options.trusted_size.is_some() {
+        match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => {
+                let facts = facts_of(&stat);
+                let is_trusted = options.trusted_size == Some(facts.size_bytes);
+                if options.content_limit.is_none() || is_trusted || facts.kind != FileKind::File {
+                    return state_of_facts(facts, None);
+                }
+            }
+            Err(error) => return state_of_error(directory, name, error),
+        }
     }
     let opened = if has_openat2 {
         rustix::fs::openat2(directory, path, FILE, Mode::empty(), RESOLVE)
@@ -350,7 +356,8 @@ mod tests {
         fs::create_dir_all(shard.join("linked")).unwrap();
         symlink("/etc/passwd", shard.join("linked/data")).unwrap();
 
-        let options = LeafOptions { content_limit: Some(100), list_others: true };
+        let options =
+            LeafOptions { content_limit: Some(100), list_others: true, ..LeafOptions::default() };
         let mut leaves = storage.list_leaves(relative, Path::new("data"), options).unwrap();
         leaves.sort_by(|a, b| a.name.cmp(&b.name));
         let told: Vec<String> = leaves

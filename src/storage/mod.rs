@@ -89,6 +89,8 @@ pub enum LeafState {
 pub struct LeafOptions {
     /// Read the file's first bytes, at most so many.
     pub content_limit: Option<usize>,
+    /// A file of just this size need not be read.
+    pub trusted_size: Option<u64>,
     /// List the entry's directory for names other than the leaf.
     pub list_others: bool,
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use regsql::model::Code;
 use regsql::report::{Catalog, reports_markdown};
 
 use crate::fixture::Fixture;
@@ -59,6 +60,31 @@ fn docs_cli_is_what_help_says() {
             .unwrap();
     }
     check("cli.md", &page);
+}
+
+/// The headings and the line under each are made; the rest is written by hand and must be there.
+#[test]
+fn docs_findings_has_every_code_in_order() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let mut sections = page.split("\n## ");
+    let mut fresh = sections.next().unwrap().to_owned();
+    let mut names = Vec::new();
+    for section in sections {
+        let (name, rest) = section.split_once("\n\n").unwrap();
+        let code = Code::ALL.iter().find(|code| code.name() == name);
+        let code = code.unwrap_or_else(|| panic!("docs/findings.md: no code is called {name}"));
+        let (_, by_hand) = rest.split_once("\n\n").unwrap();
+        for part in ["Images that break", "How it comes about", "How to mend it"] {
+            assert!(by_hand.contains(&format!("- **{part}:** ")), "{name} lacks `{part}`");
+        }
+        let (severity, meaning) = (code.severity().as_str(), code.meaning());
+        write!(fresh, "\n## {name}\n\n**{severity}**: {meaning}\n\n{by_hand}").unwrap();
+        names.push(name);
+    }
+    let all: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(names, all, "docs/findings.md has other codes, or another order, than Code::ALL");
+    check("findings.md", &fresh);
 }
 
 fn trimmed(text: &str) -> String {

@@ -1,13 +1,17 @@
 //! All integration tests, in one binary.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+mod architecture;
 mod cases;
 mod cli;
+mod console;
+mod cookbook;
 mod docs;
 mod fixture;
 mod properties;
 mod queries;
 mod real;
 mod reports;
+mod rescan;
 mod samples;
 mod sql;

@@ -11,6 +11,7 @@ use std::path::Path;
 use model::Model;
 use proptest::prelude::*;
 use regsql::progress::Hidden;
+use regsql::scan::DeepLook;
 use regsql::snapshot::{ScanOptions, scan};
 use rusqlite::Connection;
 
@@ -55,7 +56,7 @@ fn scanned(root: &Path, database: &Path) -> Connection {
         database: database.to_owned(),
         io_threads: NonZeroUsize::new(2).unwrap(),
         is_full: false,
-        is_deep: false,
+        deep: DeepLook::Never,
     };
     scan(&options, &Hidden).unwrap();
     Connection::open(database).unwrap()

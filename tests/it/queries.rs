@@ -187,3 +187,28 @@ fn every_command_that_a_report_names_as_the_next_step_exists() {
 fn strip(sql: &str) -> String {
     sql.lines().skip_while(|line| line.starts_with("--")).collect::<Vec<_>>().join("\n")
 }
+
+#[test]
+fn a_digest_that_is_not_there_is_null() {
+    let fixture = Fixture::new();
+    let digests: Vec<(String, String)> = view_columns(&fixture)
+        .into_iter()
+        .filter(|(_, column)| column.ends_with("digest"))
+        .collect();
+    assert!(digests.len() > 10, "{digests:?}");
+    for (view, column) in digests {
+        let sql = format!("SELECT count(*) FROM {view} WHERE {column} = 'sha256:'");
+        let found = fixture.stdout(&["-q", "sql", &sql, "--format", "csv"]);
+        assert_eq!(found.lines().last(), Some("0"), "{view}.{column}");
+    }
+}
+
+/// Every column of every public view.
+fn view_columns(fixture: &Fixture) -> Vec<(String, String)> {
+    let connection = Connection::open(fixture.database()).unwrap();
+    let sql = "SELECT v.name, c.name FROM sqlite_schema v, pragma_table_info(v.name) c \
+        WHERE v.type = 'view'";
+    let mut select = connection.prepare(sql).unwrap();
+    let columns = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    columns.map(Result::unwrap).collect()
+}

@@ -124,7 +124,36 @@ impl OnDisk {
     /// Scans with the storage named in another way.
     pub fn scan_as(self, storage: &Path) -> Scanned {
         let output = regsql(&self.database(), storage);
+        self.scan_of_a_large_storage_agrees(storage);
         self.scanned(&output)
+    }
+
+    /// Above 10,000 blobs a scan does not look beside blobs and links: it must not keep less for it.
+    fn scan_of_a_large_storage_agrees(&self, storage: &Path) {
+        let shallow = self.outside("shallow.db");
+        let output = Command::new(REGSQL)
+            .args(scan_arguments(&shallow, storage))
+            .arg("--deep=never")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let shallow = Connection::open(shallow).unwrap();
+        shallow.execute("ATTACH ?1 AS deep", [self.database().to_str().unwrap()]).unwrap();
+        let count = |sql: &str| shallow.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        for view in ["tags", "revisions", "manifest_references", "tag_history", "uploads"] {
+            let differ = format!(
+                "SELECT count(*) FROM (SELECT * FROM (SELECT * FROM main.{view} EXCEPT SELECT * FROM deep.{view})
+                 UNION ALL SELECT * FROM (SELECT * FROM deep.{view} EXCEPT SELECT * FROM main.{view}))"
+            );
+            assert_eq!(count(&differ), 0, "{view} of a scan with --deep=never");
+        }
+        // A layer link that holds another digest is read by a deep scan only, which keeps both.
+        let is_kept_by_link =
+            "SELECT count(*) FROM deep.unreadable_roots WHERE code = 'link-mismatch'";
+        if count(is_kept_by_link) == 0 {
+            let lost = "SELECT count(*) FROM (SELECT blob_digest FROM main.orphan_blobs EXCEPT SELECT blob_digest FROM deep.orphan_blobs)";
+            assert_eq!(count(lost), 0, "orphans of a scan with --deep=never alone");
+        }
     }
 
     /// Scans as someone whom file permissions hold back, which root is not.

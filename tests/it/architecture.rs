@@ -1,0 +1,246 @@
+//! The sources keep to ARCHITECTURE.md: who uses whom, who touches files, where SQL stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file of `src`.
+struct Source {
+    /// Below `src`, with `/`.
+    path: String,
+    /// The first part of the path: the module it is of.
+    module: String,
+    text: String,
+}
+
+impl Source {
+    /// Lines of code with their numbers, without comments.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    /// The same without unit tests, which stand at the end of a file.
+    fn code_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.code().take_while(|(_, line)| *line != "#[cfg(test)]")
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<Source> {
+    let mut pending = vec![root().join("src")];
+    let mut sources = Vec::new();
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let below = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap();
+                let module = below.split('/').next().unwrap().trim_end_matches(".rs");
+                sources.push(Source {
+                    path: below.to_owned(),
+                    module: module.to_owned(),
+                    text: fs::read_to_string(&path).unwrap(),
+                });
+            }
+        }
+    }
+    sources.retain(|source| source.module != "lib");
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(sources.len() > 50, "the sources were not found");
+    sources
+}
+
+/// The rows of the table with this heading line in ARCHITECTURE.md, cell by cell.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rows = page.lines().skip_while(|line| *line != heading).skip(2);
+    let rows: Vec<_> = rows
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect();
+    assert!(!rows.is_empty(), "ARCHITECTURE.md has no table `{heading}`");
+    rows
+}
+
+/// Words in backticks.
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Each module, and what it may use, in the order of ARCHITECTURE.md.
+fn allowed() -> Vec<(String, BTreeSet<String>)> {
+    table("| module | may use |")
+        .iter()
+        .map(|row| (quoted(&row[0]).remove(0), quoted(&row[1]).into_iter().collect()))
+        .collect()
+}
+
+/// What follows each `prefix` in a line, up to the end of the name.
+fn names_after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
+    let rest = line.split(prefix).skip(1);
+    let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    rest.map(|rest| &rest[..rest.find(|char| !is_name(char)).unwrap_or(rest.len())]).collect()
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    let allowed: BTreeMap<_, _> = allowed().into_iter().collect();
+    let mut wrong = Vec::new();
+    let mut used: BTreeSet<(String, String)> = BTreeSet::new();
+    for source in sources() {
+        let Some(may_use) = allowed.get(&source.module) else {
+            wrong.push(format!("src/{}: its module is not in the table", source.path));
+            continue;
+        };
+        let prefix = if source.module == "main" { "regsql::" } else { "crate::" };
+        for (number, line) in source.code() {
+            let names = names_after(line, prefix);
+            for name in names.into_iter().filter(|name| *name != source.module) {
+                used.insert((source.module.clone(), name.to_owned()));
+                if !may_use.contains(name) {
+                    let path = &source.path;
+                    let module = &source.module;
+                    wrong.push(format!("src/{path}:{number}: `{module}` may not use `{name}`"));
+                }
+            }
+        }
+    }
+    for (module, may_use) in &allowed {
+        for name in may_use.iter().filter(|name| !used.contains(&(module.clone(), (*name).clone())))
+        {
+            wrong.push(format!("`{module}` does not use `{name}`: strike it from the table"));
+        }
+    }
+    assert!(wrong.is_empty(), "see ARCHITECTURE.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_has_no_ring() {
+    let mut above = BTreeSet::new();
+    for (module, may_use) in allowed() {
+        for name in may_use {
+            assert!(above.contains(&name), "`{module}` uses `{name}`, which is not above it");
+        }
+        above.insert(module);
+    }
+}
+
+#[test]
+fn every_module_is_on_the_map() {
+    let modules: BTreeSet<String> = sources().into_iter().map(|source| source.module).collect();
+    let on_map: BTreeSet<String> = table("| module | does | must always hold |")
+        .iter()
+        .map(|row| {
+            assert!(row.iter().all(|cell| !cell.is_empty()), "an empty cell: {row:?}");
+            quoted(&row[0]).remove(0)
+        })
+        .collect();
+    let in_table: BTreeSet<String> = allowed().into_iter().map(|(module, _)| module).collect();
+    assert_eq!(on_map, modules);
+    assert_eq!(in_table, modules);
+}
+
+/// Who may open files, and why.
+const MAY_TOUCH_FILES: &[(&str, &str)] = &[
+    ("storage/", "the seam to a registry's bytes"),
+    ("sample/", "writes sample registries"),
+    ("db/publish.rs", "puts the new database in the place of the old one"),
+    ("report/catalog.rs", "reads a person's own reports"),
+    ("commands/sql.rs", "reads the query of `--file`"),
+];
+
+#[test]
+fn only_storage_reads_a_registry() {
+    let touches = |line: &str| {
+        ["std::fs", "fs::", "rustix", "tempfile", ".read_dir(", ".metadata("]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    allows_exactly(MAY_TOUCH_FILES, "touches files", touches);
+}
+
+/// Where SQL may stand in Rust, and why.
+const MAY_HOLD_SQL: &[(&str, &str)] = &[
+    ("db/", "fills and opens the database: one line a statement"),
+    ("report/scan_age.rs", "one row: how old the scan is"),
+    ("report/query_error.rs", "hints that show a query"),
+    ("report/docs.rs", "an example for those who write a report"),
+    ("commands/demo.rs", "a command to try next"),
+];
+
+fn holds_sql(line: &str) -> bool {
+    ["SELECT ", "INSERT INTO ", "DELETE FROM ", "CREATE TABLE ", "CREATE VIEW ", "CREATE INDEX "]
+        .iter()
+        .any(|word| line.contains(word))
+}
+
+#[test]
+fn sql_stands_in_sql_files() {
+    allows_exactly(MAY_HOLD_SQL, "holds SQL", holds_sql);
+}
+
+/// Longer than a line is a `.sql` file's; these are not.
+const MAY_HOLD_LONG_SQL: &[(&str, &str)] =
+    &[("report/docs.rs", "an example for those who write a report")];
+
+#[test]
+fn sql_of_several_lines_stands_in_sql_files() {
+    // A statement that is not closed on its line, or was opened on one before.
+    let is_long = |line: &str| {
+        holds_sql(line) && !line.replace("\\\"", "").matches('"').count().is_multiple_of(2)
+            || holds_sql(line) && !line.contains('"')
+    };
+    allows_exactly(MAY_HOLD_LONG_SQL, "holds SQL of several lines", is_long);
+}
+
+/// Fails for each line outside the `list` that `is_met`, and for each entry that nothing needs.
+fn allows_exactly(list: &[(&str, &str)], what: &str, is_met: impl Fn(&str) -> bool) {
+    let mut wrong = Vec::new();
+    let mut needed = BTreeSet::new();
+    for source in sources() {
+        for (number, line) in source.code_without_tests().filter(|(_, line)| is_met(line)) {
+            match list.iter().find(|(path, _)| source.path.starts_with(path)) {
+                Some((path, _)) => drop(needed.insert(*path)),
+                None => wrong.push(format!("src/{}:{number} {what}: {}", source.path, line.trim())),
+            }
+        }
+    }
+    let spare = list.iter().filter(|(path, _)| !needed.contains(path));
+    wrong.extend(spare.map(|(path, _)| format!("{path} no longer {what}: strike it")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_printer_prints() {
+    for source in sources() {
+        for (number, line) in source.code() {
+            let prints = ["println!", "print!(", "dbg!("].iter().any(|word| line.contains(word));
+            assert!(!prints, "src/{}:{number} prints past ui::Printer", source.path);
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    for source in sources() {
+        let count = source.text.lines().count();
+        assert!(count <= 700, "src/{} has {count} lines: split it", source.path);
+    }
+}
+
+#[test]
+fn every_report_is_in_the_docs() {
+    let page = fs::read_to_string(root().join("docs/reports.md")).unwrap();
+    for entry in fs::read_dir(root().join("queries")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            page.lines().any(|line| line == format!("## {name}")),
+            "docs/reports.md has no heading for {name}"
+        );
+    }
+}
