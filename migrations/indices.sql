@@ -20,3 +20,6 @@ CREATE INDEX IF NOT EXISTS tag_by_name ON tag (repository_id, name);
 
 -- one repository by its name.
 CREATE INDEX IF NOT EXISTS repository_by_name ON repository (name);
+
+-- from a blob to the digests that resolve to it: why.
+CREATE INDEX IF NOT EXISTS alias_by_target ON alias (target_blob_id);

@@ -8,6 +8,7 @@
 -- column: missing_digest digest -- what is missing or cannot be read
 -- column: manifest_digest digest -- what the tag points at
 -- next: regsql report problems -- where on disk each fault is
+-- next: regsql why REPOSITORY:TAG -- all that is missing of one, and what it holds
 --
 -- One line for each fault: a tag may miss several layers. Push the image again to mend it; the
 -- registry takes a layer anew when its blob is gone. A layer with the wrong size is in `problems`:

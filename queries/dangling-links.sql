@@ -8,6 +8,7 @@
 -- column: linked_at time -- when it was last written
 -- selects: layer-links
 -- next: regsql report broken-images -- the tags that cannot be pulled
+-- next: regsql why DIGEST -- who still names the blob that is gone
 --
 -- The registry's garbage collector deletes blobs and leaves these. They free no bytes; a push that
 -- asks the registry whether it has the layer may be told that it does, and then make an image that

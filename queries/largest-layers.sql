@@ -11,6 +11,7 @@
 -- selects: layers
 -- next: regsql report layer-images -p digest=DIGEST -- which images hold one of them
 -- next: regsql report rare-layers -- those that few images hold
+-- next: regsql why DIGEST -- the chain of who keeps one of them
 --
 -- A layer lies on disk once, however many images name it, so these bytes add up. A layer that no
 -- image names any more (0 manifests) is an orphan; `orphan-blobs` has it.

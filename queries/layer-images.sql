@@ -8,6 +8,7 @@
 -- column: manifest_digest digest -- what the tag points at, or the revision
 -- column: layer_digest digest -- the layer
 -- column: size_bytes bytes -- its bytes on disk
+-- next: regsql why DIGEST --all -- each path from the layer to a tag
 --
 -- Goes through indexes of any depth: a tag on a multi-platform index holds the layers of all its
 -- platforms. When the beginning of a digest fits several blobs, the first fifty are shown.

@@ -9,6 +9,7 @@
 -- column: modified_at time -- when its data was last written
 -- total: size_bytes
 -- selects: blobs
+-- next: regsql why DIGEST -- why one of them is garbage, and what still names it
 --
 -- What `registry garbage-collect` would delete, largest first. A blob that was just written may
 -- belong to a push that has not sent its manifest yet: `prune` leaves young ones alone.

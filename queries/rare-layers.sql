@@ -12,6 +12,7 @@
 -- total: size_bytes
 -- selects: layers
 -- next: regsql report layer-images -p digest=DIGEST -- every image that holds one of them
+-- next: regsql why DIGEST -- the chain of who keeps one of them
 --
 -- Ranked by the layer's size divided by the number of manifests that name it: what each reference
 -- costs. A layer that one forgotten image holds comes before a larger one that three images need.

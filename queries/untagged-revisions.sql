@@ -11,6 +11,7 @@
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- selects: revisions
 -- next: regsql report overview -- what all of them free together
+-- next: regsql why REPOSITORY@DIGEST -- which tag left one behind, and what it frees
 --
 -- Left out are the children of an index that is tagged, the referrers (signatures, SBOMs) of
 -- something tagged, and revisions that are *held*: nothing in a repository of which a part cannot

@@ -5,6 +5,7 @@ use std::io;
 use crate::db::DatabaseError;
 use crate::report::{CatalogError, ParamError, QueryError, RunError};
 use crate::snapshot::ScanError;
+use crate::why::WhyError;
 
 /// A command that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<CatalogError>().and_then(CatalogError::hint))
         .or_else(|| cause.downcast_ref::<ParamError>().and_then(ParamError::hint))
         .or_else(|| cause.downcast_ref::<QueryError>().and_then(QueryError::hint))
+        .or_else(|| cause.downcast_ref::<WhyError>().and_then(WhyError::hint))
         .or_else(|| match cause.downcast_ref() {
             Some(RunError::Query(error)) => error.hint(),
             _ => None,

@@ -17,3 +17,4 @@ pub mod scan;
 pub mod snapshot;
 pub mod storage;
 pub mod ui;
+pub mod why;

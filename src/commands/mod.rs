@@ -9,6 +9,7 @@ mod result;
 mod scan;
 mod schema;
 mod sql;
+mod why;
 
 use std::path::PathBuf;
 
@@ -51,6 +52,8 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Run your own SQL, read-only
     Sql(sql::SqlArgs),
+    /// Tell why a blob, tag or revision is still there, and what deleting it would free
+    Why(why::WhyArgs),
     /// Show the views and what their columns mean
     Schema(schema::SchemaArgs),
     /// Make a small sample registry, scan it, and look at it
@@ -83,6 +86,7 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Scan(args) => scan::run(context, &args),
         Command::Report(args) => report::run(context, &args),
         Command::Sql(args) => sql::run(context, &args),
+        Command::Why(args) => why::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

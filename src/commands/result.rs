@@ -14,8 +14,8 @@ use crate::ui::{self, Format, Frame};
 
 /// The snapshot, opened and confined, and the scan that made it.
 pub struct Snapshot {
-    connection: Connection,
-    guard: Guard,
+    pub(super) connection: Connection,
+    pub(super) guard: Guard,
     scan: Option<ScanInfo>,
 }
 
@@ -59,7 +59,8 @@ impl Snapshot {
         Ok(Outcome::Done)
     }
 
-    fn about_scan(&self) -> Vec<String> {
+    /// How old the scan is, and whether it read everything.
+    pub(super) fn about_scan(&self) -> Vec<String> {
         let Some(scan) = &self.scan else {
             return vec!["no scan in this database yet".into()];
         };

@@ -330,35 +330,42 @@ impl Accounting<'_> {
             })
             .collect();
 
-        account.revisions = repository
-            .revisions
-            .iter()
-            .map(|revision| {
-                let Some(at) = local_of(revision.name, &self.local) else {
-                    return RevisionAccount { is_held: true, ..RevisionAccount::default() };
-                };
-                RevisionAccount {
-                    is_tagged: is_tagged[at],
-                    is_held: is_held[at] && !is_tagged[at],
-                    logical_bytes: 0,
-                    exclusive_bytes: 0,
-                }
-            })
-            .collect();
-        for (revision, figures) in repository.revisions.iter().zip(&mut account.revisions) {
+        account.revisions = self.revisions(repository, has_referrers, &is_tagged, &is_held);
+        self.next_tag += repository.tags.len() as u32;
+        self.next_revision += repository.revisions.len() as u32;
+        account
+    }
+
+    /// Figures of revisions, but for what they free.
+    fn revisions(
+        &mut self,
+        repository: &GraphRepository,
+        has_referrers: bool,
+        is_tagged: &[bool],
+        is_held: &[bool],
+    ) -> Vec<RevisionAccount> {
+        let graph = self.graph;
+        let figures = repository.revisions.iter().map(|revision| {
             let Some(node) = graph.manifest_at(revision.name) else {
-                continue;
+                // Every revision is a manifest, if only a missing one.
+                return RevisionAccount { is_held: true, ..RevisionAccount::default() };
             };
-            figures.logical_bytes = if has_referrers {
-                let nodes = self.closure.of(graph, [revision.name], is_revision);
+            let at = self.local[node as usize] as usize;
+            let logical_bytes = if has_referrers {
+                let nodes =
+                    self.closure.of(graph, [revision.name], |blob| is_revision(repository, blob));
                 logical_bytes(graph, nodes, &mut self.blob_marks)
             } else {
                 self.manifest_logical_bytes[node as usize]
             };
-        }
-        self.next_tag += repository.tags.len() as u32;
-        self.next_revision += repository.revisions.len() as u32;
-        account
+            RevisionAccount {
+                is_tagged: is_tagged[at],
+                is_held: is_held[at] && !is_tagged[at],
+                logical_bytes,
+                exclusive_bytes: 0,
+            }
+        });
+        figures.collect()
     }
 
     /// Figures of tags, one walk for each digest that tags point at.

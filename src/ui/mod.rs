@@ -13,7 +13,7 @@ mod sanitize;
 mod table;
 
 pub use format::{Format, Frame, Look, sink};
-pub use human::{age, bytes, duration_ms};
+pub use human::{age, bytes, duration_ms, short_digest, time};
 pub use printer::{Color, Printer, Verbosity};
 pub use progress::Bar;
-pub use sanitize::visible;
+pub use sanitize::{json_text, visible};

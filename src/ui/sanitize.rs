@@ -35,7 +35,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// `text` as a JSON string that is ASCII-safe wherever a terminal could act on it.
 pub fn json_string(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
+    json_text(serde_json::Value::from(text).to_string())
+}
+
+/// JSON on one line, with every active character in its strings written `\uXXXX`; outside of
+/// strings JSON has none.
+pub fn json_text(quoted: String) -> String {
     if !quoted.chars().any(is_active) {
         return quoted;
     }

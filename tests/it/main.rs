@@ -15,3 +15,4 @@ mod reports;
 mod rescan;
 mod samples;
 mod sql;
+mod why;

@@ -212,3 +212,20 @@ fn view_columns(fixture: &Fixture) -> Vec<(String, String)> {
     let columns = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     columns.map(Result::unwrap).collect()
 }
+
+#[test]
+fn a_digest_that_is_not_known_is_null_and_not_half_a_digest() {
+    let fixture = Fixture::changed_by(
+        "UPDATE tag SET manifest_id = NULL, is_broken = 1; UPDATE manifest SET config_blob_id = NULL;
+         INSERT INTO unreadable_root VALUES (1, 'storage', NULL, NULL, 'directory-unreadable', 'x')",
+    );
+    for view in ["tags", "manifests", "unreadable_roots"] {
+        let rows =
+            fixture.stdout(&["sql", "-q", "--format", "json", &format!("SELECT * FROM {view}")]);
+        assert!(!rows.contains("\"sha256:\""), "{view}: {rows}");
+    }
+    for report in catalog().reports() {
+        let rows = run(&fixture, report, "json", &[]);
+        assert!(!rows.contains("\"sha256:\""), "{}: {rows}", report.name);
+    }
+}

@@ -62,6 +62,7 @@ fn rare_layers_names_images_and_the_build_command() {
     3 rows (-p limit=all shows all) · scan of 3 minutes ago, took 1.2 s
 
     regsql report layer-images -p digest=DIGEST  every image that holds one of them
+    regsql why DIGEST                            the chain of who keeps one of them
     "#);
 }
 
@@ -134,7 +135,8 @@ fn a_broken_tag_says_what_is_missing() {
 
     1 row · scan of 3 minutes ago, took 1.2 s
 
-    regsql report problems  where on disk each fault is
+    regsql report problems     where on disk each fault is
+    regsql why REPOSITORY:TAG  all that is missing of one, and what it holds
     "#);
 }
 

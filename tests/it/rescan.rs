@@ -10,6 +10,9 @@ use regsql::sample::{RegistryBuilder, paths};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+/// Something that happens to a storage between two scans.
+type Change<'a> = &'a dyn Fn(&Storage);
+
 struct Storage {
     directory: TempDir,
 }
@@ -106,7 +109,7 @@ fn content(database: &Path) -> Vec<String> {
 #[test]
 fn an_unchanged_storage_is_told_from_a_changed_one_whatever_changed() {
     let image = "team/app";
-    let changes: &[(&str, &dyn Fn(&Storage))] = &[
+    let changes: &[(&str, Change)] = &[
         ("a new blob", &|storage| {
             let mut more = RegistryBuilder::new();
             more.layer("another", 10);
@@ -119,7 +122,7 @@ fn an_unchanged_storage_is_told_from_a_changed_one_whatever_changed() {
         ("a layer link written again", &|storage| {
             let blob = RegistryBuilder::new().layer("base", 5_000).digest;
             let link = File::open(storage.below(&paths::layer_link(image, &blob))).unwrap();
-            link.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
+            link.set_modified(SystemTime::now() + Duration::from_mins(1)).unwrap();
         }),
         ("a tag moved", &|storage| {
             let from = storage.below(&paths::tag_current(image, "1.0"));

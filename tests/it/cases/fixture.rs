@@ -161,7 +161,9 @@ impl OnDisk {
         let output = if rustix::process::geteuid().is_root() {
             // The build's own directory may be closed to others.
             let binary = self.outside("regsql");
-            fs::copy(REGSQL, &binary).unwrap();
+            // By another process: a file that this one has written may still be open in a child that
+            // another test is starting, and cannot be run then.
+            assert!(Command::new("cp").arg(REGSQL).arg(&binary).status().unwrap().success());
             let directory = self.outside("database");
             fs::create_dir(&directory).unwrap();
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();

@@ -109,7 +109,7 @@ fn case_44_a_full_disk_leaves_the_old_database() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(message.contains("cannot write database"), "{message}");
-        assert!(message.contains("registry.db`"), "{message}");
+        assert!(message.contains("registry.db"), "{message}");
         assert_eq!(fs::read(&database).unwrap(), before);
         assert_eq!(
             names_below(database.parent().unwrap())
@@ -148,6 +148,9 @@ fn names_below(directory: &Path) -> Vec<std::path::PathBuf> {
     names
 }
 
+/// Makes a layout in a directory.
+type Make<'f> = &'f dyn Fn(&Path);
+
 #[test]
 fn case_45_other_layouts_are_refused_by_name() {
     let oci_layout = |directory: &Path| {
@@ -155,7 +158,6 @@ fn case_45_other_layouts_are_refused_by_name() {
         fs::write(directory.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
         fs::write(directory.join("index.json"), "{\"manifests\":[]}").unwrap();
     };
-    type Make<'f> = &'f dyn Fn(&Path);
     let layouts: [(&str, Make, &str); 4] = [
         ("oci", &oci_layout, "OCI image layout"),
         ("zot", &|directory| oci_layout(&directory.join("team-app")), "zot"),

@@ -1,0 +1,92 @@
+//! `why`: what keeps a blob, tag or revision, or why it is garbage.
+
+mod json;
+mod rows;
+mod text;
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use super::Context;
+use super::result::Snapshot;
+use crate::cli::OutputArgs;
+use crate::error::{Outcome, Result};
+use crate::report::QueryError;
+use crate::ui::Format;
+use crate::why::{Answer, End, Question, Step};
+
+/// Arguments of `why`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "TARGET may also be the beginning of a digest, of at least four digits. With \
+    `--format json` the answer is one object, with ndjson one object for each path; the other formats \
+    have a row for each path."
+)]
+pub struct WhyArgs {
+    /// A digest (sha256:…), REPO:TAG or REPO@DIGEST
+    pub target: String,
+    /// Show every path that leads to it, not only the nearest
+    #[arg(short, long)]
+    pub all: bool,
+    /// How the answer goes out.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Takes an answer and then its paths.
+trait Writer {
+    /// One path, from the target upwards.
+    fn path(&mut self, path: &[Step]) -> std::io::Result<()>;
+    /// No more paths.
+    fn end(&mut self, end: End) -> std::io::Result<()>;
+}
+
+/// Answers.
+pub fn run(context: &Context, args: &WhyArgs) -> Result {
+    let snapshot = Snapshot::open(context, None)?;
+    let result = tell(context, args, &snapshot);
+    if result.is_err() && snapshot.guard.was_stopped() {
+        return Err(QueryError::Interrupted.into());
+    }
+    result
+}
+
+fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
+    let format: Format = args.output.format.into();
+    let question = Question::new(&snapshot.connection, &args.target)?;
+    let answer = question.answer()?;
+    let about_scan = snapshot.about_scan();
+    let mut out = context.printer.out();
+    let end = {
+        let look = context.printer.look();
+        let mut writer: Box<dyn Writer + '_> = match format {
+            Format::Table => {
+                Box::new(text::Text::begin(&mut out, &answer, look, args.all, &about_scan)?)
+            }
+            Format::Json => Box::new(json::Object::begin(&mut out, &answer)?),
+            Format::Ndjson => Box::new(json::Lines::new(&mut out, &answer)),
+            _ => Box::new(rows::Rows::begin(format, &mut out, &answer, look, &about_scan)?),
+        };
+        let take = |path: &[Step]| writer.path(path);
+        let end = if args.all { question.all_paths(take) } else { question.nearest_paths(take) };
+        // What was written is made whole, whatever happened.
+        writer.end(*end.as_ref().unwrap_or(&End { is_cut: true, ..End::default() }))?;
+        end
+    };
+    out.flush()?;
+    let end = end?;
+    if args.all && end.is_cut {
+        context.printer.warn(&format!("cut after {} paths", end.paths));
+    }
+    if !format.is_for_people() {
+        context.printer.note(&about_scan.join("; "));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Paths that `answer` has beyond the ones shown, as far as its counts tell: repositories and tags.
+fn beyond(answer: &Answer, repositories: usize, tags: usize) -> (i64, i64) {
+    let less = |count: i64, shown: usize| (count - shown as i64).max(0);
+    (less(answer.repository_count, repositories), less(answer.tag_count, tags))
+}

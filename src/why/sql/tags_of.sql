@@ -1,0 +1,7 @@
+-- Tags that point at a manifest.
+SELECT t.repository_id, r.name AS repository, t.name AS tag, t.is_broken
+FROM tag t
+CROSS JOIN repository r ON r.id = t.repository_id
+WHERE t.manifest_id = :blob
+ORDER BY t.id
+LIMIT :limit
