@@ -13,6 +13,7 @@
 -- column: pushed_at time -- when it was last set
 -- column: manifest_digest digest -- what it points at
 -- selects: tags
+-- next: regsql report keep-latest --what-if -- what dropping all of these frees together
 --
 -- With `order=version` only tags that are versions take part: `1.10.0` is newer than `1.9.0`, a
 -- pre-release is older than its release, and `latest`, `main` or a commit hash are never selected.
@@ -20,7 +21,8 @@
 -- which. A tag whose link cannot be read is never selected.
 --
 -- A removed tag whose manifest a kept tag also points at frees nothing. There is no total: tags share
--- layers, so the whole set frees more than the sum of what each tag frees alone.
+-- layers, so the whole set frees more than the sum of what each tag frees alone. `--what-if` tells
+-- what it frees, and `regsql free 10GiB` which of these tags are enough.
 WITH ranked AS (
     SELECT
         t.id,

@@ -11,6 +11,7 @@
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- column: manifest_digest digest -- what it points at
 -- selects: tags
+-- next: regsql report older-than --what-if -- what dropping all of these frees together
 --
 -- The age counts back from the scan. A registry does not remember pulls: an old tag may be in use
 -- every day. Combine it with `keep-latest` to keep the newest few whatever their age:

@@ -11,6 +11,7 @@ pub mod error;
 pub mod graph;
 pub mod model;
 pub mod progress;
+pub mod removal;
 pub mod report;
 pub mod sample;
 pub mod scan;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 pub use output::{FormatArg, OutputArgs};
-pub use query::{CatalogArgs, LimitArgs, ParamArgs, parse_duration};
+pub use query::{CatalogArgs, LimitArgs, ParamArgs, parse_duration, parse_size};
 
 use crate::ui::{Color, Printer, Verbosity};
 

@@ -52,6 +52,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 0s, 90s, 10m, 24h or 7d".to_owned())
 }
 
+/// `500`, `10GiB`, `2.5MB`: at least one byte.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let bytes = crate::report::parse_bytes(text).and_then(|bytes| u64::try_from(bytes).ok());
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a size such as 500MB or 10GiB".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

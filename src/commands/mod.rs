@@ -2,13 +2,16 @@
 
 mod completions;
 mod demo;
+mod free;
 mod interrupt;
 mod man;
 mod report;
 mod result;
 mod scan;
 mod schema;
+mod selecting;
 mod sql;
+mod what_if;
 mod why;
 
 use std::path::PathBuf;
@@ -54,6 +57,14 @@ pub enum Command {
     Sql(sql::SqlArgs),
     /// Tell why a blob, tag or revision is still there, and what deleting it would free
     Why(why::WhyArgs),
+    /// Choose which tags to drop so that so many bytes come free
+    ///
+    /// Tags share layers, so what a set of them frees is not the sum of what each frees: this
+    /// counts what really comes free, and names no tag that the goal does not need. The tags come
+    /// from a report. The default, keep-latest, names no tag that is not a version, such as latest
+    /// or main, and leaves each repository its newest 5. Nothing is deleted. Exit code 1: the goal
+    /// cannot be reached; the rows are then all that helps.
+    Free(free::FreeArgs),
     /// Show the views and what their columns mean
     Schema(schema::SchemaArgs),
     /// Make a small sample registry, scan it, and look at it
@@ -87,6 +98,7 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Report(args) => report::run(context, &args),
         Command::Sql(args) => sql::run(context, &args),
         Command::Why(args) => why::run(context, &args),
+        Command::Free(args) => free::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use clap::Args;
 
-use super::Context;
 use super::result::Snapshot;
+use super::{Context, what_if};
 use crate::cli::{CatalogArgs, OutputArgs, ParamArgs};
 use crate::error::{Outcome, Result};
 use crate::report::{
@@ -28,6 +28,9 @@ pub struct ReportArgs {
     /// Print the query instead of running it
     #[arg(long, conflicts_with = "list")]
     pub sql: bool,
+    /// Tell what deleting all that the rows name would free together
+    #[arg(long, conflicts_with_all = ["list", "sql"])]
+    pub what_if: bool,
     /// One's own reports.
     #[command(flatten)]
     pub catalog: CatalogArgs,
@@ -55,7 +58,15 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
         out.flush()?;
         return Ok(Outcome::Done);
     }
-    show(context, report, &args.params.param, args.output.format.into())
+    let format = args.output.format.into();
+    if args.what_if {
+        let bound = bind_report(&report.name, &report.header.params, &args.params.param)?;
+        let frame = frame(report, &bound);
+        let snapshot = Snapshot::open(context, None)?;
+        let selects = report.header.selects;
+        return what_if::run(context, &snapshot, &query(report, bound), selects, format, frame);
+    }
+    show(context, report, &args.params.param, format)
 }
 
 /// Shows a built-in report as a table, for commands that end with one.
@@ -67,15 +78,19 @@ pub fn show_built_in(context: &Context, name: &str, params: &[String]) -> Result
 fn show(context: &Context, report: &Report, params: &[String], format: Format) -> Result {
     let bound = bind_report(&report.name, &report.header.params, params)?;
     let frame = frame(report, &bound);
-    let query = Query {
+    Snapshot::open(context, None)?.show(context, &query(report, bound), format, frame)
+}
+
+/// A report as a query; it has no limits, for its author set those.
+pub fn query(report: &Report, bound: Vec<(String, Bound)>) -> Query<'_> {
+    Query {
         name: format!("report `{}`", report.name),
         sql: &report.sql,
         bound,
         columns: &report.header.columns,
         max_rows: None,
         time_limit: None,
-    };
-    Snapshot::open(context, None)?.show(context, &query, format, frame)
+    }
 }
 
 fn frame(report: &Report, bound: &[(String, Bound)]) -> Frame {

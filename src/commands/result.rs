@@ -7,9 +7,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{Context, on_interrupt};
-use crate::db::{self, DatabaseError, Guard};
+use crate::db::{self, DatabaseError, Guard, ReadGraphError};
 use crate::error::{Outcome, Result};
-use crate::report::{self, Query, ScanInfo};
+use crate::removal::StoredGraph;
+use crate::report::{self, End, Query, QueryError, RowSink, RunError, ScanInfo};
 use crate::ui::{self, Format, Frame};
 
 /// The snapshot, opened and confined, and the scan that made it.
@@ -17,6 +18,7 @@ pub struct Snapshot {
     pub(super) connection: Connection,
     pub(super) guard: Guard,
     scan: Option<ScanInfo>,
+    time_limit: Option<Duration>,
 }
 
 impl Snapshot {
@@ -28,7 +30,7 @@ impl Snapshot {
         let guard = Guard::new(&connection, time_limit).map_err(in_file)?;
         let stopper = guard.stopper(&connection);
         on_interrupt(move || stopper.stop());
-        Ok(Self { connection, guard, scan })
+        Ok(Self { connection, guard, scan, time_limit })
     }
 
     /// Runs `query` and writes its rows; `frame` gets the age of the scan.
@@ -37,16 +39,36 @@ impl Snapshot {
         context: &Context,
         query: &Query<'_>,
         format: Format,
+        frame: Frame,
+    ) -> Result {
+        self.write(context, format, frame, |sink| self.run(query, sink))
+    }
+
+    /// Runs `query` into `sink`.
+    pub fn run(
+        &self,
+        query: &Query<'_>,
+        sink: &mut dyn RowSink,
+    ) -> std::result::Result<End, RunError> {
+        report::run(&self.connection, &self.guard, query, sink)
+    }
+
+    /// Writes the rows that `fill` gives; `frame` gets the age of the scan.
+    pub fn write(
+        &self,
+        context: &Context,
+        format: Format,
         mut frame: Frame,
+        fill: impl FnOnce(&mut dyn RowSink) -> std::result::Result<End, RunError>,
     ) -> Result {
         let printer = &context.printer;
         let about_scan = self.about_scan();
-        frame.is_at_least = self.scan.as_ref().is_some_and(|scan| !scan.is_complete);
+        frame.is_at_least = self.is_at_least();
         frame.footer.extend(about_scan.iter().cloned());
         let mut out = printer.out();
         let result = {
             let mut sink = ui::sink(format, &mut out, frame, printer.look());
-            report::run(&self.connection, &self.guard, query, sink.as_mut())
+            fill(sink.as_mut())
         };
         out.flush()?;
         let end = result?;
@@ -57,6 +79,34 @@ impl Snapshot {
             printer.note(&about_scan.join("; "));
         }
         Ok(Outcome::Done)
+    }
+
+    /// Whether something could not be read, so that every figure is "at least".
+    pub fn is_at_least(&self) -> bool {
+        self.scan.as_ref().is_some_and(|scan| !scan.is_complete)
+    }
+
+    /// Who leads to what.
+    pub fn graph(&self, context: &Context) -> Result<StoredGraph> {
+        let path = &context.db;
+        Ok(db::read_graph(&self.connection).map_err(|error| match error {
+            _ if self.guard.was_stopped() => anyhow::Error::new(QueryError::Interrupted),
+            _ if self.guard.timed_out() => {
+                let query = "reading the snapshot".into();
+                QueryError::TimedOut { query, limit: self.time_limit.unwrap_or_default() }.into()
+            }
+            ReadGraphError::Sqlite(source) => {
+                DatabaseError::Sqlite { path: path.clone(), source }.into()
+            }
+            source @ ReadGraphError::Dangling { .. } => {
+                DatabaseError::Damaged { path: path.clone(), source }.into()
+            }
+        })?)
+    }
+
+    /// A figure about the whole storage.
+    pub fn total(&self, name: &str) -> i64 {
+        db::total(&self.connection, name).unwrap_or(0)
     }
 
     /// How old the scan is, and whether it read everything.

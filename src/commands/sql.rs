@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::Context;
 use super::result::Snapshot;
+use super::{Context, what_if};
 use crate::cli::{LimitArgs, OutputArgs, ParamArgs};
 use crate::error::{Error, Result};
 use crate::report::{Query, bind_untyped};
@@ -28,6 +28,9 @@ pub struct SqlArgs {
     /// Values for `:name` in the query.
     #[command(flatten)]
     pub params: ParamArgs,
+    /// Tell what deleting all that the rows name would free together
+    #[arg(long, conflicts_with = "max_rows")]
+    pub what_if: bool,
     /// How far it may go.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -45,11 +48,16 @@ pub fn run(context: &Context, args: &SqlArgs) -> Result {
         sql: &sql,
         bound: bind_untyped(&args.params.param)?,
         columns: &[],
-        max_rows: Some(args.limits.max_rows).filter(|rows| *rows > 0),
+        // What a part of the rows frees says nothing of the whole.
+        max_rows: Some(args.limits.max_rows).filter(|rows| *rows > 0 && !args.what_if),
         time_limit,
     };
     let snapshot = Snapshot::open(context, time_limit)?;
     let frame = Frame { may_hide: true, ..Frame::default() };
+    if args.what_if {
+        let format = args.output.format.into();
+        return what_if::run(context, &snapshot, &query, None, format, frame);
+    }
     snapshot.show(context, &query, args.output.format.into(), frame)
 }
 

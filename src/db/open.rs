@@ -51,6 +51,14 @@ pub enum DatabaseError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Its rows do not fit together.
+    #[error("database `{}` is damaged", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: super::ReadGraphError,
+    },
     /// SQLite failed.
     #[error("cannot read database `{}`", .path.display())]
     Sqlite {
@@ -85,7 +93,9 @@ impl DatabaseError {
                 Some("the old database is untouched; name a file on another disk with --db".into())
             }
             Self::Migrate { .. } => Some("make the file writable once, or scan again".into()),
-            Self::Sqlite { .. } => Some("a damaged database is made anew by `regsql scan`".into()),
+            Self::Damaged { .. } | Self::Sqlite { .. } => {
+                Some("a damaged database is made anew by `regsql scan`".into())
+            }
         }
     }
 
@@ -134,6 +144,12 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     migrated.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
     drop(writable);
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)
+}
+
+/// A figure about the whole storage, by its name in the `totals` view.
+pub fn total(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    let sql = "SELECT value FROM total WHERE name = ?1";
+    connection.query_row(sql, [name], |row| row.get(0))
 }
 
 /// How many problems the snapshot has: infos, warnings, errors.

@@ -445,9 +445,13 @@ impl Accounting<'_> {
         for &node in self.closure.of(graph, pinned, is_revision) {
             owner[self.local[node as usize] as usize] = MANY;
         }
-        // Only manifests that name each other in a ring have nothing on top of them.
-        for owner in owner.iter_mut().filter(|owner| **owner == NOBODY) {
-            *owner = MANY;
+        // Only manifests that name each other in a ring have nothing on top of them. They keep what
+        // they lead to.
+        let in_rings = nodes.iter().zip(&owner).filter(|(_, owner)| **owner == NOBODY);
+        let in_rings: Vec<BlobId> =
+            in_rings.map(|(node, _)| graph.manifests[*node as usize].blob).collect();
+        for &node in self.closure.of(graph, in_rings, is_revision) {
+            owner[self.local[node as usize] as usize] = MANY;
         }
         owner
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::catalog::{Catalog, Report};
+use super::header::Selects;
 
 /// All reports as one markdown page.
 pub fn reports_markdown(catalog: &Catalog) -> String {
@@ -32,7 +33,11 @@ fn section(page: &mut String, report: &Report) {
         line(format!("{}\n", header.prose));
     }
     if let Some(selects) = header.selects {
-        line(format!("Selects {} for `regsql prune`.\n", selects.name()));
+        let what_if = match selects {
+            Selects::Blobs | Selects::Uploads | Selects::LayerLinks => "",
+            _ => "`--what-if` and ",
+        };
+        line(format!("Selects {} for {what_if}`regsql prune`.\n", selects.name()));
     }
     if !header.params.is_empty() {
         line("| parameter | type | default | meaning |\n|---|---|---|---|".into());

@@ -15,7 +15,9 @@ mod scan_age;
 pub use catalog::{Catalog, CatalogError, Origin, Report};
 pub use docs::reports_markdown;
 pub use header::{ColumnSpec, Header, HeaderError, NextStep, Selects};
-pub use params::{Bound, Param, ParamError, ParamKind, bind_report, bind_untyped, nearest};
+pub use params::{
+    Bound, Param, ParamError, ParamKind, bind_report, bind_untyped, nearest, parse_bytes,
+};
 pub use query_error::QueryError;
 pub use rowset::{Column, End, RowSink, Unit, Value, hex};
 pub use run::{Query, RunError, run};

@@ -159,7 +159,8 @@ impl Param {
     }
 }
 
-fn parse_bytes(text: &str) -> Option<i64> {
+/// `500`, `10GiB`, `2.5MB`.
+pub fn parse_bytes(text: &str) -> Option<i64> {
     let size: bytesize::ByteSize = text.parse().ok()?;
     i64::try_from(size.as_u64()).ok()
 }

@@ -61,6 +61,9 @@ pub fn heading(name: &str) -> String {
     match name.strip_suffix("_count") {
         Some(stem) => {
             let words = stem.replace('_', " ");
+            if words.ends_with("ed") {
+                return words;
+            }
             words.strip_suffix('y').map_or_else(
                 || {
                     if words.ends_with("ss") { format!("{words}es") } else { format!("{words}s") }
@@ -105,6 +108,7 @@ mod tests {
         assert_eq!(heading("last_pushed_at"), "last pushed");
         assert_eq!(heading("size_bytes"), "size");
         assert_eq!(heading("is_broken"), "broken");
+        assert_eq!(heading("skipped_count"), "skipped");
     }
 
     #[test]

@@ -15,4 +15,5 @@ mod reports;
 mod rescan;
 mod samples;
 mod sql;
+mod whatif;
 mod why;

@@ -1,0 +1,116 @@
+//! `--what-if`: what deleting all that the rows of a result name would free together.
+
+use super::Context;
+use super::result::Snapshot;
+use super::selecting::{MOST_TOLD, Selected, select};
+use crate::error::Result;
+use crate::removal::{Item, Removal, Selection, Skipped, StoredGraph, removal};
+use crate::report::{Column, End, Query, RunError, Selects, Unit, Value};
+use crate::ui::{self, Format, Frame};
+
+/// Answers for `query`; `frame` is the one that its rows would have.
+pub fn run(
+    context: &Context,
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    selects: Option<Selects>,
+    format: Format,
+    frame: Frame,
+) -> Result {
+    let graph = snapshot.graph(context)?;
+    let selected = select(snapshot, &graph, query, selects)?;
+    let found = removal(&graph, &selected.selection);
+    let mut notes = vec![sentence(&selected.selection, &found, snapshot.is_at_least())];
+    if let Some((limit, how)) = frame.limit
+        && limit == selected.rows
+    {
+        notes.push(format!("The rows were limited to {limit} ({how})."));
+    }
+    let title = frame.title.map(|title| format!("What if: {title}"));
+    // In the formats that have no place for it, a person reads it beside the data.
+    if format == Format::Markdown || !format.is_for_people() {
+        for note in &notes {
+            context.printer.note(note);
+        }
+    }
+    let frame = Frame { title, notes, ..Frame::default() };
+    let skipped_count = selected.skipped_count + found.skipped.len() as u64;
+    let figures = [
+        ("tag_count", Unit::Count, found.tags.len() as u64),
+        ("revision_count", Unit::Count, found.revisions.len() as u64),
+        ("layer_link_count", Unit::Count, found.layer_links.len() as u64),
+        ("blob_count", Unit::Count, found.blobs.len() as u64),
+        ("freed_bytes", Unit::Bytes, found.freed_bytes),
+        ("shared_bytes", Unit::Bytes, found.shared_bytes()),
+        ("logical_bytes", Unit::Bytes, found.logical_bytes),
+        ("skipped_count", Unit::Count, skipped_count),
+    ];
+    let outcome = snapshot.write(context, format, frame, |sink| {
+        let columns = figures.map(|(name, unit, _)| Column { name: name.into(), unit });
+        let values = figures.map(|(.., value)| Value::Integer(value as i64));
+        let end = End { rows: 1, is_cut: false };
+        let mut write = || {
+            sink.begin(&columns)?;
+            sink.row(&values)?;
+            sink.end(end)
+        };
+        write().map(|()| end).map_err(RunError::Write)
+    })?;
+    tell_skipped(context, &graph, &selected, &found);
+    Ok(outcome)
+}
+
+fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String {
+    let count = |flags: &[bool], one: &str, many: &str| {
+        let count = flags.iter().filter(|flag| **flag).count();
+        (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+    };
+    let parts = [
+        count(&selection.tags, "tag", "tags"),
+        count(&selection.revisions, "revision", "revisions"),
+        count(&selection.repositories, "repository", "repositories"),
+        count(
+            &selection.layers,
+            "layer (every image that holds it)",
+            "layers (every image that holds one)",
+        ),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        return "Nothing is selected, so nothing would come free.".into();
+    }
+    let bytes = |bytes: u64| ui::bytes(bytes as i64);
+    let at_least = if is_at_least { "at least " } else { "" };
+    let kept = match found.shared_bytes() {
+        0 => String::new(),
+        shared => format!("; something else keeps the other {} of it", bytes(shared)),
+    };
+    let freed = bytes(found.freed_bytes);
+    format!("Deleting {} would free {at_least}{freed}{kept}.", parts.join(" and "))
+}
+
+fn tell_skipped(context: &Context, graph: &StoredGraph, selected: &Selected, found: &Removal) {
+    let kept = found.skipped.iter().map(|skipped| told(graph, *skipped));
+    let lines = selected.skipped.iter().cloned().chain(kept).take(MOST_TOLD);
+    let mut count = 0;
+    for line in lines {
+        context.printer.warn(&format!("skipped {line}"));
+        count += 1;
+    }
+    let rest = selected.skipped_count + found.skipped.len() as u64 - count;
+    if rest > 0 {
+        context.printer.warn(&format!("skipped {rest} more"));
+    }
+}
+
+fn told(graph: &StoredGraph, skipped: Skipped) -> String {
+    let repository = &graph.repositories[skipped.repository as usize].name;
+    let reason = skipped.reason.text(graph);
+    match skipped.item {
+        Item::Tag(tag) => format!("{repository}:{}: {reason}", graph.tags[tag as usize].name),
+        Item::Revision(revision) => {
+            let blob = graph.revisions[revision as usize];
+            format!("{repository}@{}: {reason}", graph.blobs[blob as usize].digest)
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The snapshot's graph again, as far as a deletion needs it. Every table is read once, in key
+//! order, so that hardly anything needs sorting.
+
+use rusqlite::{Connection, Row};
+
+use crate::model::{Digest, Role};
+use crate::removal::{BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode};
+
+/// Why the tables cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadGraphError {
+    /// SQLite failed, or was stopped.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A row names what is not there.
+    #[error("table `{table}` names number {id}, which does not exist")]
+    Dangling {
+        /// The table.
+        table: &'static str,
+        /// The number.
+        id: i64,
+    },
+}
+
+type Result<T> = std::result::Result<T, ReadGraphError>;
+
+/// Ids of one table, which follow one another.
+#[derive(Clone, Copy)]
+struct Ids {
+    first: i64,
+    count: usize,
+}
+
+impl Ids {
+    fn place(self, table: &'static str, id: i64) -> Result<u32> {
+        id.checked_sub(self.first)
+            .filter(|place| usize::try_from(*place).is_ok_and(|place| place < self.count))
+            .map(|place| place as u32)
+            .ok_or(ReadGraphError::Dangling { table, id })
+    }
+}
+
+/// Reads the graph.
+pub fn read_graph(connection: &Connection) -> Result<StoredGraph> {
+    let mut parts = Parts::default();
+    let blobs = read_blobs(connection, &mut parts)?;
+    read_manifests(connection, blobs, &mut parts)?;
+    let repositories = read_repositories(connection, &mut parts)?;
+    read_tags(connection, blobs, repositories, &mut parts)?;
+    read_revisions(connection, blobs, repositories, &mut parts)?;
+    read_links(connection, blobs, repositories, &mut parts)?;
+    read_roots(connection, blobs, repositories, &mut parts)?;
+    Ok(StoredGraph::new(parts))
+}
+
+/// Hands every row of `sql` to `take`.
+fn each(
+    connection: &Connection,
+    sql: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}
+
+fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
+    let mut first = None;
+    each(connection, include_str!("sql/read_blobs.sql"), |row| {
+        let id: i64 = row.get(0)?;
+        let ids = Ids { first: *first.get_or_insert(id), count: parts.blobs.len() + 1 };
+        if ids.place("blob", id)? as usize != parts.blobs.len() {
+            return Err(ReadGraphError::Dangling { table: "blob", id: id - 1 });
+        }
+        let digest = match row.get_ref(1)?.as_blob_or_null() {
+            Ok(Some(bytes)) => bytes.try_into().map(Digest::Sha256).ok(),
+            _ => None,
+        };
+        let digest = match digest {
+            Some(digest) => digest,
+            None => Digest::Other(row.get::<_, String>(2)?.into()),
+        };
+        let size: Option<i64> = row.get(3)?;
+        parts.blobs.push(BlobNode {
+            digest,
+            size_bytes: size.map(|size| size as u64),
+            is_layer: row.get(4)?,
+        });
+        Ok(())
+    })?;
+    Ok(Ids { first: first.unwrap_or(0), count: parts.blobs.len() })
+}
+
+fn read_manifests(connection: &Connection, blobs: Ids, parts: &mut Parts) -> Result<()> {
+    each(connection, "SELECT blob_id FROM manifest ORDER BY blob_id", |row| {
+        parts.manifests.push(blobs.place("manifest", row.get(0)?)?);
+        Ok(())
+    })?;
+    let mut manifests = parts.manifests.iter().peekable();
+    each(connection, include_str!("sql/read_references.sql"), |row| {
+        let role = match row.get_ref(1)?.as_bytes().unwrap_or_default() {
+            b"config" => Role::Config,
+            b"layer" => Role::Layer,
+            b"manifest" => Role::Manifest,
+            b"subject" => Role::Subject,
+            _ => Role::Blob,
+        };
+        let (id, named): (i64, i64) = (row.get(0)?, row.get(2)?);
+        let manifest = blobs.place("reference", id)?;
+        while manifests.next_if(|known| **known < manifest).is_some() {}
+        if manifests.peek() != Some(&&manifest) {
+            return Err(ReadGraphError::Dangling { table: "reference", id });
+        }
+        parts.edges.push(Edge { manifest, role, blob: blobs.place("reference", named)? });
+        Ok(())
+    })?;
+    each(connection, include_str!("sql/read_aliases.sql"), |row| {
+        let place = |column| blobs.place("alias", row.get(column)?);
+        parts.aliases.push((place(0)?, place(1)?));
+        Ok(())
+    })
+}
+
+fn read_repositories(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
+    let mut first = None;
+    each(connection, "SELECT id, name, is_held FROM repository ORDER BY id", |row| {
+        let id: i64 = row.get(0)?;
+        let first = *first.get_or_insert(id);
+        if id - first != parts.repositories.len() as i64 {
+            return Err(ReadGraphError::Dangling { table: "repository", id: id - 1 });
+        }
+        parts.repositories.push(RepositoryNode {
+            name: row.get(1)?,
+            is_held: row.get(2)?,
+            ..RepositoryNode::default()
+        });
+        Ok(())
+    })?;
+    Ok(Ids { first: first.unwrap_or(0), count: parts.repositories.len() })
+}
+
+/// Stretches a repository's range over an item that comes at `place`; items come by repository.
+fn stretch(range: &mut std::ops::Range<u32>, place: usize) {
+    let place = place as u32;
+    if range.start == range.end {
+        range.start = place;
+    }
+    range.end = place + 1;
+}
+
+fn read_tags(
+    connection: &Connection,
+    blobs: Ids,
+    repositories: Ids,
+    parts: &mut Parts,
+) -> Result<()> {
+    each(connection, include_str!("sql/read_tags.sql"), |row| {
+        let target: Option<i64> = row.get(2)?;
+        let repository = repositories.place("tag", row.get(0)?)?;
+        stretch(&mut parts.repositories[repository as usize].tags, parts.tags.len());
+        parts.tags.push(TagNode {
+            name: row.get(1)?,
+            target: target.map(|id| blobs.place("tag", id)).transpose()?,
+            pushed_ns: row.get(3)?,
+        });
+        Ok(())
+    })
+}
+
+fn read_revisions(
+    connection: &Connection,
+    blobs: Ids,
+    repositories: Ids,
+    parts: &mut Parts,
+) -> Result<()> {
+    each(connection, include_str!("sql/read_revisions.sql"), |row| {
+        let repository = repositories.place("revision", row.get(0)?)?;
+        stretch(&mut parts.repositories[repository as usize].revisions, parts.revisions.len());
+        parts.revisions.push(blobs.place("revision", row.get(1)?)?);
+        Ok(())
+    })
+}
+
+fn read_links(
+    connection: &Connection,
+    blobs: Ids,
+    repositories: Ids,
+    parts: &mut Parts,
+) -> Result<()> {
+    each(connection, include_str!("sql/read_layer_links.sql"), |row| {
+        let repository = repositories.place("layer_link", row.get(0)?)?;
+        stretch(&mut parts.repositories[repository as usize].links, parts.links.len());
+        parts.links.push(LinkNode {
+            name: blobs.place("layer_link", row.get(1)?)?,
+            target: blobs.place("layer_link", row.get(2)?)?,
+        });
+        Ok(())
+    })
+}
+
+fn read_roots(
+    connection: &Connection,
+    blobs: Ids,
+    repositories: Ids,
+    parts: &mut Parts,
+) -> Result<()> {
+    each(connection, include_str!("sql/read_unreadable_roots.sql"), |row| {
+        match row.get_ref(0)?.as_bytes().unwrap_or_default() {
+            b"storage" => parts.is_storage_held = true,
+            b"manifests" => parts.are_manifests_held = true,
+            _ => {}
+        }
+        let (repository, blob): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
+        if let (Some(repository), Some(blob)) = (repository, blob) {
+            let repository = repositories.place("unreadable_root", repository)?;
+            let blob = blobs.place("unreadable_root", blob)?;
+            parts.repositories[repository as usize].held_blobs.push(blob);
+        }
+        Ok(())
+    })
+}

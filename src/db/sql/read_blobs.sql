@@ -1,0 +1,3 @@
+SELECT id, hash, other_digest, CASE WHEN is_present THEN size_bytes END, layer_media_type_id IS NOT NULL
+FROM blob
+ORDER BY id

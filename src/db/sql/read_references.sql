@@ -1,0 +1,3 @@
+SELECT manifest_id, role, blob_id
+FROM reference
+ORDER BY manifest_id, position

@@ -1,0 +1,385 @@
+//! What deleting a set of things frees, exactly: pure arithmetic over a snapshot.
+//!
+//! The words are those of [`crate::graph`]: what it calls *exclusive* of one tag, revision or
+//! repository is what is freed here by a selection of just that one.
+//!
+//! What goes with a selection, repository by repository:
+//! - A removed **tag** leaves what it pointed at. Of all that it led to (children of indexes to any
+//!   depth, referrers linked in the repository) those revisions go that nothing else leads to any
+//!   more: no other tag, no revision outside of what the selection leads to, nothing unreadable.
+//!   An untagged revision stays, and so does all that it names.
+//! - A removed **revision** takes the tags on its digest along, as the registry's own delete does,
+//!   and then the same. One that something else still leads to does not go: it is *skipped*, and
+//!   the reason says what keeps it.
+//! - A **repository** goes whole, also what was kept in it because it cannot be read.
+//! - A **layer** stands for every tag and revision whose image holds it, indexes of such images
+//!   among them: an index that misses a child is broken.
+//!
+//! Then, for the storage as a whole: a blob comes free when it is on disk, the selection led to it,
+//! and nothing that stays in any repository does. Blobs that were orphans before are not counted.
+//!
+//! Logical bytes of a selection are those of all blobs that it leads to, its referrers included;
+//! what of it is not freed is shared with something that stays.
+
+mod free;
+mod graph;
+mod select;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use free::{Choice, FreeOrder, Pick, free};
+pub use graph::{BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode};
+pub use select::{Missing, Names, Row};
+
+use crate::graph::{BlobId, ManifestId};
+use walk::{Marks, Via, Walk};
+
+/// What is to be deleted. Flags, so that rows that name a thing twice cost nothing.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// One for each tag of the graph.
+    pub tags: Vec<bool>,
+    /// One for each revision of the graph.
+    pub revisions: Vec<bool>,
+    /// One for each repository of the graph.
+    pub repositories: Vec<bool>,
+    /// One for each blob of the graph.
+    pub layers: Vec<bool>,
+}
+
+impl Selection {
+    /// Nothing.
+    pub fn nothing(graph: &StoredGraph) -> Self {
+        Self {
+            tags: vec![false; graph.tags.len()],
+            revisions: vec![false; graph.revisions.len()],
+            repositories: vec![false; graph.repositories.len()],
+            layers: vec![false; graph.blobs.len()],
+        }
+    }
+}
+
+/// What a deletion takes along. The lists are sorted places in the graph's lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Tags that go.
+    pub tags: Vec<u32>,
+    /// Revisions that go.
+    pub revisions: Vec<u32>,
+    /// Layer links that go: nothing that stays in their repository needs them any more.
+    pub layer_links: Vec<u32>,
+    /// Repositories that go whole.
+    pub repositories: Vec<u32>,
+    /// Blobs that come free.
+    pub blobs: Vec<BlobId>,
+    /// Their bytes.
+    pub freed_bytes: u64,
+    /// Bytes of all that the selection leads to.
+    pub logical_bytes: u64,
+    /// What was selected and stays.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Removal {
+    /// Bytes that the selection leads to and that something else keeps.
+    pub fn shared_bytes(&self) -> u64 {
+        self.logical_bytes - self.freed_bytes
+    }
+}
+
+/// Something that was selected and stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// Its repository's place.
+    pub repository: u32,
+    /// What it is.
+    pub item: Item,
+    /// Why it stays.
+    pub reason: Reason,
+}
+
+/// One thing in a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// A tag's place in the graph's list.
+    Tag(u32),
+    /// A revision's place in the graph's list.
+    Revision(u32),
+}
+
+/// Why something that was selected stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// This manifest names it, and stays.
+    NamedBy(BlobId),
+    /// It is about this manifest, which stays.
+    About(BlobId),
+    /// Something that cannot be read may need it.
+    Held,
+    /// The tag's link is missing or cannot be read.
+    TagUnreadable,
+}
+
+impl Reason {
+    /// In words.
+    pub fn text(self, graph: &StoredGraph) -> String {
+        let digest = |blob: BlobId| &graph.blobs[blob as usize].digest;
+        match self {
+            Self::NamedBy(blob) => format!("{} names it, and stays", digest(blob)),
+            Self::About(blob) => format!("it is about {}, which stays", digest(blob)),
+            Self::Held => "something that cannot be read may need it".into(),
+            Self::TagUnreadable => "its link is missing or cannot be read".into(),
+        }
+    }
+}
+
+/// Works out what goes with `selection` and what comes free.
+pub fn removal(graph: &StoredGraph, selection: &Selection) -> Removal {
+    let holds_layer = holders(graph, &selection.layers);
+    let mut work = Work {
+        graph,
+        selection,
+        holds_layer,
+        all: Walk::new(graph),
+        led_to: Walk::new(graph),
+        stays: Walk::new(graph),
+        before: Marks::new(graph.blobs.len()),
+        after: Marks::new(graph.blobs.len()),
+        blobs: vec![Fate::default(); graph.blobs.len()],
+        removal: Removal::default(),
+    };
+    for place in 0..graph.repositories.len() as u32 {
+        work.repository(place);
+    }
+    work.finish()
+}
+
+/// Which manifests hold one of the layers, themselves or through what they name; nothing when no
+/// layer is selected.
+fn holders(graph: &StoredGraph, layers: &[bool]) -> Option<Vec<bool>> {
+    if !layers.contains(&true) {
+        return None;
+    }
+    let ids = 0..graph.manifests.len() as u32;
+    let names =
+        |id: ManifestId| graph.kept_blobs(id)[1..].iter().any(|blob| layers[*blob as usize]);
+    let mut holds: Vec<bool> = ids.clone().map(names).collect();
+    // Indexes nest seldom more than once, so this ends soon.
+    loop {
+        let mut has_changed = false;
+        for id in ids.clone() {
+            if !holds[id as usize] && graph.children(id).iter().any(|child| holds[*child as usize])
+            {
+                holds[id as usize] = true;
+                has_changed = true;
+            }
+        }
+        if !has_changed {
+            return Some(holds);
+        }
+    }
+}
+
+/// What is known of a blob so far.
+#[derive(Clone, Copy, Default)]
+struct Fate {
+    /// The selection leads to it.
+    is_selected: bool,
+    /// Something that goes led to it.
+    may_go: bool,
+    /// Something that stays leads to it.
+    stays: bool,
+}
+
+struct Work<'a> {
+    graph: &'a StoredGraph,
+    selection: &'a Selection,
+    holds_layer: Option<Vec<bool>>,
+    all: Walk,
+    led_to: Walk,
+    stays: Walk,
+    before: Marks,
+    after: Marks,
+    blobs: Vec<Fate>,
+    removal: Removal,
+}
+
+impl Work<'_> {
+    fn repository(&mut self, place: u32) {
+        let graph = self.graph;
+        let repository = &graph.repositories[place as usize];
+        let revisions = graph.revisions_of(repository);
+        let targets = graph.tags_of(repository).iter().filter_map(|tag| tag.target);
+        let held = repository.held_blobs.iter().copied();
+        let starts = revisions.iter().copied().chain(targets).chain(held);
+        self.all.go(graph, repository, starts);
+        if self.selection.repositories[place as usize] {
+            self.whole_repository(place);
+            return;
+        }
+        let (tags, revisions) = self.selected(place);
+        if tags.is_empty() && revisions.is_empty() {
+            for &id in self.all.found() {
+                for &blob in graph.kept_blobs(id) {
+                    self.blobs[blob as usize].stays = true;
+                }
+            }
+            for blob in graph.held_blobs(repository) {
+                self.blobs[blob as usize].stays = true;
+            }
+            return;
+        }
+        self.part_of_repository(place, &tags, &revisions);
+    }
+
+    /// Places of tags and revisions that are selected, by themselves or by a layer.
+    fn selected(&self, place: u32) -> (Vec<u32>, Vec<u32>) {
+        let graph = self.graph;
+        let repository = &graph.repositories[place as usize];
+        let holds_layer = |blob: Option<BlobId>| {
+            let id = blob.and_then(|blob| graph.manifest_at(blob));
+            self.holds_layer.as_ref().is_some_and(|holds| id.is_some_and(|id| holds[id as usize]))
+        };
+        let tags = repository.tags.clone().filter(|tag| {
+            let at = *tag as usize;
+            self.selection.tags[at] || holds_layer(graph.tags[at].target)
+        });
+        let revisions = repository.revisions.clone().filter(|revision| {
+            let at = *revision as usize;
+            self.selection.revisions[at] || holds_layer(Some(graph.revisions[at]))
+        });
+        (tags.collect(), revisions.collect())
+    }
+
+    fn whole_repository(&mut self, place: u32) {
+        let graph = self.graph;
+        let repository = &graph.repositories[place as usize];
+        for &id in self.all.found() {
+            for &blob in graph.kept_blobs(id) {
+                self.blobs[blob as usize].is_selected = true;
+                self.blobs[blob as usize].may_go = true;
+            }
+        }
+        for blob in graph.held_blobs(repository) {
+            self.blobs[blob as usize].is_selected = true;
+            self.blobs[blob as usize].may_go = true;
+        }
+        self.removal.repositories.push(place);
+        self.removal.tags.extend(repository.tags.clone());
+        self.removal.revisions.extend(repository.revisions.clone());
+        self.removal.layer_links.extend(repository.links.clone());
+    }
+
+    fn part_of_repository(&mut self, place: u32, tags: &[u32], revisions: &[u32]) {
+        let graph = self.graph;
+        let repository = &graph.repositories[place as usize];
+        let target = |tag: &u32| graph.tags[*tag as usize].target;
+        let blob_of = |revision: &u32| graph.revisions[*revision as usize];
+        // Revisions are sorted by blob within a repository.
+        let is_selected = |blob: BlobId| revisions.binary_search_by_key(&blob, blob_of).is_ok();
+        let goes =
+            |tag: &u32| tags.binary_search(tag).is_ok() || target(tag).is_some_and(is_selected);
+        let starts = tags.iter().filter_map(target).chain(revisions.iter().map(blob_of));
+        self.led_to.go(graph, repository, starts);
+
+        let others = repository.tags.clone().filter(|tag| !goes(tag));
+        let others = others.filter_map(|tag| target(&tag));
+        let led_to = &self.led_to;
+        let outside = graph.revisions_of(repository).iter().copied();
+        let outside =
+            outside.filter(|blob| graph.manifest_at(*blob).is_none_or(|id| !led_to.has(id)));
+        let all = self.all.found().iter().filter(|_| repository.is_held);
+        let held = all.map(|id| graph.manifests[*id as usize]);
+        let held = held.chain(repository.held_blobs.iter().copied());
+        // Holds come first: they are the better reason.
+        self.stays.go(graph, repository, held.chain(others).chain(outside));
+
+        self.blobs_of_part(place);
+        let stays = |blob: BlobId| graph.manifest_at(blob).is_none_or(|id| self.stays.has(id));
+        for revision in repository.revisions.clone() {
+            if !stays(graph.revisions[revision as usize]) {
+                self.removal.revisions.push(revision);
+            } else if revisions.binary_search(&revision).is_ok() {
+                let reason = self.reason(graph.revisions[revision as usize]);
+                let item = Item::Revision(revision);
+                self.removal.skipped.push(Skipped { repository: place, item, reason });
+            }
+        }
+        for tag in repository.tags.clone() {
+            let is_named = tags.binary_search(&tag).is_ok();
+            match target(&tag) {
+                None if is_named => self.removal.skipped.push(Skipped {
+                    repository: place,
+                    item: Item::Tag(tag),
+                    reason: Reason::TagUnreadable,
+                }),
+                // A tag on a revision that is skipped stays with it.
+                Some(blob) if is_named || is_selected(blob) && !stays(blob) => {
+                    self.removal.tags.push(tag);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Notes which blobs of the repository stay and go, and which links it needs no more.
+    fn blobs_of_part(&mut self, place: u32) {
+        let graph = self.graph;
+        let repository = &graph.repositories[place as usize];
+        self.before.clear();
+        self.after.clear();
+        for &id in self.all.found() {
+            let (is_selected, stays) = (self.led_to.has(id), self.stays.has(id));
+            for &blob in graph.kept_blobs(id) {
+                self.before.mark(blob);
+                let fate = &mut self.blobs[blob as usize];
+                fate.is_selected |= is_selected;
+                if stays {
+                    fate.stays = true;
+                    self.after.mark(blob);
+                } else {
+                    fate.may_go = true;
+                }
+            }
+        }
+        for blob in graph.held_blobs(repository) {
+            self.before.mark(blob);
+            self.after.mark(blob);
+            self.blobs[blob as usize].stays = true;
+        }
+        for link in repository.links.clone() {
+            let LinkNode { name, target } = graph.links[link as usize];
+            let is_needed = |marks: &Marks| marks.has(name) || marks.has(target);
+            if is_needed(&self.before) && !is_needed(&self.after) {
+                self.removal.layer_links.push(link);
+            }
+        }
+    }
+
+    fn reason(&self, blob: BlobId) -> Reason {
+        let graph = self.graph;
+        match graph.manifest_at(blob).map(|id| self.stays.via(id)) {
+            Some(Via::Parent(id)) => Reason::NamedBy(graph.manifests[id as usize]),
+            Some(Via::Subject(id)) => Reason::About(graph.manifests[id as usize]),
+            Some(Via::Start) | None => Reason::Held,
+        }
+    }
+
+    fn finish(mut self) -> Removal {
+        for (blob, fate) in (0..).zip(&self.blobs) {
+            let Some(size) = self.graph.blobs[blob as usize].size_bytes else {
+                continue;
+            };
+            if fate.is_selected {
+                self.removal.logical_bytes += size;
+            }
+            if fate.may_go && !fate.stays && !self.graph.is_held_globally(blob) {
+                self.removal.freed_bytes += size;
+                self.removal.blobs.push(blob);
+            }
+        }
+        self.removal
+    }
+}
