@@ -31,10 +31,14 @@ CREATE TABLE media_type (
     name TEXT NOT NULL
 ) STRICT;
 
--- Build commands behind layers (`history[].created_by` of image configs), each text once.
+-- Build commands behind layers (`history[].created_by` of image configs), each text once, with the present layers that
+-- it is the first to be named for (layer-commands).
 CREATE TABLE build_step (
-    id         INTEGER PRIMARY KEY,
-    created_by TEXT NOT NULL
+    id            INTEGER PRIMARY KEY,
+    created_by    TEXT    NOT NULL,
+    layer_count   INTEGER NOT NULL,
+    layer_bytes   INTEGER NOT NULL,
+    largest_bytes INTEGER NOT NULL
 ) STRICT;
 
 -- Every digest that is present as a blob or named by a link or a manifest.
@@ -55,7 +59,8 @@ CREATE TABLE blob (
     tag_count           INTEGER NOT NULL,       -- tags that reach it
     only_repository_id  INTEGER,                -- the one repository without which it would come free
     only_tag_id         INTEGER,                -- the one tag without which it would come free
-    verified_ns         INTEGER                 -- when its content was last hashed and found right
+    verified_ns         INTEGER,                -- when its content was last hashed and found right
+    may_be_manifest     INTEGER NOT NULL        -- a manifest, or begins like one: what an unlisted revision may lead to
 ) STRICT;
 
 -- Every blob that is, or by a link ought to be, a manifest.
@@ -186,8 +191,8 @@ CREATE TABLE problem (
     detail     TEXT NOT NULL
 ) STRICT;
 
--- What is kept because something cannot be read. scope: `storage` keeps every blob, `manifests` every blob small enough
--- to be a manifest and all that the repository links, `repository` all that the repository links, `blob` one blob with
+-- What is kept because something cannot be read. scope: `storage` keeps every blob, `manifests` every blob that is
+-- a manifest or begins like one, and all that the repository links, `repository` all that the repository links, `blob` one blob with
 -- all it names.
 CREATE TABLE unreadable_root (
     id            INTEGER PRIMARY KEY,

@@ -209,7 +209,7 @@ FROM problem;
 CREATE VIEW unreadable_roots AS
 -- What is kept, and never called garbage, because something could not be read.
 SELECT
-    u.scope AS scope, -- storage: every blob; manifests: every blob small enough to be a manifest, and all that the repository links; repository: all that it links; blob: one blob
+    u.scope AS scope, -- storage: every blob; manifests: every blob that is a manifest or begins like one, and all that the repository links; repository: all that it links; blob: one blob
     r.name AS repository, -- the repository, if it is about one
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS digest, -- the digest, if it is about one
     u.code AS code, -- the problem behind it

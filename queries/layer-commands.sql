@@ -12,22 +12,11 @@
 -- could come later, or a cache that was not kept. Layers without a known command (no history, or
 -- squashed images) are left out.
 SELECT
-    s.created_by AS created_by,
-    g.size_bytes AS size_bytes,
-    g.layer_count AS layer_count,
-    g.largest_bytes AS largest_bytes
-FROM (
-    SELECT
-        build_step_id,
-        COUNT(*) AS layer_count,
-        SUM(size_bytes) AS size_bytes,
-        MAX(size_bytes) AS largest_bytes
-    FROM blob
-    -- The plus keeps SQLite on the index that has all of these columns.
-    WHERE layer_media_type_id IS NOT NULL AND build_step_id IS NOT NULL AND +size_bytes IS NOT NULL
-    GROUP BY build_step_id
-) g
-JOIN build_step s ON s.id = g.build_step_id
-WHERE s.created_by GLOB COALESCE(:match, '*')
-ORDER BY g.size_bytes DESC, s.created_by
+    created_by AS created_by,
+    layer_bytes AS size_bytes,
+    layer_count AS layer_count,
+    largest_bytes AS largest_bytes
+FROM build_step
+WHERE layer_count > 0 AND created_by GLOB COALESCE(:match, '*')
+ORDER BY layer_bytes DESC, created_by
 LIMIT COALESCE(:limit, 20)

@@ -156,6 +156,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     drop(pool);
     progress.phase("accounting", None);
     let fingerprint = facts.fingerprint;
+    let mut is_complete = !facts.is_incomplete();
     let (graph, notes) = graph::build(facts);
     // Half of the tables are written while the figures for the other half are worked out.
     let (new, accounts, findings) = std::thread::scope(|scope| {
@@ -171,7 +172,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     })?;
 
     progress.phase("database", None);
-    let is_complete = findings.iter().all(|finding| !finding.code.hides_something());
+    is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
     let snapshot = Snapshot {
         graph: &graph,
         accounts: &accounts,

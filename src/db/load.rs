@@ -72,7 +72,7 @@ pub fn load_references(connection: &Connection, graph: &Graph) -> rusqlite::Resu
     let media_types = SortedTexts::new(&graph.media_types);
     let build_steps = SortedTexts::new(&graph.build_steps);
     texts(connection, "INSERT INTO media_type VALUES (?1, ?2)", &media_types)?;
-    texts(connection, "INSERT INTO build_step VALUES (?1, ?2)", &build_steps)?;
+    insert_build_steps(connection, graph, &build_steps)?;
     references(connection, graph, &media_types, &build_steps)?;
     aliases(connection, graph)
 }
@@ -103,6 +103,30 @@ fn texts(connection: &Connection, sql: &str, texts: &SortedTexts<'_>) -> rusqlit
     Ok(())
 }
 
+fn insert_build_steps(
+    connection: &Connection,
+    graph: &Graph,
+    build_steps: &SortedTexts<'_>,
+) -> rusqlite::Result<()> {
+    // Count, bytes and the largest of the layers behind each.
+    let mut layers = vec![(0_i64, 0_i64, 0_i64); build_steps.sorted.len()];
+    for (description, file) in describe_blobs(graph).iter().zip(&graph.files) {
+        if let (Some(step), Some(file)) = (build_steps.id(description.build_step), file) {
+            let (count, bytes, largest) = &mut layers[step as usize];
+            *count += 1;
+            *bytes = bytes.saturating_add(file.size_bytes as i64);
+            *largest = (*largest).max(file.size_bytes as i64);
+        }
+    }
+    let mut insert = connection.prepare("INSERT INTO build_step VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (id, (text, (count, bytes, largest))) in
+        (0_i64..).zip(build_steps.sorted.iter().zip(layers))
+    {
+        insert.execute(params![id, text, count, bytes, largest])?;
+    }
+    Ok(())
+}
+
 fn blobs(
     connection: &Connection,
     snapshot: &Snapshot<'_>,
@@ -112,7 +136,7 @@ fn blobs(
 ) -> rusqlite::Result<()> {
     let graph = snapshot.graph;
     let mut insert = connection.prepare(
-        "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL)",
+        "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, ?17)",
     )?;
     let rows = graph.digests.iter().zip(&graph.files).zip(&snapshot.accounts.blobs).zip(described);
     for (id, (((digest, file), account), description)) in (0_i64..).zip(rows) {
@@ -140,6 +164,7 @@ fn blobs(
             account.tag_count,
             account.only_repository,
             account.only_tag,
+            graph.may_be_manifest(id as u32),
         ])?;
     }
     Ok(())
@@ -364,7 +389,10 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     let graph = snapshot.graph;
     let accounts = snapshot.accounts;
     let mut totals = Totals::new();
-    let mut add = |name: &'static str, value: u64| *totals.entry(name).or_default() += value as i64;
+    let mut add = |name: &'static str, value: u64| {
+        let total = totals.entry(name).or_default();
+        *total = i64::saturating_add(*total, i64::try_from(value).unwrap_or(i64::MAX));
+    };
     for (kind, count, bytes) in [
         (None, "blob_count", "blob_bytes"),
         (Some(BlobKind::Layer), "layer_count", "layer_bytes"),
@@ -396,7 +424,13 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
         let unneeded = account.link_is_needed.iter().filter(|is_needed| !**is_needed);
         add("unneeded_link_count", unneeded.count() as u64);
         add("upload_count", repository.uploads.len() as u64);
-        add("upload_bytes", repository.uploads.iter().map(|upload| upload.size_bytes).sum());
+        add(
+            "upload_bytes",
+            repository
+                .uploads
+                .iter()
+                .fold(0, |sum: u64, upload| sum.saturating_add(upload.size_bytes)),
+        );
         add("broken_tag_count", account.tags.iter().filter(|tag| tag.is_broken).count() as u64);
     }
     let is_ghost = |finding: &&Finding| {
@@ -408,7 +442,7 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     add("orphan_bytes", accounts.orphan_bytes);
     add("garbage_bytes", accounts.orphan_bytes);
     add("untagged_bytes", accounts.untagged_bytes);
-    add("untagged_and_orphan_bytes", accounts.untagged_bytes + accounts.orphan_bytes);
+    add("untagged_and_orphan_bytes", accounts.untagged_bytes.saturating_add(accounts.orphan_bytes));
     add("problem_count", snapshot.findings.len() as u64);
     let is_error = |finding: &&Finding| finding.code.severity() == Severity::Error;
     add("error_count", snapshot.findings.iter().filter(is_error).count() as u64);

@@ -88,6 +88,7 @@ fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
             digest,
             size_bytes: size.map(|size| size as u64),
             is_layer: row.get(4)?,
+            may_be_manifest: row.get(5)?,
         });
         Ok(())
     })?;

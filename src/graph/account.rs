@@ -18,7 +18,7 @@
 //!
 //! What is held because something cannot be read has many owners, so it is nobody's to free.
 
-use crate::model::{MAX_MANIFEST_BYTES, ManifestKind, Role};
+use crate::model::{ManifestKind, Role};
 
 use super::closure::{Closure, for_each_child, for_each_kept_blob};
 use super::{BlobId, Graph, GraphRepository, ManifestId};
@@ -216,8 +216,14 @@ impl Accounting<'_> {
         if !all && !manifests {
             return;
         }
-        for (blob, file) in (0..).zip(&self.graph.files) {
-            if all || file.is_some_and(|file| file.size_bytes <= MAX_MANIFEST_BYTES) {
+        if all {
+            for blob in 0..self.graph.files.len() as BlobId {
+                self.owners.claim(blob, held);
+            }
+            return;
+        }
+        for blob in 0..self.graph.files.len() as BlobId {
+            if self.graph.may_be_manifest(blob) {
                 self.owners.claim(blob, held);
             }
         }
@@ -306,7 +312,7 @@ impl Accounting<'_> {
                 self.owners.claim(blob, claim);
                 if self.blob_marks.mark(blob) {
                     self.blobs[blob as usize].repository_count += 1;
-                    account.logical_bytes += graph.size_bytes(blob);
+                    add(&mut account.logical_bytes, graph.size_bytes(blob));
                 }
             });
         }
@@ -319,7 +325,7 @@ impl Accounting<'_> {
             self.owners.claim(blob, claim);
             if self.blob_marks.mark(blob) {
                 self.blobs[blob as usize].repository_count += 1;
-                account.logical_bytes += graph.size_bytes(blob);
+                add(&mut account.logical_bytes, graph.size_bytes(blob));
             }
         }
         account.link_is_needed = repository
@@ -400,7 +406,7 @@ impl Accounting<'_> {
                 combine(&mut owner[self.local[node as usize] as usize], claim);
                 for_each_kept_blob(graph, node, |blob| {
                     if self.blob_marks.mark(blob) {
-                        tag.logical_bytes += graph.size_bytes(blob);
+                        add(&mut tag.logical_bytes, graph.size_bytes(blob));
                         self.blobs[blob as usize].tag_count += group.len() as u32;
                     }
                 });
@@ -469,23 +475,23 @@ impl Accounting<'_> {
                 continue;
             };
             if let Some(place) = blob.only_repository {
-                repositories[place as usize].exclusive_bytes += size;
+                add(&mut repositories[place as usize].exclusive_bytes, size);
             }
             if let Some(place) = one(self.owners.untagged[at]) {
-                repositories[place as usize].untagged_bytes += size;
+                add(&mut repositories[place as usize].untagged_bytes, size);
             }
             if let Some(number) = blob.only_tag {
-                tag_bytes[number as usize] += size;
+                add(&mut tag_bytes[number as usize], size);
             }
             if let Some(number) = one(self.owners.revision[at]) {
-                revision_bytes[number as usize] += size;
+                add(&mut revision_bytes[number as usize], size);
             }
             if self.owners.repository[at] == NOBODY {
                 blob.is_orphan = true;
-                orphan_bytes += size;
+                add(&mut orphan_bytes, size);
                 orphan_count += 1;
             } else if !self.owners.is_kept[at] {
-                untagged_bytes += size;
+                add(&mut untagged_bytes, size);
             }
         }
         let mut tag_bytes = tag_bytes.into_iter();
@@ -514,13 +520,18 @@ pub fn is_revision(repository: &GraphRepository, blob: BlobId) -> bool {
     repository.revisions.binary_search_by_key(&blob, |revision| revision.name).is_ok()
 }
 
+/// Sizes are whatever the file system says: a sum stops at what the database can hold.
+fn add(sum: &mut u64, bytes: u64) {
+    *sum = sum.saturating_add(bytes).min(i64::MAX as u64);
+}
+
 fn logical_bytes(graph: &Graph, nodes: &[ManifestId], marks: &mut Marks) -> u64 {
     marks.next_round();
     let mut bytes = 0;
     for &node in nodes {
         for_each_kept_blob(graph, node, |blob| {
             if marks.mark(blob) {
-                bytes += graph.size_bytes(blob);
+                add(&mut bytes, graph.size_bytes(blob));
             }
         });
     }

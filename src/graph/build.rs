@@ -63,6 +63,7 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
         manifests,
         repositories: Vec::new(),
         roots: Vec::new(),
+        maybe_manifests: maybe_manifests(&facts.maybe_manifests, &ranks),
         layout: facts.layout,
         is_pull_through: facts.is_pull_through,
         media_types: facts.media_types,
@@ -114,17 +115,32 @@ impl Ranks {
     }
 }
 
+fn maybe_manifests(numbers: &[u32], ranks: &Ranks) -> Vec<BlobId> {
+    let mut blobs: Vec<BlobId> =
+        numbers.iter().map(|number| ranks.rank_of[*number as usize]).collect();
+    blobs.sort_unstable();
+    blobs
+}
+
 /// An index entry is what it turned out to be: a manifest, or, when it is there and is none, a blob
 /// (storage facts, case 21).
 fn resolve_children(graph: &mut Graph) {
-    use crate::model::Role;
+    use crate::model::{ManifestKind, Role};
     for manifest in &mut graph.manifests {
-        for reference in manifest.body.iter_mut().flat_map(|body| &mut body.references) {
-            if reference.role == Role::Manifest
-                && graph.files[reference.blob as usize].is_some()
-                && !graph.manifest_of.contains_key(&reference.blob)
-            {
-                reference.role = Role::Blob;
+        let Some(body) = &mut manifest.body else { continue };
+        let is_index = body.kind == ManifestKind::Index;
+        for reference in &mut body.references {
+            let is_manifest = graph.manifest_of.contains_key(&reference.blob);
+            match reference.role {
+                Role::Manifest
+                    if !is_manifest && graph.files[reference.blob as usize].is_some() =>
+                {
+                    reference.role = Role::Blob;
+                }
+                Role::Layer | Role::Config if is_index && is_manifest => {
+                    reference.role = Role::Manifest;
+                }
+                _ => {}
             }
         }
     }

@@ -54,7 +54,7 @@ impl Collector<'_> {
         // What could not be listed is not empty.
         let is_known = repository.facts.notes.holds.is_empty();
         if is_empty && is_known {
-            let (code, detail) = if repository.facts.has_revisions {
+            let (code, detail) = if repository.facts.has_manifests {
                 (Code::GhostRepository, "it has neither revision nor tag")
             } else {
                 (Code::RepositoryNeverCompleted, "it never got a manifest")
@@ -66,8 +66,8 @@ impl Collector<'_> {
             let detail = "the repository has manifests and no `_layers`";
             self.find(Code::LayersDirectoryMissing, None, self.path("_layers"), detail.into());
         }
-        if !repository.facts.has_revisions && !repository.tags.is_empty() {
-            let detail = "the repository has tags and no revisions";
+        if repository.facts.has_manifests && !repository.facts.has_revisions {
+            let detail = "the repository had manifests and has no `revisions`";
             let path = self.path("_manifests/revisions");
             self.find(Code::RevisionsDirectoryMissing, None, path, detail.into());
         }

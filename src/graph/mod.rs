@@ -50,6 +50,8 @@ pub struct Graph {
     pub repositories: Vec<GraphRepository>,
     /// What must be kept because something cannot be read.
     pub roots: Vec<UnreadableRoot>,
+    /// Blobs that no manifest names and that begin as a manifest does, sorted.
+    pub maybe_manifests: Vec<BlobId>,
     /// Where things lie in the storage.
     pub layout: Layout,
     /// Missing blobs are normal here.
@@ -149,6 +151,12 @@ impl Graph {
     /// The manifest that a blob is, directly or through an alias.
     pub fn manifest_at(&self, blob: BlobId) -> Option<ManifestId> {
         self.manifest_of.get(&blob).copied()
+    }
+
+    /// Whether a revision that cannot be listed may lead to the blob: it is a manifest, or begins
+    /// like one.
+    pub fn may_be_manifest(&self, blob: BlobId) -> bool {
+        self.manifest_of.contains_key(&blob) || self.maybe_manifests.binary_search(&blob).is_ok()
     }
 
     /// Whether an unknown repository may need any blob.

@@ -42,11 +42,10 @@ fn of_repository(graph: &Graph, at: usize, roots: &mut Vec<UnreadableRoot>) {
     roots.extend(repository.facts.notes.holds.iter().map(|hold| of_hold(hold, place)));
 
     let revisions_path = repository.facts.path.join("_manifests/revisions");
-    let has_tags =
-        repository.tags.iter().any(|tag| tag.target.is_some() || !tag.entries.is_empty());
-    if !repository.facts.has_revisions && has_tags {
+    // A registry makes `revisions` with the first manifest and never removes it.
+    if repository.facts.has_manifests && !repository.facts.has_revisions {
         roots.push(UnreadableRoot {
-            scope: HoldScope::Repository,
+            scope: HoldScope::Manifests,
             repository: place,
             blob: None,
             code: Code::RevisionsDirectoryMissing,
@@ -65,8 +64,9 @@ fn of_repository(graph: &Graph, at: usize, roots: &mut Vec<UnreadableRoot>) {
         }
     }
     for link in repository.layer_links.iter().filter(|link| link.is_doubtful) {
-        for blob in [link.name, link.target] {
-            roots.push(of_blob(graph, at, blob, Code::LinkMismatch, "_layers"));
+        roots.push(of_blob(graph, at, link.name, Code::LinkMismatch, "_layers"));
+        if link.target != link.name {
+            roots.push(of_blob(graph, at, link.target, Code::LinkMismatch, "_layers"));
         }
     }
     for tag in repository.tags.iter().filter(|tag| tag.is_unreadable) {
@@ -92,6 +92,8 @@ fn faulty_manifests(graph: &Graph, at: usize) -> Vec<(Code, BlobId)> {
     let mut closure = Closure::new(graph);
     let starts = repository.revisions.iter().map(|revision| revision.name);
     let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
+    let unreadable = repository.tags.iter().filter(|tag| tag.is_unreadable);
+    let starts = starts.chain(unreadable.flat_map(|tag| &tag.entries).map(|entry| entry.name));
     let nodes = closure.of(graph, starts, |_| false);
     let mut faulty = Vec::new();
     for &node in nodes {

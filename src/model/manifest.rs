@@ -6,6 +6,7 @@
 //! `manifest/schema1`; storage facts 20-27 of the project's notes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -139,6 +140,7 @@ pub fn parse_manifest(body: &[u8]) -> Result<Manifest<'_>, serde_json::Error> {
         references.push(Role::Subject, subject);
     }
     if is_type_unknown || kind == ManifestKind::Unknown {
+        references.named.extend(references.found.iter().map(|found| found.digest.clone()));
         references.push_every_digest_in(&serde_json::from_slice(body)?);
     }
     Ok(Manifest {
@@ -165,6 +167,8 @@ fn role_of_index_entry(media_type: Option<&str>) -> Role {
 #[derive(Default)]
 struct References<'a> {
     found: Vec<Reference<'a>>,
+    /// What schema 1 and unknown manifests name again and again.
+    named: HashSet<Digest>,
     invalid: Vec<String>,
 }
 
@@ -187,7 +191,7 @@ impl<'a> References<'a> {
     fn push_digest(&mut self, role: Role, text: &str) {
         match Digest::parse(text) {
             // Schema 1 names the empty layer once for each command that made no file.
-            Ok(digest) if self.found.iter().any(|other| other.digest == digest) => {}
+            Ok(digest) if !self.named.insert(digest.clone()) => {}
             Ok(digest) => self.found.push(Reference {
                 role,
                 digest,

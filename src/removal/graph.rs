@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::graph::{BlobId, ManifestId};
-use crate::model::{Digest, MAX_MANIFEST_BYTES, Role};
+use crate::model::{Digest, Role};
 
 /// Marks a blob that is no manifest.
 const NONE: u32 = u32::MAX;
@@ -40,6 +40,8 @@ pub struct BlobNode {
     pub digest: Digest,
     /// Its bytes, when it is on disk.
     pub size_bytes: Option<u64>,
+    /// It is a manifest, or begins like one.
+    pub may_be_manifest: bool,
     /// A manifest names it as a layer.
     pub is_layer: bool,
 }
@@ -267,9 +269,7 @@ impl StoredGraph {
 
     /// Whether something that cannot be read may need the blob, whatever repositories say.
     pub fn is_held_globally(&self, blob: BlobId) -> bool {
-        let size = self.blobs[blob as usize].size_bytes;
-        self.is_storage_held
-            || self.are_manifests_held && size.is_some_and(|size| size <= MAX_MANIFEST_BYTES)
+        self.is_storage_held || self.are_manifests_held && self.blobs[blob as usize].may_be_manifest
     }
 
     /// The blob with this digest.

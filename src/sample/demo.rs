@@ -283,8 +283,9 @@ impl Demo {
         for (_, layer) in &bases.debian {
             self.registry.link_layer("sandbox/prototype", &layer.digest);
         }
-        let tags = format!("{}/_manifests/tags", paths::repository("sandbox/prototype"));
-        self.registry.put(tags, Content::Directory);
+        let manifests = format!("{}/_manifests", paths::repository("sandbox/prototype"));
+        self.registry.put(format!("{manifests}/tags"), Content::Directory);
+        self.registry.put(format!("{manifests}/revisions/sha256"), Content::Directory);
 
         // Blobs of a push that was cancelled before its manifest.
         self.day(17);

@@ -43,10 +43,14 @@ pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) 
     WalkedBlobs { blobs, notes, fingerprint: fingerprint.finish() }
 }
 
-/// How many names lie in the shards: the blobs, but for a few strays.
-pub fn count_blobs(storage: &dyn Storage) -> usize {
-    let shards = find_shards(storage, &mut Notes::default());
-    shards.par_iter().map(|shard| storage.list(shard).map_or(0, |entries| entries.len())).sum()
+/// Whether more than `limit` names lie in the shards: the blobs, but for a few strays. Digests
+/// spread evenly, so that a few shards tell of a large storage.
+pub fn are_more_than(storage: &dyn Storage, limit: usize) -> bool {
+    let mut count = 0;
+    find_shards(storage, &mut Notes::default()).iter().any(|shard| {
+        count += storage.list(shard).map_or(0, |entries| entries.len());
+        count > limit
+    })
 }
 
 fn find_shards(storage: &dyn Storage, notes: &mut Notes) -> Vec<PathBuf> {

@@ -109,7 +109,7 @@ pub struct Hold {
 pub enum HoldScope {
     /// Every blob: an unknown repository may need it.
     Storage,
-    /// Every blob small enough to be a manifest, and all that the repository links.
+    /// Every blob that is a manifest or begins like one, and all that the repository links.
     Manifests,
     /// All that the repository links, and all its revisions.
     Repository,
@@ -144,6 +144,8 @@ pub struct RepositoryFacts {
     pub layer_links: Vec<LinkFacts>,
     /// Directories under `_uploads`.
     pub uploads: Vec<UploadFacts>,
+    /// There is a `_manifests`: a manifest was pushed once.
+    pub has_manifests: bool,
     /// There is a `_manifests/revisions`.
     pub has_revisions: bool,
     /// There is a `_layers`.
@@ -174,6 +176,8 @@ pub struct Notes {
     pub findings: Vec<Finding>,
     /// What must be kept for it.
     pub holds: Vec<Hold>,
+    /// Something could not be read that may be read another time.
+    pub is_incomplete: bool,
 }
 
 impl Notes {
@@ -215,5 +219,6 @@ impl Notes {
     pub fn append(&mut self, mut other: Self) {
         self.findings.append(&mut other.findings);
         self.holds.append(&mut other.holds);
+        self.is_incomplete |= other.is_incomplete;
     }
 }

@@ -62,6 +62,12 @@ impl<'a> DigestNumbers<'a> {
         Some(start + at as u32)
     }
 
+    /// The digest of a number that is not a present blob's. Looks through all of them.
+    pub fn absent_digest(&self, number: u32) -> Option<Digest> {
+        let absent = self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        absent.iter().find(|(_, other)| **other == number).map(|(digest, _)| digest.clone())
+    }
+
     /// All digests that are not present, by number.
     pub fn into_absent(self) -> Vec<Digest> {
         in_order(self.absent, self.present.len() as u32)

@@ -90,6 +90,23 @@ pub struct Reader<'a> {
     pub numbers: &'a DigestNumbers<'a>,
     pub texts: &'a Texts,
     pub progress: &'a dyn Progress,
+    pub unseen: &'a Unseen,
+}
+
+/// Blobs that may well be on disk, and that the walk could not see.
+#[derive(Debug, Default)]
+pub struct Unseen {
+    /// Blobs whose own directory or data could not be read, or holds something else.
+    pub digests: HashSet<Digest>,
+    /// Some directory of many blobs could not be read.
+    pub is_many: bool,
+}
+
+/// All manifests, and what else could be one.
+pub struct AllManifests {
+    pub manifests: Vec<ManifestFacts>,
+    /// Blobs that no manifest names and that begin as a manifest does.
+    pub maybe: Vec<u32>,
 }
 
 /// What is to be read.
@@ -97,19 +114,30 @@ pub struct Reader<'a> {
 struct Candidate {
     blob: u32,
     digest: Digest,
-    /// A link or media type says that it is a manifest; otherwise it may as well be something else.
-    is_certain: bool,
+    certainty: Certainty,
+}
+
+/// How sure it is that a candidate is a manifest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Certainty {
+    /// Nothing says so: a blob that nothing names, or that an index names as a layer.
+    Unlikely,
+    /// An index names it and does not say what it is.
+    Likely,
+    /// A link or media type says so.
+    Certain,
 }
 
 impl Reader<'_> {
     /// Reads every manifest of the repositories, and then those that nothing leads to.
-    pub fn read_all(&self, repositories: &[RepositoryFacts]) -> Vec<ManifestFacts> {
+    pub fn read_all(&self, repositories: &[RepositoryFacts]) -> AllManifests {
         let mut seen = HashSet::new();
-        let mut read = Vec::new();
-        self.read_rounds(self.linked(repositories), &mut seen, &mut read, false);
-        let orphans = self.orphan_candidates(&seen, &read);
-        self.read_rounds(orphans, &mut seen, &mut read, true);
-        read
+        let mut manifests = Vec::new();
+        self.read_rounds(self.linked(repositories), &mut seen, &mut manifests, false);
+        let orphans = self.orphan_candidates(&seen, &manifests);
+        let maybe = orphans.iter().map(|candidate| candidate.blob).collect();
+        self.read_rounds(orphans, &mut seen, &mut manifests, true);
+        AllManifests { manifests, maybe }
     }
 
     fn linked(&self, repositories: &[RepositoryFacts]) -> Vec<Candidate> {
@@ -128,7 +156,7 @@ impl Reader<'_> {
         let candidate = |digest: &Digest| Candidate {
             blob: self.numbers.number(digest),
             digest: digest.clone(),
-            is_certain: true,
+            certainty: Certainty::Certain,
         };
         digests.into_iter().map(candidate).collect()
     }
@@ -147,27 +175,54 @@ impl Reader<'_> {
             let facts: Vec<ManifestFacts> =
                 round.par_iter().filter_map(|candidate| self.read(candidate, is_orphan)).collect();
             let mut next = Vec::new();
-            for manifest in &facts {
-                let references = manifest.body.iter().flat_map(|body| &body.references);
-                for reference in references.filter(|reference| reference.role == Role::Manifest) {
-                    // What is not there is told by the index that names it, not as a manifest.
-                    let Some(blob) = self.blobs.get(reference.blob as usize) else {
-                        continue;
-                    };
-                    if seen.insert(reference.blob) {
-                        next.push(Candidate {
-                            blob: reference.blob,
-                            digest: blob.digest.clone(),
-                            is_certain: reference
-                                .media_type
-                                .is_some_and(|number| self.is_manifest_type(number)),
-                        });
+            for body in facts.iter().filter_map(|manifest| manifest.body.as_ref()) {
+                // In an index, what says that it is a layer or config may be a manifest all the same.
+                let is_index = body.kind == ManifestKind::Index;
+                let may_be_manifest = |reference: &&ReferenceFacts| {
+                    reference.role == Role::Manifest
+                        || is_index && matches!(reference.role, Role::Layer | Role::Config)
+                };
+                for reference in body.references.iter().filter(may_be_manifest) {
+                    if let Some(candidate) = self.child(reference)
+                        && seen.insert(reference.blob)
+                    {
+                        next.push(candidate);
                     }
                 }
             }
             read.extend(facts);
             round = next;
         }
+    }
+
+    /// What an index names, to be read. What is not there is no fault of the index, as other
+    /// platforms are often left out; what is there and could not be seen is one.
+    fn child(&self, reference: &ReferenceFacts) -> Option<Candidate> {
+        let is_manifest = reference.role == Role::Manifest;
+        if let Some(blob) = self.blobs.get(reference.blob as usize) {
+            let declared = reference.media_type.is_some_and(|number| self.is_manifest_type(number));
+            let is_small = blob.size_bytes <= MAX_MANIFEST_BYTES;
+            return (is_manifest || is_small && self.begins_with_brace(&blob.digest)).then(|| {
+                Candidate {
+                    blob: reference.blob,
+                    digest: blob.digest.clone(),
+                    certainty: match (is_manifest, declared) {
+                        (true, true) => Certainty::Certain,
+                        (true, false) => Certainty::Likely,
+                        (false, _) => Certainty::Unlikely,
+                    },
+                }
+            });
+        }
+        if !is_manifest || self.unseen.digests.is_empty() && !self.unseen.is_many {
+            return None;
+        }
+        let digest = self.numbers.absent_digest(reference.blob)?;
+        (self.unseen.is_many || self.unseen.digests.contains(&digest)).then_some(Candidate {
+            blob: reference.blob,
+            digest,
+            certainty: Certainty::Certain,
+        })
     }
 
     fn is_manifest_type(&self, number: u32) -> bool {
@@ -194,7 +249,7 @@ impl Reader<'_> {
             .map(|(number, blob)| Candidate {
                 blob: number as u32,
                 digest: blob.digest.clone(),
-                is_certain: false,
+                certainty: Certainty::Unlikely,
             })
             .collect()
     }
@@ -209,8 +264,8 @@ impl Reader<'_> {
     /// `None` when a candidate that is not certain turns out to be something else.
     fn read(&self, candidate: &Candidate, is_orphan: bool) -> Option<ManifestFacts> {
         let facts = |body, fault| ManifestFacts { blob: candidate.blob, body, fault, is_orphan };
-        let faulty =
-            |code, detail: String| candidate.is_certain.then(|| facts(None, Some((code, detail))));
+        let is_certain = candidate.certainty == Certainty::Certain;
+        let faulty = |code, detail: String| is_certain.then(|| facts(None, Some((code, detail))));
         self.progress.advance(1);
         let Some(blob) = self.blobs.get(candidate.blob as usize) else {
             return faulty(Code::ManifestMissing, "the manifest is not there".into());
@@ -222,7 +277,11 @@ impl Reader<'_> {
         let content = match self.storage.read(&path, MAX_MANIFEST_BYTES) {
             Ok(content) if content.is_whole => content.bytes,
             Ok(_) => return faulty(Code::ManifestTooLarge, "it has more than 4 MiB".into()),
-            Err(error) => return faulty(Code::ManifestUnreadable, error.to_string()),
+            // What cannot be read now is not known to be no manifest.
+            Err(error) if is_orphan => return faulty(Code::FileUnreadable, error.to_string()),
+            Err(error) => {
+                return Some(facts(None, Some((Code::FileUnreadable, error.to_string()))));
+            }
         };
         if content.is_empty() {
             return faulty(Code::ManifestUnreadable, "it is empty".into());
@@ -230,10 +289,13 @@ impl Reader<'_> {
         let manifest = match parse_manifest(&content) {
             Ok(manifest) => manifest,
             Err(error) => {
-                return faulty(Code::ManifestUnreadable, format!("it cannot be parsed: {error}"));
+                let fault = (Code::ManifestUnreadable, format!("it cannot be parsed: {error}"));
+                let was_one = content.trim_ascii_start().first() == Some(&b'{')
+                    && candidate.certainty == Certainty::Likely;
+                return (is_certain || was_one).then(|| facts(None, Some(fault)));
             }
         };
-        if !candidate.is_certain && !looks_like_a_manifest(&manifest) {
+        if !is_certain && !looks_like_a_manifest(&manifest) {
             return None;
         }
         // A flipped bit in a digest makes another digest: what the manifest meant is then unknown.

@@ -34,7 +34,7 @@ use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
 
 use intern::DigestNumbers;
-use manifests::{Reader, Texts};
+use manifests::{AllManifests, Reader, Texts, Unseen};
 
 /// How closely the walk looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ pub enum DeepLook {
 pub fn depth_for(storage: &dyn Storage, deep: DeepLook) -> Depth {
     match deep {
         DeepLook::Always => Depth::Deep,
-        DeepLook::Auto if blobs::count_blobs(storage) <= DEEP_BLOB_COUNT => Depth::Deep,
+        DeepLook::Auto if !blobs::are_more_than(storage, DEEP_BLOB_COUNT) => Depth::Deep,
         DeepLook::Auto | DeepLook::Never => Depth::Full,
     }
 }
@@ -90,6 +90,8 @@ pub struct Facts {
     pub repositories: Vec<(RepositoryFacts, NumberedLinks)>,
     /// Every manifest that was looked for, by blob number.
     pub manifests: Vec<ManifestFacts>,
+    /// Blobs that no manifest names and that begin as a manifest does.
+    pub maybe_manifests: Vec<u32>,
     /// Texts that the numbers in manifests stand for.
     pub media_types: Vec<String>,
     /// Texts that the numbers in manifests stand for.
@@ -104,6 +106,14 @@ pub struct Facts {
     pub is_pull_through: bool,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
+}
+
+impl Facts {
+    /// Whether something could not be read that may be read another time.
+    pub fn is_incomplete(&self) -> bool {
+        self.notes.is_incomplete
+            || self.repositories.iter().any(|(repository, _)| repository.notes.is_incomplete)
+    }
 }
 
 /// Walks the storage. Call it inside a rayon pool of I/O threads.
@@ -145,8 +155,17 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
     let blobs = walked.blobs.blobs;
     let numbers = DigestNumbers::new(&blobs);
     let texts = Texts::default();
-    let reader = Reader { storage, blobs: &blobs, numbers: &numbers, texts: &texts, progress };
-    let mut manifests = reader.read_all(&walked.repositories.repositories);
+    let unseen = unseen(&walked.blobs.notes);
+    let reader = Reader {
+        storage,
+        blobs: &blobs,
+        numbers: &numbers,
+        texts: &texts,
+        progress,
+        unseen: &unseen,
+    };
+    let AllManifests { mut manifests, maybe: maybe_manifests } =
+        reader.read_all(&walked.repositories.repositories);
     manifests.sort_unstable_by_key(|manifest| manifest.blob);
 
     let (schema1, repositories) = (schema1_revisions(&manifests), walked.repositories.repositories);
@@ -162,6 +181,7 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         absent,
         repositories,
         manifests,
+        maybe_manifests,
         media_types: texts.media_types.into_texts(),
         platforms: texts.platforms.into_texts(),
         build_steps: texts.build_steps.into_texts(),
@@ -170,6 +190,18 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         is_pull_through: walked.is_pull_through,
         fingerprint,
         blobs,
+    }
+}
+
+/// Blobs that the walk told something of instead of seeing them.
+fn unseen(notes: &Notes) -> Unseen {
+    let is_many = |code| matches!(code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed);
+    Unseen {
+        digests: notes.findings.iter().filter_map(|finding| finding.digest.clone()).collect(),
+        is_many: notes
+            .findings
+            .iter()
+            .any(|finding| finding.digest.is_none() && is_many(finding.code)),
     }
 }
 

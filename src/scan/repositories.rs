@@ -106,7 +106,7 @@ impl Walk<'_> {
                     );
                     notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
                 }),
-                ([b'_', ..], _) => self.note(|notes| {
+                (b"_layers" | b"_manifests" | b"_uploads", _) => self.note(|notes| {
                     notes.find(Code::ForeignFile, None, &path, "the registry does not write this");
                 }),
                 (_, FileKind::Directory) => scope.spawn(move |scope| self.directory(scope, path)),

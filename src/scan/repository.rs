@@ -48,6 +48,7 @@ pub fn walk_repository(
         revisions: manifests.revisions,
         tags: manifests.tags,
         layer_links: layers.links,
+        has_manifests: manifests.exists,
         has_revisions: manifests.has_revisions,
         has_layers: layers.exists,
         uploads: uploads.found,
@@ -67,6 +68,7 @@ struct Walk<'a> {
 
 #[derive(Default)]
 struct Manifests {
+    exists: bool,
     has_revisions: bool,
     revisions: Vec<LinkFacts>,
     tags: Vec<TagFacts>,
@@ -213,6 +215,7 @@ impl Walk<'_> {
                     }
                     Some(Err(error)) => {
                         find(unreadable, format!("the link cannot be read: {error}"));
+                        notes.is_incomplete = true;
                         link.is_doubtful = true;
                     }
                 }
@@ -227,6 +230,7 @@ impl Walk<'_> {
             }
             LeafState::Unreadable(error) => {
                 find(unreadable, format!("the link cannot be looked at: {error}"));
+                notes.is_incomplete = true;
                 link.is_doubtful = true;
             }
             LeafState::Missing => {
@@ -263,8 +267,13 @@ impl Walk<'_> {
         let directory = self.path.join("_manifests");
         match self.list(&mut found.notes, &directory) {
             Listing::Missing => {}
-            Listing::Unreadable(code) => found.notes.hold(HoldScope::Manifests, code, &directory),
+            Listing::Unreadable(code) => {
+                found.exists = true;
+                found.has_revisions = true;
+                found.notes.hold(HoldScope::Manifests, code, &directory);
+            }
             Listing::Found(entries) => {
+                found.exists = true;
                 for entry in &entries {
                     if entry.name != "revisions" && entry.name != "tags" {
                         self.note_foreign(&mut found.notes, &directory.join(&entry.name));
@@ -335,7 +344,7 @@ impl Walk<'_> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return,
                 Err(error) => {
                     let code = self.note_unlistable(&mut found.notes, directory, &error);
-                    return found.notes.hold(HoldScope::Repository, code, directory);
+                    return found.notes.hold(HoldScope::Manifests, code, directory);
                 }
             };
         fingerprint.leaves(&mut leaves);
@@ -369,6 +378,7 @@ impl Walk<'_> {
                     }
                     Some(Ok(LinkContent::Nothing(reason))) => unreadable = Some(reason),
                     Some(Err(error)) => {
+                        notes.is_incomplete = true;
                         unreadable = Some(format!("the link cannot be read: {error}"));
                     }
                 }
@@ -378,12 +388,13 @@ impl Walk<'_> {
             }
             LeafState::NotAFile(_) => unreadable = Some("the link is not a regular file".into()),
             LeafState::Unreadable(error) => {
+                notes.is_incomplete = true;
                 unreadable = Some(format!("the link cannot be looked at: {error}"));
             }
             LeafState::NotADirectory(FileKind::Symlink) => {
                 // It may be a tag, and lead to any manifest of this repository.
                 self.find(notes, Code::SymlinkNotFollowed, &path, "a symbolic link stands here");
-                notes.hold(HoldScope::Repository, Code::SymlinkNotFollowed, &path);
+                notes.hold(HoldScope::Manifests, Code::SymlinkNotFollowed, &path);
                 return None;
             }
             LeafState::NotADirectory(_) => {
@@ -440,7 +451,17 @@ impl Walk<'_> {
                                 is_doubtful: false,
                             });
                         }
-                        (Some(_), LeafState::Missing) => {
+                        (Some(name), LeafState::Missing) => {
+                            // The registry writes the entry before the tag's own link: when that
+                            // says nothing, a half-written entry may be what it was to say.
+                            if tag.is_unreadable {
+                                tag.entries.push(LinkFacts {
+                                    name,
+                                    other_target: None,
+                                    modified_ns: 0,
+                                    is_doubtful: true,
+                                });
+                            }
                             let detail = "the index entry has no link";
                             self.find(notes, Code::EmptyDirectory, &index.join(&leaf.name), detail);
                         }
@@ -452,13 +473,13 @@ impl Walk<'_> {
             Err(error) => {
                 let code = self.note_unlistable(notes, &index, &error);
                 if tag.is_unreadable {
-                    notes.hold(HoldScope::Repository, code, &index);
+                    notes.hold(HoldScope::Manifests, code, &index);
                 }
             }
         }
         // A tag that says nothing and remembers nothing may have been any revision's.
         if tag.is_unreadable && tag.entries.is_empty() {
-            notes.hold(HoldScope::Repository, Code::TagLinkUnreadable, path);
+            notes.hold(HoldScope::Manifests, Code::TagLinkUnreadable, path);
         }
     }
 

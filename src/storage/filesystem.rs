@@ -198,7 +198,8 @@ fn list_open(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
                 match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => facts_of(&stat).kind,
                     // It vanished.
-                    Err(_) => continue,
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error.into()),
                 }
             }
             known => kind_of(known),
@@ -216,8 +217,14 @@ fn leaf_state(
     options: LeafOptions,
     has_openat2: bool,
 ) -> LeafState {
+    let is_deep = path.components().nth(2).is_some();
     if options.content_limit.is_none() || options.trusted_size.is_some() {
-        match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = if is_deep {
+            stat_without_links(directory, path, has_openat2)
+        } else {
+            rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW)
+        };
+        match stat {
             Ok(stat) => {
                 let facts = facts_of(&stat);
                 let is_trusted = options.trusted_size == Some(facts.size_bytes);
@@ -225,15 +232,10 @@ fn leaf_state(
                     return state_of_facts(facts, None);
                 }
             }
-            Err(error) => return state_of_error(directory, name, error),
+            Err(error) => return state_of_error(directory, name, error, is_deep),
         }
     }
-    let opened = if has_openat2 {
-        rustix::fs::openat2(directory, path, FILE, Mode::empty(), RESOLVE)
-    } else {
-        open_without_links(directory, path, FILE)
-    };
-    match opened {
+    match open_leaf(directory, path, FILE, has_openat2) {
         Ok(descriptor) => match rustix::fs::fstat(&descriptor) {
             Ok(stat) => {
                 let facts = facts_of(&stat);
@@ -243,12 +245,36 @@ fn leaf_state(
             }
             Err(error) => LeafState::Unreadable(error.into()),
         },
+        Err(error) if is_deep => state_of_error(directory, name, error, is_deep),
         // A file that may be looked at and not be read, a link, a socket: `stat` says which.
         Err(error) => match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => state_of_facts(facts_of(&stat), Some(Err(error.into()))),
-            Err(error) => state_of_error(directory, name, error),
+            Err(error) => state_of_error(directory, name, error, is_deep),
         },
     }
+}
+
+fn open_leaf(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    has_openat2: bool,
+) -> Result<OwnedFd, Errno> {
+    if has_openat2 {
+        rustix::fs::openat2(directory, path, flags, Mode::empty(), RESOLVE)
+    } else {
+        open_without_links(directory, path, flags)
+    }
+}
+
+/// `stat` follows links in the middle of a path; this does not.
+fn stat_without_links(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    has_openat2: bool,
+) -> Result<Stat, Errno> {
+    let flags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    rustix::fs::fstat(open_leaf(directory, path, flags, has_openat2)?)
 }
 
 fn state_of_facts(facts: FileFacts, content: Option<Result<Vec<u8>, io::Error>>) -> LeafState {
@@ -258,13 +284,20 @@ fn state_of_facts(facts: FileFacts, content: Option<Result<Vec<u8>, io::Error>>)
     }
 }
 
-fn state_of_error(directory: BorrowedFd<'_>, name: &OsStr, error: Errno) -> LeafState {
+/// `is_deep`: something lies between the entry and the leaf, and may be what is no directory.
+fn state_of_error(
+    directory: BorrowedFd<'_>,
+    name: &OsStr,
+    error: Errno,
+    is_deep: bool,
+) -> LeafState {
     match error {
         Errno::NOENT => LeafState::Missing,
         Errno::NOTDIR => match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if facts_of(&stat).kind != FileKind::Directory => {
                 LeafState::NotADirectory(facts_of(&stat).kind)
             }
+            _ if is_deep => LeafState::Unreadable(error.into()),
             // The entry is a directory and a name below it is not.
             _ => LeafState::Missing,
         },

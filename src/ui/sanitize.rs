@@ -14,9 +14,14 @@ pub fn is_active(char: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether nothing in it could be active or needs a JSON escape: nearly every name, and told fast.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+}
+
 /// `text` with every active character written out: `\n`, `\x1b`, `\u{202e}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_active) {
+    if is_plain(text) || !text.chars().any(is_active) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
@@ -35,6 +40,9 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// `text` as a JSON string that is ASCII-safe wherever a terminal could act on it.
 pub fn json_string(text: &str) -> String {
+    if is_plain(text) {
+        return ["\"", text, "\""].concat();
+    }
     json_text(serde_json::Value::from(text).to_string())
 }
 

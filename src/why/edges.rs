@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::answer::{Step, Via};
-use crate::model::MAX_MANIFEST_BYTES;
 
 /// Roots that are looked at. A registry with more of them is kept whole for any practical purpose.
 const MAX_ROOTS: i64 = 100_000;
@@ -172,22 +171,21 @@ impl<'c> Edges<'c> {
     }
 
     /// Roots that keep the target itself, and nothing through it: those that keep everything, those
-    /// that keep what is small enough to be a manifest, and those that keep what their repository
+    /// that keep what may be a manifest, and those that keep what their repository
     /// links.
     pub fn stops_of_target(&self, blob: i64) -> rusqlite::Result<Vec<Stop>> {
         if self.roots.is_empty() {
             return Ok(Vec::new());
         }
-        let size: Option<i64> = self
+        let (is_present, may_be_manifest): (bool, bool) = self
             .connection
-            .prepare_cached("SELECT size_bytes FROM blob WHERE id = ?1")?
-            .query_row([blob], |row| row.get(0))?;
-        let may_be_manifest = size.is_some_and(|size| size.unsigned_abs() <= MAX_MANIFEST_BYTES);
+            .prepare_cached("SELECT is_present, may_be_manifest FROM blob WHERE id = ?1")?
+            .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let names: Vec<i64> = std::iter::once(blob).chain(self.aliases(blob)?).collect();
         let mut stops = Vec::new();
         for (place, root) in self.roots.iter().enumerate() {
             let keeps = match root.scope.as_str() {
-                "storage" => size.is_some(),
+                "storage" => is_present,
                 "manifests" if may_be_manifest => true,
                 "manifests" | "repository" => match &root.repository {
                     Some((repository, _)) => self.is_linked(*repository, blob, &names)?,

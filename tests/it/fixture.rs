@@ -26,6 +26,13 @@ pub fn digest(id: u8) -> String {
     format!("sha256:{}", format!("{id:02x}").repeat(32))
 }
 
+/// As a scan counts them.
+const LAYERS_OF_BUILD_STEPS: &str = "
+    UPDATE build_step SET (layer_count, layer_bytes, largest_bytes) = (
+        SELECT count(*), COALESCE(sum(size_bytes), 0), COALESCE(max(size_bytes), 0)
+        FROM blob
+        WHERE build_step_id = build_step.id AND layer_media_type_id IS NOT NULL AND is_present)";
+
 impl Fixture {
     pub fn new() -> Self {
         Self::with(rows())
@@ -45,6 +52,7 @@ impl Fixture {
         Self::with(rows)
     }
 
+    /// Whatever the order of `rows`.
     fn with(rows: Vec<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fixture = Self { directory };
@@ -53,6 +61,7 @@ impl Fixture {
         for row in rows {
             connection.execute_batch(&row).unwrap_or_else(|error| panic!("{row}: {error}"));
         }
+        connection.execute_batch(LAYERS_OF_BUILD_STEPS).unwrap();
         db::create_indices(&connection).unwrap();
         db::apply_views(&connection).unwrap();
         fixture
@@ -130,7 +139,7 @@ fn rows() -> Vec<String> {
         (2, "COPY . /app # buildkit"),
         (3, "COPY model.bin /model.bin # buildkit"),
     ] {
-        insert("build_step", format!("{id}, '{step}'"));
+        insert("build_step", format!("{id}, '{step}', 0, 0, 0"));
     }
     blobs(&mut insert);
     manifests(&mut insert);
@@ -177,7 +186,7 @@ fn blobs(insert: &mut impl FnMut(&str, String)) {
             "blob",
             format!(
                 "{id}, x'{}', NULL, {}, {orphan}, '{kind}', {}, {modified}, {modified}, {}, {}, \
-             {manifests}, {repositories}, {tags}, NULL, NULL, NULL",
+             {manifests}, {repositories}, {tags}, NULL, NULL, NULL, '{kind}' IN ('manifest', 'index')",
                 format!("{id:02x}").repeat(32),
                 i64::from(*size > 0),
                 null(*size),

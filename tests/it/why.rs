@@ -490,8 +490,7 @@ fn what_cannot_be_read_keeps_what_it_may_need_and_is_named() {
 
     Kept, though no tag leads to it
       it is kept, because something cannot be read: tag-link-unreadable at docker/registry/v2/repositories/team/app/_manifests/tags
-
-    Only team/app needs it: deleting that repository frees 720 B.
+      and more paths: --all
 
     scan of NOW
     "#);
@@ -532,6 +531,8 @@ fn revisions_that_cannot_be_listed_keep_what_their_repository_links() {
 
     Kept, though no tag leads to it
       what may be a manifest is kept, because something cannot be read: symlink-not-followed at docker/registry/v2/repositories/team/app/_manifests
+
+    Only team/app needs it: deleting that repository frees ≥ 2.930 KiB.
 
     scan of NOW · incomplete: every figure is at least
     "#);

@@ -1,3 +1,4 @@
-SELECT id, hash, other_digest, CASE WHEN is_present THEN size_bytes END, layer_media_type_id IS NOT NULL
+SELECT id, hash, other_digest, CASE WHEN is_present THEN size_bytes END, layer_media_type_id IS NOT NULL,
+    may_be_manifest
 FROM blob
 ORDER BY id

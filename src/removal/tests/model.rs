@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{BlobId, Graph};
-use crate::model::{MAX_MANIFEST_BYTES, Role};
+use crate::model::Role;
 use crate::removal::{Item, Selection, StoredGraph};
 
 #[derive(Clone)]
@@ -201,9 +201,7 @@ impl<'a> Model<'a> {
             (0..self.repositories.len()).flat_map(|place| self.reached_in(place)).collect();
         let all = 0..graph.files.len() as BlobId;
         blobs.extend(all.filter(|blob| {
-            let size = graph.files[*blob as usize].map(|file| file.size_bytes);
-            graph.is_storage_held()
-                || graph.are_manifests_held() && size.is_some_and(|size| size <= MAX_MANIFEST_BYTES)
+            graph.is_storage_held() || graph.are_manifests_held() && graph.may_be_manifest(*blob)
         }));
         blobs
     }

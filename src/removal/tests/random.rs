@@ -168,6 +168,7 @@ impl Plan {
             referrers,
             repositories: (0..).zip(&self.repositories).map(RepositoryPlan::repository).collect(),
             roots,
+            maybe_manifests: Vec::new(),
             layout: Layout::new("v2".into()),
             is_pull_through: false,
             media_types: Vec::new(),

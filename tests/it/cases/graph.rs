@@ -179,3 +179,34 @@ fn case_40_a_referrer_whose_subject_is_gone_is_told() {
     scanned.is_not_held("team/app");
     scanned.only_garbage_is_orphan();
 }
+
+#[test]
+fn case_22_a_child_that_is_there_and_cannot_be_read_is_not_a_platform_left_out() {
+    let damages: [fn(&std::path::Path); 4] = [
+        |data| {
+            std::fs::remove_file(data).unwrap();
+            std::os::unix::fs::symlink("/mnt/gone/data", data).unwrap();
+        },
+        |data| {
+            std::fs::remove_file(data).unwrap();
+            std::fs::create_dir(data).unwrap();
+        },
+        |data| std::fs::remove_file(data).unwrap(),
+        |data| {
+            let shard = data.parent().unwrap().parent().unwrap();
+            std::fs::remove_dir_all(shard).unwrap();
+            std::os::unix::fs::symlink("/mnt/gone/shard", shard).unwrap();
+        },
+    ];
+    for damage in damages {
+        let mut fixture = Fixture::new();
+        let child = fixture.push_untagged("team/app", "child");
+        fixture.registry.index("team/app").children([&child]).push_tags(["1.0"]);
+        fixture.remove(&paths::revision_link("team/app", &child.digest));
+        let on_disk = fixture.write();
+        damage(&on_disk.path(&paths::blob(&child.digest)));
+        let scanned = on_disk.scan();
+        scanned.is_held("team/app");
+        scanned.only_garbage_is_orphan();
+    }
+}

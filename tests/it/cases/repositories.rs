@@ -169,7 +169,7 @@ fn case_38_a_manifest_that_cannot_be_opened_holds_its_repository() {
     let on_disk = fixture.write();
     close(&on_disk, &paths::blob(&image.digest));
     let scanned = on_disk.scan_without_privileges();
-    scanned.has_problem(Code::ManifestUnreadable, &paths::blob(&image.digest));
+    scanned.has_problem(Code::FileUnreadable, &paths::blob(&image.digest));
     scanned.is_held("team/app");
     scanned.only_garbage_is_orphan();
 }
@@ -215,4 +215,29 @@ fn case_38_symlinked_revisions_do_not_free_a_held_layer() {
     let scanned = scan_with_symlink(fixture, &path);
     scanned.has_problem(Code::SymlinkNotFollowed, &path);
     manifests_are_kept(&scanned, &large, &unlinked);
+}
+
+#[test]
+fn case_33_a_repository_moved_aside_under_an_underscore_keeps_its_images() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    let on_disk = fixture.write();
+    let from = on_disk.path(&paths::repository("team/app"));
+    fs::rename(from, on_disk.path(&paths::repository("_app"))).unwrap();
+    let scanned = on_disk.scan();
+    scanned.tag_is_whole("_app", "1.0", &image.digest);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_32_a_missing_list_of_revisions_keeps_every_manifest() {
+    let mut fixture = Fixture::new();
+    let tagged = fixture.push("team/app", "1.0");
+    let pinned = fixture.push_untagged("team/app", "pinned by digest");
+    let on_disk = fixture.write();
+    fs::remove_dir_all(on_disk.path(&revisions("team/app"))).unwrap();
+    let scanned = on_disk.scan();
+    scanned.tag_is_broken("team/app", "1.0", Some(&tagged.digest));
+    scanned.only_garbage_is_orphan();
+    assert!(!scanned.orphans().contains(&pinned.digest.to_string()));
 }

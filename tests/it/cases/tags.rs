@@ -3,7 +3,7 @@
 use regsql::model::Code;
 use regsql::sample::{Content, paths};
 
-use super::fixture::{Fixture, revisions};
+use super::fixture::{Fixture, directory_of, revisions};
 
 #[test]
 fn case_02_a_tag_whose_link_is_empty_keeps_all_it_remembers() {
@@ -94,4 +94,41 @@ fn case_32_tags_without_revisions_hold_the_repository() {
     scanned.is_held("team/app");
     let orphans = scanned.orphans();
     assert!(!orphans.contains(&layer.digest.to_string()), "{}", lost.digest);
+}
+
+#[test]
+fn case_02_a_tag_whose_current_is_no_directory_keeps_all_it_remembers() {
+    for is_link in [true, false] {
+        let mut fixture = Fixture::new();
+        let image = fixture.push("team/app", "1.0");
+        let on_disk = fixture.write();
+        let current = on_disk.path(&paths::tag("team/app", "1.0")).join("current");
+        std::fs::remove_dir_all(&current).unwrap();
+        if is_link {
+            std::os::unix::fs::symlink("/mnt/gone/current", &current).unwrap();
+        } else {
+            std::fs::write(&current, "").unwrap();
+        }
+        let scanned = on_disk.scan();
+        scanned.tag_is_broken("team/app", "1.0", None);
+        let held = "SELECT is_tagged OR is_held FROM revisions WHERE manifest_digest = ?1";
+        assert!(scanned.one::<bool>(held, [image.digest.to_string()]), "link: {is_link}");
+        scanned.only_garbage_is_orphan();
+    }
+}
+
+#[test]
+fn case_02_a_half_written_entry_of_an_unreadable_tag_is_kept() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let next = fixture.push("team/app", "next");
+    fixture.registry.untag("team/app", "next");
+    fixture.registry.tag("team/app", "1.0", &next.digest);
+    fixture.remove(&paths::revision_link("team/app", &next.digest));
+    fixture.remove(&paths::tag_index("team/app", "1.0", &next.digest));
+    fixture
+        .registry
+        .put(directory_of(&paths::tag_index("team/app", "1.0", &next.digest)), Content::Directory);
+    fixture.overwrite(paths::tag_current("team/app", "1.0"), "");
+    fixture.scan().only_garbage_is_orphan();
 }
