@@ -3,8 +3,13 @@
 use std::io;
 
 use crate::db::DatabaseError;
+use crate::prune::{DocumentError, ProtectError};
+use crate::registry::RegistryError;
+use crate::registry::delete::Stop;
 use crate::report::{CatalogError, ParamError, QueryError, RunError};
 use crate::snapshot::ScanError;
+use crate::storage::LocateError;
+use crate::trash::TrashError;
 use crate::why::WhyError;
 
 /// A command that did its work.
@@ -90,6 +95,12 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<ParamError>().and_then(ParamError::hint))
         .or_else(|| cause.downcast_ref::<QueryError>().and_then(QueryError::hint))
         .or_else(|| cause.downcast_ref::<WhyError>().and_then(WhyError::hint))
+        .or_else(|| cause.downcast_ref::<LocateError>().and_then(LocateError::hint))
+        .or_else(|| cause.downcast_ref::<DocumentError>().and_then(DocumentError::hint))
+        .or_else(|| cause.downcast_ref::<ProtectError>().and_then(ProtectError::hint))
+        .or_else(|| cause.downcast_ref::<TrashError>().and_then(TrashError::hint))
+        .or_else(|| cause.downcast_ref::<RegistryError>().and_then(RegistryError::hint))
+        .or_else(|| cause.downcast_ref::<Stop>().and_then(Stop::hint))
         .or_else(|| match cause.downcast_ref() {
             Some(RunError::Query(error)) => error.hint(),
             _ => None,

@@ -2,6 +2,8 @@
 
 mod output;
 mod query;
+mod registry;
+mod storage;
 
 use std::path::PathBuf;
 
@@ -9,6 +11,8 @@ use clap::{Args, ValueEnum};
 
 pub use output::{FormatArg, OutputArgs};
 pub use query::{CatalogArgs, LimitArgs, ParamArgs, parse_duration, parse_size};
+pub use registry::RegistryArgs;
+pub use storage::StorageArgs;
 
 use crate::ui::{Color, Printer, Verbosity};
 

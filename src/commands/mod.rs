@@ -5,12 +5,17 @@ mod demo;
 mod free;
 mod interrupt;
 mod man;
+mod naming;
+mod prune;
 mod report;
 mod result;
 mod scan;
 mod schema;
 mod selecting;
 mod sql;
+mod storage;
+mod trash;
+mod undo;
 mod what_if;
 mod why;
 
@@ -65,6 +70,21 @@ pub enum Command {
     /// or main, and leaves each repository its newest 5. Nothing is deleted. Exit code 1: the goal
     /// cannot be reached; the rows are then all that helps.
     Free(free::FreeArgs),
+    /// Put back what a deletion moved to the trash
+    ///
+    /// It needs no database, works after a crash, and can be stopped and called again. What was
+    /// pushed meanwhile is never replaced: then the old one stays in the trash and is named.
+    /// Exit code 1: not everything is back.
+    Undo(undo::UndoArgs),
+    /// See what is in the trash, and free it for good
+    Trash(trash::TrashArgs),
+    /// Delete what reports or queries name, and what that leaves unneeded
+    ///
+    /// Without --delete it only tells what would go, what would come free, and what stays for which
+    /// reason. Deleted things move to the trash beside the registry's data, from which `undo` puts
+    /// them back and `trash purge` frees their space. Exit code 1: something that was asked for
+    /// stays, or a limit was passed.
+    Prune(Box<prune::PruneArgs>),
     /// Show the views and what their columns mean
     Schema(schema::SchemaArgs),
     /// Make a small sample registry, scan it, and look at it
@@ -99,6 +119,9 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Sql(args) => sql::run(context, &args),
         Command::Why(args) => why::run(context, &args),
         Command::Free(args) => free::run(context, &args),
+        Command::Undo(args) => undo::run(context, &args),
+        Command::Trash(args) => trash::run(context, &args),
+        Command::Prune(args) => prune::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

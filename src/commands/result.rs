@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::{Context, on_interrupt};
 use crate::db::{self, DatabaseError, Guard, ReadGraphError};
 use crate::error::{Outcome, Result};
+use crate::prune::Origin;
 use crate::removal::StoredGraph;
 use crate::report::{self, End, Query, QueryError, RowSink, RunError, ScanInfo};
 use crate::ui::{self, Format, Frame};
@@ -102,6 +103,22 @@ impl Snapshot {
                 DatabaseError::Damaged { path: path.clone(), source }.into()
             }
         })?)
+    }
+
+    /// How old the scan is; `None` when there is none, or its time lies ahead.
+    pub fn age(&self) -> Option<Duration> {
+        let finished = i128::from(self.scan.as_ref()?.finished_ns);
+        let age = super::now().as_nanosecond() - finished;
+        u64::try_from(age).ok().map(Duration::from_nanos)
+    }
+
+    /// Which scan this is.
+    pub fn origin(&self, context: &Context) -> Result<Origin> {
+        let root = db::scanned_root(&self.connection)
+            .map_err(|source| DatabaseError::Sqlite { path: context.db.clone(), source })?;
+        let finished = self.scan.as_ref().map_or(0, |scan| scan.finished_ns);
+        let scanned_at = jiff::Timestamp::from_nanosecond(i128::from(finished))?.to_string();
+        Ok(Origin { root: root.unwrap_or_default(), scanned_at })
     }
 
     /// A figure about the whole storage.

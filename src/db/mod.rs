@@ -14,7 +14,7 @@ pub use load::{ScanRecord, Snapshot, Totals};
 #[cfg(test)]
 pub(crate) use load::{load_figures, load_references};
 pub use migrate::{VIEWS_SQL, apply_views, create_indices, create_tables};
-pub use open::{DatabaseError, findings_by_severity, open_for_reading, total};
+pub use open::{DatabaseError, findings_by_severity, open_for_reading, scanned_root, total};
 pub use publish::{NewDatabase, PreviousScan, WriteLock, previous_scan, publish_unchanged};
 pub use read_graph::{ReadGraphError, read_graph};
 pub use schema::{View, ViewColumn, views};

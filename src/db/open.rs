@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::migrate;
 use crate::model::Severity;
@@ -150,6 +150,11 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
 pub fn total(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     let sql = "SELECT value FROM total WHERE name = ?1";
     connection.query_row(sql, [name], |row| row.get(0))
+}
+
+/// The root directory that was scanned, as text (`model::bytes_of`); `None` before the first scan.
+pub fn scanned_root(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT root FROM scan", [], |row| row.get(0)).optional()
 }
 
 /// How many problems the snapshot has: infos, warnings, errors.

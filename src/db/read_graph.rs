@@ -4,7 +4,9 @@
 use rusqlite::{Connection, Row};
 
 use crate::model::{Digest, Role};
-use crate::removal::{BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode};
+use crate::removal::{
+    BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode, UploadNode,
+};
 
 /// Why the tables cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,7 @@ pub fn read_graph(connection: &Connection) -> Result<StoredGraph> {
     read_tags(connection, blobs, repositories, &mut parts)?;
     read_revisions(connection, blobs, repositories, &mut parts)?;
     read_links(connection, blobs, repositories, &mut parts)?;
+    read_uploads(connection, repositories, &mut parts)?;
     read_roots(connection, blobs, repositories, &mut parts)?;
     Ok(StoredGraph::new(parts))
 }
@@ -89,6 +92,8 @@ fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
             size_bytes: size.map(|size| size as u64),
             is_layer: row.get(4)?,
             may_be_manifest: row.get(5)?,
+            is_orphan: row.get(6)?,
+            changed_ns: row.get(7)?,
         });
         Ok(())
     })?;
@@ -181,6 +186,7 @@ fn read_revisions(
         let repository = repositories.place("revision", row.get(0)?)?;
         stretch(&mut parts.repositories[repository as usize].revisions, parts.revisions.len());
         parts.revisions.push(blobs.place("revision", row.get(1)?)?);
+        parts.revisions_pushed_ns.push(row.get(2)?);
         Ok(())
     })
 }
@@ -197,6 +203,21 @@ fn read_links(
         parts.links.push(LinkNode {
             name: blobs.place("layer_link", row.get(1)?)?,
             target: blobs.place("layer_link", row.get(2)?)?,
+            is_needed: row.get(3)?,
+            linked_ns: row.get(4)?,
+        });
+        Ok(())
+    })
+}
+
+fn read_uploads(connection: &Connection, repositories: Ids, parts: &mut Parts) -> Result<()> {
+    each(connection, include_str!("sql/read_uploads.sql"), |row| {
+        let size: i64 = row.get(2)?;
+        parts.uploads.push(UploadNode {
+            repository: repositories.place("upload", row.get(0)?)?,
+            upload_id: row.get(1)?,
+            size_bytes: size as u64,
+            active_ns: row.get(3)?,
         });
         Ok(())
     })

@@ -3,6 +3,7 @@
 mod digest;
 mod finding;
 mod image_config;
+mod link;
 mod manifest;
 pub mod media_type;
 mod name;
@@ -13,6 +14,7 @@ pub use finding::{Code, Finding, Severity};
 pub use image_config::{
     ImageConfig, MAX_CONFIG_BYTES, parse_image_config, parse_time_ns, parse_v1_history,
 };
+pub use link::{LinkContent, MAX_LINK_BYTES, parse_link};
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, Role, parse_manifest};
-pub use name::{is_repository_name, is_tag_name, text_of};
+pub use name::{bytes_of, is_repository_name, is_tag_name, text_of};
 pub use version::version_key;

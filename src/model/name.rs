@@ -1,8 +1,8 @@
 //! Names of repositories and tags: any bytes on disk, text in the database.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// A file name or path as text. Bytes that are not UTF-8, and backslashes, are written `\xHH`, so
 /// that two names never become the same text.
@@ -21,6 +21,21 @@ pub fn text_of(name: &OsStr) -> String {
         }
     }
     text
+}
+
+/// The name that [`text_of`] made `text` of. `None` when it made no such text: a backslash is not
+/// followed by `x` and two lower-case hex digits, or stands for bytes that need none.
+pub fn bytes_of(text: &str) -> Option<OsString> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut parts = text.split('\\');
+    bytes.extend(parts.next().unwrap_or("").bytes());
+    for part in parts {
+        let hex = part.strip_prefix('x')?.get(..2)?;
+        bytes.push(u8::from_str_radix(hex, 16).ok()?);
+        bytes.extend(part[3..].bytes());
+    }
+    let name = OsString::from_vec(bytes);
+    (text_of(&name) == text).then_some(name)
 }
 
 /// Whether the registry accepts this repository name (distribution `reference/regexp.go`:
@@ -72,6 +87,28 @@ mod tests {
         assert!(is_tag_name(&"x".repeat(128)));
         for name in ["", &"x".repeat(129), ".DS_Store", "-a", "a b", "ä"] {
             assert!(!is_tag_name(name), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_name_comes_back_from_its_text(bytes: Vec<u8>) {
+            let name = OsString::from_vec(bytes);
+            proptest::prop_assert_eq!(bytes_of(&text_of(&name)), Some(name));
+        }
+
+        #[test]
+        fn a_text_means_one_name_or_none(text in r"[ax\\\\0-9f\PC]{0,12}") {
+            if let Some(name) = bytes_of(&text) {
+                proptest::prop_assert_eq!(text_of(&name), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_no_name_has_means_none() {
+        for text in [r"\", r"\x", r"\x5", r"\y00", r"\xFF", r"\x41", r"\x+1", r"\xü"] {
+            assert_eq!(bytes_of(text), None, "{text}");
         }
     }
 

@@ -44,6 +44,10 @@ pub struct BlobNode {
     pub may_be_manifest: bool,
     /// A manifest names it as a layer.
     pub is_layer: bool,
+    /// It is on disk, and nothing that is kept reaches it.
+    pub is_orphan: bool,
+    /// When its data was written or its inode changed last, in nanoseconds since 1970.
+    pub changed_ns: Option<i64>,
 }
 
 /// A tag of a snapshot.
@@ -64,6 +68,23 @@ pub struct LinkNode {
     pub name: BlobId,
     /// The blob that it resolves to.
     pub target: BlobId,
+    /// Something that is kept in its repository needs it.
+    pub is_needed: bool,
+    /// When it was last written, in nanoseconds since 1970.
+    pub linked_ns: Option<i64>,
+}
+
+/// An upload of a snapshot that was begun and not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadNode {
+    /// Its repository's place.
+    pub repository: u32,
+    /// Its directory's name.
+    pub upload_id: String,
+    /// Bytes received.
+    pub size_bytes: u64,
+    /// The last sign of life, in nanoseconds since 1970; `None` when no time is known.
+    pub active_ns: Option<i64>,
 }
 
 /// A repository of a snapshot; its parts are ranges of the graph's lists.
@@ -111,8 +132,12 @@ pub struct Parts {
     pub tags: Vec<TagNode>,
     /// Revisions of all repositories.
     pub revisions: Vec<BlobId>,
+    /// When each of them was last pushed, in nanoseconds since 1970.
+    pub revisions_pushed_ns: Vec<Option<i64>>,
     /// Layer links of all repositories.
     pub links: Vec<LinkNode>,
+    /// Uploads of all repositories.
+    pub uploads: Vec<UploadNode>,
     /// An unknown repository may need any blob.
     pub is_storage_held: bool,
     /// An unknown revision may be any blob that is small enough to be a manifest.
@@ -149,8 +174,12 @@ pub struct StoredGraph {
     pub tags: Vec<TagNode>,
     /// Revisions of all repositories.
     pub revisions: Vec<BlobId>,
+    /// When each of them was last pushed, in nanoseconds since 1970.
+    pub revisions_pushed_ns: Vec<Option<i64>>,
     /// Layer links of all repositories.
     pub links: Vec<LinkNode>,
+    /// Uploads of all repositories.
+    pub uploads: Vec<UploadNode>,
     /// Blobs that are manifests, sorted; the place is the manifest's id.
     pub manifests: Vec<BlobId>,
     manifest_of: Vec<u32>,
@@ -175,7 +204,9 @@ impl StoredGraph {
             repositories: parts.repositories,
             tags: parts.tags,
             revisions: parts.revisions,
+            revisions_pushed_ns: parts.revisions_pushed_ns,
             links: parts.links,
+            uploads: parts.uploads,
             manifests: parts.manifests,
             manifest_of,
             children: Lists::default(),
@@ -270,6 +301,16 @@ impl StoredGraph {
     /// Whether something that cannot be read may need the blob, whatever repositories say.
     pub fn is_held_globally(&self, blob: BlobId) -> bool {
         self.is_storage_held || self.are_manifests_held && self.blobs[blob as usize].may_be_manifest
+    }
+
+    /// Whether an unknown repository may need any blob.
+    pub fn is_storage_held(&self) -> bool {
+        self.is_storage_held
+    }
+
+    /// Whether an unknown revision may be any blob that is small enough.
+    pub fn are_manifests_held(&self) -> bool {
+        self.are_manifests_held
     }
 
     /// The blob with this digest.

@@ -30,7 +30,9 @@ mod walk;
 mod tests;
 
 pub use free::{Choice, FreeOrder, Pick, free};
-pub use graph::{BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode};
+pub use graph::{
+    BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode, UploadNode,
+};
 pub use select::{Missing, Names, Row};
 
 use crate::graph::{BlobId, ManifestId};
@@ -47,6 +49,10 @@ pub struct Selection {
     pub repositories: Vec<bool>,
     /// One for each blob of the graph.
     pub layers: Vec<bool>,
+    /// Tags that stay whatever else is selected; one for each tag of the graph.
+    pub kept_tags: Vec<bool>,
+    /// Revisions that stay whatever else is selected; one for each revision of the graph.
+    pub kept_revisions: Vec<bool>,
 }
 
 impl Selection {
@@ -57,6 +63,8 @@ impl Selection {
             revisions: vec![false; graph.revisions.len()],
             repositories: vec![false; graph.repositories.len()],
             layers: vec![false; graph.blobs.len()],
+            kept_tags: vec![false; graph.tags.len()],
+            kept_revisions: vec![false; graph.revisions.len()],
         }
     }
 }
@@ -116,6 +124,10 @@ pub enum Reason {
     NamedBy(BlobId),
     /// It is about this manifest, which stays.
     About(BlobId),
+    /// This tag leads to it, and stays.
+    Tagged(u32),
+    /// It is to be kept.
+    Kept,
     /// Something that cannot be read may need it.
     Held,
     /// The tag's link is missing or cannot be read.
@@ -129,6 +141,10 @@ impl Reason {
         match self {
             Self::NamedBy(blob) => format!("{} names it, and stays", digest(blob)),
             Self::About(blob) => format!("it is about {}, which stays", digest(blob)),
+            Self::Tagged(tag) => {
+                format!("tag {} points at it, and stays", graph.tags[tag as usize].name)
+            }
+            Self::Kept => "it is to be kept".into(),
             Self::Held => "something that cannot be read may need it".into(),
             Self::TagUnreadable => "its link is missing or cannot be read".into(),
         }
@@ -215,11 +231,12 @@ impl Work<'_> {
         let held = repository.held_blobs.iter().copied();
         let starts = revisions.iter().copied().chain(targets).chain(held);
         self.all.go(graph, repository, starts);
-        if self.selection.repositories[place as usize] {
+        if self.selection.repositories[place as usize] && !self.keeps_part_of(repository) {
             self.whole_repository(place);
             return;
         }
         let (tags, revisions) = self.selected(place);
+        self.tell_kept(place);
         if tags.is_empty() && revisions.is_empty() {
             for &id in self.all.found() {
                 for &blob in graph.kept_blobs(id) {
@@ -234,7 +251,13 @@ impl Work<'_> {
         self.part_of_repository(place, &tags, &revisions);
     }
 
-    /// Places of tags and revisions that are selected, by themselves or by a layer.
+    fn keeps_part_of(&self, repository: &RepositoryNode) -> bool {
+        repository.tags.clone().any(|tag| self.selection.kept_tags[tag as usize])
+            || repository.revisions.clone().any(|at| self.selection.kept_revisions[at as usize])
+    }
+
+    /// Places of tags and revisions that are selected, by themselves, by a layer, or with their
+    /// repository of which a part is kept.
     fn selected(&self, place: u32) -> (Vec<u32>, Vec<u32>) {
         let graph = self.graph;
         let repository = &graph.repositories[place as usize];
@@ -242,15 +265,38 @@ impl Work<'_> {
             let id = blob.and_then(|blob| graph.manifest_at(blob));
             self.holds_layer.as_ref().is_some_and(|holds| id.is_some_and(|id| holds[id as usize]))
         };
+        let is_whole = self.selection.repositories[place as usize];
         let tags = repository.tags.clone().filter(|tag| {
             let at = *tag as usize;
-            self.selection.tags[at] || holds_layer(graph.tags[at].target)
+            let is_selected =
+                is_whole || self.selection.tags[at] || holds_layer(graph.tags[at].target);
+            is_selected && !self.selection.kept_tags[at]
         });
         let revisions = repository.revisions.clone().filter(|revision| {
             let at = *revision as usize;
-            self.selection.revisions[at] || holds_layer(Some(graph.revisions[at]))
+            let is_selected =
+                is_whole || self.selection.revisions[at] || holds_layer(Some(graph.revisions[at]));
+            is_selected && !self.selection.kept_revisions[at]
         });
         (tags.collect(), revisions.collect())
+    }
+
+    /// What is selected and kept at once.
+    fn tell_kept(&mut self, place: u32) {
+        let selection = self.selection;
+        let repository = &self.graph.repositories[place as usize];
+        let is_whole = selection.repositories[place as usize];
+        let is_told = |selected: &[bool], kept: &[bool], at: u32| {
+            kept[at as usize] && (is_whole || selected[at as usize])
+        };
+        let tags = repository.tags.clone();
+        let tags = tags.filter(|at| is_told(&selection.tags, &selection.kept_tags, *at));
+        let revisions = repository.revisions.clone();
+        let revisions =
+            revisions.filter(|at| is_told(&selection.revisions, &selection.kept_revisions, *at));
+        let items = tags.map(Item::Tag).chain(revisions.map(Item::Revision));
+        let skipped = items.map(|item| Skipped { repository: place, item, reason: Reason::Kept });
+        self.removal.skipped.extend(skipped);
     }
 
     fn whole_repository(&mut self, place: u32) {
@@ -279,8 +325,10 @@ impl Work<'_> {
         let blob_of = |revision: &u32| graph.revisions[*revision as usize];
         // Revisions are sorted by blob within a repository.
         let is_selected = |blob: BlobId| revisions.binary_search_by_key(&blob, blob_of).is_ok();
-        let goes =
-            |tag: &u32| tags.binary_search(tag).is_ok() || target(tag).is_some_and(is_selected);
+        let goes = |tag: &u32| {
+            tags.binary_search(tag).is_ok()
+                || !self.selection.kept_tags[*tag as usize] && target(tag).is_some_and(is_selected)
+        };
         let starts = tags.iter().filter_map(target).chain(revisions.iter().map(blob_of));
         self.led_to.go(graph, repository, starts);
 
@@ -293,16 +341,25 @@ impl Work<'_> {
         let all = self.all.found().iter().filter(|_| repository.is_held);
         let held = all.map(|id| graph.manifests[*id as usize]);
         let held = held.chain(repository.held_blobs.iter().copied());
+        let kept = repository.revisions.clone();
+        let kept = kept.filter(|at| self.selection.kept_revisions[*at as usize]);
+        let held = held.chain(kept.map(|at| graph.revisions[at as usize]));
         // Holds come first: they are the better reason.
         self.stays.go(graph, repository, held.chain(others).chain(outside));
 
         self.blobs_of_part(place);
         let stays = |blob: BlobId| graph.manifest_at(blob).is_none_or(|id| self.stays.has(id));
         for revision in repository.revisions.clone() {
+            let is_kept = self.selection.kept_revisions[revision as usize];
             if !stays(graph.revisions[revision as usize]) {
                 self.removal.revisions.push(revision);
+            } else if is_kept && self.is_led_to(graph.revisions[revision as usize]) {
+                // Not selected itself, or it would have been told of before.
+                let item = Item::Revision(revision);
+                let reason = Reason::Kept;
+                self.removal.skipped.push(Skipped { repository: place, item, reason });
             } else if revisions.binary_search(&revision).is_ok() {
-                let reason = self.reason(graph.revisions[revision as usize]);
+                let reason = self.reason(repository, graph.revisions[revision as usize]);
                 let item = Item::Revision(revision);
                 self.removal.skipped.push(Skipped { repository: place, item, reason });
             }
@@ -316,12 +373,16 @@ impl Work<'_> {
                     reason: Reason::TagUnreadable,
                 }),
                 // A tag on a revision that is skipped stays with it.
-                Some(blob) if is_named || is_selected(blob) && !stays(blob) => {
+                Some(blob) if is_named || is_selected(blob) && !stays(blob) && goes(&tag) => {
                     self.removal.tags.push(tag);
                 }
                 _ => {}
             }
         }
+    }
+
+    fn is_led_to(&self, blob: BlobId) -> bool {
+        self.graph.manifest_at(blob).is_some_and(|id| self.led_to.has(id))
     }
 
     /// Notes which blobs of the repository stay and go, and which links it needs no more.
@@ -350,7 +411,7 @@ impl Work<'_> {
             self.blobs[blob as usize].stays = true;
         }
         for link in repository.links.clone() {
-            let LinkNode { name, target } = graph.links[link as usize];
+            let LinkNode { name, target, .. } = graph.links[link as usize];
             let is_needed = |marks: &Marks| marks.has(name) || marks.has(target);
             if is_needed(&self.before) && !is_needed(&self.after) {
                 self.removal.layer_links.push(link);
@@ -358,13 +419,33 @@ impl Work<'_> {
         }
     }
 
-    fn reason(&self, blob: BlobId) -> Reason {
+    fn reason(&self, repository: &RepositoryNode, blob: BlobId) -> Reason {
         let graph = self.graph;
         match graph.manifest_at(blob).map(|id| self.stays.via(id)) {
             Some(Via::Parent(id)) => Reason::NamedBy(graph.manifests[id as usize]),
             Some(Via::Subject(id)) => Reason::About(graph.manifests[id as usize]),
-            Some(Via::Start) | None => Reason::Held,
+            Some(Via::Start) | None => self.kept_by(repository, blob),
         }
+    }
+
+    /// Why a walk over what stays begins at a selected revision.
+    fn kept_by(&self, repository: &RepositoryNode, blob: BlobId) -> Reason {
+        let graph = self.graph;
+        let is_kept = |at: u32| {
+            self.selection.kept_revisions[at as usize] && graph.revisions[at as usize] == blob
+        };
+        if repository.is_held {
+            return Reason::Held;
+        }
+        if repository.revisions.clone().any(is_kept) {
+            return Reason::Kept;
+        }
+        let mut tags = repository.tags.clone();
+        let tag = tags.find(|tag| {
+            self.selection.kept_tags[*tag as usize]
+                && graph.tags[*tag as usize].target == Some(blob)
+        });
+        tag.map_or(Reason::Held, Reason::Tagged)
     }
 
     fn finish(mut self) -> Removal {

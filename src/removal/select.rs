@@ -79,6 +79,11 @@ impl<'a> Names<'a> {
         at.map(|at| repository.tags.start + at as u32).map_err(|_| Missing::Tag)
     }
 
+    /// A repository's place.
+    pub fn repository_place(&self, repository: &str) -> Result<u32, Missing> {
+        Ok(self.repository(repository)?.0)
+    }
+
     /// Adds what `row` names to `selection`.
     pub fn select(&self, selection: &mut Selection, row: Row<'_>) -> Result<(), Missing> {
         let (flags, place) = match row {

@@ -12,7 +12,6 @@ mod blobs;
 mod facts;
 mod fingerprint;
 mod intern;
-mod link;
 mod links;
 mod manifests;
 mod repositories;
@@ -132,6 +131,20 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
         root_notes.find(Code::PullThroughCache, None, scheduler, detail);
     }
     Walked { blobs, repositories, is_pull_through, root_notes }
+}
+
+/// Names and times of everything in the repositories, and nothing of what links say.
+pub struct Names {
+    /// By name.
+    pub repositories: Vec<RepositoryFacts>,
+    /// What is wrong outside of repositories.
+    pub notes: Notes,
+}
+
+/// Reads names and times of all repositories.
+pub fn read_names(storage: &dyn Storage) -> Names {
+    let walked = repositories::walk_repositories(storage, Depth::Quick, &crate::progress::Hidden);
+    Names { repositories: walked.repositories, notes: walked.notes }
 }
 
 impl Walked {

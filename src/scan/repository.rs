@@ -6,14 +6,15 @@
 use std::io;
 use std::path::Path;
 
-use crate::model::{Code, Digest, is_tag_name, parse_time_ns, text_of};
+use crate::model::{
+    Code, Digest, LinkContent, MAX_LINK_BYTES, is_tag_name, parse_link, parse_time_ns, text_of,
+};
 use crate::storage::{Entry, FileKind, Leaf, LeafOptions, LeafState, Storage};
 
 use super::Depth;
 use super::blobs::note_others;
 use super::facts::{HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts, UploadFacts};
 use super::fingerprint::Fingerprint;
-use super::link::{LinkContent, MAX_LINK_BYTES, parse_link};
 
 /// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
 const MAX_LINK_DEPTH: usize = 5;

@@ -30,7 +30,7 @@ pub struct FilesystemStorage {
     has_openat2: AtomicBool,
 }
 
-const DIRECTORY: OFlags =
+pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Without `NONBLOCK`, opening a FIFO would wait for a writer.
 const FILE: OFlags = OFlags::RDONLY
@@ -75,7 +75,7 @@ impl FilesystemStorage {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn open_below(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let (top, rest) = self.top(path)?;
         let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
         if self.has_openat2.load(Ordering::Relaxed) {

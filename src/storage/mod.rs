@@ -5,11 +5,17 @@
 //! [`Storage::list_leaves`] with one `stat` an entry and without opening the entry's directory, an
 //! object store with one listing of the prefix.
 //!
-//! Guarantees: nothing here writes; no symbolic link below the storage's top is followed; no call
+//! Whatever changes a storage needs a [`StorageWriter`]; who has a [`Storage`] can only read.
+//!
+//! Guarantees: [`Storage`] never writes; no symbolic link below the storage's top is followed; no call
 //! reads more than the limit it is given, and none blocks on a FIFO or device.
 
+#[doc(hidden)]
+pub mod faulty;
 mod filesystem;
+mod filesystem_write;
 mod locate;
+mod write;
 
 use std::ffi::OsString;
 use std::io;
@@ -17,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use filesystem::FilesystemStorage;
 pub use locate::{LocateError, Location, locate};
+pub use write::{Fill, HeldLock, MAX_COPY_BYTES, MountId, StorageWriter};
 
 /// What kind of thing a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

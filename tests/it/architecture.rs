@@ -152,6 +152,7 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("db/publish.rs", "puts the new database in the place of the old one"),
     ("report/catalog.rs", "reads a person's own reports"),
     ("commands/sql.rs", "reads the query of `--file`"),
+    ("cli/registry.rs", "reads a password, certificates and docker's logins"),
 ];
 
 #[test]

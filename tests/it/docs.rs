@@ -58,6 +58,11 @@ fn docs_cli_is_what_help_says() {
         let help = sub.render_long_help();
         writeln!(page, "\n## regsql {name}\n\n```text\n{}\n```", trimmed(&help.to_string()))
             .unwrap();
+        for inner in sub.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+            let (inner_name, help) = (inner.get_name().to_owned(), inner.render_long_help());
+            let help = trimmed(&help.to_string());
+            writeln!(page, "\n### regsql {name} {inner_name}\n\n```text\n{help}\n```").unwrap();
+        }
     }
     check("cli.md", &page);
 }

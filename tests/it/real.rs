@@ -5,12 +5,12 @@
 mod api;
 mod collector;
 mod garbage;
-mod http;
+pub mod http;
 mod known;
-mod layout;
+pub mod layout;
 mod live;
-mod pushes;
+pub mod pushes;
 mod readonly;
-mod registry;
+pub mod registry;
 mod skopeo;
 mod snapshot;

@@ -44,14 +44,27 @@ pub struct Registry {
 impl Registry {
     /// An empty registry that serves. Other users may read its storage, as on most hosts.
     pub fn start() -> Self {
+        Self::start_with(str::to_owned)
+    }
+
+    /// The same with another configuration.
+    pub fn start_with(change: impl FnOnce(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let mut registry = Self { server: None, directory };
         fs::create_dir(registry.root()).unwrap();
         let config = CONFIG.replace("ROOT", registry.root().to_str().unwrap());
-        fs::write(registry.config(), config).unwrap();
+        fs::write(registry.config(), change(&config)).unwrap();
         registry.serve();
         registry
+    }
+
+    /// Stops, and serves again with another configuration, on a new port.
+    pub fn restart_with(&mut self, change: impl FnOnce(&str) -> String) {
+        self.stop();
+        let config = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), change(&config)).unwrap();
+        self.serve();
     }
 
     /// The directory above `docker/registry/v2`.
@@ -92,7 +105,8 @@ impl Registry {
         loop {
             let text = fs::read_to_string(&log).unwrap();
             if let Some(address) = listening_on(&text)
-                && http::request(address, "GET", "/v2/", &[], &[]).is_ok_and(|a| a.status == 200)
+                // It may want TLS or a password first: any answer shows that it serves.
+                && http::request(address, "GET", "/v2/", &[], &[]).is_ok()
             {
                 self.server.as_mut().unwrap().1 = address;
                 return;
@@ -186,10 +200,11 @@ impl Drop for Registry {
     }
 }
 
-/// The address in the line `... msg="listening on 127.0.0.1:40123" ...` of the log.
+/// The address in the line `... msg="listening on 127.0.0.1:40123" ...` of the log; with TLS,
+/// `, tls` follows it.
 fn listening_on(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
-    rest.split('"').next()?.trim().parse().ok()
+    rest.split(['"', ',']).next()?.trim().parse().ok()
 }
 
 /// A test that needs a program must fail without it: a skipped test would look like a passed one.

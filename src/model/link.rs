@@ -1,7 +1,7 @@
 //! What a link file says: `sha256:` and 64 hex digits, 71 bytes without a newline. Crashes, full
 //! disks and editors leave other things (cases 1-5 of the storage facts).
 
-use crate::model::Digest;
+use super::Digest;
 
 /// The most that is read of a link, in bytes.
 pub const MAX_LINK_BYTES: usize = 512;

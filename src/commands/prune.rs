@@ -1,0 +1,430 @@
+//! `prune`: plan a delete, show it, and carry it out when asked to.
+
+mod acting;
+mod choosing;
+mod gate;
+mod show;
+mod via_api;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::result::Snapshot;
+use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
+use crate::error::{Error, Outcome, Result};
+use crate::prune::{
+    Clock, Document, DocumentError, Mode, NameSet, Origin, Plan, Policy, Protect, ProtectError,
+    SkipGroup, plan,
+};
+use crate::removal::StoredGraph;
+use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
+use crate::ui;
+
+/// The registry keeps an upload for a week (distribution `registry/storage/purgeuploads.go`).
+const UPLOAD_MIN_AGE: Duration = Duration::from_hours(168);
+
+/// A plan or a list larger than this is none.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Arguments of `prune`.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    /// Reports whose rows go: those that select something (regsql report --list)
+    #[arg(value_name = "REPORT")]
+    pub names: Vec<String>,
+    /// Values for the reports' and the query's parameters.
+    #[command(flatten)]
+    pub params: ParamArgs,
+    /// A query whose rows go
+    #[arg(long, value_name = "QUERY")]
+    pub sql: Option<String>,
+    /// A file with a query whose rows go
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// One thing that goes: REPO:TAG, REPO@DIGEST or the DIGEST of an orphan blob; may be repeated
+    #[arg(long, value_name = "TARGET")]
+    pub target: Vec<String>,
+    /// All that nothing can miss: orphan blobs, dangling and unneeded layer links, stale uploads,
+    /// repositories with nothing left in them
+    #[arg(long)]
+    pub garbage: bool,
+    /// A plan that --save wrote, worked out again: what has changed since stays
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Remove the tags alone, and nothing that they leave behind
+    #[arg(long)]
+    pub keep_revisions: bool,
+    /// Let rows that name a layer stand for every image that holds it
+    #[arg(long)]
+    pub images_holding_layers: bool,
+    /// Let rows that name a repository alone stand for all in it
+    #[arg(long)]
+    pub whole_repositories: bool,
+    /// What must hold.
+    #[command(flatten)]
+    pub guards: GuardArgs,
+    /// How it acts.
+    #[command(flatten)]
+    pub acting: ActArgs,
+    /// One's own reports.
+    #[command(flatten)]
+    pub catalog: CatalogArgs,
+    /// How the plan is shown
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub format: FormatArg,
+    /// Write the plan to a file, for --plan
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
+/// What must hold of whatever goes.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Guards")]
+pub struct GuardArgs {
+    /// Leave what was written or linked within this time [default: 24h; for uploads 7d]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub min_age: Option<Duration>,
+    /// Leave what a list names: image references or digests in use, as kubectl prints them; may be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub protect: Vec<PathBuf>,
+    /// Leave tags whose name matches, such as v1.*; REPO:GLOB for one repository; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub protect_tags: Vec<String>,
+    /// Refuse when more would come free than this, such as 100GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_delete_bytes: Option<u64>,
+    /// Refuse when more than so many percent of all bytes of blobs would come free
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub max_delete_percent: u8,
+    /// Scan again first when the scan is older
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    pub max_scan_age: Duration,
+}
+
+/// How it acts.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Acting")]
+pub struct ActArgs {
+    /// Carry the plan out; without it nothing is deleted
+    #[arg(long)]
+    pub delete: bool,
+    /// The registry's address: it must be stopped or read-only, or --online given
+    #[arg(long, value_name = "URL")]
+    pub registry_url: Option<String>,
+    /// Your word that no registry writes to the storage now
+    #[arg(long, conflicts_with = "online")]
+    pub offline: bool,
+    /// Act beside a registry that takes pushes: in phases, with waits
+    #[arg(long)]
+    pub online: bool,
+    /// Your word that the registry has no blob descriptor cache, for --online without
+    /// --registry-url
+    #[arg(long, requires = "online")]
+    pub cache_off: bool,
+    /// How long to wait between the phases of --online: longer than a push takes from checking a
+    /// manifest to writing it
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    pub wait: Duration,
+    /// Delete tags and revisions through the registry's API alone, without touching the storage
+    #[arg(long, value_name = "URL", conflicts_with_all = ["registry_url", "offline", "online", "no_trash", "before", "after"])]
+    pub via_api: Option<String>,
+    /// Who to be for the registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Delete at once instead of moving to the trash: nothing can be undone
+    #[arg(long)]
+    pub no_trash: bool,
+    /// A command to run before anything is touched, such as one that stops the registry; when it
+    /// fails nothing is deleted
+    #[arg(long, value_name = "CMD")]
+    pub before: Option<String>,
+    /// A command to run at the end, also after a failure
+    #[arg(long, value_name = "CMD")]
+    pub after: Option<String>,
+}
+
+/// A format's name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// A summary for people
+    Table,
+    /// The whole plan, every item by name
+    Json,
+}
+
+/// A plan with the snapshot that it is about.
+struct Planned {
+    graph: StoredGraph,
+    plan: Plan,
+    policy: Policy,
+    origin: Origin,
+    /// Bytes of all blobs.
+    blob_bytes: u64,
+}
+
+/// Plans, shows, and acts when asked to.
+pub fn run(context: &Context, args: &PruneArgs) -> Result {
+    check(args)?;
+    let saved = match &args.plan {
+        Some(path) => Some(read_plan(path)?),
+        None => None,
+    };
+    if args.acting.via_api.is_none() {
+        // Whoever deletes starts from what is there now; an unchanged storage costs little.
+        let is_to_act = args.acting.delete;
+        scan_if_old(context, if is_to_act { Duration::ZERO } else { args.guards.max_scan_age })?;
+    }
+    let planned =
+        make_plan(context, args, saved.as_ref(), super::now().as_nanosecond() as i64, None)?;
+    let document = |mode| {
+        let origin = planned.origin.clone();
+        Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) }
+    };
+    if let Some(path) = &args.save {
+        save(path, &document(Mode::DryRun))?;
+        context.printer.note(&format!("saved the plan to {}", path.display()));
+    }
+    let is_json = args.format == FormatArg::Json;
+    if !is_json || args.acting.delete {
+        show::plan(context, &planned, is_json)?;
+    }
+    let refusal = too_much(args, &planned);
+    if !args.acting.delete {
+        let mut out = context.printer.out();
+        if is_json {
+            serde_json::to_writer_pretty(&mut out, &document(Mode::DryRun))?;
+            writeln!(out)?;
+        } else if refusal.is_none() && !planned.plan.is_empty() {
+            writeln!(out, "Use --delete to delete")?;
+        }
+        out.flush()?;
+    }
+    if let Some(refusal) = refusal {
+        context.printer.warn(&refusal);
+        return Ok(Outcome::Findings);
+    }
+    let has_skipped = has_skipped(&planned.plan);
+    if !args.acting.delete {
+        return Ok(if has_skipped { Outcome::Findings } else { Outcome::Done });
+    }
+    if planned.plan.is_empty() {
+        context.printer.note("nothing to delete");
+        if is_json {
+            show::json(context, &document(Mode::Deleted))?;
+        }
+        return Ok(if has_skipped { Outcome::Findings } else { Outcome::Done });
+    }
+    ask(context, args, &planned)?;
+    acting::run(context, args, planned, saved.as_ref())
+}
+
+/// What clap cannot check.
+fn check(args: &PruneArgs) -> Result<()> {
+    let is_nothing_chosen = args.names.is_empty()
+        && args.sql.is_none()
+        && args.file.is_none()
+        && args.target.is_empty()
+        && args.plan.is_none()
+        && !args.garbage;
+    if is_nothing_chosen {
+        return Err(Error::new("nothing says what to delete").with_hint(
+            "name reports (regsql prune keep-latest -p keep=10), or use --garbage, --sql, --file, \
+             --target or --plan",
+        ));
+    }
+    let acting = &args.acting;
+    if !acting.delete {
+        return Ok(());
+    }
+    let has_way = acting.registry_url.is_some()
+        || acting.offline
+        || acting.online
+        || acting.via_api.is_some();
+    if !has_way {
+        return Err(Error::new("--delete does not say what the registry is doing").with_hint(
+            "add --registry-url URL (checks that it is stopped or read-only), --offline (your word \
+             that nothing writes), or --online (beside pushes)",
+        ));
+    }
+    if acting.online && acting.registry_url.is_none() && !acting.cache_off {
+        return Err(Error::new("a registry beside which this acts may cache what is deleted")
+            .with_hint(
+                "add --registry-url URL, so that links are removed through its API and its cache \
+                 forgets them, or --cache-off if it has no blob descriptor cache",
+            ));
+    }
+    Ok(())
+}
+
+fn is_counted(group: SkipGroup) -> bool {
+    group != SkipGroup::NotYet
+}
+
+/// Whether something stays that somebody asked for.
+fn has_skipped(plan: &Plan) -> bool {
+    plan.skipped.iter().any(|skipped| is_counted(skipped.group))
+}
+
+fn read_file(path: &std::path::Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The text of a saved plan, and the name of its file.
+struct SavedPlan {
+    file: String,
+    text: String,
+}
+
+fn read_plan(path: &std::path::Path) -> Result<SavedPlan> {
+    let file = path.display().to_string();
+    match read_file(path) {
+        Ok(text) => Ok(SavedPlan { file, text }),
+        Err(source) => Err(DocumentError::Read { file, source }.into()),
+    }
+}
+
+fn protect(args: &PruneArgs) -> Result<Protect> {
+    let mut protect = Protect::default();
+    for path in &args.guards.protect {
+        let file = path.display().to_string();
+        let text =
+            read_file(path).map_err(|source| ProtectError::Read { file: file.clone(), source })?;
+        protect.add_list(&file, &text)?;
+    }
+    protect.add_patterns(&args.guards.protect_tags)?;
+    Ok(protect)
+}
+
+/// Scans the storage of the database again.
+fn rescan(context: &Context) -> Result<Summary> {
+    let storage = super::storage::open(context, &crate::cli::StorageArgs::default())?;
+    let options = ScanOptions {
+        storage: crate::storage::Storage::root(&storage).to_owned(),
+        database: context.db.clone(),
+        io_threads: std::num::NonZeroUsize::new(32).unwrap_or(std::num::NonZeroUsize::MIN),
+        deep: DeepLook::Auto,
+        is_full: false,
+    };
+    let progress = ui::Bar::new(&context.printer);
+    Ok(snapshot::scan(&options, &progress)?)
+}
+
+fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
+    let age = Snapshot::open(context, None)?.age();
+    if age.is_none_or(|age| age > max_age) {
+        if !max_age.is_zero() {
+            context.printer.note("the scan is old: scanning again");
+        }
+        rescan(context)?;
+    }
+    Ok(())
+}
+
+/// Works the plan out over what the database says; `only` is what a person has seen.
+fn make_plan(
+    context: &Context,
+    args: &PruneArgs,
+    saved: Option<&SavedPlan>,
+    now_ns: i64,
+    only: Option<NameSet>,
+) -> Result<Planned> {
+    let snapshot = Snapshot::open(context, None)?;
+    let origin = snapshot.origin(context)?;
+    let graph = snapshot.graph(context)?;
+    let blob_bytes = graph.blobs.iter().filter_map(|blob| blob.size_bytes).sum();
+    let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;
+    let mut only = only;
+    if let Some(saved) = saved {
+        let names = Document::names_in(&saved.file, &saved.text, &origin.root)?;
+        for name in &names {
+            // What follows from these follows again.
+            chosen.add(name.clone());
+        }
+        only = only.or_else(|| Some(names.into_iter().collect()));
+    }
+    let min_age = args.guards.min_age.unwrap_or(Duration::from_hours(24));
+    let policy = Policy {
+        clock: Clock { now_ns, min_age },
+        upload_min_age: args.guards.min_age.unwrap_or(UPLOAD_MIN_AGE),
+        protect: protect(args)?,
+        keeps_revisions: args.keep_revisions,
+        spares_active_repositories: args.acting.online,
+        spares_manifests: args.acting.online && args.acting.registry_url.is_some(),
+        only,
+    };
+    let plan = plan(chosen, &policy);
+    Ok(Planned { graph, plan, policy, origin, blob_bytes })
+}
+
+/// Why the plan is too large to be carried out.
+fn too_much(args: &PruneArgs, planned: &Planned) -> Option<String> {
+    let freed = planned.plan.freed_bytes;
+    let shown = |bytes: u64| ui::bytes(bytes as i64);
+    if let Some(limit) = args.guards.max_delete_bytes
+        && freed > limit
+    {
+        return Some(format!(
+            "refused: {} would come free, and --max-delete-bytes is {}",
+            shown(freed),
+            shown(limit)
+        ));
+    }
+    let percent = args.guards.max_delete_percent;
+    let limit = u128::from(planned.blob_bytes) * u128::from(percent) / 100;
+    (u128::from(freed) > limit).then(|| {
+        format!(
+            "refused: {} of {} would come free, and --max-delete-percent is {percent}",
+            shown(freed),
+            shown(planned.blob_bytes)
+        )
+    })
+}
+
+/// Written whole or not at all.
+fn save(path: &std::path::Path, document: &Document) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    };
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        serde_json::to_writer_pretty(&mut file, document)?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| {
+        let message = format!("cannot write plan `{}`", path.display());
+        Error::from(anyhow::Error::new(source).context(message))
+    })
+}
+
+fn ask(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
+    if args.acting.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new("nobody is there to ask whether this may be deleted")
+            .with_hint("add --yes to delete without a question"));
+    }
+    let freed = ui::bytes(planned.plan.freed_bytes as i64);
+    context.printer.note(&format!("Delete this, {freed}? Type yes to go on:"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Error::new("nothing was deleted: the answer was not yes"))
+}

@@ -1,0 +1,188 @@
+//! What the arguments choose.
+
+use super::PruneArgs;
+use crate::commands::Context;
+use crate::commands::naming::{Named, each_named};
+use crate::commands::report::query;
+use crate::commands::result::Snapshot;
+use crate::error::{Error, Result};
+use crate::prune::{Chosen, Name, SkipGroup};
+use crate::removal::StoredGraph;
+use crate::report::{Catalog, Query, Report, Selects, bind_report, bind_untyped};
+
+/// Runs all reports and queries, and reads all targets.
+pub fn choose<'a>(
+    context: &Context,
+    args: &PruneArgs,
+    snapshot: &Snapshot,
+    graph: &'a StoredGraph,
+) -> Result<Chosen<'a>> {
+    let mut chosen = Chosen::nothing(graph);
+    chosen.is_garbage_chosen = args.garbage;
+    let catalog = Catalog::with_directory(args.catalog.reports.as_deref())?;
+    let reports = args
+        .names
+        .iter()
+        .map(|name| catalog.get(name))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let has_query = args.sql.is_some() || args.file.is_some();
+    for report in &reports {
+        if report.header.selects.is_none() {
+            return Err(Error::new(format!("report `{}` selects nothing to delete", report.name))
+                .with_hint("regsql report --list says which reports select something"));
+        }
+        let given = params_of(args, report, &reports, has_query);
+        let bound = bind_report(&report.name, &report.header.params, &given)?;
+        let query = query(report, bound);
+        add_rows(args, snapshot, &query, report.header.selects, &mut chosen)?;
+    }
+    if let Some(sql) = &args.sql {
+        add_query(args, snapshot, "the query", sql, &mut chosen)?;
+    }
+    if let Some(path) = &args.file {
+        let name = format!("`{}`", path.display());
+        let sql = super::read_file(path).map_err(|source| {
+            Error::from(anyhow::Error::new(source).context(format!("cannot read {name}")))
+        })?;
+        add_query(args, snapshot, &name, &sql, &mut chosen)?;
+    }
+    for target in &args.target {
+        chosen.add(name_of_target(target)?);
+    }
+    if chosen.is_empty() && chosen.skipped.is_empty() && args.plan.is_none() {
+        context.printer.note("no row names anything");
+    }
+    Ok(chosen)
+}
+
+/// With several reports each takes the parameters that it declares; what none declares is an error
+/// of the first.
+fn params_of(args: &PruneArgs, report: &Report, all: &[&Report], has_query: bool) -> Vec<String> {
+    let name_of = |text: &str| {
+        let name = text.split_once('=').map_or(text, |(name, _)| name);
+        name.strip_prefix(':').unwrap_or(name).to_owned()
+    };
+    let declares =
+        |report: &Report, name: &str| report.header.params.iter().any(|param| param.name == name);
+    let is_for_it = |text: &&String| {
+        let name = name_of(text);
+        declares(report, &name) || !has_query && !all.iter().any(|other| declares(other, &name))
+    };
+    args.params.param.iter().filter(is_for_it).cloned().collect()
+}
+
+fn add_query(
+    args: &PruneArgs,
+    snapshot: &Snapshot,
+    name: &str,
+    sql: &str,
+    chosen: &mut Chosen<'_>,
+) -> Result<()> {
+    let query = Query {
+        name: name.to_owned(),
+        sql,
+        bound: bind_untyped(&args.params.param)?,
+        columns: &[],
+        // A part of the rows is not what was asked for.
+        max_rows: None,
+        time_limit: None,
+    };
+    add_rows(args, snapshot, &query, None, chosen)
+}
+
+fn add_rows(
+    args: &PruneArgs,
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    selects: Option<Selects>,
+    chosen: &mut Chosen<'_>,
+) -> Result<()> {
+    let mut rows = 0_u64;
+    let mut missing_option = None;
+    each_named(snapshot, query, selects, &mut |named| {
+        rows += 1;
+        match named.map(name_of) {
+            None => {
+                let row = format!("row {rows} of {}", query.name);
+                chosen.skip(
+                    SkipGroup::NotThere,
+                    Name::Row { row },
+                    "a name is missing or not a text",
+                );
+            }
+            Some(Name::Layer { .. }) if !args.images_holding_layers => {
+                missing_option = Some((
+                    "names layers",
+                    "--images-holding-layers deletes every image that holds one of them",
+                ));
+            }
+            Some(name @ Name::Repository { .. })
+                if !args.whole_repositories && !is_ghost(chosen.graph(), &name) =>
+            {
+                missing_option = Some((
+                    "names whole repositories",
+                    "--whole-repositories deletes each of them with all in it",
+                ));
+            }
+            Some(name) => chosen.add(name),
+        }
+    })?;
+    match missing_option {
+        Some((what, hint)) => Err(Error::new(format!("{} {what}", query.name)).with_hint(hint)),
+        None => Ok(()),
+    }
+}
+
+/// A repository in which there is nothing to lose.
+fn is_ghost(graph: &StoredGraph, name: &Name) -> bool {
+    let Name::Repository { repository } = name else {
+        return false;
+    };
+    let repositories = &graph.repositories;
+    let at = repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
+    at.is_ok_and(|at| repositories[at].tags.is_empty() && repositories[at].revisions.is_empty())
+}
+
+fn name_of(named: Named<'_>) -> Name {
+    match named {
+        Named::Tag { repository, tag, manifest_digest } => Name::Tag {
+            repository: repository.into(),
+            tag: tag.into(),
+            manifest_digest: manifest_digest.map(Into::into),
+        },
+        Named::Revision { repository, manifest_digest } => Name::Revision {
+            repository: repository.into(),
+            manifest_digest: manifest_digest.into(),
+        },
+        Named::Layer { digest } => Name::Layer { layer_digest: digest.into() },
+        Named::Repository { repository } => Name::Repository { repository: repository.into() },
+        Named::Blob { digest } => Name::Blob { blob_digest: digest.into(), size_bytes: 0 },
+        Named::Upload { repository, upload_id } => Name::Upload {
+            repository: repository.into(),
+            upload_id: upload_id.into(),
+            size_bytes: 0,
+        },
+        Named::LayerLink { repository, digest } => {
+            Name::LayerLink { repository: repository.into(), link_digest: digest.into() }
+        }
+    }
+}
+
+/// `REPO@DIGEST`, `DIGEST` or `REPO:TAG`. Nothing is abbreviated where something is deleted.
+fn name_of_target(target: &str) -> Result<Name> {
+    if let Some((repository, digest)) = target.rsplit_once('@') {
+        let (repository, manifest_digest) = (repository.to_owned(), digest.to_owned());
+        return Ok(Name::Revision { repository, manifest_digest });
+    }
+    if crate::model::Digest::parse(target).is_ok() {
+        return Ok(Name::Blob { blob_digest: target.to_owned(), size_bytes: 0 });
+    }
+    match target.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') && !repository.is_empty() => {
+            let (repository, tag) = (repository.to_owned(), tag.to_owned());
+            Ok(Name::Tag { repository, tag, manifest_digest: None })
+        }
+        _ => Err(Error::new(format!("`{target}` names no tag, revision or blob"))
+            .with_hint("write REPO:TAG, REPO@sha256:… or sha256:… in full")),
+    }
+}

@@ -1,0 +1,138 @@
+//! Deleting through the registry's API alone, without access to its disk.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::ops::ControlFlow;
+
+use super::{Planned, PruneArgs, has_skipped, show};
+use crate::commands::Context;
+use crate::error::{Error, Outcome, Result};
+use crate::model::Digest;
+use crate::prune::{Counts, Document, Mode, Name, SkipGroup, Skipped};
+use crate::registry::delete::{self, DeleteOptions, Item, Outcome as Became, Selection};
+
+/// Deletes the plan's tags and revisions. Links and blobs are left for a collection of garbage.
+pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) -> Result {
+    let registry = args.acting.registry.connect(url)?;
+    let (names, selection) = selection(planned);
+    let report = delete::delete(&registry, &selection, DeleteOptions::default(), |at, became| {
+        context.printer.detail(&format!("{}: {}", names[at].text(), told(became)));
+        ControlFlow::Continue(())
+    });
+    let mut document = Document { mode: Mode::Deleted, ..Document::empty(planned.origin.clone()) };
+    let mut skipped = Vec::new();
+    for (name, became) in names.into_iter().zip(&report.outcomes) {
+        match became {
+            Became::Deleted => {
+                count(&mut document.counts, &name);
+                document.items.push(name);
+            }
+            Became::NotFound => {
+                skipped.push(Skipped::new(SkipGroup::NotThere, name, told(became)));
+            }
+            Became::Skipped(_) => {
+                skipped.push(Skipped::new(SkipGroup::Needed, name, told(became)));
+            }
+            Became::Failed(_) | Became::NotTried => {
+                skipped.push(Skipped::new(SkipGroup::Failed, name, told(became)));
+            }
+        }
+    }
+    let is_whole = skipped.is_empty() && !has_skipped(&planned.plan);
+    tell(context, args, &mut document, planned, skipped)?;
+    if let Some(stop) = report.stopped {
+        let hint = stop.hint();
+        let error = Error::from(stop);
+        return Err(match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        });
+    }
+    Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+}
+
+/// What the plan deletes that the API can delete, and the tags that stay beside it.
+fn selection(planned: &Planned) -> (Vec<Name>, Selection) {
+    let graph = &planned.graph;
+    let mut names = Vec::new();
+    let mut selection = Selection::default();
+    for name in planned.plan.names(graph) {
+        let (repository, tag, digest) = match &name {
+            Name::Tag { repository, tag, manifest_digest: Some(digest) } => {
+                (repository, Some(tag.clone()), digest)
+            }
+            Name::Revision { repository, manifest_digest } => (repository, None, manifest_digest),
+            _ => continue,
+        };
+        if let Ok(digest) = Digest::parse(digest) {
+            selection.staying_tags.entry(repository.clone()).or_default();
+            selection.items.push(Item { repository: repository.clone(), tag, digest });
+            names.push(name);
+        }
+    }
+    for repository in &graph.repositories {
+        if let Some(staying) = selection.staying_tags.get_mut(&repository.name) {
+            *staying = staying_tags(planned, repository);
+        }
+    }
+    (names, selection)
+}
+
+fn staying_tags(
+    planned: &Planned,
+    repository: &crate::removal::RepositoryNode,
+) -> BTreeMap<String, Digest> {
+    let graph = &planned.graph;
+    let stays = |tag: &u32| planned.plan.tags.binary_search(tag).is_err();
+    let named = repository.tags.clone().filter(stays).filter_map(|tag| {
+        let node = &graph.tags[tag as usize];
+        Some((node.name.clone(), graph.blobs[node.target? as usize].digest.clone()))
+    });
+    named.collect()
+}
+
+fn told(became: &Became) -> String {
+    match became {
+        Became::Deleted => "deleted".into(),
+        Became::NotFound => "the registry does not have it".into(),
+        Became::Skipped(reason) => reason.to_string(),
+        Became::Failed(error) => error.to_string(),
+        Became::NotTried => "not tried".into(),
+    }
+}
+
+fn count(counts: &mut Counts, name: &Name) {
+    match name {
+        Name::Tag { .. } => counts.tags += 1,
+        _ => counts.revisions += 1,
+    }
+}
+
+fn tell(
+    context: &Context,
+    args: &PruneArgs,
+    document: &mut Document,
+    planned: &Planned,
+    skipped: Vec<Skipped>,
+) -> Result<()> {
+    let mut text = Vec::new();
+    show::skipped(&skipped, &mut text)?;
+    writeln!(text, "Deleted {} through the API", show::counted(&document.counts))?;
+    let bytes = crate::ui::bytes(planned.plan.freed_bytes as i64);
+    writeln!(
+        text,
+        "The space, {bytes}, comes free when garbage is collected: regsql prune --garbage"
+    )?;
+    document.skipped.clone_from(&planned.plan.skipped);
+    document.skipped.extend(skipped);
+    if args.format == super::FormatArg::Json {
+        for line in String::from_utf8_lossy(&text).lines() {
+            context.printer.note(line);
+        }
+        return show::json(context, document);
+    }
+    let mut out = context.printer.out();
+    out.write_all(&text)?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! `trash`: see what deletions left in the trash, and free it for good.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+
+use super::Context;
+use super::undo::{counted, shown, warn_of};
+use crate::cli::{OutputArgs, StorageArgs, parse_duration};
+use crate::error::{Outcome, Result};
+use crate::report::{Column, End, RowSink, Unit, Value};
+use crate::trash::{self, PurgeOptions, PurgeReport, RunInfo, RunState, StorageLock, TrashError};
+use crate::ui::{self, Format, Frame};
+
+/// Arguments of `trash`.
+#[derive(Args, Debug)]
+pub struct TrashArgs {
+    #[command(subcommand)]
+    command: TrashCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TrashCommand {
+    /// Show the runs in the trash and what a purge of each frees
+    List(ListArgs),
+    /// Remove runs from the trash for good
+    ///
+    /// Only this frees the space of what was deleted. A run that was stopped before its end stays,
+    /// because it is better undone. Exit code 1: something could not be removed.
+    Purge(PurgeArgs),
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    storage: StorageArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+struct PurgeArgs {
+    #[command(flatten)]
+    storage: StorageArgs,
+    /// Only runs that began longer ago, such as 24h or 7d
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    older_than: Duration,
+    /// Also runs that were stopped before their end
+    #[arg(long)]
+    unfinished: bool,
+    /// Tell what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Lists or purges.
+pub fn run(context: &Context, args: &TrashArgs) -> Result {
+    match &args.command {
+        TrashCommand::List(args) => list(context, args),
+        TrashCommand::Purge(args) => purge(context, args),
+    }
+}
+
+fn list(context: &Context, args: &ListArgs) -> Result {
+    let storage = super::storage::open(context, &args.storage)?;
+    let runs = trash::list(&storage)?;
+    let format: Format = args.output.format.into();
+    let footer = if runs.iter().any(|run| run.size_bytes > 0) {
+        vec!["regsql trash purge frees it; regsql undo RUN puts it back".into()]
+    } else {
+        Vec::new()
+    };
+    let frame = Frame {
+        title: Some("Runs in the trash".into()),
+        footer,
+        totals: vec!["size_bytes".into()],
+        ..Frame::default()
+    };
+    let mut out = context.printer.out();
+    {
+        let mut sink = ui::sink(format, &mut out, frame, context.printer.look());
+        write_rows(sink.as_mut(), &runs)?;
+    }
+    out.flush()?;
+    for run in &runs {
+        if let RunState::Damaged(error) = &run.state {
+            context.printer.warn(&with_cause(&run.run, error));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn write_rows(sink: &mut dyn RowSink, runs: &[RunInfo]) -> io::Result<()> {
+    let columns = [
+        ("run", Unit::Text),
+        ("started_at", Unit::Time),
+        ("state", Unit::Text),
+        ("tag_count", Unit::Count),
+        ("revision_count", Unit::Count),
+        ("layer_link_count", Unit::Count),
+        ("upload_count", Unit::Count),
+        ("blob_count", Unit::Count),
+        ("size_bytes", Unit::Bytes),
+    ];
+    sink.begin(&columns.map(|(name, unit)| Column { name: name.into(), unit }))?;
+    for run in runs {
+        let state = match run.state {
+            RunState::Finished => "finished",
+            RunState::Unfinished => "unfinished",
+            RunState::NotBegun => "not begun",
+            RunState::Damaged(_) => "damaged",
+        };
+        let started = run.started_at.map(|time| time.to_string());
+        let counts = &run.counts;
+        let numbers = [
+            counts.tags,
+            counts.revisions,
+            counts.layer_links,
+            counts.uploads,
+            counts.blobs,
+            run.size_bytes,
+        ];
+        let mut row = vec![
+            Value::Text(run.run.as_str().into()),
+            started.map_or(Value::Null, |time| Value::Text(time.into())),
+            Value::Text(state.into()),
+        ];
+        row.extend(numbers.map(|number| Value::Integer(number as i64)));
+        sink.row(&row)?;
+    }
+    sink.end(End { rows: runs.len() as u64, is_cut: false })
+}
+
+fn purge(context: &Context, args: &PurgeArgs) -> Result {
+    let storage = super::storage::open(context, &args.storage)?;
+    let options = PurgeOptions {
+        started_before: started_before(super::now(), args.older_than),
+        includes_unfinished: args.unfinished,
+    };
+    let report = if args.dry_run {
+        trash::purge_preview(&storage, &options, &|_| false)?
+    } else {
+        let lock = StorageLock::take(&storage)?;
+        trash::purge(&storage, &lock, &options, &|_| false)?
+    };
+    tell(context, &report, args.dry_run);
+    let is_whole = report.failed.is_empty()
+        && report.runs.iter().all(|run| run.kept.is_empty() && run.leftovers.is_empty());
+    Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+}
+
+/// Without an age all runs are meant, also those whose clock was ahead.
+fn started_before(now: Timestamp, age: Duration) -> Timestamp {
+    if age.is_zero() {
+        return Timestamp::MAX;
+    }
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool) {
+    let printer = &context.printer;
+    let mut size_bytes = 0_u64;
+    for run in &report.runs {
+        let verb = if is_dry_run { "would remove" } else { "removed" };
+        let bytes = ui::bytes(run.size_bytes as i64);
+        printer.note(&format!("{verb} {} ({bytes}) of run {}", counted(&run.counts), run.run));
+        size_bytes = size_bytes.saturating_add(run.size_bytes);
+        let kept = run
+            .kept
+            .iter()
+            .map(|item| format!("`{}` stays in the trash: it is needed again", shown(&item.path)));
+        warn_of(context, kept, "stay in the trash");
+        let leftovers = run.leftovers.iter().map(|path| {
+            format!("`{}` is in the run's directory and not in its list: it stays", shown(path))
+        });
+        warn_of(context, leftovers, "are not in the list");
+    }
+    for run in &report.unfinished {
+        printer.warn(&format!(
+            "run {run} was stopped before its end and stays: `regsql undo {run}` puts it back, \
+             `regsql trash purge --unfinished` removes it too"
+        ));
+    }
+    for (run, error) in &report.failed {
+        printer.warn(&with_cause(run, error));
+    }
+    let freed = if is_dry_run { "would free" } else { "freed" };
+    printer.note(&format!("{freed} {}", ui::bytes(size_bytes as i64)));
+}
+
+fn with_cause(run: &str, error: &TrashError) -> String {
+    let source = std::error::Error::source(error);
+    let because = source.map(|source| format!(": {source}")).unwrap_or_default();
+    format!("run {run}: {error}{because}")
+}

@@ -1,0 +1,117 @@
+//! `undo`: put back what a run moved to the trash.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::Context;
+use crate::cli::StorageArgs;
+use crate::error::{Outcome, Result};
+use crate::model::text_of;
+use crate::trash::{self, Counts, StorageLock, UndoReport};
+use crate::ui;
+
+/// Problems of one kind that are told one by one.
+const MOST_TOLD: usize = 20;
+
+/// Arguments of `undo`.
+#[derive(Args, Debug)]
+pub struct UndoArgs {
+    /// The run, as `regsql trash list` names it; without it, the newest
+    pub run: Option<String>,
+    /// Which storage.
+    #[command(flatten)]
+    pub storage: StorageArgs,
+}
+
+/// Puts a run back.
+pub fn run(context: &Context, args: &UndoArgs) -> Result {
+    let storage = super::storage::open(context, &args.storage)?;
+    let lock = StorageLock::take(&storage)?;
+    let run = match &args.run {
+        Some(run) => run.clone(),
+        None => trash::newest(&storage)?,
+    };
+    let report = trash::undo(&storage, &lock, &run)?;
+    tell(context, &report);
+    Ok(if report.is_whole() { Outcome::Done } else { Outcome::Findings })
+}
+
+/// `3 tags, 1 blob`; `nothing` when there is none.
+pub fn counted(counts: &Counts) -> String {
+    let parts = [
+        (counts.tags, "tag", "tags"),
+        (counts.revisions, "revision", "revisions"),
+        (counts.layer_links, "layer link", "layer links"),
+        (counts.uploads, "upload", "uploads"),
+        (counts.blobs, "blob", "blobs"),
+        (counts.directories, "empty directory", "empty directories"),
+    ];
+    let told: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+        .collect();
+    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}
+
+/// A path in a message.
+pub fn shown(path: &Path) -> String {
+    text_of(path.as_os_str())
+}
+
+/// Warns of each of `lines`, and of how many more there are.
+pub fn warn_of(context: &Context, lines: impl ExactSizeIterator<Item = String>, what: &str) {
+    let rest = lines.len().saturating_sub(MOST_TOLD);
+    for line in lines.take(MOST_TOLD) {
+        context.printer.warn(&line);
+    }
+    if rest > 0 {
+        context.printer.warn(&format!("{rest} more {what}"));
+    }
+}
+
+fn tell(context: &Context, report: &UndoReport) {
+    let printer = &context.printer;
+    let run = &report.run;
+    let bytes = ui::bytes(report.restored_bytes as i64);
+    printer.note(&format!("put back {} ({bytes}) of run {run}", counted(&report.restored)));
+    if report.in_place_count > 0 {
+        printer.note(&format!("{} were in their place already", report.in_place_count));
+    }
+    let conflicts = report.conflicts.iter().map(|item| {
+        format!("`{}` stays in the trash: something was put in its place since", shown(&item.path))
+    });
+    warn_of(context, conflicts, "stay in the trash");
+    let failures = report
+        .failures
+        .iter()
+        .map(|failure| format!("cannot put back `{}`: {}", shown(&failure.path), failure.reason));
+    warn_of(context, failures, "could not be put back");
+    if report.held_back_count > 0 {
+        let count = report.held_back_count;
+        printer.warn(&format!("{count} more were not tried, as they may need what failed"));
+    }
+    let missing = report
+        .missing
+        .iter()
+        .map(|item| format!("`{}` is neither in the trash nor in its place", shown(&item.path)));
+    warn_of(context, missing, "are neither in the trash nor in their place");
+    let leftovers = report.leftovers.iter().map(|path| {
+        format!("`{}` is in the run's directory and not in its list: it stays", shown(path))
+    });
+    warn_of(context, leftovers, "are not in the list");
+    if report.is_removed {
+        printer.note(&format!("run {run} is gone from the trash"));
+    } else if !report.failures.is_empty() {
+        printer.note(&format!("put right what failed, then `regsql undo {run}` goes on"));
+    } else if !report.conflicts.is_empty() {
+        printer.note(&format!(
+            "to have the old ones back, move away what is in their place and `regsql undo {run}`; \
+             else `regsql trash purge` frees them"
+        ));
+    }
+    if report.restored != Counts::default() {
+        printer.note("the database does not know yet: `regsql scan` reads the storage again");
+    }
+}

@@ -1,0 +1,3 @@
+SELECT repository_id, upload_id, size_bytes, active_ns
+FROM upload
+ORDER BY repository_id, upload_id

@@ -1,0 +1,425 @@
+//! Carrying out a plan.
+//!
+//! The plan was made over a scan of a moment ago. Still each item is looked at when its turn comes:
+//! what has changed since stays, and so does all that it needs. Then, before blobs go, all
+//! repositories are read again ([`super::sweep`]).
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::Path;
+
+use super::age::Clock;
+use super::name::{Name, SkipGroup, Skipped};
+use super::need::Needed;
+use super::paths;
+use super::steps::{Steps, Target};
+use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
+use crate::removal::StoredGraph;
+use crate::storage::{FileFacts, FileKind, StorageWriter};
+use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
+
+/// Where things go.
+pub enum Way<'s> {
+    /// To the trash.
+    Trash(TrashRun<'s>),
+    /// Away, at once.
+    Direct,
+}
+
+/// Removes layer links by the registry's own API, so that its cache forgets them.
+pub trait LinkRemover {
+    /// Removes one. Gives why it could not.
+    fn remove(&self, repository: &str, digest: &Digest) -> Result<(), String>;
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Taken,
+    PutBack,
+    Skipped,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What went and did not come back.
+    pub counts: Counts,
+    /// Bytes of that.
+    pub size_bytes: u64,
+    /// Repositories of which nothing is left.
+    pub repositories: u64,
+    /// Their names, in the order in which they went.
+    pub names: Vec<Name>,
+    /// How many things came back because something needed them.
+    pub put_back_count: u64,
+    /// What stays, and why.
+    pub skipped: Vec<Skipped>,
+    /// A person stopped it.
+    pub is_interrupted: bool,
+}
+
+/// The work in progress.
+pub struct Act<'a> {
+    pub(super) storage: &'a dyn StorageWriter,
+    pub(super) graph: &'a StoredGraph,
+    pub(super) steps: &'a Steps,
+    pub(super) way: Way<'a>,
+    pub(super) clock: Clock,
+    links: Option<&'a dyn LinkRemover>,
+    is_stopped: &'a dyn Fn() -> bool,
+    advance: &'a dyn Fn(u64),
+    states: Vec<State>,
+    places: HashMap<u64, u32>,
+    hasher: RandomState,
+    /// Directories that were young when the work began; taking what is in them makes all young.
+    young_directories: HashSet<usize>,
+    /// What must stay although the plan says otherwise.
+    pub(super) needed: Needed,
+    skipped: Vec<Skipped>,
+    put_back_count: u64,
+    is_interrupted: bool,
+}
+
+/// What [`Act::new`] is told beside the plan.
+pub struct Means<'a> {
+    /// The storage.
+    pub storage: &'a dyn StorageWriter,
+    /// Where things go.
+    pub way: Way<'a>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The registry's API, when its cache may know links.
+    pub links: Option<&'a dyn LinkRemover>,
+    /// Whether a person wants it to stop.
+    pub is_stopped: &'a dyn Fn() -> bool,
+    /// Is told how many steps were made.
+    pub advance: &'a dyn Fn(u64),
+}
+
+/// The kinds of steps that a phase makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Tags, revisions and layer links.
+    References,
+    /// Uploads, blobs, and what is left of repositories.
+    Data,
+}
+
+impl Phase {
+    fn has(self, target: Target) -> bool {
+        let is_reference =
+            matches!(target, Target::Tag(..) | Target::Revision(..) | Target::LayerLink(..));
+        is_reference == (self == Self::References)
+    }
+}
+
+impl<'a> Act<'a> {
+    /// Nothing is done yet.
+    pub fn new(graph: &'a StoredGraph, steps: &'a Steps, means: Means<'a>) -> Self {
+        let hasher = RandomState::new();
+        let all = (0..).zip(&steps.moves);
+        let places = all.map(|(at, item)| (hasher.hash_one(&item.path), at)).collect();
+        let is_young = |at: &usize| {
+            matches!(steps.targets[*at], Target::Directory(_))
+                && !means
+                    .storage
+                    .stat(&steps.moves[*at].path)
+                    .is_ok_and(|facts| !means.clock.is_fresh(Some(facts.modified_ns)))
+        };
+        let young_directories = (0..steps.moves.len()).filter(is_young).collect();
+        let unnamed = steps
+            .unnamed
+            .iter()
+            .cloned()
+            .map(|name| Skipped::new(SkipGroup::Failed, name, "its name leads to no path"));
+        Self {
+            storage: means.storage,
+            graph,
+            steps,
+            way: means.way,
+            clock: means.clock,
+            links: means.links,
+            is_stopped: means.is_stopped,
+            advance: means.advance,
+            states: vec![State::Waiting; steps.moves.len()],
+            places,
+            hasher,
+            young_directories,
+            needed: Needed::default(),
+            skipped: unnamed.collect(),
+            put_back_count: 0,
+            is_interrupted: false,
+        }
+    }
+
+    /// Makes all steps of a phase, in order.
+    pub fn run(&mut self, phase: Phase) {
+        for at in 0..self.steps.moves.len() {
+            let target = self.steps.targets[at];
+            if !phase.has(target) {
+                continue;
+            }
+            if (self.is_stopped)() {
+                self.is_interrupted = true;
+                return;
+            }
+            (self.advance)(1);
+            match self.step(at, target) {
+                Ok(()) => self.states[at] = State::Taken,
+                Err((group, reason)) => {
+                    self.states[at] = State::Skipped;
+                    self.stays(target);
+                    // An upload or directory that is gone by itself is no news.
+                    if group != SkipGroup::NotThere {
+                        self.skip(group, target.name(self.graph), reason);
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, at: usize, target: Target) -> Result<(), (SkipGroup, String)> {
+        if self.is_needed(at, target) {
+            return Err((SkipGroup::Needed, "something that stays or is new needs it".into()));
+        }
+        let path = &self.steps.moves[at].path;
+        match target {
+            Target::Tag(_, tag) => {
+                let node = &self.graph.tags[tag as usize];
+                self.check_link(&path.join("current/link"), node.pushed_ns)?;
+                self.check_target(&path.join("current/link"), target)?;
+                self.take(path, Some("current/link"))?;
+                self.recheck_tag(path, target)
+            }
+            Target::Revision(_, revision) => {
+                let pushed_ns = self.graph.revisions_pushed_ns[revision as usize];
+                self.check_link(&path.join("link"), pushed_ns)?;
+                self.take(path, Some("link"))
+            }
+            Target::LayerLink(place, link) => {
+                let node = &self.graph.links[link as usize];
+                self.check_link(&path.join("link"), node.linked_ns)?;
+                match (self.links, &self.way) {
+                    (Some(api), Way::Trash(run)) => {
+                        let repository = &self.graph.repositories[place as usize].name;
+                        let digest = &self.graph.blobs[node.name as usize].digest;
+                        run.copy(path).map_err(|error| failed(&error))?;
+                        api.remove(repository, digest).map_err(|why| (SkipGroup::Failed, why))
+                    }
+                    _ => self.take(path, Some("link")),
+                }
+            }
+            Target::Upload(upload) => {
+                let active_ns = self.graph.uploads[upload as usize].active_ns;
+                self.check_upload(path, active_ns)?;
+                self.take(path, None)
+            }
+            Target::Blob(blob) => {
+                self.check_blob(path, &self.graph.blobs[blob as usize])?;
+                self.take(path, None)
+            }
+            Target::Directory(_) if self.young_directories.contains(&at) => {
+                Err((SkipGroup::Young, "its directory is younger than --min-age".into()))
+            }
+            Target::Directory(_) => self.remove_directory(path),
+        }
+    }
+
+    /// A link must be what the scan saw.
+    fn check_link(&self, path: &Path, time_ns: Option<i64>) -> Result<(), (SkipGroup, String)> {
+        let facts = self.facts(path)?;
+        if facts.kind == FileKind::File && Some(facts.modified_ns) == time_ns {
+            return Ok(());
+        }
+        Err((SkipGroup::Changed, "it was written after the scan".into()))
+    }
+
+    fn check_target(&self, link: &Path, target: Target) -> Result<(), (SkipGroup, String)> {
+        let content =
+            self.storage.read(link, MAX_LINK_BYTES as u64).map_err(|error| failed(&error))?;
+        self.must_lead_to(&content.bytes, target)
+    }
+
+    fn must_lead_to(&self, content: &[u8], target: Target) -> Result<(), (SkipGroup, String)> {
+        match parse_link(content) {
+            LinkContent::Clean(digest) | LinkContent::Spaced(digest)
+                if Some(&digest) == target.digest(self.graph) =>
+            {
+                Ok(())
+            }
+            LinkContent::Clean(digest) | LinkContent::Spaced(digest) => {
+                Err((SkipGroup::Changed, format!("it points at {digest} now")))
+            }
+            LinkContent::Nothing(why) => Err((SkipGroup::Changed, why)),
+        }
+    }
+
+    /// A push may have written to the tag between the look and the rename.
+    fn recheck_tag(&mut self, path: &Path, target: Target) -> Result<(), (SkipGroup, String)> {
+        let Way::Trash(run) = &self.way else {
+            return Ok(());
+        };
+        let content = run
+            .read_taken(&path.join("current/link"), MAX_LINK_BYTES as u64)
+            .map_err(|error| failed(&error))?;
+        let checked = self.must_lead_to(&content.bytes, target);
+        if checked.is_err() {
+            self.put_back(path).map_err(|error| failed(&error))?;
+        }
+        checked
+    }
+
+    fn check_upload(&self, path: &Path, active_ns: Option<i64>) -> Result<(), (SkipGroup, String)> {
+        for file in ["data", "startedat"] {
+            match self.storage.stat(&path.join(file)) {
+                Ok(facts) if Some(facts.modified_ns) > active_ns => {
+                    return Err((SkipGroup::Changed, "it goes on".into()));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_blob(
+        &self,
+        path: &Path,
+        node: &crate::removal::BlobNode,
+    ) -> Result<(), (SkipGroup, String)> {
+        let data = self.facts(&path.join("data"))?;
+        let directory = self.facts(path)?;
+        let changed_ns = data.modified_ns.max(data.changed_ns);
+        if data.kind != FileKind::File
+            || Some(data.size_bytes) != node.size_bytes
+            || Some(changed_ns) != node.changed_ns
+        {
+            return Err((SkipGroup::Changed, "it was written after the scan".into()));
+        }
+        if self.clock.is_fresh(Some(directory.modified_ns)) {
+            return Err((SkipGroup::Young, "its directory is younger than --min-age".into()));
+        }
+        Ok(())
+    }
+
+    fn facts(&self, path: &Path) -> Result<FileFacts, (SkipGroup, String)> {
+        self.storage.stat(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => (SkipGroup::NotThere, "it is gone already".to_owned()),
+            _ => failed(&error),
+        })
+    }
+
+    fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
+        match &self.way {
+            Way::Trash(run) => run.take(path).map_err(|error| failed(&error)),
+            Way::Direct => {
+                let last = last.map(|last| path.join(last));
+                let left = trash::direct::remove(self.storage, path, last.as_deref());
+                match left.map_err(|error| failed(&error))?.first() {
+                    Some(left) => Err((SkipGroup::Failed, left.reason.to_string())),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<(), (SkipGroup, String)> {
+        let removed = match &self.way {
+            Way::Trash(run) => run.remove_empty_directory(path).map_err(|error| failed(&error))?,
+            Way::Direct => match self.storage.remove_directory(path) {
+                Ok(()) => RemovedDirectory::Done,
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    RemovedDirectory::NotEmpty
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => RemovedDirectory::NotThere,
+                Err(error) => return Err(failed(&error)),
+            },
+        };
+        match removed {
+            RemovedDirectory::Done => Ok(()),
+            // A directory above may hold other repositories.
+            RemovedDirectory::NotEmpty | RemovedDirectory::NotThere => {
+                Err((SkipGroup::NotThere, String::new()))
+            }
+        }
+    }
+
+    /// Moves something back out of the trash, if this run took it. Whether it is in its place now.
+    pub(super) fn put_back(&mut self, path: &Path) -> io::Result<bool> {
+        let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
+            return Ok(true);
+        };
+        let Way::Trash(run) = &self.way else {
+            return Ok(self.states[at as usize] != State::Taken);
+        };
+        match run.put_back(path)? {
+            PutBack::Done => {
+                self.states[at as usize] = State::PutBack;
+                self.put_back_count += 1;
+                Ok(true)
+            }
+            PutBack::PlaceTaken | PutBack::NotThere => Ok(true),
+        }
+    }
+
+    /// Whether the plan is to take this path away.
+    pub(super) fn is_step(&self, path: &Path) -> bool {
+        self.places.contains_key(&self.hasher.hash_one(path))
+    }
+
+    /// Notes that something stays.
+    pub(super) fn skip(&mut self, group: SkipGroup, name: Name, reason: impl Into<String>) {
+        self.skipped.push(Skipped::new(group, name, reason));
+    }
+
+    /// Steps that were made and hold.
+    pub(super) fn taken(&self) -> impl Iterator<Item = (usize, Target)> + '_ {
+        let all = self.states.iter().zip(&self.steps.targets).enumerate();
+        all.filter(|(_, (state, _))| **state == State::Taken).map(|(at, (_, target))| (at, *target))
+    }
+
+    /// What was done so far.
+    pub fn done(mut self) -> (Done, Way<'a>) {
+        let mut done = Done {
+            put_back_count: self.put_back_count,
+            skipped: std::mem::take(&mut self.skipped),
+            is_interrupted: self.is_interrupted,
+            ..Done::default()
+        };
+        for (at, target) in self.taken() {
+            let item = &self.steps.moves[at];
+            done.counts.add(item.kind);
+            done.size_bytes += item.size_bytes;
+            if !matches!(target, Target::Directory(_)) {
+                done.names.push(target.name(self.graph));
+            }
+            let is_whole = |place: u32| {
+                paths::repository(
+                    self.storage.layout(),
+                    &self.graph.repositories[place as usize].name,
+                )
+                .is_some_and(|path| path == item.path)
+            };
+            if let (Target::Directory(place), MoveKind::Directory) = (target, item.kind)
+                && is_whole(place)
+            {
+                done.repositories += 1;
+                done.names.push(target.name(self.graph));
+            }
+        }
+        (done, self.way)
+    }
+
+    /// Whether a person stopped it.
+    pub fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+}
+
+fn failed(error: &io::Error) -> (SkipGroup, String) {
+    (SkipGroup::Failed, error.to_string())
+}

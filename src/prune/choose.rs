@@ -1,0 +1,150 @@
+//! What a person chose to delete, before anything is worked out.
+
+use super::name::{Name, SkipGroup, Skipped};
+use crate::graph::BlobId;
+use crate::model::Digest;
+use crate::removal::{Missing, Names, Row, Selection, StoredGraph};
+
+/// Everything that reports, queries and targets name.
+pub struct Chosen<'a> {
+    graph: &'a StoredGraph,
+    names: Names<'a>,
+    /// Tags, revisions, repositories and layers.
+    pub selection: Selection,
+    /// One for each blob of the graph.
+    pub blobs: Vec<bool>,
+    /// One for each layer link of the graph.
+    pub layer_links: Vec<bool>,
+    /// One for each upload of the graph.
+    pub uploads: Vec<bool>,
+    /// Every class that nothing can miss.
+    pub is_garbage_chosen: bool,
+    /// What was named and cannot be chosen.
+    pub skipped: Vec<Skipped>,
+}
+
+impl<'a> Chosen<'a> {
+    /// Nothing yet.
+    pub fn nothing(graph: &'a StoredGraph) -> Self {
+        Self {
+            graph,
+            names: Names::new(graph),
+            selection: Selection::nothing(graph),
+            blobs: vec![false; graph.blobs.len()],
+            layer_links: vec![false; graph.links.len()],
+            uploads: vec![false; graph.uploads.len()],
+            is_garbage_chosen: false,
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Adds one thing, or notes why it cannot be chosen.
+    pub fn add(&mut self, name: Name) {
+        if let Err((group, reason)) = self.try_add(&name) {
+            self.skip(group, name, reason);
+        }
+    }
+
+    /// Notes that something stays.
+    pub fn skip(&mut self, group: SkipGroup, name: Name, reason: impl Into<String>) {
+        self.skipped.push(Skipped::new(group, name, reason));
+    }
+
+    fn try_add(&mut self, name: &Name) -> Result<(), (SkipGroup, String)> {
+        let missing = |missing: Missing| (SkipGroup::NotThere, missing.to_string());
+        let row = match name {
+            Name::Tag { repository, tag, manifest_digest } => {
+                let place = self.names.tag(repository, tag).map_err(missing)?;
+                if let Some(digest) = manifest_digest {
+                    self.check_target(place, digest)?;
+                }
+                Row::Tag { repository, tag }
+            }
+            Name::Revision { repository, manifest_digest: digest } => {
+                Row::Revision { repository, digest }
+            }
+            Name::Repository { repository } => Row::Repository { repository },
+            Name::Layer { layer_digest: digest } => Row::Layer { digest },
+            Name::Blob { blob_digest, .. } => {
+                let blob = self.blob(blob_digest)?;
+                self.blobs[blob as usize] = true;
+                return Ok(());
+            }
+            Name::LayerLink { repository, link_digest } => {
+                let link = self.layer_link(repository, link_digest)?;
+                self.layer_links[link as usize] = true;
+                return Ok(());
+            }
+            Name::Upload { repository, upload_id, .. } => {
+                let place = self.names.repository_place(repository).map_err(missing)?;
+                let uploads = &self.graph.uploads;
+                let at = uploads.binary_search_by(|upload| {
+                    (upload.repository, upload.upload_id.as_str()).cmp(&(place, upload_id))
+                });
+                let at = at.map_err(|_| {
+                    (SkipGroup::NotThere, "the repository has no such upload".to_owned())
+                })?;
+                self.uploads[at] = true;
+                return Ok(());
+            }
+            Name::Row { .. } => {
+                return Err((SkipGroup::NotThere, "a name is missing or not a text".into()));
+            }
+        };
+        self.names.select(&mut self.selection, row).map_err(missing)
+    }
+
+    /// A row that says what its tag points at must be right about it.
+    fn check_target(&self, tag: u32, digest: &str) -> Result<(), (SkipGroup, String)> {
+        let Some(target) = self.graph.tags[tag as usize].target else {
+            return Ok(());
+        };
+        let target = &self.graph.blobs[target as usize].digest;
+        if Digest::parse(digest).ok().as_ref() == Some(target) {
+            return Ok(());
+        }
+        Err((SkipGroup::NotThere, format!("the tag points at {target}, the row says {digest}")))
+    }
+
+    fn blob(&self, digest: &str) -> Result<BlobId, (SkipGroup, String)> {
+        let parsed =
+            Digest::parse(digest).map_err(|error| (SkipGroup::NotThere, error.to_string()))?;
+        let blob = self.graph.blob_by_digest(&parsed);
+        blob.filter(|blob| self.graph.blobs[*blob as usize].size_bytes.is_some())
+            .ok_or_else(|| (SkipGroup::NotThere, "there is no such blob on disk".into()))
+    }
+
+    fn layer_link(&self, repository: &str, digest: &str) -> Result<u32, (SkipGroup, String)> {
+        let none = || (SkipGroup::NotThere, "the repository has no such layer link".to_owned());
+        let place = self
+            .names
+            .repository_place(repository)
+            .map_err(|missing| (SkipGroup::NotThere, missing.to_string()))?;
+        let repository = &self.graph.repositories[place as usize];
+        let digest = Digest::parse(digest).map_err(|_| none())?;
+        let blob = self.graph.blob_by_digest(&digest).ok_or_else(none)?;
+        let links = self.graph.links_of(repository);
+        let at = links.binary_search_by_key(&blob, |link| link.name).map_err(|_| none())?;
+        Ok(repository.links.start + at as u32)
+    }
+
+    /// What is chosen over.
+    pub fn graph(&self) -> &'a StoredGraph {
+        self.graph
+    }
+
+    /// Whether anything at all was chosen.
+    pub fn is_empty(&self) -> bool {
+        let selection = &self.selection;
+        let flags = [
+            &selection.tags,
+            &selection.revisions,
+            &selection.repositories,
+            &selection.layers,
+            &self.blobs,
+            &self.layer_links,
+            &self.uploads,
+        ];
+        !self.is_garbage_chosen && flags.iter().all(|flags| !flags.contains(&true))
+    }
+}

@@ -1,0 +1,194 @@
+//! A plan as JSON: what `--format json` prints, `--save` writes and `--plan` reads.
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{Name, Skipped};
+use super::plan::Plan;
+use crate::removal::StoredGraph;
+
+/// The version of the format that this program reads and writes.
+pub const SCHEMA: u64 = 1;
+
+/// Whether anything was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Nothing was.
+    DryRun,
+    /// All that `items` names is gone from where it was.
+    Deleted,
+}
+
+/// How many of each go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Counts {
+    pub tags: u64,
+    pub revisions: u64,
+    pub layer_links: u64,
+    pub blobs: u64,
+    pub uploads: u64,
+    pub repositories: u64,
+}
+
+/// Which scan a plan was made over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The registry's root directory.
+    pub root: String,
+    /// When the scan was published (UTC).
+    pub scanned_at: String,
+}
+
+/// A plan, with everything in it by name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document {
+    /// [`SCHEMA`]
+    pub schema: u64,
+    /// Whether anything was done.
+    pub mode: Mode,
+    /// Which scan it was made over.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// How many of each.
+    pub counts: Counts,
+    /// Bytes that really come free.
+    pub freed_bytes: u64,
+    /// Bytes that the choice leads to and that something else keeps.
+    pub shared_bytes: u64,
+    /// The trash run that holds them, when they were moved there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trash_run: Option<String>,
+    /// What goes, in the order in which it goes.
+    pub items: Vec<Name>,
+    /// What stays, with the reason.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A file that is no plan, or not one for this storage.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// It cannot be read.
+    #[error("cannot read plan `{file}`")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what `--save` writes.
+    #[error("`{file}` is not a plan")]
+    Parse {
+        /// The file.
+        file: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// Another version wrote it.
+    #[error("plan `{file}` has schema {schema}, and this regsql reads schema {SCHEMA}")]
+    Schema {
+        /// The file.
+        file: String,
+        /// Its version.
+        schema: u64,
+    },
+    /// It has been carried out.
+    #[error("plan `{file}` says that it has been carried out")]
+    Deleted {
+        /// The file.
+        file: String,
+    },
+    /// It was made for another storage.
+    #[error("plan `{file}` was made for `{planned}`, and the database is about `{root}`")]
+    OtherStorage {
+        /// The file.
+        file: String,
+        /// The plan's storage.
+        planned: String,
+        /// The database's storage.
+        root: String,
+    },
+}
+
+impl DocumentError {
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { .. } => "nothing was deleted; check the path given to --plan".into(),
+            Self::Parse { .. } | Self::Schema { .. } | Self::Deleted { .. } => {
+                "make a new one with regsql prune … --save FILE".into()
+            }
+            Self::OtherStorage { .. } => "name that storage's database with --db".into(),
+        })
+    }
+}
+
+/// A plan that was saved, as far as it is used: names, which are looked up again.
+#[derive(Debug, Deserialize)]
+struct Saved {
+    schema: u64,
+    mode: Mode,
+    #[serde(flatten)]
+    origin: Origin,
+    items: Vec<Name>,
+}
+
+impl Document {
+    /// Of a plan over `graph`.
+    pub fn new(plan: &Plan, graph: &StoredGraph, origin: Origin) -> Self {
+        Self {
+            schema: SCHEMA,
+            mode: Mode::DryRun,
+            origin,
+            counts: Counts {
+                tags: plan.tags.len() as u64,
+                revisions: plan.revisions.len() as u64,
+                layer_links: plan.layer_links.len() as u64,
+                blobs: plan.blobs.len() as u64,
+                uploads: plan.uploads.len() as u64,
+                repositories: plan.repositories.len() as u64,
+            },
+            freed_bytes: plan.freed_bytes,
+            shared_bytes: plan.shared_bytes,
+            trash_run: None,
+            items: plan.names(graph).collect(),
+            skipped: plan.skipped.clone(),
+        }
+    }
+
+    /// With nothing in it.
+    pub fn empty(origin: Origin) -> Self {
+        Self {
+            schema: SCHEMA,
+            mode: Mode::DryRun,
+            origin,
+            counts: Counts::default(),
+            freed_bytes: 0,
+            shared_bytes: 0,
+            trash_run: None,
+            items: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// What a saved plan for the storage at `root` names; `file` is for messages. Everything else
+    /// that it says is worked out again.
+    pub fn names_in(file: &str, text: &str, root: &str) -> Result<Vec<Name>, DocumentError> {
+        let file = file.to_owned();
+        let saved: Saved = match serde_json::from_str(text) {
+            Ok(saved) => saved,
+            Err(source) => return Err(DocumentError::Parse { file, source }),
+        };
+        if saved.schema != SCHEMA {
+            return Err(DocumentError::Schema { file, schema: saved.schema });
+        }
+        if saved.mode != Mode::DryRun {
+            return Err(DocumentError::Deleted { file });
+        }
+        if saved.origin.root != root {
+            let root = root.to_owned();
+            return Err(DocumentError::OtherStorage { file, planned: saved.origin.root, root });
+        }
+        Ok(saved.items)
+    }
+}

@@ -1,0 +1,31 @@
+//! Planning a delete, and acting on the plan.
+//!
+//! ```text
+//! rows, targets, garbage ──Chosen──> plan() ──Plan──> act() ──> trash, or gone
+//! ```
+//!
+//! [`plan()`] is a pure function of a stored graph, what was chosen and a [`Policy`]; it says what
+//! would go, what comes free and what stays for which reason. [`act()`] is given a plan over a scan
+//! made a moment ago and looks at every item once more before it moves it. Nothing in here calls a
+//! delete of the file system: that is [`crate::trash`]'s alone.
+
+mod act;
+mod age;
+mod choose;
+mod document;
+mod name;
+mod need;
+mod paths;
+mod plan;
+mod protect;
+mod steps;
+mod sweep;
+
+pub use act::{Act, Done, LinkRemover, Means, Phase, Way};
+pub use age::{Ages, Clock};
+pub use choose::Chosen;
+pub use document::{Counts, Document, DocumentError, Mode, Origin};
+pub use name::{Name, NameSet, SkipGroup, Skipped};
+pub use plan::{Plan, Policy, plan};
+pub use protect::{Protect, ProtectError};
+pub use steps::Steps;

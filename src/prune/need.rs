@@ -1,0 +1,218 @@
+//! What must stay although the plan says otherwise: something changed, or could not be removed, and
+//! what stays with it must be whole. In doubt everything stays.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::act::Act;
+use super::paths;
+use super::steps::Target;
+use crate::graph::BlobId;
+use crate::model::{
+    Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, Role, parse_link, parse_manifest,
+};
+use crate::storage::Content;
+
+/// What must stay.
+#[derive(Debug, Default)]
+pub struct Needed {
+    paths: HashSet<PathBuf>,
+    repositories: HashSet<PathBuf>,
+    is_everything: bool,
+}
+
+impl Act<'_> {
+    /// Whether a step must not be made.
+    pub(super) fn is_needed(&self, at: usize, target: Target) -> bool {
+        let item = &self.steps.moves[at];
+        let needed = &self.needed;
+        // A tag needs nothing below it, and an upload is nobody's.
+        match target {
+            Target::Tag(..) | Target::Upload(_) | Target::Directory(_) => false,
+            Target::Revision(..) | Target::LayerLink(..) | Target::Blob(_) => {
+                needed.is_everything
+                    || needed.paths.contains(&item.path)
+                    || self
+                        .directory_of(target)
+                        .is_some_and(|path| needed.repositories.contains(&path))
+            }
+        }
+    }
+
+    fn directory_of(&self, target: Target) -> Option<PathBuf> {
+        self.directory(target.repository(self.graph)?)
+    }
+
+    fn directory(&self, place: u32) -> Option<PathBuf> {
+        let name = &self.graph.repositories[place as usize].name;
+        paths::repository(self.storage.layout(), name)
+    }
+
+    /// A step was not made: what it was to take away must stay whole.
+    pub(super) fn stays(&mut self, target: Target) {
+        let graph = self.graph;
+        match target {
+            Target::Tag(place, _) | Target::Revision(place, _) => {
+                let digest = target.digest(graph).cloned();
+                match (self.directory(place), digest) {
+                    (Some(directory), Some(digest)) => self.require(&directory, &digest),
+                    _ => self.require_everything(),
+                }
+            }
+            Target::LayerLink(_, link) => {
+                let link = graph.links[link as usize];
+                self.keep_blob(&graph.blobs[link.name as usize].digest);
+                self.keep_blob(&graph.blobs[link.target as usize].digest);
+            }
+            Target::Upload(_) | Target::Blob(_) | Target::Directory(_) => {}
+        }
+    }
+
+    /// A manifest stays in the repository at `directory`, with all that a pull of it asks for.
+    pub(super) fn require(&mut self, directory: &Path, digest: &Digest) {
+        let mut met = HashSet::from([digest.clone()]);
+        let mut rest = vec![(digest.clone(), true)];
+        while let Some((digest, is_certain)) = rest.pop() {
+            self.keep(paths::revision(directory, &digest));
+            self.keep_linked(directory, &digest);
+            self.require_referrers(directory, &digest, &mut met, &mut rest);
+            let body = match self.read_manifest(&digest) {
+                Ok(content) if content.is_whole => content.bytes,
+                // A child that is not here: a sparse index.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_certain => continue,
+                _ => {
+                    self.require_repository(directory);
+                    continue;
+                }
+            };
+            let Ok(manifest) = parse_manifest(&body) else {
+                // What an index names may be a blob of any kind (a build cache's layers are).
+                if is_certain {
+                    self.require_repository(directory);
+                }
+                continue;
+            };
+            for reference in &manifest.references {
+                let named = &reference.digest;
+                if reference.role == Role::Subject {
+                    continue;
+                }
+                self.keep_linked(directory, named);
+                let may_be_manifest = matches!(reference.role, Role::Manifest | Role::Blob);
+                if may_be_manifest && met.insert(named.clone()) {
+                    rest.push((named.clone(), false));
+                }
+            }
+        }
+    }
+
+    /// What the scan knows to be about a manifest stays with it.
+    fn require_referrers(
+        &self,
+        directory: &Path,
+        digest: &Digest,
+        met: &mut HashSet<Digest>,
+        rest: &mut Vec<(Digest, bool)>,
+    ) {
+        let graph = self.graph;
+        let Some(id) = graph.blob_by_digest(digest).and_then(|blob| graph.manifest_at(blob)) else {
+            return;
+        };
+        for referrer in graph.referrers(id) {
+            let digest = &graph.blobs[graph.manifests[referrer as usize] as usize].digest;
+            let is_linked = paths::revision(directory, digest)
+                .is_some_and(|path| self.is_step(&path) || self.storage.stat(&path).is_ok());
+            if is_linked && met.insert(digest.clone()) {
+                rest.push((digest.clone(), false));
+            }
+        }
+    }
+
+    fn read_manifest(&self, digest: &Digest) -> io::Result<Content> {
+        let directory =
+            paths::blob(self.storage.layout(), digest).ok_or(io::ErrorKind::NotFound)?;
+        self.storage.read(&directory.join("data"), MAX_MANIFEST_BYTES)
+    }
+
+    /// A blob stays, and the link by which a repository serves it.
+    fn keep_linked(&mut self, directory: &Path, digest: &Digest) {
+        let link = paths::layer_link(directory, digest);
+        self.keep(link.clone());
+        self.keep_blob(digest);
+        // Links under another algorithm lead to a blob of another name.
+        if let (Some(link), Digest::Other(_)) = (link, digest)
+            && let Ok(content) = self.storage.read(&link.join("link"), MAX_LINK_BYTES as u64)
+            && let LinkContent::Clean(target) | LinkContent::Spaced(target) =
+                parse_link(&content.bytes)
+        {
+            self.keep_blob(&target);
+        }
+    }
+
+    pub(super) fn keep_blob(&mut self, digest: &Digest) {
+        self.keep(paths::blob(self.storage.layout(), digest));
+    }
+
+    /// Something stays; if it was taken it comes back.
+    fn keep(&mut self, path: Option<PathBuf>) {
+        let Some(path) = path.filter(|path| self.is_step(path)) else {
+            return;
+        };
+        if !self.needed.paths.contains(&path) {
+            if self.put_back(&path).is_err() {
+                self.require_everything();
+            }
+            self.needed.paths.insert(path);
+        }
+    }
+
+    /// Something that cannot be read may need anything that a repository links.
+    pub(super) fn require_repository(&mut self, directory: &Path) {
+        if !self.needed.repositories.insert(directory.to_owned()) {
+            return;
+        }
+        let layout = self.storage.layout();
+        let of_name = |place: &usize| {
+            let name = &self.graph.repositories[*place].name;
+            paths::repository(layout, name).is_some_and(|path| path == directory)
+        };
+        let Some(place) = (0..self.graph.repositories.len()).find(of_name) else {
+            return self.require_everything();
+        };
+        let graph = self.graph;
+        let repository = &graph.repositories[place];
+        let revisions = graph.revisions_of(repository).iter().copied();
+        let links = graph.links_of(repository).iter().flat_map(|link| [link.name, link.target]);
+        let blobs: Vec<BlobId> = revisions.chain(links).collect();
+        for blob in blobs {
+            let digest = &graph.blobs[blob as usize].digest;
+            self.keep(paths::revision(directory, digest));
+            self.keep(paths::layer_link(directory, digest));
+            self.keep_blob(digest);
+        }
+    }
+
+    /// Nothing more goes, and everything that others may need comes back.
+    pub(super) fn require_everything(&mut self) {
+        if std::mem::replace(&mut self.needed.is_everything, true) {
+            return;
+        }
+        let taken: Vec<PathBuf> = self
+            .taken()
+            .filter(|(_, target)| {
+                matches!(target, Target::Revision(..) | Target::LayerLink(..) | Target::Blob(_))
+            })
+            .map(|(at, _)| self.steps.moves[at].path.clone())
+            .collect();
+        // From below, so that nothing is visible before it is whole.
+        for path in taken.iter().rev() {
+            drop(self.put_back(path));
+        }
+    }
+
+    /// Whether everything stays.
+    pub fn is_everything_needed(&self) -> bool {
+        self.needed.is_everything
+    }
+}

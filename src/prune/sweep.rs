@@ -1,0 +1,143 @@
+//! Reading all repositories again while the plan is being carried out.
+//!
+//! A push writes a layer link or a revision's link before it relies on a blob, so a blob to which
+//! no link leads, and that no revision names which the scan did not see, is needed by nobody. Links
+//! and revisions that appeared since are what this looks for; what they need stays or comes back.
+
+use std::path::Path;
+
+use super::act::{Act, Way};
+use super::name::SkipGroup;
+use super::paths;
+use super::steps::Target;
+use crate::model::{LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
+use crate::removal::RepositoryNode;
+use crate::scan::{self, HoldScope, LinkFacts, RepositoryFacts, TagFacts};
+
+impl Act<'_> {
+    /// Reads names and times of all repositories, and keeps what anything new needs.
+    pub fn sweep(&mut self) {
+        self.late_writes();
+        let names = scan::read_names(self.storage);
+        let knows_hold = |scope: &HoldScope| match scope {
+            HoldScope::Storage => self.graph.is_storage_held(),
+            HoldScope::Manifests => self.graph.are_manifests_held(),
+            HoldScope::Repository | HoldScope::Blob(_) => true,
+        };
+        if names.notes.holds.iter().any(|hold| !knows_hold(&hold.scope)) {
+            self.require_everything();
+        }
+        for found in &names.repositories {
+            self.sweep_repository(found);
+        }
+    }
+
+    fn sweep_repository(&mut self, found: &RepositoryFacts) {
+        let graph = self.graph;
+        let place =
+            graph.repositories.binary_search_by(|known| known.name.as_str().cmp(&found.name)).ok();
+        let known = place.map(|place| &graph.repositories[place]);
+        let is_held = known.is_some_and(|known| known.is_held);
+        if !found.notes.holds.is_empty() && !is_held {
+            return self.require_repository(&found.path);
+        }
+        for link in &found.layer_links {
+            // Those that were taken are gone: whatever is there now keeps its blob.
+            self.keep_blob(&link.name);
+            self.keep_blob(link.target());
+        }
+        for revision in &found.revisions {
+            if !known.is_some_and(|known| self.is_known_revision(known, revision)) {
+                self.require(&found.path, &revision.name);
+            }
+        }
+        for tag in &found.tags {
+            if !known.is_some_and(|known| self.is_known_tag(known, tag)) {
+                self.sweep_tag(&found.path, &tag.name);
+            }
+        }
+    }
+
+    /// The scan saw it, with that time, and nothing here removed it.
+    fn is_known_revision(&self, known: &RepositoryNode, found: &LinkFacts) -> bool {
+        let graph = self.graph;
+        let Some(blob) = graph.blob_by_digest(&found.name) else {
+            return false;
+        };
+        let at = graph.revisions_of(known).binary_search(&blob);
+        at.is_ok_and(|at| {
+            let at = known.revisions.start + at as u32;
+            graph.revisions_pushed_ns[at as usize] == Some(found.modified_ns)
+        })
+    }
+
+    fn is_known_tag(&self, known: &RepositoryNode, found: &TagFacts) -> bool {
+        let tags = self.graph.tags_of(known);
+        let at = tags.binary_search_by(|tag| tag.name.as_str().cmp(&found.name));
+        at.is_ok_and(|at| tags[at].pushed_ns == found.modified_ns)
+    }
+
+    fn sweep_tag(&mut self, repository: &Path, name: &str) {
+        let link = bytes_of(name)
+            .map(|name| repository.join("_manifests/tags").join(name).join("current/link"));
+        let content = link.map(|link| self.storage.read(&link, MAX_LINK_BYTES as u64));
+        match content {
+            Some(Ok(content)) => match parse_link(&content.bytes) {
+                LinkContent::Clean(digest) | LinkContent::Spaced(digest) => {
+                    self.require(repository, &digest);
+                }
+                // Just being written, perhaps.
+                LinkContent::Nothing(_) => self.require_repository(repository),
+            },
+            // A tag without a current link leads nowhere yet.
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            _ => self.require_repository(repository),
+        }
+    }
+
+    /// A push that had a link open when it was renamed has written into the trash.
+    fn late_writes(&mut self) {
+        let taken: Vec<(usize, Target)> = self.taken().collect();
+        for (at, target) in taken {
+            let graph = self.graph;
+            let (file, time_ns) = match target {
+                Target::Tag(_, tag) => ("current/link", graph.tags[tag as usize].pushed_ns),
+                Target::Revision(_, revision) => {
+                    ("link", graph.revisions_pushed_ns[revision as usize])
+                }
+                Target::LayerLink(_, link) => ("link", graph.links[link as usize].linked_ns),
+                _ => continue,
+            };
+            let path = self.steps.moves[at].path.clone();
+            let Way::Trash(run) = &self.way else {
+                return;
+            };
+            let facts = run.stat_taken(&path.join(file));
+            if facts.is_ok_and(|facts| Some(facts.modified_ns) == time_ns) {
+                continue;
+            }
+            let reason = "it was written to while it went; it is back";
+            self.skip(SkipGroup::Changed, target.name(graph), reason);
+            match self.put_back(&path) {
+                Ok(_) => self.after_late_write(target),
+                Err(_) => self.require_everything(),
+            }
+        }
+    }
+
+    fn after_late_write(&mut self, target: Target) {
+        let repository = target.repository(self.graph).and_then(|place| {
+            let name = &self.graph.repositories[place as usize].name;
+            paths::repository(self.storage.layout(), name)
+        });
+        match (target, repository) {
+            // It may point elsewhere now.
+            (Target::Tag(_, tag), Some(repository)) => {
+                let name = self.graph.tags[tag as usize].name.clone();
+                self.sweep_tag(&repository, &name);
+            }
+            (Target::Revision(..) | Target::LayerLink(..), Some(_)) => self.stays(target),
+            _ => self.require_everything(),
+        }
+    }
+}

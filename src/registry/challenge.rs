@@ -1,0 +1,124 @@
+//! What a 401 asks for: the `WWW-Authenticate` header (RFC 9110, 11.6.1).
+
+/// A way to authenticate that regsql knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// User and password.
+    Basic,
+    /// A token from a token server.
+    Bearer {
+        /// The token server's address.
+        realm: String,
+        /// The name by which it knows the registry.
+        service: Option<String>,
+        /// What the token must allow.
+        scope: Option<String>,
+    },
+}
+
+/// The challenge to answer among those in the headers: a token where one is offered.
+pub(super) fn choose<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Challenge> {
+    let challenges: Vec<_> = headers.flat_map(parse).collect();
+    let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
+    bearer.or(challenges.first()).cloned()
+}
+
+/// The challenges that are known in one header.
+fn parse(header: &str) -> Vec<Challenge> {
+    let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let (word, after) = token(rest);
+        if word.is_empty() {
+            break;
+        }
+        rest = after;
+        match (after.trim_start().strip_prefix('='), found.last_mut()) {
+            (Some(value), Some((_, parameters))) => {
+                let (value, after) = token_or_quoted(value.trim_start());
+                parameters.push((word.to_ascii_lowercase(), value));
+                rest = after;
+            }
+            // `=` before any scheme.
+            (Some(_), None) => break,
+            (None, _) => found.push((word.to_ascii_lowercase(), Vec::new())),
+        }
+    }
+    found.into_iter().filter_map(|(scheme, parameters)| known(&scheme, &parameters)).collect()
+}
+
+fn known(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
+    let value = |name: &str| {
+        let found = parameters.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    };
+    match scheme {
+        "basic" => Some(Challenge::Basic),
+        "bearer" => Some(Challenge::Bearer {
+            realm: value("realm")?,
+            service: value("service"),
+            scope: value("scope"),
+        }),
+        _ => None,
+    }
+}
+
+fn token(text: &str) -> (&str, &str) {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    text.split_at(text.find(|c| !is_token(c)).unwrap_or(text.len()))
+}
+
+fn token_or_quoted(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (word, rest) = token(text);
+        return (word.to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((index, char)) = chars.next() {
+        match char {
+            '"' => return (value, &quoted[index + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, char)| char)),
+            char => value.push(char),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Challenge::Bearer { realm: realm.into(), service: owned(service), scope: owned(scope) }
+    }
+
+    #[test]
+    fn a_token_challenge_has_a_realm_a_service_and_a_scope() {
+        let header = r#"Bearer realm="https://auth.example/token?a=b,c",service="hub \"x\"",scope="repository:a/b:pull,push""#;
+        let scope = Some("repository:a/b:pull,push");
+        let expected = bearer("https://auth.example/token?a=b,c", Some("hub \"x\""), scope);
+        assert_eq!(parse(header), [expected]);
+    }
+
+    #[test]
+    fn a_token_is_chosen_before_a_password() {
+        let expected = Some(bearer("https://a/t", None, None));
+        let one = r#"Basic realm="r", bearer realm = "https://a/t""#;
+        assert_eq!(choose([one].into_iter()), expected);
+        let two = ["Basic realm=r", r#"Negotiate, Bearer realm="https://a/t""#];
+        assert_eq!(choose(two.into_iter()), expected);
+        assert_eq!(choose(["Basic"].into_iter()), Some(Challenge::Basic));
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_no_challenge() {
+        for header in ["", "Negotiate", "Bearer", "Bearer realm=\"\"", "=x", "\"", "\u{1b}[2J", "a"]
+        {
+            assert_eq!(choose([header].into_iter()), None, "{header}");
+        }
+        assert_eq!(parse("Bearer realm=\"https://open"), [bearer("https://open", None, None)]);
+    }
+}

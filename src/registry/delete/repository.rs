@@ -1,0 +1,339 @@
+//! Deleting in one repository: look, decide, delete, for one digest after another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::{Digest, Role, parse_manifest};
+
+use super::order::Parents;
+use super::{Item, Outcome, Run, SkipReason, Stop};
+use crate::registry::{DeleteOutcome, Registry, RegistryError, TagState};
+
+/// The most manifests that are followed from tags newer than the snapshot.
+const MAX_FOLLOWED: usize = 10_000;
+
+/// Settles the items with these indices, all of repository `name`.
+pub(super) fn delete(
+    run: &mut Run<'_>,
+    name: &str,
+    items: &[Item],
+    indices: &[usize],
+    staying: &BTreeMap<String, Digest>,
+) -> Result<(), Stop> {
+    let mut by_digest: BTreeMap<Digest, Selected> = BTreeMap::new();
+    for &index in indices {
+        let item = &items[index];
+        let selected = by_digest.entry(item.digest.clone()).or_default();
+        match &item.tag {
+            Some(tag) => selected.tags.entry(tag.clone()).or_default().push(index),
+            None => selected.revisions.push(index),
+        }
+    }
+    let digests: BTreeSet<Digest> = by_digest.keys().cloned().collect();
+    let parents = match read_parents(run.registry, name, &digests) {
+        Ok(parents) => parents,
+        Err(trouble) => {
+            run.settle(trouble.outcomes(indices.iter().copied()))?;
+            return trouble.stop();
+        }
+    };
+    let mut view = View {
+        registry: run.registry,
+        name,
+        staying,
+        selected: &by_digest,
+        tags: BTreeMap::new(),
+        read_at: None,
+        needed: BTreeMap::new(),
+        followed: BTreeSet::new(),
+    };
+    let mut stays: BTreeSet<Digest> = BTreeSet::new();
+    for digest in parents.in_order(&digests) {
+        let selected = &by_digest[&digest];
+        let kept_parent = parents.of(&digest).find(|parent| stays.contains(*parent));
+        let decision = match kept_parent {
+            Some(parent) => Err(Trouble::Skip(SkipReason::ParentStays(parent.clone()))),
+            None => view.decide(&digest, selected, run.options.tags_max_age),
+        };
+        let is_gone = match decision {
+            Ok(decision) => carry_out(run, &mut view, &digest, selected, decision)?,
+            Err(trouble) => {
+                run.settle(trouble.outcomes(selected.indices()))?;
+                trouble.stop()?;
+                false
+            }
+        };
+        if !is_gone {
+            stays.insert(digest);
+        }
+    }
+    Ok(())
+}
+
+/// The items of one digest: indices into the selection, which may name a thing twice.
+#[derive(Debug, Default)]
+struct Selected {
+    tags: BTreeMap<String, Vec<usize>>,
+    revisions: Vec<usize>,
+}
+
+impl Selected {
+    fn indices(&self) -> impl Iterator<Item = usize> {
+        self.tags.values().flatten().chain(&self.revisions).copied()
+    }
+}
+
+/// What to do about one digest.
+#[derive(Debug)]
+struct Decision {
+    /// Items that are settled by the look alone.
+    settled: Vec<(usize, Outcome)>,
+    /// Items that a delete settles. If there are none, nothing is deleted.
+    deleting: Vec<usize>,
+}
+
+/// Why a digest, or a repository, is left alone.
+#[derive(Debug)]
+enum Trouble {
+    Skip(SkipReason),
+    Failed(Arc<RegistryError>),
+}
+
+impl Trouble {
+    fn failed(error: RegistryError) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+
+    fn outcomes(&self, indices: impl IntoIterator<Item = usize>) -> Vec<(usize, Outcome)> {
+        let outcome = match self {
+            Self::Skip(reason) => Outcome::Skipped(reason.clone()),
+            Self::Failed(error) => Outcome::Failed(Arc::clone(error)),
+        };
+        indices.into_iter().map(|index| (index, outcome.clone())).collect()
+    }
+
+    fn stop(self) -> Result<(), Stop> {
+        match self {
+            Self::Failed(error) if error.is_about_whole_registry() => Err(Stop::Failed(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Deletes, and says whether the manifest is gone.
+fn carry_out(
+    run: &mut Run<'_>,
+    view: &mut View<'_>,
+    digest: &Digest,
+    selected: &Selected,
+    decision: Decision,
+) -> Result<bool, Stop> {
+    let Decision { settled, deleting } = decision;
+    run.settle(settled)?;
+    if deleting.is_empty() {
+        return Ok(false);
+    }
+    match run.registry.delete_manifest(view.name, digest) {
+        Ok(DeleteOutcome::Deleted) => {
+            view.forget(digest);
+            let deleted = deleting.into_iter().map(|index| (index, Outcome::Deleted));
+            run.settle(deleted.collect())?;
+            Ok(true)
+        }
+        Ok(DeleteOutcome::NotFound) => {
+            let settled = match run.registry.tags(view.name) {
+                Ok(listed) => missing(deleting, selected, &listed),
+                Err(error) => Trouble::failed(error).outcomes(deleting),
+            };
+            run.settle(settled)?;
+            Ok(true)
+        }
+        Ok(outcome @ (DeleteOutcome::DeletesDisabled | DeleteOutcome::ReadOnly)) => {
+            Err(Stop::Refused { url: run.registry.url(), outcome })
+        }
+        Err(error) => {
+            let trouble = Trouble::failed(error);
+            run.settle(trouble.outcomes(deleting))?;
+            trouble.stop().map(|()| false)
+        }
+    }
+}
+
+/// What is to be said of items whose manifest the registry does not have, when it lists these tags.
+fn missing(items: Vec<usize>, selected: &Selected, listed: &[String]) -> Vec<(usize, Outcome)> {
+    let dangling: BTreeSet<usize> =
+        listed.iter().filter_map(|tag| selected.tags.get(tag)).flatten().copied().collect();
+    let outcome = |index: &usize| {
+        if dangling.contains(index) {
+            Outcome::Skipped(SkipReason::Dangling)
+        } else {
+            Outcome::NotFound
+        }
+    };
+    items.into_iter().map(|index| (index, outcome(&index))).collect()
+}
+
+/// Reads the selected manifests for what they hold.
+fn read_parents(
+    registry: &Registry,
+    name: &str,
+    digests: &BTreeSet<Digest>,
+) -> Result<Parents, Trouble> {
+    let mut parents = Parents::default();
+    for digest in digests.iter().filter(|_| digests.len() > 1) {
+        if let Some(body) = read(registry, name, digest)? {
+            let read = parents.read(digest, &body, digests);
+            read.map_err(|error| unreadable(digest, &error.to_string()))?;
+        }
+    }
+    Ok(parents)
+}
+
+fn read(registry: &Registry, name: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Trouble> {
+    registry.manifest(name, &digest.to_string()).map_err(|error| match error {
+        RegistryError::Status { .. }
+        | RegistryError::TooLong { .. }
+        | RegistryError::BadAnswer { .. } => unreadable(digest, &error.to_string()),
+        error => Trouble::failed(error),
+    })
+}
+
+fn unreadable(digest: &Digest, reason: &str) -> Trouble {
+    let (digest, reason) = (digest.clone(), reason.to_owned());
+    Trouble::Skip(SkipReason::UnreadableManifest { digest, reason })
+}
+
+/// What the registry said of one repository a moment ago.
+struct View<'a> {
+    registry: &'a Registry,
+    name: &'a str,
+    /// What the caller's snapshot says of the tags that stay.
+    staying: &'a BTreeMap<String, Digest>,
+    selected: &'a BTreeMap<Digest, Selected>,
+    tags: BTreeMap<String, TagState>,
+    /// When all tags were read.
+    read_at: Option<Instant>,
+    /// Manifests that tags need which the snapshot does not know, and the tag.
+    needed: BTreeMap<Digest, String>,
+    /// Manifests whose entries are in `needed`.
+    followed: BTreeSet<Digest>,
+}
+
+impl View<'_> {
+    /// Looks again at what matters for `digest`, and decides.
+    fn decide(
+        &mut self,
+        digest: &Digest,
+        selected: &Selected,
+        max_age: Duration,
+    ) -> Result<Decision, Trouble> {
+        self.refresh(digest, selected, max_age).map_err(Trouble::failed)?;
+        let mut others = Vec::new();
+        for (tag, state) in &self.tags {
+            match state {
+                TagState::At(now) if now == digest && !selected.tags.contains_key(tag) => {
+                    others.push(tag.clone());
+                }
+                // Only the snapshot knows what it stands for.
+                TagState::Broken if self.staying.get(tag) == Some(digest) => {
+                    others.push(tag.clone());
+                }
+                TagState::Unreadable(reason) => {
+                    let (tag, reason) = (tag.clone(), reason.clone());
+                    return Err(Trouble::Skip(SkipReason::UnreadableTag { tag, reason }));
+                }
+                TagState::At(_) | TagState::Broken => {}
+            }
+        }
+        if !others.is_empty() {
+            return Err(Trouble::Skip(SkipReason::OtherTags(others)));
+        }
+        self.follow_new_tags()?;
+        if let Some(tag) = self.needed.get(digest) {
+            return Err(Trouble::Skip(SkipReason::NewlyNeeded { tag: tag.clone() }));
+        }
+        let mut decision = Decision { settled: Vec::new(), deleting: selected.revisions.clone() };
+        for (tag, indices) in &selected.tags {
+            let settled = match self.tags.get(tag) {
+                None => Outcome::NotFound,
+                Some(TagState::At(now)) if now != digest => {
+                    Outcome::Skipped(SkipReason::Moved { now: now.clone() })
+                }
+                Some(_) => {
+                    decision.deleting.extend(indices);
+                    continue;
+                }
+            };
+            decision.settled.extend(indices.iter().map(|&index| (index, settled.clone())));
+        }
+        Ok(decision)
+    }
+
+    /// Reads the names of all tags; and what they stand for of all when the last look is too old,
+    /// else of new ones and of those that matter for `digest`.
+    fn refresh(
+        &mut self,
+        digest: &Digest,
+        selected: &Selected,
+        max_age: Duration,
+    ) -> Result<(), RegistryError> {
+        let names: BTreeSet<String> = self.registry.tags(self.name)?.into_iter().collect();
+        self.tags.retain(|tag, _| names.contains(tag));
+        if self.read_at.is_none_or(|at| at.elapsed() > max_age) {
+            self.tags.clear();
+            self.read_at = Some(Instant::now());
+        }
+        let is_known = |tag: &str| match self.tags.get(tag) {
+            Some(TagState::At(other)) => other != digest && !selected.tags.contains_key(tag),
+            Some(TagState::Broken) => !selected.tags.contains_key(tag),
+            Some(TagState::Unreadable(_)) | None => false,
+        };
+        let unknown: Vec<&str> =
+            names.iter().map(String::as_str).filter(|tag| !is_known(tag)).collect();
+        let states = self.registry.tag_states(self.name, &unknown)?;
+        self.tags.extend(unknown.into_iter().map(str::to_owned).zip(states));
+        Ok(())
+    }
+
+    /// Follows tags that the snapshot does not know to all manifests that they hold.
+    fn follow_new_tags(&mut self) -> Result<(), Trouble> {
+        let known: BTreeSet<&Digest> = self.staying.values().collect();
+        let mut pending: Vec<(Digest, &str)> = Vec::new();
+        for (tag, state) in &self.tags {
+            let is_to_go = |now| self.selected.get(now).is_some_and(|s| s.tags.contains_key(tag));
+            if let TagState::At(now) = state
+                && !known.contains(now)
+                && !is_to_go(now)
+            {
+                pending.push((now.clone(), tag));
+            }
+        }
+        while let Some((digest, tag)) = pending.pop() {
+            if self.followed.contains(&digest) {
+                continue;
+            }
+            if self.followed.len() >= MAX_FOLLOWED {
+                return Err(unreadable(&digest, "too many manifests are newer than the scan"));
+            }
+            if let Some(body) = read(self.registry, self.name, &digest)? {
+                let manifest =
+                    parse_manifest(&body).map_err(|e| unreadable(&digest, &e.to_string()))?;
+                for reference in manifest.references {
+                    match reference.role {
+                        Role::Manifest => pending.push((reference.digest.clone(), tag)),
+                        Role::Config | Role::Layer | Role::Subject => continue,
+                        Role::Blob => {}
+                    }
+                    self.needed.insert(reference.digest, tag.to_owned());
+                }
+            }
+            self.followed.insert(digest);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, digest: &Digest) {
+        self.tags.retain(|_, state| !matches!(state, TagState::At(now) if now == digest));
+    }
+}

@@ -1,0 +1,144 @@
+//! A storage that fails when a test wants it to.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{
+    Content, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions, MountId, Storage,
+    StorageWriter,
+};
+
+/// Which changing calls fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// None; the calls are only counted.
+    Never,
+    /// That call, counted from 0, and all after it: to the disk that is a kill.
+    From(u64),
+    /// That call alone, with this error number.
+    Once(u64, i32),
+}
+
+/// Passes everything on to another storage, except for the changing calls that are to fail.
+#[derive(Debug)]
+pub struct FaultyStorage<S> {
+    inner: S,
+    fault: Fault,
+    calls: AtomicU64,
+}
+
+impl<S> FaultyStorage<S> {
+    /// A storage with this fault.
+    pub fn new(inner: S, fault: Fault) -> Self {
+        Self { inner, fault, calls: AtomicU64::new(0) }
+    }
+
+    /// How often something was to be changed.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) -> io::Result<()> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        match self.fault {
+            Fault::From(first) if call >= first => Err(io::Error::other("killed")),
+            Fault::Once(only, errno) if call == only => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: Storage> Storage for FaultyStorage<S> {
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        self.inner.list(directory)
+    }
+
+    fn list_leaves(
+        &self,
+        directory: &Path,
+        leaf: &Path,
+        options: LeafOptions,
+    ) -> io::Result<Vec<Leaf>> {
+        self.inner.list_leaves(directory, leaf, options)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileFacts> {
+        self.inner.stat(path)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
+        self.inner.read(path, limit)
+    }
+
+    fn root(&self) -> &Path {
+        self.inner.root()
+    }
+
+    fn layout(&self) -> &Layout {
+        self.inner.layout()
+    }
+}
+
+impl<S: StorageWriter> StorageWriter for FaultyStorage<S> {
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.count()?;
+        self.inner.create_directory(path)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count()?;
+        self.inner.rename_new(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.count()?;
+        self.inner.remove_file(path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.count()?;
+        self.inner.remove_directory(path)
+    }
+
+    /// Two calls: one that makes the file, and one that writes it. Killed in between, half of the
+    /// file is there.
+    fn write_new_with(&self, path: &Path, fill: Fill<'_>) -> io::Result<()> {
+        self.count()?;
+        let Err(error) = self.count() else {
+            return self.inner.write_new_with(path, fill);
+        };
+        if matches!(self.fault, Fault::From(_)) {
+            let mut bytes = Vec::new();
+            fill(&mut bytes)?;
+            self.inner.write_new(path, &bytes[..bytes.len() / 2])?;
+        }
+        Err(error)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.count()?;
+        self.inner.sync_directory(path)
+    }
+
+    /// As two calls, like [`Self::write_new_with`].
+    fn copy_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count()?;
+        let Err(error) = self.count() else {
+            return self.inner.copy_new(from, to);
+        };
+        if matches!(self.fault, Fault::From(_)) {
+            self.inner.write_new(to, b"sha256:")?;
+        }
+        Err(error)
+    }
+
+    fn mount_of(&self, directory: &Path) -> io::Result<MountId> {
+        self.inner.mount_of(directory)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<HeldLock>> {
+        self.count()?;
+        self.inner.lock(path)
+    }
+}

@@ -1,0 +1,124 @@
+//! Why nothing, or not everything, was done.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the trash cannot be used. Every message names the path, below the root where it is known.
+#[derive(Debug, thiserror::Error)]
+pub enum TrashError {
+    /// Another process changes the storage.
+    #[error("another regsql is changing this storage (it holds `{}`)", .0.display())]
+    Locked(PathBuf),
+    /// Something in regsql's own directory could not be written.
+    #[error("cannot write `{}`", .path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something in regsql's own directory could not be read.
+    #[error("cannot read `{}`", .path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A rename cannot lead from one mount to another.
+    #[error("`{}` is on another mount than the trash `{}`", .path.display(), .trash.display())]
+    OtherMount {
+        /// What was to be moved, or its directory.
+        path: PathBuf,
+        /// The trash.
+        trash: PathBuf,
+    },
+    /// Only what lies below `blobs` and `repositories` is ever deleted.
+    #[error("`{}` is not below the registry's blobs or repositories", .0.display())]
+    Outside(PathBuf),
+    /// One of two things to be moved lies in the other, or is the other.
+    #[error("`{}` is listed, and lies in `{}`, which is listed as well", .path.display(), .within.display())]
+    Overlap {
+        /// The inner one.
+        path: PathBuf,
+        /// The outer one.
+        within: PathBuf,
+    },
+    /// The list of moves would be larger than what is read back.
+    #[error("too many things to delete at once: their list `{}` would pass {limit_bytes} bytes", .path.display())]
+    TooMany {
+        /// The list.
+        path: PathBuf,
+        /// The most it may have.
+        limit_bytes: u64,
+    },
+    /// What was given is no name of a run.
+    #[error("`{0}` is not a run's name")]
+    NotARunName(String),
+    /// There is no such run.
+    #[error("there is no run `{run}` in `{}`", .trash.display())]
+    NoRun {
+        /// Its name.
+        run: String,
+        /// The trash.
+        trash: PathBuf,
+    },
+    /// There is no run at all.
+    #[error("nothing is in the trash `{}`", .0.display())]
+    Empty(PathBuf),
+    /// A list of moves that was not written like this.
+    #[error("`{}` line {line} is damaged: {reason}", .path.display())]
+    Damaged {
+        /// The list.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A list of moves of a newer regsql.
+    #[error("`{}` was written by a newer regsql (schema {schema})", .path.display())]
+    Newer {
+        /// The list.
+        path: PathBuf,
+        /// Its schema.
+        schema: u64,
+    },
+}
+
+impl TrashError {
+    /// The next step, where one exists.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Locked(_) => "wait until it has ended".into(),
+            Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "nothing was moved; the trash needs a little space for its list, --no-trash \
+                     needs none and deletes at once"
+                        .into()
+                }
+                io::ErrorKind::ReadOnlyFilesystem => "the storage is mounted read-only".into(),
+                io::ErrorKind::PermissionDenied => "run as the user that owns the storage".into(),
+                _ => return None,
+            },
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "run as the user that owns the storage".into()
+            }
+            Self::OtherMount { .. } => {
+                "nothing was moved; --no-trash deletes at once and needs no rename".into()
+            }
+            Self::TooMany { .. } => "delete a part of it first".into(),
+            Self::NotARunName(_) | Self::NoRun { .. } => {
+                "`regsql trash list` shows the runs".into()
+            }
+            Self::Damaged { path, .. } => format!(
+                "what was moved lies in `{}` under the paths it had",
+                path.with_file_name(super::paths::FILES).display()
+            ),
+            Self::Newer { .. } => "use the newer regsql".into(),
+            Self::Read { .. } | Self::Outside(_) | Self::Overlap { .. } | Self::Empty(_) => {
+                return None;
+            }
+        })
+    }
+}

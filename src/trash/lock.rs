@@ -1,0 +1,54 @@
+//! Two runs never meet.
+
+use std::io;
+use std::path::Path;
+
+use super::error::TrashError;
+use super::paths::{LOCK, OWN};
+use crate::storage::{HeldLock, StorageWriter};
+
+/// The right to change a storage, held until this is dropped. A holder that is killed leaves no
+/// obstacle: the lock is the kernel's, not the file.
+#[derive(Debug)]
+#[must_use = "the lock ends when this is dropped"]
+pub struct StorageLock {
+    _root: Option<HeldLock>,
+    _file: Option<HeldLock>,
+}
+
+impl StorageLock {
+    /// Takes the lock of a storage, without waiting.
+    ///
+    /// It locks the root directory and the file `.regsql/lock`. The file alone works on NFS, the
+    /// directory alone on a disk too full for a file: the moment when deleting is needed most.
+    ///
+    /// # Errors
+    /// [`TrashError::Locked`] when another holds it, [`TrashError::Write`] when neither will do.
+    pub fn take(storage: &dyn StorageWriter) -> Result<Self, TrashError> {
+        let locked = || TrashError::Locked(storage.root().join(LOCK));
+        let root = match storage.lock(Path::new("")) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return Err(locked()),
+            Err(_) => None,
+        };
+        match lock_file(storage) {
+            Ok(Some(lock)) => Ok(Self { _root: root, _file: Some(lock) }),
+            Ok(None) => Err(locked()),
+            Err(error) if root.is_some() && is_full(&error) => {
+                Ok(Self { _root: root, _file: None })
+            }
+            Err(source) => Err(TrashError::Write { path: storage.root().join(LOCK), source }),
+        }
+    }
+}
+
+fn lock_file(storage: &dyn StorageWriter) -> io::Result<Option<HeldLock>> {
+    match storage.create_directory(Path::new(OWN)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => storage.lock(Path::new(LOCK)),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,29 @@
+//! The one place through which everything that deletes goes.
+//!
+//! A deletion is a rename to `<root>/.regsql/trash/<run>/files/<same path>`. Before the first one,
+//! the list of all of them lies on disk in `<run>/moves.jsonl`, so whoever is killed at any point
+//! can be undone with nothing but the storage. `done.json` says that a run came to its end.
+//!
+//! Guarantees: only names strictly below `blobs` and `repositories` are taken; nothing is ever
+//! replaced; nothing outside `.regsql/trash` but an empty directory is removed for good, except by
+//! [`direct`]. Every byte that is read back is treated as a stranger's.
+
+pub mod direct;
+mod error;
+mod list;
+mod lock;
+mod moves;
+mod paths;
+mod purge;
+mod run;
+mod tree;
+mod undo;
+
+pub use error::TrashError;
+pub use list::{RunInfo, RunState, list, newest};
+pub use lock::StorageLock;
+pub use moves::{Counts, Move, MoveKind, RunHeader};
+pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
+pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
+pub use tree::Left;
+pub use undo::{UndoReport, undo};

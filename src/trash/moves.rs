@@ -1,0 +1,308 @@
+//! The list of what a run moves: `moves.jsonl`, a header and then one line a move.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::TrashError;
+use super::paths::may_be_taken;
+use crate::model::{bytes_of, text_of};
+use crate::storage::Layout;
+
+/// The version of the list's format.
+pub const SCHEMA: u64 = 1;
+
+/// A list larger than this is neither written nor read: some three million moves.
+pub const MAX_MOVES_BYTES: u64 = 1 << 30;
+
+/// What a move takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveKind {
+    /// A tag's directory.
+    Tag,
+    /// A revision's directory or link.
+    Revision,
+    /// A layer link, or its directory.
+    LayerLink,
+    /// An upload's directory.
+    Upload,
+    /// A blob's directory.
+    Blob,
+    /// An empty directory. It is removed, not moved; undo makes it again.
+    Directory,
+}
+
+/// One thing to be moved to the trash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The directory or file, relative to the storage's root.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: MoveKind,
+    /// The repository it is of, as the database names it.
+    pub repository: Option<String>,
+    /// The tag, digest or upload's id.
+    pub name: String,
+    /// Bytes that come free when it is removed for good.
+    pub size_bytes: u64,
+}
+
+/// How many of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names of the kinds")]
+pub struct Counts {
+    pub tags: u64,
+    pub revisions: u64,
+    pub layer_links: u64,
+    pub uploads: u64,
+    pub blobs: u64,
+    pub directories: u64,
+}
+
+impl Counts {
+    /// One more of that kind.
+    pub fn add(&mut self, kind: MoveKind) {
+        let count = match kind {
+            MoveKind::Tag => &mut self.tags,
+            MoveKind::Revision => &mut self.revisions,
+            MoveKind::LayerLink => &mut self.layer_links,
+            MoveKind::Upload => &mut self.uploads,
+            MoveKind::Blob => &mut self.blobs,
+            MoveKind::Directory => &mut self.directories,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// How many of all kinds.
+    pub fn total(&self) -> u64 {
+        [self.tags, self.revisions, self.layer_links, self.uploads, self.blobs, self.directories]
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+/// The first line of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHeader {
+    /// The version of the format: 1.
+    pub schema: u64,
+    /// The run's name.
+    pub run: String,
+    /// The storage's root when it was written, for people.
+    pub root: String,
+    /// When the run began.
+    #[serde(with = "time_text")]
+    pub started_at: Timestamp,
+    /// The regsql that wrote it.
+    pub tool_version: String,
+    /// How many lines of each kind follow.
+    pub counts: Counts,
+    /// Their sizes together.
+    pub size_bytes: u64,
+}
+
+impl RunHeader {
+    /// The header of this list.
+    pub fn new(run: &str, root: &Path, started_at: Timestamp, moves: &[Move]) -> Self {
+        let mut counts = Counts::default();
+        let mut size_bytes = 0_u64;
+        for item in moves {
+            counts.add(item.kind);
+            size_bytes = size_bytes.saturating_add(item.size_bytes);
+        }
+        Self {
+            schema: SCHEMA,
+            run: run.into(),
+            root: text_of(root.as_os_str()),
+            started_at,
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+            counts,
+            size_bytes,
+        }
+    }
+}
+
+/// Writes a list.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`] when it would pass `limit_bytes`, and those of `out`.
+pub fn write(
+    out: &mut dyn Write,
+    header: &RunHeader,
+    moves: &[Move],
+    limit_bytes: u64,
+) -> io::Result<()> {
+    let mut line = Vec::new();
+    let mut written_bytes = 0;
+    let mut put = |value: serde_json::Result<()>, line: &mut Vec<u8>| -> io::Result<()> {
+        value?;
+        line.push(b'\n');
+        written_bytes += line.len() as u64;
+        if written_bytes > limit_bytes {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        out.write_all(line)?;
+        line.clear();
+        Ok(())
+    };
+    let value = serde_json::to_writer(&mut line, header);
+    put(value, &mut line)?;
+    for item in moves {
+        let value = serde_json::to_writer(&mut line, item);
+        put(value, &mut line)?;
+    }
+    Ok(())
+}
+
+/// What every version of the list has in its first line.
+#[derive(Deserialize)]
+struct Version {
+    schema: u64,
+}
+
+/// Reads a list that anyone may have written.
+///
+/// # Errors
+/// [`TrashError::Damaged`] and [`TrashError::Newer`], which name `file`; also when a path is not
+/// below `blobs` or `repositories`.
+pub fn read(
+    bytes: &[u8],
+    layout: &Layout,
+    file: &Path,
+) -> Result<(RunHeader, Vec<Move>), TrashError> {
+    let damaged =
+        |line: u64, reason: String| TrashError::Damaged { path: file.to_owned(), line, reason };
+    let mut lines = (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n'));
+    let (_, first) = lines.next().ok_or_else(|| damaged(1, "the file is empty".into()))?;
+    let version: Version =
+        serde_json::from_slice(first).map_err(|error| damaged(1, error.to_string()))?;
+    if version.schema != SCHEMA {
+        return Err(TrashError::Newer { path: file.to_owned(), schema: version.schema });
+    }
+    let header: RunHeader =
+        serde_json::from_slice(first).map_err(|error| damaged(1, error.to_string()))?;
+    let mut moves = Vec::new();
+    let mut last = 1;
+    for (number, line) in lines {
+        let item: Move =
+            serde_json::from_slice(line).map_err(|error| damaged(number, error.to_string()))?;
+        if !may_be_taken(layout, &item.path) {
+            let shown = item.path.display();
+            let reason = format!("`{shown}` is not below the registry's blobs or repositories");
+            return Err(damaged(number, reason));
+        }
+        moves.push(item);
+        last = number;
+    }
+    if moves.len() as u64 != header.counts.total() || !bytes.ends_with(b"\n") {
+        let (found, told) = (moves.len(), header.counts.total());
+        return Err(damaged(
+            last,
+            format!("{found} moves follow the header, which tells of {told}"),
+        ));
+    }
+    check(layout, &moves).map_err(|error| damaged(last, error.to_string()))?;
+    Ok((header, moves))
+}
+
+/// Whether these can be moved, each by itself.
+///
+/// # Errors
+/// [`TrashError::Outside`] and [`TrashError::Overlap`].
+pub fn check(layout: &Layout, moves: &[Move]) -> Result<(), TrashError> {
+    if let Some(item) = moves.iter().find(|item| !may_be_taken(layout, &item.path)) {
+        return Err(TrashError::Outside(item.path.clone()));
+    }
+    let mut sorted: Vec<&Move> = moves.iter().collect();
+    // By components, so that what lies in a directory comes right after it.
+    sorted.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    let mut outer: Option<&Move> = None;
+    for item in sorted {
+        if let Some(outer) = outer
+            && item.path.starts_with(&outer.path)
+        {
+            let (path, within) = (item.path.clone(), outer.path.clone());
+            return Err(TrashError::Overlap { path, within });
+        }
+        // A directory that will be empty may hold what is moved before.
+        if item.kind != MoveKind::Directory {
+            outer = Some(item);
+        }
+    }
+    Ok(())
+}
+
+/// A path as text that any bytes survive.
+mod path_text {
+    use super::{Path, PathBuf, bytes_of, text_of};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&text_of(path.as_os_str()))
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        bytes_of(&text).map(PathBuf::from).ok_or_else(|| D::Error::custom("not a path as text"))
+    }
+}
+
+/// RFC 3339 in UTC.
+pub mod time_text {
+    use super::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(time)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    fn written(moves: &[Move], limit_bytes: u64) -> io::Result<Vec<u8>> {
+        let header = RunHeader::new("run", Path::new("/srv"), Timestamp::UNIX_EPOCH, moves);
+        let mut bytes = Vec::new();
+        write(&mut bytes, &header, moves, limit_bytes).map(|()| bytes)
+    }
+
+    fn blob(name: &[u8]) -> Move {
+        Move {
+            path: Path::new("v2/blobs").join(OsStr::from_bytes(name)),
+            kind: MoveKind::Blob,
+            repository: None,
+            name: text_of(OsStr::from_bytes(name)),
+            size_bytes: u64::MAX,
+        }
+    }
+
+    #[test]
+    fn a_list_reads_as_it_was_written_whatever_the_names() {
+        let moves = [blob(b"sha256"), blob(b"new\nline"), blob(b"\xff\\x41\"")];
+        let bytes = written(&moves, MAX_MOVES_BYTES).unwrap();
+        let layout = Layout::new("v2".into());
+        let (header, read) = read(&bytes, &layout, Path::new("moves.jsonl")).unwrap();
+        assert_eq!(read, moves);
+        assert_eq!((header.counts.blobs, header.size_bytes), (3, u64::MAX));
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_back_is_not_written() {
+        let moves = [blob(b"a"), blob(b"b")];
+        let whole = written(&moves, MAX_MOVES_BYTES).unwrap().len() as u64;
+        assert!(written(&moves, whole).is_ok());
+        let error = written(&moves, whole - 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+}

@@ -1,0 +1,189 @@
+//! Freeing what the trash holds, for good.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::error::TrashError;
+use super::list::names;
+use super::lock::StorageLock;
+use super::moves::{Counts, Move, MoveKind};
+use super::paths::{DONE, FILES, GONE, TRASH};
+use super::run::{error_at, existing, exists, read_list, remove_half_done};
+use super::tree::{remove_tree, sweep};
+use super::undo::remove_run;
+use crate::storage::{Storage, StorageWriter};
+
+/// Which runs a purge is about.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgeOptions {
+    /// Only runs that began before.
+    pub started_before: Timestamp,
+    /// Also runs that never came to their end. They are better undone: nobody checked whether
+    /// something needs what they took.
+    pub includes_unfinished: bool,
+}
+
+/// What a purge did, or would do.
+#[derive(Debug, Default)]
+pub struct PurgeReport {
+    /// Runs that it is about, oldest first.
+    pub runs: Vec<PurgedRun>,
+    /// Runs that never came to their end, and stay for that.
+    pub unfinished: Vec<String>,
+    /// Runs that could not be purged, or not to their end, and why.
+    pub failed: Vec<(String, TrashError)>,
+}
+
+/// What was, or would be, removed of one run.
+#[derive(Debug, Default)]
+pub struct PurgedRun {
+    /// Its name.
+    pub run: String,
+    /// What was removed.
+    pub counts: Counts,
+    /// The sizes of that together.
+    pub size_bytes: u64,
+    /// What stays because something needs it again.
+    pub kept: Vec<Move>,
+    /// What lies in the run's directory and is not in its list: it stays.
+    pub leftovers: Vec<PathBuf>,
+    /// Nothing of the run is left.
+    pub is_removed: bool,
+}
+
+/// Removes runs for good, all but the items that `keep` asks for. It touches nothing outside of
+/// the trash.
+///
+/// Items go in the order of the list, tags before what they need, and each as a whole: an undo of
+/// what an interrupted purge left puts back no half of anything. The next purge goes on.
+///
+/// # Errors
+/// When the trash cannot be listed. What is wrong with one run is told in the report.
+pub fn purge(
+    storage: &dyn StorageWriter,
+    _lock: &StorageLock,
+    options: &PurgeOptions,
+    keep: &dyn Fn(&Move) -> bool,
+) -> Result<PurgeReport, TrashError> {
+    each_run(storage, options, |purged, directory, moves| {
+        purge_run(storage, directory, moves, keep, purged)
+    })
+}
+
+/// Removes one run for good, whatever its age: its owner did not want a trash.
+///
+/// # Errors
+/// When there is no such run, its list is damaged, or something cannot be removed.
+pub fn purge_one(
+    storage: &dyn StorageWriter,
+    _lock: &StorageLock,
+    run: &str,
+) -> Result<PurgedRun, TrashError> {
+    let directory = existing(storage, run)?;
+    let (_, moves) = read_list(storage, &directory)?;
+    let mut purged = PurgedRun { run: run.to_owned(), ..PurgedRun::default() };
+    purge_run(storage, &directory, &moves, &|_| false, &mut purged)
+        .map_err(error_at(storage, &directory))?;
+    Ok(purged)
+}
+
+/// What [`purge`] would remove.
+pub fn purge_preview(
+    storage: &dyn Storage,
+    options: &PurgeOptions,
+    keep: &dyn Fn(&Move) -> bool,
+) -> Result<PurgeReport, TrashError> {
+    each_run(storage, options, |purged, directory, moves| {
+        for item in moves.iter().filter(|item| item.kind != MoveKind::Directory) {
+            if !exists(storage, &directory.join(FILES).join(&item.path))? {
+            } else if keep(item) {
+                purged.kept.push(item.clone());
+            } else {
+                purged.count(item);
+            }
+        }
+        purged.is_removed = purged.kept.is_empty();
+        Ok(())
+    })
+}
+
+impl PurgedRun {
+    fn count(&mut self, item: &Move) {
+        self.counts.add(item.kind);
+        self.size_bytes = self.size_bytes.saturating_add(item.size_bytes);
+    }
+}
+
+fn each_run(
+    storage: &dyn Storage,
+    options: &PurgeOptions,
+    mut purge_one: impl FnMut(&mut PurgedRun, &Path, &[Move]) -> io::Result<()>,
+) -> Result<PurgeReport, TrashError> {
+    let mut report = PurgeReport::default();
+    for run in names(storage)? {
+        let directory = Path::new(TRASH).join(&run);
+        let moves = match read_list(storage, &directory) {
+            Ok((header, _)) if header.started_at >= options.started_before => continue,
+            Ok((_, moves)) => {
+                let is_done = exists(storage, &directory.join(DONE)).unwrap_or(false);
+                if !is_done && !options.includes_unfinished {
+                    report.unfinished.push(run);
+                    continue;
+                }
+                moves
+            }
+            // It moved nothing, or a purge was stopped when all but the directory was gone.
+            Err(TrashError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Vec::new()
+            }
+            Err(error) => {
+                report.failed.push((run, error));
+                continue;
+            }
+        };
+        let mut purged = PurgedRun { run: run.clone(), ..PurgedRun::default() };
+        if let Err(source) = purge_one(&mut purged, &directory, &moves) {
+            let path = storage.root().join(&directory);
+            report.failed.push((run, TrashError::Write { path, source }));
+        }
+        report.runs.push(purged);
+    }
+    Ok(report)
+}
+
+fn purge_run(
+    storage: &dyn StorageWriter,
+    directory: &Path,
+    moves: &[Move],
+    keep: &dyn Fn(&Move) -> bool,
+    purged: &mut PurgedRun,
+) -> io::Result<()> {
+    remove_half_done(storage, directory)?;
+    let files = directory.join(FILES);
+    let mut kept = HashSet::new();
+    for (number, item) in moves.iter().enumerate() {
+        let taken = files.join(&item.path);
+        if item.kind == MoveKind::Directory || !exists(storage, &taken)? {
+            continue;
+        }
+        if keep(item) {
+            kept.insert(taken);
+            purged.kept.push(item.clone());
+            continue;
+        }
+        // At once out of reach of an undo, which must never put back a part of something.
+        let gone = directory.join(format!("{GONE}{number}"));
+        storage.rename_new(&taken, &gone)?;
+        remove_tree(storage, &gone)?;
+        purged.count(item);
+    }
+    purged.leftovers = sweep(storage, &files, &|path| kept.contains(path))?;
+    if !exists(storage, &files)? {
+        purged.leftovers.extend(remove_run(storage, directory)?);
+        purged.is_removed = purged.leftovers.is_empty();
+    }
+    Ok(())
+}

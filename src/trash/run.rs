@@ -1,0 +1,462 @@
+//! One run: its list of moves is on disk first, then things go into the trash and come back.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::TrashError;
+use super::lock::StorageLock;
+use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, RunHeader};
+use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
+use super::tree::{MAX_DEPTH, create_if_missing, is_copy, remove_tree};
+use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter};
+
+/// Runs that may begin in one second.
+const MAX_RUNS_A_SECOND: u32 = 99;
+
+/// A run, and the storage that it may change.
+pub struct TrashRun<'s> {
+    storage: &'s dyn StorageWriter,
+    _lock: &'s StorageLock,
+    run: String,
+    directory: PathBuf,
+    /// Hashes of the paths in the list: what is not in it could not be put back.
+    listed: HashSet<u64>,
+    hasher: RandomState,
+    /// Directories that are known to be in [`FILES`].
+    made: Mutex<HashSet<PathBuf>>,
+    /// Makes names for what is being copied or discarded.
+    counter: AtomicU64,
+}
+
+/// How putting something back ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutBack {
+    /// It is in its place.
+    Done,
+    /// Something else is in its place; the trash keeps it.
+    PlaceTaken,
+    /// It is not in the trash.
+    NotThere,
+}
+
+/// How removing an empty directory ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovedDirectory {
+    /// It is gone.
+    Done,
+    /// Something is in it, so it stays.
+    NotEmpty,
+    /// It was not there.
+    NotThere,
+}
+
+/// What a run really did: `done.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// What it took and did not put back.
+    pub taken: Counts,
+    /// The sizes of that together.
+    pub size_bytes: u64,
+    /// How much it took and put back, because something needed it.
+    pub put_back_count: u64,
+    /// When it ended.
+    #[serde(with = "moves::time_text")]
+    pub finished_at: Timestamp,
+}
+
+impl<'s> TrashRun<'s> {
+    /// Writes the list of `moves`, in the order in which they will be made, and waits until it is
+    /// on disk. Nothing is moved yet.
+    ///
+    /// # Errors
+    /// When one of them could not be renamed into the trash or put back from it, or the list
+    /// cannot be written. What was made for it is removed again.
+    pub fn begin(
+        storage: &'s dyn StorageWriter,
+        lock: &'s StorageLock,
+        now: Timestamp,
+        moves: &[Move],
+    ) -> Result<Self, TrashError> {
+        moves::check(storage.layout(), moves)?;
+        let write = |path: &Path| error_at(storage, path);
+        for directory in [OWN, TRASH] {
+            let directory = Path::new(directory);
+            create_if_missing(storage, directory).map_err(write(directory))?;
+        }
+        check_mounts(storage, moves)?;
+        let (run, directory) = create_run(storage, now)?;
+        let header = RunHeader::new(&run, storage.root(), now, moves);
+        if let Err(error) = write_list(storage, &directory, &header, moves) {
+            // Nothing was moved, so nothing is lost with it.
+            for file in [MOVES.to_owned(), [MOVES, PARTIAL].concat()] {
+                drop(storage.remove_file(&directory.join(file)));
+            }
+            drop(storage.remove_directory(&directory.join(FILES)));
+            drop(storage.remove_directory(&directory));
+            return Err(error);
+        }
+        Ok(Self::new(storage, lock, run, directory, moves))
+    }
+
+    /// Opens a run that began before, and its list. What a killed process left half copied or half
+    /// removed in its directory goes.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its list is damaged.
+    pub fn open(
+        storage: &'s dyn StorageWriter,
+        lock: &'s StorageLock,
+        run: &str,
+    ) -> Result<(Self, RunHeader, Vec<Move>), TrashError> {
+        let directory = existing(storage, run)?;
+        let (header, moves) = read_list(storage, &directory)?;
+        remove_half_done(storage, &directory).map_err(error_at(storage, &directory))?;
+        Ok((Self::new(storage, lock, run.to_owned(), directory, &moves), header, moves))
+    }
+
+    fn new(
+        storage: &'s dyn StorageWriter,
+        lock: &'s StorageLock,
+        run: String,
+        directory: PathBuf,
+        moves: &[Move],
+    ) -> Self {
+        let hasher = RandomState::new();
+        let listed = moves.iter().map(|item| hasher.hash_one(&item.path)).collect();
+        let made = Mutex::default();
+        let counter = AtomicU64::new(0);
+        Self { storage, _lock: lock, run, directory, listed, hasher, made, counter }
+    }
+
+    /// Its name.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Renames something of the list into the trash.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when it is not in the list; [`io::ErrorKind::NotFound`] when
+    /// it is not there; [`io::ErrorKind::AlreadyExists`] when it was taken before.
+    pub fn take(&self, path: &Path) -> io::Result<()> {
+        let taken = self.place_for(path)?;
+        self.storage.rename_new(path, &taken)
+    }
+
+    /// Copies something small of the list into the trash, a file or a directory of files, and waits
+    /// until it is on disk: for links that the registry's own API will delete.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; [`io::ErrorKind::FileTooLarge`] for a file above 64 KiB.
+    pub fn copy(&self, path: &Path) -> io::Result<()> {
+        let taken = self.place_for(path)?;
+        // Half a copy must never look like what was there.
+        let copy = self.work_name(COPYING);
+        self.copy_tree(path, &copy, MAX_DEPTH)?;
+        self.storage.rename_new(&copy, &taken)?;
+        self.storage.sync_directory(taken.parent().unwrap_or(&self.directory))
+    }
+
+    fn copy_tree(&self, from: &Path, to: &Path, depth: usize) -> io::Result<()> {
+        match self.storage.stat(from)?.kind {
+            FileKind::Directory if depth > 0 => {
+                self.storage.create_directory(to)?;
+                for entry in self.storage.list(from)? {
+                    let name = &entry.name;
+                    self.copy_tree(&from.join(name), &to.join(name), depth - 1)?;
+                }
+                self.storage.sync_directory(to)
+            }
+            FileKind::File => self.storage.copy_new(from, to),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file or directory")),
+        }
+    }
+
+    /// Moves something back to its place and makes the parents that it lacks there. An empty
+    /// directory in its place makes way for a directory.
+    ///
+    /// # Errors
+    /// Of the renames. What is taken, or not there, is an answer.
+    pub fn put_back(&self, path: &Path) -> io::Result<PutBack> {
+        self.must_be_listed(path)?;
+        let taken = self.taken(path);
+        let first = match self.storage.rename_new(&taken, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !exists(self.storage, &taken)? {
+                    return Ok(PutBack::NotThere);
+                }
+                let parent = path.parent().ok_or(error)?;
+                create_if_missing(self.storage, parent)?;
+                self.storage.rename_new(&taken, path)
+            }
+            other => other,
+        };
+        match first {
+            Ok(()) => Ok(PutBack::Done),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if self.make_way(path, &taken)? {
+                    self.storage.rename_new(&taken, path)?;
+                    return Ok(PutBack::Done);
+                }
+                Ok(PutBack::PlaceTaken)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes an empty directory that stands where a directory is to be put back: the registry's
+    /// own API leaves one where it deleted a link.
+    fn make_way(&self, path: &Path, taken: &Path) -> io::Result<bool> {
+        let is_directory = |facts: FileFacts| facts.kind == FileKind::Directory;
+        if !is_directory(self.storage.stat(taken)?) || !is_directory(self.storage.stat(path)?) {
+            return Ok(false);
+        }
+        match self.storage.remove_directory(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a copy from the trash if what it was made of is still in its place. False when
+    /// something else is there.
+    pub(super) fn discard_copy(&self, path: &Path) -> io::Result<bool> {
+        let taken = self.taken(path);
+        if !is_copy(self.storage, path, &taken, MAX_DEPTH)? {
+            return Ok(false);
+        }
+        // Half of it would no longer be known as a copy.
+        let gone = self.work_name(GONE);
+        self.storage.rename_new(&taken, &gone)?;
+        remove_tree(self.storage, &gone)?;
+        Ok(true)
+    }
+
+    fn work_name(&self, prefix: &str) -> PathBuf {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        self.directory.join(format!("{prefix}{number}"))
+    }
+
+    /// The first `limit` bytes of a file that was taken, or lies in a directory that was.
+    pub fn read_taken(&self, path: &Path, limit: u64) -> io::Result<Content> {
+        self.storage.read(&self.taken(path), limit)
+    }
+
+    /// What lies in the trash for `path`, a name that was taken or one below it.
+    pub fn stat_taken(&self, path: &Path) -> io::Result<FileFacts> {
+        self.storage.stat(&self.taken(path))
+    }
+
+    /// Removes an empty directory of the list; undo makes it again.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when it is not in the list.
+    pub fn remove_empty_directory(&self, path: &Path) -> io::Result<RemovedDirectory> {
+        self.must_be_listed(path)?;
+        match self.storage.remove_directory(path) {
+            Ok(()) => Ok(RemovedDirectory::Done),
+            Err(error) => match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty => Ok(RemovedDirectory::NotEmpty),
+                io::ErrorKind::NotFound => Ok(RemovedDirectory::NotThere),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Writes down that the run has come to its end, and what it did. A run that is resumed may end
+    /// twice.
+    pub fn finish(&self, summary: &RunSummary) -> Result<(), TrashError> {
+        let done = self.directory.join(DONE);
+        let partial = self.directory.join([DONE, PARTIAL].concat());
+        let write = || -> io::Result<()> {
+            for old in [&partial, &done] {
+                missing_is_fine(self.storage.remove_file(old))?;
+            }
+            let mut bytes = serde_json::to_vec(summary)?;
+            bytes.push(b'\n');
+            self.storage.write_new(&partial, &bytes)?;
+            self.storage.rename_new(&partial, &done)?;
+            self.storage.sync_directory(&self.directory)
+        };
+        write().map_err(error_at(self.storage, &done))
+    }
+
+    pub(super) fn taken(&self, path: &Path) -> PathBuf {
+        self.directory.join(FILES).join(path)
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn must_be_listed(&self, path: &Path) -> io::Result<()> {
+        if self.listed.contains(&self.hasher.hash_one(path)) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not in the run's list of moves"))
+    }
+
+    /// Where `path` goes in the trash, with all directories above it made.
+    fn place_for(&self, path: &Path) -> io::Result<PathBuf> {
+        self.must_be_listed(path)?;
+        let taken = self.taken(path);
+        let parent = taken.parent().unwrap_or(&self.directory);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains(parent) {
+            create_if_missing(self.storage, parent)?;
+            made.insert(parent.to_owned());
+        }
+        drop(made);
+        Ok(taken)
+    }
+}
+
+/// Nothing is moved when something could not be: each mount that a rename starts from is compared.
+fn check_mounts(storage: &dyn StorageWriter, moves: &[Move]) -> Result<(), TrashError> {
+    let trash = Path::new(TRASH);
+    let own = storage
+        .mount_of(trash)
+        .map_err(|source| TrashError::Read { path: storage.root().join(trash), source })?;
+    let layout = storage.layout();
+    let (blobs, repositories) = (layout.blobs(), layout.repositories());
+    let mut directories: HashSet<&Path> =
+        moves.iter().filter_map(|item| item.path.parent()).collect();
+    directories.extend([blobs.as_path(), repositories.as_path()]);
+    let mut directories: Vec<&Path> = directories.into_iter().collect();
+    // The outermost is the mount to be told of.
+    directories.sort_unstable();
+    for directory in directories {
+        match storage.mount_of(directory) {
+            Ok(mount) if mount != own => {
+                return Err(TrashError::OtherMount {
+                    path: storage.root().join(directory),
+                    trash: storage.root().join(trash),
+                });
+            }
+            // What is missing or forbidden cannot be taken; that is told when it is tried.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The run's name and directory: the time, and a number when it is taken.
+fn create_run(
+    storage: &dyn StorageWriter,
+    now: Timestamp,
+) -> Result<(String, PathBuf), TrashError> {
+    let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut number = 1;
+    loop {
+        let run = if number == 1 { time.clone() } else { format!("{time}-{number:02}") };
+        let directory = Path::new(TRASH).join(&run);
+        match storage.create_directory(&directory) {
+            Ok(()) => return Ok((run, directory)),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && number < MAX_RUNS_A_SECOND =>
+            {
+                number += 1;
+            }
+            Err(source) => return Err(error_at(storage, &directory)(source)),
+        }
+    }
+}
+
+fn write_list(
+    storage: &dyn StorageWriter,
+    directory: &Path,
+    header: &RunHeader,
+    moves: &[Move],
+) -> Result<(), TrashError> {
+    let list = directory.join(MOVES);
+    let partial = directory.join([MOVES, PARTIAL].concat());
+    let write = || -> io::Result<()> {
+        storage.create_directory(&directory.join(FILES))?;
+        storage.write_new_with(&partial, &mut |out| {
+            moves::write(out, header, moves, MAX_MOVES_BYTES)
+        })?;
+        storage.rename_new(&partial, &list)?;
+        for made in [directory, Path::new(TRASH), Path::new(OWN), Path::new("")] {
+            storage.sync_directory(made)?;
+        }
+        Ok(())
+    };
+    write().map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => {
+            TrashError::TooMany { path: storage.root().join(&list), limit_bytes: MAX_MOVES_BYTES }
+        }
+        _ => error_at(storage, &list)(source),
+    })
+}
+
+/// The directory of a run that is there.
+pub(super) fn existing(storage: &dyn Storage, run: &str) -> Result<PathBuf, TrashError> {
+    let directory = run_directory(run).ok_or_else(|| TrashError::NotARunName(run.into()))?;
+    match storage.stat(&directory) {
+        Ok(_) => Ok(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(TrashError::NoRun { run: run.into(), trash: storage.root().join(TRASH) })
+        }
+        Err(source) => Err(TrashError::Read { path: storage.root().join(directory), source }),
+    }
+}
+
+/// The list of the run in `directory`.
+pub(super) fn read_list(
+    storage: &dyn Storage,
+    directory: &Path,
+) -> Result<(RunHeader, Vec<Move>), TrashError> {
+    let file = directory.join(MOVES);
+    let shown = storage.root().join(&file);
+    let content = storage
+        .read(&file, MAX_MOVES_BYTES)
+        .map_err(|source| TrashError::Read { path: shown.clone(), source })?;
+    if !content.is_whole {
+        let source = io::ErrorKind::FileTooLarge.into();
+        return Err(TrashError::Read { path: shown, source });
+    }
+    moves::read(&content.bytes, storage.layout(), &shown)
+}
+
+/// Removes what a killed process was copying into a run, or removing from it.
+pub(super) fn remove_half_done(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
+    for entry in storage.list(directory)? {
+        let name = entry.name.to_string_lossy();
+        if name.starts_with(COPYING) || name.starts_with(GONE) {
+            remove_tree(storage, &directory.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether anything has that name.
+pub(super) fn exists(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+    match storage.stat(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The error of writing at `path`.
+pub(super) fn error_at(
+    storage: &dyn Storage,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> TrashError + use<> {
+    let path = storage.root().join(path);
+    move |source| TrashError::Write { path, source }
+}

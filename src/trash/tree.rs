@@ -1,0 +1,229 @@
+//! Directory trees: removing one, comparing two. Never follows a link, never goes deeper than a
+//! registry does.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::storage::{FileKind, MAX_COPY_BYTES, Storage, StorageWriter};
+
+/// A repository's name has 255 bytes, so no tree of a registry is deeper.
+pub const MAX_DEPTH: usize = 160;
+
+/// Leftovers that are named; more than a person reads.
+const MAX_LEFTOVERS: usize = 1000;
+
+/// Something that could not be removed, and is no reason to stop.
+#[derive(Debug)]
+pub struct Left {
+    /// Where it still is.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: io::Error,
+}
+
+/// Removes trees name by name, which needs no free space.
+pub struct Remover<'s> {
+    storage: &'s dyn StorageWriter,
+    /// This file goes after all others.
+    last: Option<&'s Path>,
+    /// What could not be removed.
+    pub left: Vec<Left>,
+}
+
+impl<'s> Remover<'s> {
+    pub fn new(storage: &'s dyn StorageWriter, last: Option<&'s Path>) -> Self {
+        Self { storage, last, left: Vec::new() }
+    }
+
+    /// Removes `path` and all below it; what is missing is done.
+    ///
+    /// # Errors
+    /// All but [`is_busy`]: what is in use is put to [`Self::left`].
+    pub fn remove(&mut self, path: &Path) -> io::Result<()> {
+        match self.storage.stat(path) {
+            Ok(facts) => self.remove_kind(path, facts.kind, MAX_DEPTH)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
+        self.forgive(last, self.storage.remove_file(last))?;
+        for directory in last.ancestors().skip(1).take_while(|above| above.starts_with(path)) {
+            self.forgive(directory, self.storage.remove_directory(directory))?;
+        }
+        Ok(())
+    }
+
+    fn remove_kind(&mut self, path: &Path, kind: FileKind, depth: usize) -> io::Result<()> {
+        if kind != FileKind::Directory {
+            if self.last == Some(path) {
+                return Ok(());
+            }
+            return self.forgive(path, self.remove_file(path));
+        }
+        if depth == 0 {
+            return Err(io::Error::other("the directory is too deep for a registry's"));
+        }
+        match self.storage.list(path) {
+            Ok(entries) => {
+                for entry in entries {
+                    self.remove_kind(&path.join(entry.name), entry.kind, depth - 1)?;
+                }
+            }
+            Err(error) => self.forgive(path, Err(error))?,
+        }
+        if self.last.is_some_and(|last| last.starts_with(path)) {
+            return Ok(());
+        }
+        self.forgive(path, self.storage.remove_directory(path))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().map(std::os::unix::ffi::OsStrExt::as_bytes).unwrap_or_default();
+        // An NFS client keeps a removed file under such a name while it is open. Removing that
+        // gives it another.
+        if name.starts_with(b".nfs") {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        self.storage.remove_file(path)
+    }
+
+    fn forgive(&mut self, path: &Path, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(reason) if is_busy(&reason) => {
+                self.left.push(Left { path: path.to_owned(), reason });
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Removes a tree in the trash, whole.
+pub fn remove_tree(storage: &dyn StorageWriter, path: &Path) -> io::Result<()> {
+    let mut remover = Remover::new(storage, None);
+    remover.remove(path)?;
+    match remover.left.pop() {
+        None => Ok(()),
+        Some(left) => Err(left.reason),
+    }
+}
+
+/// In use, or something was put into it meanwhile: the next run may have more luck.
+fn is_busy(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty)
+}
+
+/// Whether `copy` is a copy of `original`: the same names, and files of the same bytes and mtimes.
+/// Files too large for [`StorageWriter::copy_new`] are never copies.
+pub fn is_copy(
+    storage: &dyn Storage,
+    original: &Path,
+    copy: &Path,
+    depth: usize,
+) -> io::Result<bool> {
+    let (a, b) = (storage.stat(original)?, storage.stat(copy)?);
+    if a.kind != b.kind || depth == 0 {
+        return Ok(false);
+    }
+    match a.kind {
+        FileKind::File => {
+            let is_alike = a.size_bytes == b.size_bytes
+                && a.modified_ns == b.modified_ns
+                && a.size_bytes <= MAX_COPY_BYTES;
+            let read = |path| storage.read(path, MAX_COPY_BYTES).map(|content| content.bytes);
+            Ok(is_alike && read(original)? == read(copy)?)
+        }
+        FileKind::Directory => {
+            let names = |directory| -> io::Result<Vec<_>> {
+                let mut names: Vec<_> =
+                    storage.list(directory)?.into_iter().map(|entry| entry.name).collect();
+                names.sort_unstable();
+                Ok(names)
+            };
+            let names = (names(original)?, names(copy)?);
+            if names.0 != names.1 {
+                return Ok(false);
+            }
+            for name in &names.0 {
+                if !is_copy(storage, &original.join(name), &copy.join(name), depth - 1)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        FileKind::Symlink | FileKind::Special => Ok(false),
+    }
+}
+
+/// Makes a directory and the parents it lacks.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when the directory is there.
+pub fn create_with_parents(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
+    match storage.create_directory(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = directory.parent().ok_or(error)?;
+            create_if_missing(storage, parent)?;
+            storage.create_directory(directory)
+        }
+        other => other,
+    }
+}
+
+/// As [`create_with_parents`]; a directory that is there is as good.
+pub fn create_if_missing(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
+    match create_with_parents(storage, directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes the directories below `directory`, and it itself, as far as they are empty. Gives what
+/// else is there, at most [`MAX_LEFTOVERS`] of it, and leaves what `is_kept` as it is.
+pub fn sweep(
+    storage: &dyn StorageWriter,
+    directory: &Path,
+    is_kept: &dyn Fn(&Path) -> bool,
+) -> io::Result<Vec<PathBuf>> {
+    let mut others = Vec::new();
+    sweep_into(storage, directory, is_kept, MAX_DEPTH, &mut others)?;
+    Ok(others)
+}
+
+fn sweep_into(
+    storage: &dyn StorageWriter,
+    directory: &Path,
+    is_kept: &dyn Fn(&Path) -> bool,
+    depth: usize,
+    others: &mut Vec<PathBuf>,
+) -> io::Result<()> {
+    let entries = match storage.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = directory.join(entry.name);
+        if is_kept(&path) {
+            continue;
+        }
+        if entry.kind == FileKind::Directory && depth > 0 {
+            sweep_into(storage, &path, is_kept, depth - 1, others)?;
+        } else if others.len() < MAX_LEFTOVERS {
+            others.push(path);
+        }
+    }
+    match storage.remove_directory(directory) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,172 @@
+//! Putting a run back.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::error::TrashError;
+use super::lock::StorageLock;
+use super::moves::{Counts, Move, MoveKind};
+use super::paths::{DONE, FILES, MOVES, PARTIAL};
+use super::run::{PutBack, TrashRun, error_at, existing, exists, remove_half_done};
+use super::tree::{Left, create_with_parents, remove_tree, sweep};
+use crate::storage::StorageWriter;
+
+/// More failures than this have one cause: a disk that is broken, full or read-only.
+const MAX_FAILURES: usize = 20;
+
+/// What an undo did.
+#[derive(Debug, Default)]
+pub struct UndoReport {
+    /// The run.
+    pub run: String,
+    /// What was put back.
+    pub restored: Counts,
+    /// The sizes of that together.
+    pub restored_bytes: u64,
+    /// What was in its place already: never taken, or put back before.
+    pub in_place_count: u64,
+    /// What stays in the trash because something has its place: a tag was pushed again, a blob
+    /// uploaded again.
+    pub conflicts: Vec<Move>,
+    /// What could not be moved; another undo tries again.
+    pub failures: Vec<Left>,
+    /// What was not tried, because it may need what failed.
+    pub held_back_count: u64,
+    /// What is neither in the trash nor in its place: purged, or removed by someone else.
+    pub missing: Vec<Move>,
+    /// What lies in the run's directory and is not in its list.
+    pub leftovers: Vec<PathBuf>,
+    /// Everything is back, and the run is gone from the trash.
+    pub is_removed: bool,
+}
+
+impl UndoReport {
+    /// Whether everything of the list is in its place.
+    pub fn is_whole(&self) -> bool {
+        self.conflicts.is_empty() && self.failures.is_empty() && self.missing.is_empty()
+    }
+}
+
+/// Moves everything that a run took back to its place, in the reverse order of the list: blobs
+/// before the links to them, tags last, so that nothing can be pulled before it is whole. When
+/// something fails that an image may need, the rest of its kind is still tried, and nothing of another
+/// kind.
+///
+/// It may be stopped at any point and called again. When nothing is left in the trash the run is
+/// removed from it.
+///
+/// # Errors
+/// When there is no such run, its list is damaged, or its directory cannot be cleaned up.
+pub fn undo(
+    storage: &dyn StorageWriter,
+    lock: &StorageLock,
+    run: &str,
+) -> Result<UndoReport, TrashError> {
+    let mut report = UndoReport { run: run.into(), ..UndoReport::default() };
+    let directory = existing(storage, run)?;
+    let (opened, _, moves) = match TrashRun::open(storage, lock, run) {
+        // It was stopped before its list was whole, so before it moved anything.
+        Err(TrashError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            clean_up(storage, &directory, &HashSet::new(), &mut report)?;
+            return Ok(report);
+        }
+        opened => opened?,
+    };
+    let mut failed_kind = None;
+    for item in moves.iter().rev() {
+        if failed_kind.is_some_and(|kind| kind != item.kind)
+            || report.failures.len() >= MAX_FAILURES
+        {
+            report.held_back_count += 1;
+        } else if let Err(reason) = put_back(storage, &opened, item, &mut report) {
+            let is_needed = !matches!(item.kind, MoveKind::Directory | MoveKind::Upload);
+            failed_kind = is_needed.then_some(item.kind).or(failed_kind);
+            report.failures.push(Left { path: item.path.clone(), reason });
+        }
+    }
+    if report.failures.is_empty() {
+        let kept = report.conflicts.iter().map(|item| opened.taken(&item.path)).collect();
+        clean_up(storage, opened.directory(), &kept, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn put_back(
+    storage: &dyn StorageWriter,
+    run: &TrashRun<'_>,
+    item: &Move,
+    report: &mut UndoReport,
+) -> io::Result<()> {
+    if item.kind == MoveKind::Directory {
+        match create_with_parents(storage, &item.path) {
+            Ok(()) => report.restored.add(item.kind),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                report.in_place_count += 1;
+            }
+            Err(error) => return Err(error),
+        }
+        return Ok(());
+    }
+    match run.put_back(&item.path) {
+        Ok(PutBack::Done) => {
+            report.restored.add(item.kind);
+            report.restored_bytes = report.restored_bytes.saturating_add(item.size_bytes);
+        }
+        Ok(PutBack::NotThere) if exists(storage, &item.path)? => report.in_place_count += 1,
+        Ok(PutBack::NotThere) => report.missing.push(item.clone()),
+        // It was copied for the registry to delete, and the registry did not.
+        Ok(PutBack::PlaceTaken) if run.discard_copy(&item.path)? => report.in_place_count += 1,
+        Ok(PutBack::PlaceTaken) => report.conflicts.push(item.clone()),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Removes the run's directory when nothing of value is left in it.
+fn clean_up(
+    storage: &dyn StorageWriter,
+    directory: &Path,
+    kept: &HashSet<PathBuf>,
+    report: &mut UndoReport,
+) -> Result<(), TrashError> {
+    let files = directory.join(FILES);
+    let error = error_at(storage, directory);
+    let mut clean = || -> io::Result<bool> {
+        report.leftovers = sweep(storage, &files, &|path| kept.contains(path))?;
+        if exists(storage, &files)? {
+            return Ok(false);
+        }
+        report.leftovers.extend(remove_run(storage, directory)?);
+        Ok(report.leftovers.is_empty())
+    };
+    report.is_removed = clean().map_err(error)?;
+    Ok(())
+}
+
+/// Removes the directory of a run whose [`FILES`] are gone. Gives what is not regsql's: then all of
+/// it stays.
+pub(super) fn remove_run(
+    storage: &dyn StorageWriter,
+    directory: &Path,
+) -> io::Result<Vec<PathBuf>> {
+    remove_half_done(storage, directory)?;
+    let is_own = |name: &OsStr| {
+        name == DONE || name == MOVES || name.as_bytes().ends_with(PARTIAL.as_bytes())
+    };
+    let (mut own, others): (Vec<_>, Vec<_>) =
+        storage.list(directory)?.into_iter().map(|entry| entry.name).partition(|name| is_own(name));
+    if !others.is_empty() {
+        return Ok(others.into_iter().map(|name| directory.join(name)).collect());
+    }
+    // Without the list the run counts as one that never began, which any purge cleans up; with the
+    // list and without the mark of its end it would count as one to be undone.
+    own.sort_by_key(|name| (name == DONE, name == MOVES));
+    for name in own {
+        remove_tree(storage, &directory.join(name))?;
+    }
+    storage.remove_directory(directory)?;
+    Ok(Vec::new())
+}

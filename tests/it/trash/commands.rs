@@ -1,0 +1,206 @@
+//! `undo` and `trash` as a person sees them.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use regsql::trash::{Move, MoveKind, PurgeOptions, StorageLock, TrashRun, purge};
+
+use super::{Registry, now};
+use crate::fixture::shown;
+
+impl Registry {
+    fn run(&self, arguments: &[&str]) -> String {
+        let shown = shown(&self.regsql(arguments));
+        shown.replace(&self.root().canonicalize().unwrap().display().to_string(), "ROOT")
+    }
+}
+
+#[test]
+fn undo_says_what_came_back_and_what_to_do_next() {
+    let registry = Registry::new();
+    registry.delete();
+    assert_snapshot!(registry.run(&["undo", "--storage", "registry"]), @r#"
+    exit 0
+    --- stderr
+    put back 1 tag, 1 revision, 1 layer link, 1 upload, 2 blobs, 1 empty directory (2.534 KiB) of run 20261121T070746Z
+    run 20261121T070746Z is gone from the trash
+    the database does not know yet: `regsql scan` reads the storage again
+    "#);
+    assert_snapshot!(registry.run(&["undo", "--storage", "registry"]), @r#"
+    exit 2
+    --- stderr
+    error: nothing is in the trash `ROOT/.regsql/trash`
+    "#);
+}
+
+#[test]
+fn undo_takes_the_storage_from_the_database() {
+    let registry = Registry::new();
+    assert!(registry.regsql(&["scan", "registry"]).status.success());
+    let run = registry.delete();
+    let before = registry.regsql(&["undo", &run]);
+    assert!(before.status.success(), "{}", shown(&before));
+    fs::remove_file(registry.directory.path().join("registry.db")).unwrap();
+    assert_snapshot!(registry.run(&["undo"]), @r#"
+    exit 2
+    --- stderr
+    error: which storage? No --storage was given, and there is no database at `registry.db`
+    hint: name the storage with --storage
+    "#);
+    assert_snapshot!(registry.run(&["trash", "list"]), @r#"
+    exit 2
+    --- stderr
+    error: which storage? No --storage was given, and there is no database at `registry.db`
+    hint: name the storage with --storage
+    "#);
+}
+
+#[test]
+fn a_conflict_is_exit_1_and_names_what_stays() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    fs::create_dir_all(registry.below(registry.path(MoveKind::Tag)).join("current")).unwrap();
+    assert_snapshot!(registry.run(&["undo", &run, "--storage", "registry"]), @r#"
+    exit 1
+    --- stderr
+    put back 1 revision, 1 layer link, 1 upload, 2 blobs, 1 empty directory (2.534 KiB) of run 20261121T070746Z
+    warning: `docker/registry/v2/repositories/team/app/_manifests/tags/1.0` stays in the trash: something was put in its place since
+    to have the old ones back, move away what is in their place and `regsql undo 20261121T070746Z`; else `regsql trash purge` frees them
+    the database does not know yet: `regsql scan` reads the storage again
+    "#);
+}
+
+#[test]
+fn the_trash_lists_what_a_purge_frees() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let begun = {
+        let storage = registry.storage();
+        let lock = StorageLock::take(&storage).unwrap();
+        TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap().run().to_owned()
+    };
+    fs::create_dir_all(registry.run_directory("20261122T000000Z")).unwrap();
+    fs::create_dir_all(registry.run_directory("20261123T000000Z")).unwrap();
+    let damaged = registry.run_directory("20261123T000000Z").join("moves.jsonl");
+    fs::write(damaged, "{\"schema\":1}\n").unwrap();
+    assert_eq!(begun, format!("{run}-02"));
+    assert_snapshot!(registry.run(&["trash", "list", "--storage", "registry"]), @r#"
+    exit 0
+    --- stdout
+    Runs in the trash
+
+    run                  started            state       tags  revisions  layer links  uploads  blobs       size
+    ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+    20261121T070746Z     2026-11-21 07:07Z  finished       1          1            1        1      2  2.534 KiB
+    20261121T070746Z-02  2026-11-21 07:07Z  unfinished     0          0            0        0      0        0 B
+    20261122T000000Z                        not begun      0          0            0        0      0        0 B
+    20261123T000000Z                        damaged        0          0            0        0      0        0 B
+                                                                                                      ─────────
+    total                                                                                             2.534 KiB
+
+    4 rows · regsql trash purge frees it; regsql undo RUN puts it back
+    --- stderr
+    warning: run 20261123T000000Z: `ROOT/.regsql/trash/20261123T000000Z/moves.jsonl` line 1 is damaged: missing field `run` at line 1 column 12
+    "#);
+    assert_snapshot!(
+        registry.run(&["trash", "list", "--storage", "registry", "-q", "-f", "ndjson"]), @r#"
+    exit 0
+    --- stdout
+    {"run":"20261121T070746Z","started_at":"2026-11-21T07:07:46Z","state":"finished","tag_count":1,"revision_count":1,"layer_link_count":1,"upload_count":1,"blob_count":2,"size_bytes":2595}
+    {"run":"20261121T070746Z-02","started_at":"2026-11-21T07:07:46Z","state":"unfinished","tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0,"size_bytes":0}
+    {"run":"20261122T000000Z","started_at":null,"state":"not begun","tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0,"size_bytes":0}
+    {"run":"20261123T000000Z","started_at":null,"state":"damaged","tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0,"size_bytes":0}
+    "#);
+}
+
+#[test]
+fn a_purge_is_told_before_and_after() {
+    let registry = Registry::new();
+    registry.delete();
+    let storage = ["--storage", "registry"];
+    let purge = |more: &[&str]| {
+        let arguments: Vec<&str> =
+            ["trash", "purge"].into_iter().chain(storage).chain(more.iter().copied()).collect();
+        registry.run(&arguments)
+    };
+    assert_snapshot!(purge(&["--dry-run"]), @r#"
+    exit 0
+    --- stderr
+    would remove 1 tag, 1 revision, 1 layer link, 1 upload, 2 blobs (2.534 KiB) of run 20261121T070746Z
+    would free 2.534 KiB
+    "#);
+    assert_snapshot!(purge(&["--older-than", "7d"]), @r#"
+    exit 0
+    --- stderr
+    freed 0 B
+    "#);
+    assert_eq!(registry.runs().len(), 1);
+    assert_snapshot!(purge(&["--older-than", "3m"]), @r#"
+    exit 0
+    --- stderr
+    freed 0 B
+    "#);
+    assert_snapshot!(purge(&[]), @r#"
+    exit 0
+    --- stderr
+    removed 1 tag, 1 revision, 1 layer link, 1 upload, 2 blobs (2.534 KiB) of run 20261121T070746Z
+    freed 2.534 KiB
+    "#);
+    assert_eq!(registry.runs(), [""; 0]);
+}
+
+#[test]
+fn a_run_that_was_stopped_is_purged_only_when_asked_for() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    fs::remove_file(registry.run_directory(&run).join("done.json")).unwrap();
+    let arguments = ["trash", "purge", "--storage", "registry", "--unfinished"];
+    assert_snapshot!(registry.run(&arguments[..4]), @r#"
+    exit 0
+    --- stderr
+    warning: run 20261121T070746Z was stopped before its end and stays: `regsql undo 20261121T070746Z` puts it back, `regsql trash purge --unfinished` removes it too
+    freed 0 B
+    "#);
+    assert_eq!(registry.runs(), [run]);
+    assert_snapshot!(registry.run(&arguments), @r#"
+    exit 0
+    --- stderr
+    removed 1 tag, 1 revision, 1 layer link, 1 upload, 2 blobs (2.534 KiB) of run 20261121T070746Z
+    freed 2.534 KiB
+    "#);
+    assert_eq!(registry.runs(), [""; 0]);
+}
+
+#[test]
+fn a_purge_keeps_what_is_needed_again() {
+    let registry = Registry::new();
+    let before = registry.tree();
+    let run = registry.delete();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let options = PurgeOptions { started_before: jiff::Timestamp::MAX, includes_unfinished: false };
+    let keep = |item: &Move| item.kind == MoveKind::Blob;
+    let report = purge(&storage, &lock, &options, &keep).unwrap();
+    assert_eq!((report.runs[0].kept.len(), report.runs[0].is_removed), (2, false));
+    drop(lock);
+    let report = registry.undo(&run);
+    assert_eq!((report.restored.blobs, report.restored.tags), (2, 0));
+    // The tag, its revision, the link and the upload were removed for good.
+    assert_eq!(report.missing.len(), 4);
+    let blob = registry.path(MoveKind::Blob).join("data");
+    assert_eq!(registry.tree().nodes[&blob], before.nodes[&blob]);
+}
+
+#[test]
+fn two_commands_do_not_change_a_storage_at_once() {
+    let registry = Registry::new();
+    registry.delete();
+    let storage = registry.storage();
+    let _lock = StorageLock::take(&storage).unwrap();
+    assert_snapshot!(registry.run(&["undo", "--storage", "registry"]), @r#"
+    exit 2
+    --- stderr
+    error: another regsql is changing this storage (it holds `ROOT/.regsql/lock`)
+    hint: wait until it has ended
+    "#);
+}

@@ -1,0 +1,351 @@
+//! Taking and putting back.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use regsql::model::Digest;
+use regsql::sample::paths;
+use regsql::trash::{
+    Move, MoveKind, PutBack, RemovedDirectory, StorageLock, TrashError, TrashRun, undo,
+};
+
+use super::{Registry, UPLOAD, delete, item, now, open};
+use crate::tree::{Node, Tree};
+
+#[test]
+fn undo_restores_every_path_byte_and_time() {
+    let registry = Registry::new();
+    let before = registry.tree();
+    let run = registry.delete();
+    assert_eq!(run, "20261121T070746Z");
+    for item in &registry.moves {
+        assert!(!registry.below(&item.path).exists(), "{} is still there", item.path.display());
+    }
+    let report = registry.undo(&run);
+    before.assert_same(&registry.tree(), "after undo");
+    assert!(report.is_whole() && report.is_removed, "{report:?}");
+    assert_eq!(report.restored.total(), registry.moves.len() as u64);
+    assert_eq!(registry.runs(), [""; 0]);
+}
+
+#[test]
+fn the_list_is_on_disk_before_anything_moves_and_says_what_where() {
+    let registry = Registry::new();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let before = registry.tree();
+    let run = TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap();
+    before.assert_same(&registry.tree(), "after begin");
+    let list = fs::read_to_string(registry.run_directory(run.run()).join("moves.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), registry.moves.len() + 1);
+    assert_eq!(lines[0]["schema"], 1);
+    assert_eq!(lines[0]["started_at"], "2026-11-21T07:07:46Z");
+    assert_eq!(lines[0]["counts"]["blobs"], 2);
+    assert_eq!(lines[1]["kind"], "tag");
+    assert_eq!(lines[1]["path"], paths::tag("team/app", "1.0"));
+}
+
+#[test]
+fn runs_of_one_second_have_names_of_their_own_and_sort() {
+    let registry = Registry::new();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let names: Vec<String> = (0..3)
+        .map(|_| TrashRun::begin(&storage, &lock, now(), &[]).unwrap().run().to_owned())
+        .collect();
+    assert_eq!(names, ["20261121T070746Z", "20261121T070746Z-02", "20261121T070746Z-03"]);
+    assert!(names.is_sorted());
+}
+
+#[test]
+fn what_is_not_in_the_list_is_not_taken() {
+    let registry = Registry::new();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let run = TrashRun::begin(&storage, &lock, now(), &registry.moves[1..]).unwrap();
+    let tag = registry.path(MoveKind::Tag);
+    assert_eq!(run.take(tag).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(run.remove_empty_directory(tag).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(registry.below(tag).exists());
+}
+
+#[test]
+fn what_must_not_or_cannot_be_listed_is_refused_before_anything_moves() {
+    let registry = Registry::new();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let before = registry.tree();
+    let refusal = |moves: &[Move]| {
+        TrashRun::begin(&storage, &lock, now(), moves).map(|run| run.run().to_owned()).unwrap_err()
+    };
+    for path in ["docker/registry/v2/blobs", "docker/registry/v2/repositories/../x", "/etc", ""] {
+        let refused = refusal(&[item(MoveKind::Blob, path, "x", 0)]);
+        assert!(matches!(refused, TrashError::Outside(_)), "{path}: {refused}");
+    }
+    let tag = paths::tag("team/app", "1.0");
+    let within = item(MoveKind::Tag, format!("{tag}/current"), "1.0", 0);
+    let outer = item(MoveKind::Tag, &tag, "1.0", 0);
+    for moves in [[within, outer.clone()], [outer.clone(), outer]] {
+        assert!(matches!(refusal(&moves), TrashError::Overlap { .. }));
+    }
+    before.assert_same(&registry.tree(), "after refusals");
+    assert_eq!(registry.runs(), [""; 0]);
+}
+
+#[test]
+fn a_tag_that_was_pushed_again_stays_and_so_does_the_old_one_in_the_trash() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let other = Digest::of(b"another image");
+    let mut again = regsql::sample::RegistryBuilder::new();
+    again.tag("team/app", "1.0", &other);
+    again.write_to(&registry.root()).unwrap();
+    let pushed = Tree::of(&registry.below(paths::tag("team/app", "1.0")));
+
+    let report = registry.undo(&run);
+    let tag = registry.moves[0].clone();
+    assert_eq!(report.conflicts, std::slice::from_ref(&tag));
+    assert!(!report.is_whole() && !report.is_removed);
+    // The rest is back.
+    assert_eq!(report.restored.total(), registry.moves.len() as u64 - 1);
+    let now_there = Tree::of(&registry.below(&tag.path));
+    pushed.assert_same(&now_there, "the tag that was pushed");
+    let kept = registry.run_directory(&run).join("files").join(&tag.path);
+    assert!(kept.join("current/link").is_file());
+
+    // When the place is free again, the next undo ends it.
+    fs::remove_dir_all(registry.below(&tag.path)).unwrap();
+    assert!(registry.undo(&run).is_removed);
+    assert!(registry.below(&tag.path).join("current/link").is_file());
+}
+
+#[test]
+fn a_blob_that_was_uploaded_again_stays_as_it_is() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let blob = registry.path(MoveKind::Blob);
+    fs::create_dir_all(registry.below(blob)).unwrap();
+    fs::write(registry.below(blob).join("data"), "uploaded again").unwrap();
+    let report = registry.undo(&run);
+    assert_eq!(report.conflicts.len(), 1);
+    assert_eq!(report.conflicts[0].path, blob);
+    assert_eq!(fs::read(registry.below(blob).join("data")).unwrap(), b"uploaded again");
+    assert!(registry.run_directory(&run).join("files").join(blob).join("data").is_file());
+}
+
+#[test]
+fn a_file_where_the_repository_was_is_not_replaced() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let repository = registry.below(paths::repository("team/app"));
+    let elsewhere = registry.directory.path().join("elsewhere");
+    fs::rename(&repository, &elsewhere).unwrap();
+    fs::write(&repository, "").unwrap();
+    let report = registry.undo(&run);
+    // The directory of uploads, the upload and the link; the revision and the tag were not tried.
+    assert_eq!((report.failures.len(), report.held_back_count), (3, 2));
+    assert_eq!(report.restored.blobs, 2);
+    fs::remove_file(&repository).unwrap();
+    fs::rename(&elsewhere, &repository).unwrap();
+    assert!(registry.undo(&run).is_removed);
+}
+
+#[test]
+fn a_repository_that_is_gone_as_a_whole_comes_back_with_what_was_taken() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    fs::remove_dir_all(registry.below(paths::repository("team"))).unwrap();
+    assert!(registry.undo(&run).is_removed);
+    assert!(registry.below(paths::tag_current("team/app", "1.0")).is_file());
+}
+
+#[test]
+fn the_empty_directory_that_an_api_delete_leaves_makes_way() {
+    let registry = Registry::new();
+    let before = registry.tree();
+    let run = registry.delete();
+    fs::create_dir_all(registry.below(registry.path(MoveKind::Revision))).unwrap();
+    let report = registry.undo(&run);
+    assert!(report.is_removed, "{report:?}");
+    before.assert_same(&registry.tree(), "after undo");
+}
+
+#[test]
+fn a_copied_link_comes_back_when_the_registry_deleted_it_and_goes_when_it_did_not() {
+    for is_deleted in [true, false] {
+        let registry = Registry::new();
+        let before = registry.tree();
+        let storage = registry.storage();
+        let lock = StorageLock::take(&storage).unwrap();
+        let run = TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap();
+        let link = registry.path(MoveKind::LayerLink);
+        run.copy(link).unwrap();
+        before.assert_same(&registry.tree(), "after the copy");
+        assert_eq!(run.read_taken(&link.join("link"), 6).unwrap().bytes, b"sha256");
+        if is_deleted {
+            fs::remove_file(registry.below(link).join("link")).unwrap();
+        }
+        let report = undo(&storage, &lock, run.run()).unwrap();
+        assert!(report.is_removed && report.is_whole(), "{report:?}");
+        before.assert_same(&registry.tree(), "after undo");
+    }
+}
+
+#[test]
+fn large_files_are_not_copied() {
+    let registry = Registry::new();
+    let upload = paths::upload("team/app", UPLOAD);
+    fs::write(registry.below(&upload).join("data"), vec![0; (64 << 10) + 1]).unwrap();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let run = TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap();
+    assert_eq!(run.copy(upload.as_ref()).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    assert_eq!(run.stat_taken(upload.as_ref()).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn something_that_turns_out_to_be_needed_goes_back_at_once() {
+    let registry = Registry::new();
+    let before = registry.tree();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let run = TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap();
+    let blob = registry.path(MoveKind::Blob);
+    assert_eq!(run.put_back(blob).unwrap(), PutBack::NotThere);
+    run.take(blob).unwrap();
+    assert_eq!(run.take(blob).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(run.stat_taken(&blob.join("data")).unwrap().size_bytes > 0);
+    fs::create_dir_all(registry.below(blob)).unwrap();
+    fs::write(registry.below(blob).join("data"), "").unwrap();
+    assert_eq!(run.put_back(blob).unwrap(), PutBack::PlaceTaken);
+    fs::remove_dir_all(registry.below(blob)).unwrap();
+    assert_eq!(run.put_back(blob).unwrap(), PutBack::Done);
+    before.assert_same(&registry.tree(), "after putting back");
+}
+
+#[test]
+fn only_empty_directories_are_removed() {
+    let registry = Registry::new();
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let run = TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap();
+    let uploads = registry.path(MoveKind::Directory);
+    let upload = registry.path(MoveKind::Upload);
+    assert_eq!(run.remove_empty_directory(uploads).unwrap(), RemovedDirectory::NotEmpty);
+    run.take(upload).unwrap();
+    assert_eq!(run.remove_empty_directory(uploads).unwrap(), RemovedDirectory::Done);
+    assert_eq!(run.remove_empty_directory(uploads).unwrap(), RemovedDirectory::NotThere);
+}
+
+#[test]
+fn any_name_on_disk_goes_to_the_trash_and_back() {
+    let registry = Registry::new();
+    let repositories = PathBuf::from("docker/registry/v2/repositories");
+    let long = "n".repeat(255);
+    let names: [&[u8]; 5] = [
+        b"new\nline",
+        b"bad\xff\xfe",
+        br"back\slash",
+        "\u{202e}\u{1b}[2J".as_bytes(),
+        long.as_bytes(),
+    ];
+    let mut moves = Vec::new();
+    for name in names {
+        let path = repositories.join(OsStr::from_bytes(name));
+        fs::create_dir_all(registry.below(&path).join(OsStr::from_bytes(name))).unwrap();
+        fs::write(registry.below(&path).join("link"), name).unwrap();
+        moves.push(item(MoveKind::Tag, path, "", 0));
+    }
+    let before = registry.tree();
+    let storage = registry.storage();
+    let run = delete(&storage, &moves).unwrap();
+    assert!(moves.iter().all(|item| !registry.below(&item.path).exists()));
+    assert!(registry.undo(&run).is_removed);
+    before.assert_same(&registry.tree(), "after undo");
+}
+
+#[test]
+fn what_someone_put_into_the_trash_is_named_and_stays() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let directory = registry.run_directory(&run);
+    fs::write(directory.join("files/stray"), "").unwrap();
+    let report = registry.undo(&run);
+    assert!(report.is_whole() && !report.is_removed);
+    assert_eq!(report.leftovers.len(), 1);
+    assert!(report.leftovers[0].ends_with("files/stray"), "{report:?}");
+    fs::remove_file(directory.join("files/stray")).unwrap();
+    fs::write(directory.join("note"), "").unwrap();
+    let report = registry.undo(&run);
+    assert!(report.leftovers[0].ends_with("note") && !report.is_removed, "{report:?}");
+    // The list stays with it.
+    assert!(directory.join("moves.jsonl").is_file());
+}
+
+#[test]
+fn what_failed_holds_back_what_may_need_it() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    // The shard of a blob becomes a link, which is not followed.
+    let shard = registry.path(MoveKind::Blob).parent().unwrap();
+    let elsewhere = registry.directory.path().join("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    if registry.below(shard).exists() {
+        fs::remove_dir(registry.below(shard)).unwrap();
+    }
+    std::os::unix::fs::symlink(&elsewhere, registry.below(shard)).unwrap();
+    let report = registry.undo(&run);
+    assert_eq!((report.failures.len(), report.restored.tags), (1, 0));
+    assert!(report.held_back_count > 0, "{report:?}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    fs::remove_file(registry.below(shard)).unwrap();
+    assert!(registry.undo(&run).is_removed);
+    assert!(registry.below(paths::tag_current("team/app", "1.0")).is_file());
+}
+
+#[test]
+fn a_blob_directory_that_is_a_link_moves_as_a_link() {
+    let registry = Registry::new();
+    let shard = PathBuf::from("docker/registry/v2/blobs/sha256/zz");
+    let outside = registry.directory.path().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, registry.below(&shard)).unwrap();
+    let before = registry.tree();
+    let run = delete(&registry.storage(), &[item(MoveKind::Blob, &shard, "", 0)]).unwrap();
+    assert!(registry.undo(&run).is_removed);
+    before.assert_same(&registry.tree(), "after undo");
+    assert_eq!(registry.tree().nodes[&shard], Node::Link(outside));
+}
+
+#[test]
+fn twenty_thousand_moves_are_quick() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+    let mut moves = Vec::new();
+    for number in 0..20_000_u32 {
+        let digest = Digest::of(&number.to_le_bytes());
+        let blob = paths::blob_directory(&digest);
+        fs::create_dir_all(root.join(&blob)).unwrap();
+        let file = fs::File::create(root.join(&blob).join("data")).unwrap();
+        file.set_modified(modified).unwrap();
+        moves.push(item(MoveKind::Blob, blob, &digest.to_string(), 0));
+    }
+    let storage = open(root);
+    let start = Instant::now();
+    let run = delete(&storage, &moves).unwrap();
+    let taken = start.elapsed();
+    let start = Instant::now();
+    let report = undo(&storage, &StorageLock::take(&storage).unwrap(), &run).unwrap();
+    let restored = start.elapsed();
+    assert_eq!(report.restored.blobs, 20_000);
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "20,000 moves: taken in {taken:?}, put back in {restored:?}").unwrap();
+    assert!(taken + restored < Duration::from_mins(1));
+}
