@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::check::CheckError;
 use crate::db::DatabaseError;
 use crate::prune::{DocumentError, ProtectError};
 use crate::registry::RegistryError;
@@ -83,6 +84,7 @@ impl Error {
         self.cause.chain().any(|cause| {
             matches!(cause.downcast_ref(), Some(QueryError::Interrupted))
                 || matches!(cause.downcast_ref(), Some(RunError::Query(QueryError::Interrupted)))
+                || matches!(cause.downcast_ref(), Some(CheckError::Stopped { .. }))
         })
     }
 }
@@ -91,6 +93,7 @@ impl Error {
 fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     None.or_else(|| cause.downcast_ref::<DatabaseError>().and_then(DatabaseError::hint))
         .or_else(|| cause.downcast_ref::<ScanError>().and_then(ScanError::hint))
+        .or_else(|| cause.downcast_ref::<CheckError>().and_then(CheckError::hint))
         .or_else(|| cause.downcast_ref::<CatalogError>().and_then(CatalogError::hint))
         .or_else(|| cause.downcast_ref::<ParamError>().and_then(ParamError::hint))
         .or_else(|| cause.downcast_ref::<QueryError>().and_then(QueryError::hint))

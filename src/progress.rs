@@ -4,6 +4,10 @@
 pub trait Progress: Sync {
     /// A phase begins, with as many steps as `total` says, if that is known.
     fn phase(&self, name: &'static str, total: Option<u64>);
+    /// A phase begins whose steps are bytes.
+    fn phase_bytes(&self, name: &'static str, total_bytes: u64) {
+        self.phase(name, Some(total_bytes));
+    }
     /// So many more steps of the phase are done.
     fn advance(&self, steps: u64);
     /// All phases are done.

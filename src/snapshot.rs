@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::db::{self, DatabaseError, NewDatabase, ScanRecord, Snapshot, Totals, WriteLock};
+use crate::db::{
+    self, DatabaseError, NewDatabase, ScanRecord, Snapshot, StoredFinding, Totals, WriteLock,
+};
 use crate::graph::{self, Graph};
 use crate::model::{Finding, Severity, text_of};
 use crate::progress::Progress;
@@ -127,6 +129,9 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         !options.is_full
             && previous.is_complete
             && (previous.is_deep || options.deep != DeepLook::Always)
+            && previous.next_stale_upload_ns.is_none_or(|active_ns| {
+                active_ns > started_ns.saturating_sub(graph::STALE_UPLOAD_NS)
+            })
             && previous.root == text_of(root.as_os_str())
             && previous.tool_version == env!("CARGO_PKG_VERSION")
     });
@@ -158,6 +163,8 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let fingerprint = facts.fingerprint;
     let mut is_complete = !facts.is_incomplete();
     let (graph, notes) = graph::build(facts);
+    // A damaged old database is not worth failing for: a check of content finds them again.
+    let about_content = db::content_findings(&options.database).unwrap_or_default();
     // Half of the tables are written while the figures for the other half are worked out.
     let (new, accounts, findings) = std::thread::scope(|scope| {
         let new = scope.spawn(|| {
@@ -166,7 +173,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
             Ok::<_, DatabaseError>(new)
         });
         let accounts = graph::account(&graph);
-        let findings = all_findings(&graph, notes);
+        let findings = all_findings(&graph, notes, started_ns, &about_content);
         let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok::<_, DatabaseError>((new, accounts, findings))
     })?;
@@ -195,13 +202,26 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     })
 }
 
-/// What the walk and the graph found wrong, sorted, each once.
-fn all_findings(graph: &Graph, notes: Notes) -> Vec<Finding> {
+/// What the walk and the graph found wrong, and what is known of contents, sorted, each once.
+fn all_findings(
+    graph: &Graph,
+    notes: Notes,
+    now_ns: i64,
+    about_content: &[StoredFinding],
+) -> Vec<Finding> {
     let mut findings = notes.findings;
     for repository in &graph.repositories {
         findings.extend(repository.facts.notes.findings.iter().cloned());
     }
-    findings.extend(graph::graph_findings(graph));
+    findings.extend(graph::graph_findings(graph, now_ns));
+    // Only as long as the file is the one that was read.
+    let is_same_file = |stored: &&StoredFinding| {
+        let place = graph.digests.binary_search(&stored.blob).ok();
+        place.and_then(|place| graph.files[place]).is_some_and(|file| {
+            (file.modified_ns, file.changed_ns) == (stored.modified_ns, stored.changed_ns)
+        })
+    };
+    findings.extend(about_content.iter().filter(is_same_file).map(|stored| stored.finding.clone()));
     findings.sort_unstable();
     findings.dedup();
     findings

@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
     for name in ["overview", "rare-layers"] {
         printer.note("");
         printer.note(&format!("$ regsql --db {} report {name}", database.display()));
-        super::show_built_in(&here, name, &[])?;
+        super::show_built_in(&here, name, &[], ui::Format::Table)?;
     }
     let db = database.display();
     printer.note("");

@@ -69,10 +69,10 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
     show(context, report, &args.params.param, format)
 }
 
-/// Shows a built-in report as a table, for commands that end with one.
-pub fn show_built_in(context: &Context, name: &str, params: &[String]) -> Result {
+/// Shows a built-in report, for commands that end with one.
+pub fn show_built_in(context: &Context, name: &str, params: &[String], format: Format) -> Result {
     let catalog = Catalog::built_in();
-    show(context, catalog.get(name)?, params, Format::Table)
+    show(context, catalog.get(name)?, params, format)
 }
 
 fn show(context: &Context, report: &Report, params: &[String], format: Format) -> Result {

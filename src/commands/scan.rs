@@ -10,13 +10,16 @@ use crate::error::{Outcome, Result};
 use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
 use crate::ui;
 
+/// Files and directories read at once when nothing else is asked for.
+pub const IO_THREADS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+
 /// Arguments of `scan`.
 #[derive(Args, Debug)]
 pub struct ScanArgs {
     /// The registry's root directory, its docker/registry/v2, or its config.yml
     pub storage: PathBuf,
     /// Files and directories read at once (more helps on network storage)
-    #[arg(long, value_name = "N", default_value = "32")]
+    #[arg(long, value_name = "N", default_value_t = IO_THREADS)]
     pub io_threads: NonZeroUsize,
     /// Look for leftovers beside each blob and link, and read every layer link; auto does so up to
     /// 10,000 blobs, as it makes a scan twice as long

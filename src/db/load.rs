@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
+use super::verified::{self, VerifiedTimes};
 use crate::graph::{Accounts, BlobDescription, BlobKind, Graph, describe_blobs};
 use crate::model::{Code, Digest, Finding, ManifestKind, Severity, version_key};
 
@@ -77,13 +78,20 @@ pub fn load_references(connection: &Connection, graph: &Graph) -> rusqlite::Resu
     aliases(connection, graph)
 }
 
-/// All other tables of the snapshot; history and indices come after. Returns the totals.
-pub fn load_figures(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<Totals> {
+/// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is
+/// the snapshot whose place this one takes.
+pub fn load_figures(
+    connection: &Connection,
+    snapshot: &Snapshot<'_>,
+    old: Option<&Connection>,
+) -> rusqlite::Result<Totals> {
     let graph = snapshot.graph;
     let described = describe_blobs(graph);
     let media_types = SortedTexts::new(&graph.media_types);
     let build_steps = SortedTexts::new(&graph.build_steps);
-    blobs(connection, snapshot, &described, &media_types, &build_steps)?;
+    let mut verified = old.map(verified::prepare).transpose()?;
+    let verified = verified.as_mut().map(VerifiedTimes::new).transpose()?.unwrap_or_default();
+    blobs(connection, snapshot, verified, &described, &media_types, &build_steps)?;
     manifests(connection, snapshot, &media_types)?;
     repositories(connection, snapshot)?;
     problems(connection, snapshot)?;
@@ -130,13 +138,14 @@ fn insert_build_steps(
 fn blobs(
     connection: &Connection,
     snapshot: &Snapshot<'_>,
+    mut verified: VerifiedTimes<'_>,
     described: &[BlobDescription],
     media_types: &SortedTexts<'_>,
     build_steps: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
     let graph = snapshot.graph;
     let mut insert = connection.prepare(
-        "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, ?17)",
+        "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     let rows = graph.digests.iter().zip(&graph.files).zip(&snapshot.accounts.blobs).zip(described);
     for (id, (((digest, file), account), description)) in (0_i64..).zip(rows) {
@@ -147,6 +156,9 @@ fn blobs(
         let layer_media_type = description
             .is_layer
             .then(|| media_types.id(description.layer_media_type).unwrap_or(NO_MEDIA_TYPE));
+        let verified_ns = file.and_then(|file| {
+            verified.of(digest, [file.size_bytes as i64, file.modified_ns, file.changed_ns])
+        });
         insert.execute(params![
             id,
             hash,
@@ -164,6 +176,7 @@ fn blobs(
             account.tag_count,
             account.only_repository,
             account.only_tag,
+            verified_ns,
             graph.may_be_manifest(id as u32),
         ])?;
     }

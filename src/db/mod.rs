@@ -1,6 +1,7 @@
 //! The database file: how it is opened, what version it has, how a snapshot is put into it, and how
 //! queries are confined.
 
+mod content;
 mod guard;
 mod load;
 mod migrate;
@@ -8,12 +9,17 @@ mod open;
 mod publish;
 mod read_graph;
 mod schema;
+mod verified;
 
+pub use content::{
+    ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
+};
 pub use guard::{Guard, Stopper};
 pub use load::{ScanRecord, Snapshot, Totals};
 #[cfg(test)]
 pub(crate) use load::{load_figures, load_references};
 pub use migrate::{VIEWS_SQL, apply_views, create_indices, create_tables};
+use open::open_for_writing;
 pub use open::{DatabaseError, findings_by_severity, open_for_reading, scanned_root, total};
 pub use publish::{NewDatabase, PreviousScan, WriteLock, previous_scan, publish_unchanged};
 pub use read_graph::{ReadGraphError, read_graph};

@@ -146,6 +146,14 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)
 }
 
+/// Opens the snapshot at `path` for a transaction of one's own. Take the write lock first.
+pub(super) fn open_for_writing(path: &Path) -> Result<Connection, DatabaseError> {
+    // Tells files that are not this program's, and migrates an older one.
+    drop(open_for_reading(path)?);
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|source| DatabaseError::from_sqlite_write(path, source))
+}
+
 /// A figure about the whole storage, by its name in the `totals` view.
 pub fn total(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     let sql = "SELECT value FROM total WHERE name = ?1";

@@ -9,12 +9,17 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::load::{ScanRecord, Snapshot, Totals, load_figures, load_references};
 use super::{DatabaseError, migrate};
-use crate::graph::Graph;
+use crate::graph::{Graph, STALE_UPLOAD_NS};
+
+/// How long a writer waits for one that is soon done.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// One writer at a time for one database.
 #[must_use]
@@ -26,11 +31,26 @@ pub struct WriteLock {
 }
 
 impl WriteLock {
-    /// Takes the lock beside `database`.
+    /// Takes the lock beside `database`. A check of content takes it for a moment every few seconds,
+    /// which is waited for.
     ///
     /// # Errors
     /// [`DatabaseError::Scanning`] when another scan holds it.
     pub fn take(database: &Path) -> Result<Self, DatabaseError> {
+        let began = Instant::now();
+        loop {
+            if let Some(lock) = Self::try_take(database)? {
+                return Ok(lock);
+            }
+            if began.elapsed() >= LOCK_PATIENCE {
+                return Err(DatabaseError::Scanning(database.to_owned()));
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+    }
+
+    /// Takes the lock beside `database`, unless another process holds it.
+    pub fn try_take(database: &Path) -> Result<Option<Self>, DatabaseError> {
         let path = beside(database, ".lock")?;
         let error = |source| DatabaseError::Write { path: path.clone(), source };
         loop {
@@ -42,16 +62,19 @@ impl WriteLock {
                 .map_err(error)?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(fs::TryLockError::WouldBlock) => {
-                    return Err(DatabaseError::Scanning(database.to_owned()));
-                }
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
                 Err(fs::TryLockError::Error(source)) => return Err(error(source)),
             }
             // The last holder may have removed the file between opening and locking it.
             if is_same_file(&file, &path) {
-                return Ok(Self { path, database: database.to_owned(), _file: file });
+                return Ok(Some(Self { path, database: database.to_owned(), _file: file }));
             }
         }
+    }
+
+    /// The database that it is about.
+    pub(super) fn database(&self) -> &Path {
+        &self.database
     }
 }
 
@@ -91,10 +114,15 @@ pub struct PreviousScan {
     pub root: String,
     /// The regsql that made it.
     pub tool_version: String,
+    /// When it was published, in nanoseconds since 1970.
+    pub finished_ns: i64,
     /// Everything could be read.
     pub is_complete: bool,
     /// What lies beside each blob and link was looked at, too.
     pub is_deep: bool,
+    /// The last sign of life of the upload that is the next to become stale: it is a finding then,
+    /// though nothing has changed on disk.
+    pub next_stale_upload_ns: Option<i64>,
 }
 
 /// Reads what the last scan left; `None` when there is no database yet.
@@ -106,14 +134,16 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
         return Ok(None);
     }
     let connection = super::open_for_reading(database)?;
-    let sql = "SELECT fingerprint, root, tool_version, is_complete, is_deep FROM scan";
-    let scan = connection.query_row(sql, [], |row| {
+    let sql = "SELECT fingerprint, root, tool_version, is_complete, is_deep, (SELECT MIN(active_ns) FROM upload WHERE active_ns > started_ns - ?1), finished_ns FROM scan";
+    let scan = connection.query_row(sql, [STALE_UPLOAD_NS], |row| {
         Ok(PreviousScan {
             fingerprint: row.get(0)?,
             root: row.get(1)?,
             tool_version: row.get(2)?,
             is_complete: row.get(3)?,
             is_deep: row.get(4)?,
+            next_stale_upload_ns: row.get(5)?,
+            finished_ns: row.get(6)?,
         })
     });
     match scan {
@@ -129,6 +159,8 @@ pub struct NewDatabase<'a> {
     path: PathBuf,
     /// Taken when the file is published.
     connection: Option<Connection>,
+    /// The file whose place it takes.
+    old: Option<Connection>,
 }
 
 impl Drop for NewDatabase<'_> {
@@ -154,7 +186,7 @@ impl<'a> NewDatabase<'a> {
             _ => {}
         }
         let connection = Connection::open(&path).map_err(on_sqlite)?;
-        let mut new = Self { lock, path, connection: Some(connection) };
+        let mut new = Self { lock, path, connection: Some(connection), old: None };
         let connection = new.connection.as_mut().ok_or_else(|| published(database))?;
         connection
             .execute_batch(
@@ -168,7 +200,7 @@ impl<'a> NewDatabase<'a> {
             other => DatabaseError::Migrate { path: database.clone(), source: Box::new(other) },
         })?;
         if database.exists() {
-            copy_history(connection, database)?;
+            new.old = Some(copy_history(connection, database)?);
         }
         Ok(new)
     }
@@ -181,7 +213,7 @@ impl<'a> NewDatabase<'a> {
     /// Writes everything else, and puts the file in the place of the database.
     pub fn publish(mut self, snapshot: &Snapshot<'_>) -> Result<Totals, DatabaseError> {
         let totals = self.in_transaction(|connection| {
-            let totals = load_figures(connection, snapshot)?;
+            let totals = load_figures(connection, snapshot, self.old.as_ref())?;
             record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
             record_repositories(connection)?;
             Ok(totals)
@@ -195,6 +227,7 @@ impl<'a> NewDatabase<'a> {
             connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
         };
         finish().map_err(on_sqlite)?;
+        self.old = None;
         self.rename()?;
         Ok(totals)
     }
@@ -244,14 +277,15 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// History is all that a snapshot takes over from the last one. Opening the old file for writing
-/// also rolls back what a killed process may have left in its journal, which must not be found
-/// beside the new file.
-fn copy_history(connection: &Connection, database: &Path) -> Result<(), DatabaseError> {
+/// History, and when contents were verified, is all that a snapshot takes over from the last one.
+/// Opening the old file for writing also rolls back what a killed process may have left in its
+/// journal, which must not be found beside the new file. It is returned open, for the times of
+/// verification.
+fn copy_history(connection: &Connection, database: &Path) -> Result<Connection, DatabaseError> {
     let on_sqlite = |source| DatabaseError::from_sqlite(database, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let old = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
-    old.busy_timeout(std::time::Duration::from_secs(5)).map_err(on_sqlite)?;
+    old.busy_timeout(Duration::from_secs(5)).map_err(on_sqlite)?;
     for (table, columns) in [("past_scan", 17), ("past_repository", 9)] {
         let mut select =
             old.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).map_err(on_sqlite)?;
@@ -267,7 +301,7 @@ fn copy_history(connection: &Connection, database: &Path) -> Result<(), Database
             insert.raw_execute().map_err(on_sqlite)?;
         }
     }
-    Ok(())
+    Ok(old)
 }
 
 /// Marks the snapshot in the database as that of a scan which found nothing changed.
@@ -276,7 +310,7 @@ pub fn publish_unchanged(lock: &WriteLock, scan: &ScanRecord) -> Result<Totals, 
     let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut connection = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(on_sqlite)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(on_sqlite)?;
     let mut update = || -> rusqlite::Result<Totals> {
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

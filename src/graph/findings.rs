@@ -9,8 +9,12 @@ use super::account::{Missing, is_revision, missing};
 use super::closure::Closure;
 use super::{BlobId, Graph, GraphRepository, ManifestId, blob_path};
 
-/// Everything that the graph shows to be wrong.
-pub fn graph_findings(graph: &Graph) -> Vec<Finding> {
+/// After so long without a sign of life an upload is stale, in nanoseconds: the registry's own purge
+/// takes uploads after 168 hours (distribution `registry/handlers/app.go`).
+pub const STALE_UPLOAD_NS: i64 = 7 * 86_400 * 1_000_000_000;
+
+/// Everything that the graph shows to be wrong at `now_ns`, in nanoseconds since 1970.
+pub fn graph_findings(graph: &Graph, now_ns: i64) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut closure = Closure::new(graph);
     for repository in &graph.repositories {
@@ -18,6 +22,7 @@ pub fn graph_findings(graph: &Graph) -> Vec<Finding> {
         found.repository_itself();
         found.tags();
         found.dangling_links();
+        found.stale_uploads(now_ns);
         let starts = repository.revisions.iter().map(|revision| revision.name);
         let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
         found.manifests(closure.of(graph, starts, |_| false));
@@ -102,6 +107,19 @@ impl Collector<'_> {
                     self.path(&path),
                     "the blob is gone".into(),
                 );
+            }
+        }
+    }
+
+    fn stale_uploads(&mut self, now_ns: i64) {
+        for upload in &self.repository.uploads {
+            if let Some(active_ns) = upload.active_ns
+                && active_ns <= now_ns.saturating_sub(STALE_UPLOAD_NS)
+            {
+                let days = now_ns.saturating_sub(active_ns) / (86_400 * 1_000_000_000);
+                let detail = format!("{} bytes, nothing for {days} days", upload.size_bytes);
+                let path = self.path(&format!("_uploads/{}", upload.id));
+                self.find(Code::StaleUpload, None, path, detail);
             }
         }
     }

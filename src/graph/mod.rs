@@ -13,7 +13,7 @@ mod roots;
 
 pub use account::{Accounts, BlobAccount, RepositoryAccount, RevisionAccount, TagAccount, account};
 pub use build::build;
-pub use findings::graph_findings;
+pub use findings::{STALE_UPLOAD_NS, graph_findings};
 pub use kinds::{BlobDescription, BlobKind, describe_blobs};
 pub use roots::blob_path;
 

@@ -17,6 +17,14 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, the least first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Error];
+
+    /// The severity of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.as_str() == name)
+    }
+
     /// As the `problems` view writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,9 +35,9 @@ impl Severity {
     }
 }
 
-/// Defines [`Code`] so that a code, its name, severity and meaning stand in one place.
+/// Defines [`Code`] so that a code, its name, severity, meaning and remedy stand in one place.
 macro_rules! codes {
-    ($($(#[doc = $meaning:literal])+ $variant:ident = $name:literal, $severity:ident;)+) => {
+    ($($(#[doc = $meaning:literal])+ $variant:ident = $name:literal, $severity:ident, $hint:literal;)+) => {
         /// What kind of fault a finding is. Names are public and never change their meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -50,6 +58,11 @@ macro_rules! codes {
                 match self { $(Self::$variant => Severity::$severity,)+ }
             }
 
+            /// What to do about it, in one line.
+            pub fn hint(self) -> &'static str {
+                match self { $(Self::$variant => $hint,)+ }
+            }
+
             /// What it means, in one sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($meaning,)+).trim_ascii(),)+ }
@@ -60,76 +73,132 @@ macro_rules! codes {
 
 codes! {
     /// A directory could not be listed, so what lies in it is unknown.
-    DirectoryUnreadable = "directory-unreadable", Error;
+    DirectoryUnreadable = "directory-unreadable", Error,
+        "scan as root or as the registry's user; if the rights are right, look for disk errors in the kernel's log";
     /// A file could not be read.
-    FileUnreadable = "file-unreadable", Error;
+    FileUnreadable = "file-unreadable", Error,
+        "give the file to the registry's user with mode 644, or restore it from a backup";
     /// A symbolic link inside the storage is not followed, so what it leads to is unknown.
-    SymlinkNotFollowed = "symlink-not-followed", Error;
+    SymlinkNotFollowed = "symlink-not-followed", Error,
+        "mount the other disk there in place of the link";
     /// A revision link is empty or holds no digest; its directory name counts as the reference.
-    RevisionLinkUnreadable = "revision-link-unreadable", Error;
+    RevisionLinkUnreadable = "revision-link-unreadable", Error,
+        "write the digest that the directory names into the link, or push the manifest again";
     /// A tag's current link is empty or holds no digest; every digest the tag remembers is kept.
-    TagLinkUnreadable = "tag-link-unreadable", Error;
+    TagLinkUnreadable = "tag-link-unreadable", Error,
+        "push the tag again; tag_history lists what it pointed at";
     /// A layer link is empty or holds no digest, so the registry cannot serve the blob in this repository.
-    LayerLinkUnreadable = "layer-link-unreadable", Warning;
+    LayerLinkUnreadable = "layer-link-unreadable", Warning,
+        "write the digest that the directory names into the link, or push one of the images again";
     /// A link holds white space around its digest; the digest counts, the registry may refuse it.
-    LinkWhitespace = "link-whitespace", Warning;
+    LinkWhitespace = "link-whitespace", Warning,
+        "write the digest again without a newline";
     /// A link holds another digest than its directory names; both are kept.
-    LinkMismatch = "link-mismatch", Warning;
+    LinkMismatch = "link-mismatch", Warning,
+        "write the digest that the directory names into the link, if its blob is there";
     /// A revision or tag leads to a manifest that is not there; all that its repository links is kept.
-    ManifestMissing = "manifest-missing", Error;
+    ManifestMissing = "manifest-missing", Error,
+        "restore the file from a backup, or push the image again";
     /// A manifest cannot be parsed; all that its repository links is kept.
-    ManifestUnreadable = "manifest-unreadable", Error;
+    ManifestUnreadable = "manifest-unreadable", Error,
+        "move the file aside and push the image again";
     /// A manifest is larger than 4 MiB, which the registry refuses to read; all that its repository links is kept.
-    ManifestTooLarge = "manifest-too-large", Error;
+    ManifestTooLarge = "manifest-too-large", Error,
+        "see what the file is; delete the wrong revision or tag and push the image again";
     /// A manifest is of a type that regsql does not know; every digest in it counts as a reference.
-    ManifestTypeUnknown = "manifest-type-unknown", Warning;
+    ManifestTypeUnknown = "manifest-type-unknown", Warning,
+        "nothing to mend; see whether the registry's own garbage collector knows the type";
     /// A manifest names something that is not a digest.
-    ReferenceInvalid = "reference-invalid", Error;
+    ReferenceInvalid = "reference-invalid", Error,
+        "push the image again with another client, and delete the faulty revision";
     /// A manifest names a config blob that is not there.
-    ConfigMissing = "config-missing", Error;
+    ConfigMissing = "config-missing", Error,
+        "push one image that has the config, or copy the file back from a backup";
     /// An image config cannot be parsed, so platform and build commands are unknown.
-    ConfigUnreadable = "config-unreadable", Warning;
+    ConfigUnreadable = "config-unreadable", Warning,
+        "ask whoever builds the image; if the size is wrong, mend that";
     /// A manifest names a layer that is not there.
-    LayerMissing = "layer-missing", Error;
+    LayerMissing = "layer-missing", Error,
+        "push one image that has the layer, or copy the file back from a backup";
     /// A layer or config is on disk and not linked in the image's repository, so the registry does not serve it there.
-    LayerLinkMissing = "layer-link-missing", Error;
+    LayerLinkMissing = "layer-link-missing", Error,
+        "push one of the images to this repository again, or write the link";
     /// An index names a manifest that is not in this storage, as when only some platforms were copied.
-    IndexChildAbsent = "index-child-absent", Info;
+    IndexChildAbsent = "index-child-absent", Info,
+        "nothing to do; copy the image with all its platforms if you want them";
     /// A blob has another size than a manifest says; the registry keeps such a blob even when it is pushed again.
-    SizeMismatch = "size-mismatch", Error;
+    SizeMismatch = "size-mismatch", Error,
+        "move the blob's directory aside and push an image that has it";
+    /// A blob's content has another digest than its name.
+    BlobContentMismatch = "blob-content-mismatch", Error,
+        "move the blob's directory aside and push an image that has it";
+    /// A blob could not be read to its end while its content was checked.
+    BlobUnreadable = "blob-unreadable", Error,
+        "look for disk errors in the kernel's log, then restore the file or push one of its images again";
     /// A tag points at a manifest that is not linked as a revision, so it cannot be pulled; the manifest is kept.
-    TagWithoutRevision = "tag-without-revision", Error;
+    TagWithoutRevision = "tag-without-revision", Error,
+        "push the image again, or write the revision's link";
     /// A tag directory has no current link; the registry lists the tag and cannot serve it.
-    HalfTag = "half-tag", Warning;
+    HalfTag = "half-tag", Warning,
+        "push the tag again, or delete its directory";
     /// A tag's name is not one that the registry accepts.
-    TagNameInvalid = "tag-name-invalid", Warning;
+    TagNameInvalid = "tag-name-invalid", Warning,
+        "rename the directory to the tag that was meant, or delete it";
     /// A repository's name is not one that the registry accepts; its garbage collector stops at it.
-    RepositoryNameInvalid = "repository-name-invalid", Warning;
+    RepositoryNameInvalid = "repository-name-invalid", Warning,
+        "move the directory out of the storage, or rename it to a valid name";
     /// A repository has revisions or tags and no `_layers`; the registry's garbage collector overlooks or loses its images.
-    LayersDirectoryMissing = "layers-directory-missing", Warning;
+    LayersDirectoryMissing = "layers-directory-missing", Warning,
+        "make the directory and push the images again, before the registry's garbage collector runs";
     /// A repository has tags and no `_manifests/revisions`, so what is linked in it is unknown.
-    RevisionsDirectoryMissing = "revisions-directory-missing", Error;
+    RevisionsDirectoryMissing = "revisions-directory-missing", Error,
+        "restore it from a backup or push the tags again, before the registry's garbage collector runs";
     /// A repository has layer links or uploads and never got a manifest, as after a failed push.
-    RepositoryNeverCompleted = "repository-never-completed", Info;
+    RepositoryNeverCompleted = "repository-never-completed", Info,
+        "delete the directory when it is older than your longest push";
     /// A repository has neither a revision nor a tag left; the registry's catalogue still lists it.
-    GhostRepository = "ghost-repository", Info;
+    GhostRepository = "ghost-repository", Info,
+        "delete the directory once nothing is pushed there";
     /// A layer link leads to a blob that is gone.
-    DanglingLink = "dangling-link", Info;
+    DanglingLink = "dangling-link", Info,
+        "delete the link's directory, with the registry stopped";
     /// A referrer's subject is gone.
-    OrphanReferrer = "orphan-referrer", Info;
+    OrphanReferrer = "orphan-referrer", Info,
+        "delete the revision when it is old";
     /// A file or directory that no registry writes.
-    ForeignFile = "foreign-file", Warning;
+    ForeignFile = "foreign-file", Warning,
+        "look at it, then move it out of the storage";
     /// What an interrupted write left behind.
-    TemporaryFile = "temporary-file", Info;
+    TemporaryFile = "temporary-file", Info,
+        "delete it when it is older than your longest push";
     /// A directory that ought to hold a link or data holds nothing.
-    EmptyDirectory = "empty-directory", Info;
+    EmptyDirectory = "empty-directory", Info,
+        "nothing to do; old ones can go, but leave `_layers` itself";
     /// An upload's `startedat` is missing or holds no time, so the registry never purges it.
-    UploadStartUnreadable = "upload-start-unreadable", Info;
+    UploadStartUnreadable = "upload-start-unreadable", Info,
+        "delete the upload's directory when it is older than a week";
+    /// An upload in which nothing happened for a week, after which the registry's purge would take it.
+    StaleUpload = "stale-upload", Info,
+        "delete the upload's directory, and see why the registry does not purge it";
+    /// A file that the owner of the storage's `blobs` directory may not read, so the registry may not either.
+    PermissionsWrong = "permissions-wrong", Warning,
+        "give the file to the registry's user with mode 644";
     /// The storage is a pull-through cache: missing blobs are normal, and its own scheduler deletes blobs.
-    PullThroughCache = "pull-through-cache", Warning;
+    PullThroughCache = "pull-through-cache", Warning,
+        "do not delete beside its scheduler";
 }
 
 impl Code {
+    /// The code of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
+    /// Whether it is found by reading a blob's content, which a scan does not.
+    pub fn is_about_content(self) -> bool {
+        matches!(self, Self::BlobContentMismatch | Self::BlobUnreadable)
+    }
+
     /// Whether it means that part of the storage was not seen, so that the scan is incomplete. A
     /// damaged manifest or link was seen, and is kept for what it is.
     pub fn hides_something(self) -> bool {

@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "ghost-repositories",
     "orphan-referrers",
     "broken-images",
+    "mending",
     "problems",
     "keep-latest",
     "older-than",

@@ -11,6 +11,7 @@ use crate::storage::{Entry, FileKind, LeafOptions, LeafState, Storage};
 use super::Depth;
 use super::facts::{BlobFacts, Notes};
 use super::fingerprint::Fingerprint;
+use super::owner::Owner;
 
 /// All blobs, in digest order.
 pub struct WalkedBlobs {
@@ -24,10 +25,11 @@ pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) 
     let mut notes = Notes::default();
     let mut shards = find_shards(storage, &mut notes);
     shards.sort_unstable();
+    let owner = Owner::of(storage);
     let walked: Vec<Shard> = shards
         .par_iter()
         .map(|path| {
-            let shard = walk_shard(storage, path, depth);
+            let shard = walk_shard(storage, path, depth, owner);
             progress.advance(shard.blobs.len() as u64);
             shard
         })
@@ -112,7 +114,7 @@ struct Shard {
     fingerprint: [u8; 32],
 }
 
-fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
+fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth, owner: Owner) -> Shard {
     let mut notes = Notes::default();
     let mut fingerprint = Fingerprint::default();
     let options = LeafOptions { list_others: depth == Depth::Deep, ..LeafOptions::default() };
@@ -144,12 +146,18 @@ fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth) -> Shard {
         note_others(&mut notes, None, &directory(), &leaf.others);
         let data = || directory().join("data");
         match leaf.state {
-            LeafState::File { facts, .. } => blobs.push(BlobFacts {
-                digest,
-                size_bytes: facts.size_bytes,
-                modified_ns: facts.modified_ns,
-                changed_ns: facts.changed_ns,
-            }),
+            LeafState::File { facts, .. } => {
+                if let Some(detail) = owner.is_shut_out(&facts) {
+                    let digest = Some(digest.clone());
+                    notes.find_digest(Code::PermissionsWrong, None, digest, &data(), detail);
+                }
+                blobs.push(BlobFacts {
+                    digest,
+                    size_bytes: facts.size_bytes,
+                    modified_ns: facts.modified_ns,
+                    changed_ns: facts.changed_ns,
+                });
+            }
             LeafState::Missing if depth == Depth::Full => {
                 let others = storage.list(&directory()).unwrap_or_default();
                 note_others(&mut notes, None, &directory(), &others);

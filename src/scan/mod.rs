@@ -14,6 +14,7 @@ mod fingerprint;
 mod intern;
 mod links;
 mod manifests;
+mod owner;
 mod repositories;
 mod repository;
 

@@ -14,6 +14,7 @@ use crate::storage::{FileKind, Storage};
 use super::Depth;
 use super::facts::{HoldScope, Notes, RepositoryFacts};
 use super::fingerprint::Fingerprint;
+use super::owner::Owner;
 use super::repository::walk_repository;
 
 /// All repositories, in the order of their names.
@@ -26,6 +27,7 @@ pub struct WalkedRepositories {
 struct Walk<'a> {
     storage: &'a dyn Storage,
     depth: Depth,
+    owner: Owner,
     progress: &'a dyn Progress,
     top: PathBuf,
     found: Mutex<WalkedRepositories>,
@@ -43,7 +45,8 @@ pub fn walk_repositories(
         fingerprint: [0; 32],
     };
     let top = storage.layout().repositories();
-    let walk = Walk { storage, depth, progress, top: top.clone(), found: Mutex::new(found) };
+    let owner = Owner::of(storage);
+    let walk = Walk { storage, depth, owner, progress, top: top.clone(), found: Mutex::new(found) };
     rayon::scope(|scope| walk.directory(scope, top));
     let mut found = walk.found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -122,7 +125,7 @@ impl Walk<'_> {
 
     fn repository(&self, path: &Path) {
         let name = text_of(path.strip_prefix(&self.top).unwrap_or(path).as_os_str());
-        let mut repository = walk_repository(self.storage, path, name, self.depth);
+        let mut repository = walk_repository(self.storage, path, name, self.depth, self.owner);
         if !is_repository_name(&repository.name) {
             let name = repository.name.clone();
             let detail = "the registry refuses this name";

@@ -15,6 +15,7 @@ use super::Depth;
 use super::blobs::note_others;
 use super::facts::{HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts, UploadFacts};
 use super::fingerprint::Fingerprint;
+use super::owner::Owner;
 
 /// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
 const MAX_LINK_DEPTH: usize = 5;
@@ -31,8 +32,9 @@ pub fn walk_repository(
     path: &Path,
     name: String,
     depth: Depth,
+    owner: Owner,
 ) -> RepositoryFacts {
-    let walk = Walk { storage, name: &name, path, depth };
+    let walk = Walk { storage, name: &name, path, depth, owner };
     let (manifests, (layers, uploads)) =
         rayon::join(|| walk.manifests(), || rayon::join(|| walk.layers(), || walk.uploads()));
 
@@ -65,6 +67,7 @@ struct Walk<'a> {
     name: &'a str,
     path: &'a Path,
     depth: Depth,
+    owner: Owner,
 }
 
 #[derive(Default)]
@@ -193,6 +196,9 @@ impl Walk<'_> {
         match leaf.state {
             LeafState::File { facts, content } => {
                 link.modified_ns = facts.modified_ns;
+                if let Some(detail) = self.owner.is_shut_out(&facts) {
+                    find(Code::PermissionsWrong, detail);
+                }
                 let content = content.map(|content| content.map(|bytes| parse_link(&bytes)));
                 match content {
                     None => {}
@@ -369,6 +375,9 @@ impl Walk<'_> {
         match leaf.state {
             LeafState::File { facts, content } => {
                 tag.modified_ns = Some(facts.modified_ns);
+                if let Some(detail) = self.owner.is_shut_out(&facts) {
+                    self.find(notes, Code::PermissionsWrong, &current, detail);
+                }
                 match content.map(|content| content.map(|bytes| parse_link(&bytes))) {
                     None => {}
                     Some(Ok(LinkContent::Clean(target))) => tag.target = Some(target),

@@ -1,12 +1,13 @@
 //! A storage that fails when a test wants it to.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
     Content, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions, MountId, Storage,
-    StorageWriter,
+    StorageWriter, Streamed,
 };
 
 /// Which changing calls fail.
@@ -69,6 +70,15 @@ impl<S: Storage> Storage for FaultyStorage<S> {
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
         self.inner.read(path, limit)
+    }
+
+    fn stream(
+        &self,
+        path: &Path,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> io::Result<Streamed> {
+        self.inner.stream(path, buffer, take)
     }
 
     fn root(&self) -> &Path {

@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 
 use super::{
     Content, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState, Location, Storage,
+    Streamed, stream::stream,
 };
 
 /// A registry's root directory on a file system.
@@ -91,6 +93,16 @@ impl FilesystemStorage {
         }
         Ok(open_without_links(top, rest, flags)?)
     }
+
+    /// A regular file, and what the file system says of it.
+    fn open_file(&self, path: &Path) -> io::Result<(OwnedFd, FileFacts)> {
+        let descriptor = self.open_below(path, FILE)?;
+        let facts = facts_of(&rustix::fs::fstat(&descriptor)?);
+        if facts.kind != FileKind::File {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok((descriptor, facts))
+    }
 }
 
 /// `openat2` by hand: one component after the other, none of them a link.
@@ -147,11 +159,7 @@ impl Storage for FilesystemStorage {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
-        let descriptor = self.open_below(path, FILE)?;
-        let facts = facts_of(&rustix::fs::fstat(&descriptor)?);
-        if facts.kind != FileKind::File {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+        let (descriptor, facts) = self.open_file(path)?;
         let wanted = facts.size_bytes.min(limit) as usize;
         let mut bytes = Vec::with_capacity(wanted);
         while bytes.len() < wanted {
@@ -164,6 +172,17 @@ impl Storage for FilesystemStorage {
         // A vector may have room for more than was asked for.
         bytes.truncate(wanted);
         Ok(Content { bytes, is_whole: facts.size_bytes <= limit })
+    }
+
+    fn stream(
+        &self,
+        path: &Path,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> io::Result<Streamed> {
+        let (descriptor, facts) = self.open_file(path)?;
+        let bytes = stream(&descriptor, facts.size_bytes, buffer, take)?;
+        Ok(Streamed { facts, bytes })
     }
 
     fn root(&self) -> &Path {
@@ -345,6 +364,8 @@ fn facts_of(stat: &Stat) -> FileFacts {
         size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
         changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+        owner: stat.st_uid,
+        permissions: stat.st_mode & 0o7777,
     }
 }
 
@@ -443,6 +464,25 @@ mod tests {
         let content = storage.read(Path::new("file"), 4).unwrap();
         assert_eq!((content.bytes.as_slice(), content.is_whole), (&b"1234"[..], false));
         assert!(storage.read(Path::new("file"), 5).unwrap().is_whole);
+    }
+
+    #[test]
+    fn a_file_is_streamed_in_pieces_until_its_reader_has_enough() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = storage(directory.path());
+        let content: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+        fs::write(directory.path().join("file"), &content).unwrap();
+        let mut buffer = vec![0; 4096];
+        let mut seen = Vec::new();
+        let mut take = |piece: &[u8]| {
+            seen.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        };
+        let streamed = storage.stream(Path::new("file"), &mut buffer, &mut take).unwrap();
+        assert_eq!((streamed.bytes, streamed.facts.size_bytes), (3_000_000, 3_000_000));
+        assert!(seen == content);
+        let mut stop = |_: &[u8]| ControlFlow::Break(());
+        assert_eq!(storage.stream(Path::new("file"), &mut buffer, &mut stop).unwrap().bytes, 4096);
     }
 
     #[test]

@@ -15,10 +15,12 @@ pub mod faulty;
 mod filesystem;
 mod filesystem_write;
 mod locate;
+mod stream;
 mod write;
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use filesystem::FilesystemStorage;
@@ -49,6 +51,10 @@ pub struct FileFacts {
     pub modified_ns: i64,
     /// ctime in nanoseconds since 1970.
     pub changed_ns: i64,
+    /// Number of the user that owns it.
+    pub owner: u32,
+    /// Permission bits, as in `chmod`.
+    pub permissions: u32,
 }
 
 /// A name in a directory.
@@ -111,6 +117,16 @@ pub struct Content {
     pub is_whole: bool,
 }
 
+/// A regular file that was read from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// What the file system said of it before the first byte.
+    pub facts: FileFacts,
+    /// How many bytes were given: fewer than its size when it was cut meanwhile, or the reader had
+    /// enough.
+    pub bytes: u64,
+}
+
 /// Where bytes of a registry lie. Paths are relative to the registry's root directory.
 pub trait Storage: Sync {
     /// The names in a directory, in no order.
@@ -133,6 +149,16 @@ pub trait Storage: Sync {
 
     /// The first `limit` bytes of a regular file.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content>;
+
+    /// Gives a regular file to `take`, a piece of at most `buffer` at a time, up to the size that it
+    /// had at the start or until `take` says to stop. What the registry has in the page cache stays
+    /// there, as far as the kernel allows.
+    fn stream(
+        &self,
+        path: &Path,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> io::Result<Streamed>;
 
     /// The registry's root directory, for people.
     fn root(&self) -> &Path;

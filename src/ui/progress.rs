@@ -39,19 +39,32 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
-    fn phase(&self, name: &'static str, total: Option<u64>) {
+impl Bar {
+    fn begin(&self, name: &'static str, total: Option<u64>, template: &str) {
         self.next_phase(Some(name));
-        let template = match total {
-            Some(_) => "{spinner} {msg:10} {wide_bar} {human_pos}/{human_len} {elapsed}",
-            None => "{spinner} {msg:10} {human_pos} {elapsed}",
-        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.shown.set_style(style);
         }
         self.shown.set_length(total.unwrap_or(0));
         self.shown.set_position(0);
         self.shown.set_message(name);
+        // The rate and the time left are those of this phase.
+        self.shown.reset_eta();
+    }
+}
+
+impl Progress for Bar {
+    fn phase(&self, name: &'static str, total: Option<u64>) {
+        let template = match total {
+            Some(_) => "{spinner} {msg:10} {wide_bar} {human_pos}/{human_len} {elapsed}",
+            None => "{spinner} {msg:10} {human_pos} {elapsed}",
+        };
+        self.begin(name, total, template);
+    }
+
+    fn phase_bytes(&self, name: &'static str, total_bytes: u64) {
+        let template = "{spinner} {msg:10} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left";
+        self.begin(name, Some(total_bytes), template);
     }
 
     fn advance(&self, steps: u64) {

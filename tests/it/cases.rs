@@ -3,7 +3,8 @@
 //! the real program and asks the public views. A case with several shapes has several tests.
 
 mod blobs;
-mod fixture;
+mod codes;
+pub mod fixture;
 mod graph;
 mod links;
 mod manifests;

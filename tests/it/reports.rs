@@ -249,7 +249,7 @@ fn the_list_tells_names_parameters_and_what_each_selects() {
         "keep-latest,Tags beyond the newest few of each repository,\
          keep=5 order=version match=* repository=* limit=all,tags\n"
     ));
-    assert_eq!(list.lines().count(), 24, "{list}");
+    assert_eq!(list.lines().count(), 25, "{list}");
 }
 
 #[test]

@@ -248,6 +248,6 @@ pub fn snapshot(graph: &Graph) -> StoredGraph {
     };
     let snapshot = db::Snapshot { graph, accounts: &accounts, findings: &[], scan };
     db::load_references(&connection, graph).unwrap();
-    db::load_figures(&connection, &snapshot).unwrap();
+    db::load_figures(&connection, &snapshot, None).unwrap();
     db::read_graph(&connection).unwrap()
 }

@@ -158,33 +158,54 @@ impl OnDisk {
 
     /// Scans as someone whom file permissions hold back, which root is not.
     pub fn scan_without_privileges(self) -> Scanned {
-        let output = if rustix::process::geteuid().is_root() {
-            // The build's own directory may be closed to others.
-            let binary = self.outside("regsql");
-            // By another process: a file that this one has written may still be open in a child that
-            // another test is starting, and cannot be run then.
-            assert!(Command::new("cp").arg(REGSQL).arg(&binary).status().unwrap().success());
-            let directory = self.outside("database");
-            fs::create_dir(&directory).unwrap();
-            fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
-            let database = directory.join("registry.db");
-            let output = Command::new("setpriv")
-                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-                .arg(&binary)
-                .args(scan_arguments(&database, &self.root()))
-                .output()
-                .expect("setpriv of util-linux is needed to test permissions as root");
-            if database.exists() {
-                fs::rename(database, self.database()).unwrap();
-            }
-            output
-        } else {
-            regsql(&self.database(), &self.root())
-        };
+        let output = self.run_without_privileges(&["scan"]);
         self.scanned(&output)
     }
 
-    fn scanned(self, output: &Output) -> Scanned {
+    /// Runs a command on the storage as someone whom file permissions hold back.
+    pub fn run_without_privileges(&self, arguments: &[&str]) -> Output {
+        if !rustix::process::geteuid().is_root() {
+            return self.run(arguments);
+        }
+        // The build's own directory may be closed to others.
+        let binary = self.outside("regsql");
+        // By another process: a file that this one has written may still be open in a child that
+        // another test is starting, and cannot be run then.
+        assert!(Command::new("cp").arg(REGSQL).arg(&binary).status().unwrap().success());
+        let directory = self.outside("database");
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        let database = directory.join("registry.db");
+        let output = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&binary)
+            .arg("--db")
+            .arg(&database)
+            .args(arguments)
+            .arg(self.root())
+            .output()
+            .expect("setpriv of util-linux is needed to test permissions as root");
+        if database.exists() {
+            fs::rename(database, self.database()).unwrap();
+        }
+        output
+    }
+
+    /// Runs a command on the storage.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(REGSQL);
+        command.arg("--db").arg(self.database()).args(arguments).arg(self.root());
+        command.output().unwrap()
+    }
+
+    /// Reads every blob as well.
+    pub fn verify_content(self) -> Scanned {
+        let output = self.run(&["verify", "--content", "--fail-on=never"]);
+        self.scanned(&output)
+    }
+
+    /// What a command has left in the database.
+    pub fn scanned(self, output: &Output) -> Scanned {
         assert!(
             output.status.success(),
             "scan failed: {}\n{}",
@@ -204,6 +225,17 @@ pub struct Scanned {
 }
 
 impl Scanned {
+    /// Runs a command on the database.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(REGSQL);
+        command.arg("--db").arg(self.on_disk.database()).args(arguments).output().unwrap()
+    }
+
+    /// The registry again, to scan it another time.
+    pub fn into_disk(self) -> OnDisk {
+        self.on_disk
+    }
+
     /// Asserts that `problems` has a row with this code and path.
     #[track_caller]
     pub fn has_problem(&self, code: Code, path: &str) {
