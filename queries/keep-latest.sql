@@ -12,6 +12,7 @@
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- column: pushed_at time -- when it was last set
 -- column: manifest_digest digest -- what it points at
+-- bar: exclusive_bytes
 -- selects: tags
 -- next: regsql report keep-latest --what-if -- what dropping all of these frees together
 --

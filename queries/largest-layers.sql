@@ -7,6 +7,7 @@
 -- column: tag_count count -- tags that reach it
 -- column: created_by command -- the build command behind it
 -- column: repository_count count -- repositories that reach it
+-- bar: size_bytes
 -- total: size_bytes
 -- selects: layers
 -- next: regsql report layer-images -p digest=DIGEST -- which images hold one of them

@@ -6,6 +6,7 @@
 -- column: size_bytes bytes -- their bytes on disk, each layer once
 -- column: layer_count count -- distinct layers that it made
 -- column: largest_bytes bytes -- the largest of them
+-- bar: size_bytes
 -- total: layer_count size_bytes
 --
 -- A command that made many layers ran again whenever something before it changed: a COPY that

@@ -5,6 +5,7 @@
 -- column: artifact_type text -- what an artifact says it is
 -- column: count count -- blobs on disk
 -- column: bytes bytes -- their bytes
+-- bar: bytes
 -- total: count bytes
 --
 -- Every blob on disk is in one line, orphans too: what no manifest names is of an unknown kind.

@@ -10,6 +10,7 @@
 -- column: exclusive_bytes bytes -- freed by deleting this tag alone
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- column: manifest_digest digest -- what it points at
+-- bar: exclusive_bytes
 -- selects: tags
 -- next: regsql report older-than --what-if -- what dropping all of these frees together
 --

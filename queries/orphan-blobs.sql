@@ -7,6 +7,7 @@
 -- column: kind text -- layer, config, manifest, index or unknown, as far as orphan manifests tell
 -- column: size_bytes bytes -- bytes on disk: come free when it is deleted
 -- column: modified_at time -- when its data was last written
+-- bar: size_bytes
 -- total: size_bytes
 -- selects: blobs
 -- next: regsql why DIGEST -- why one of them is garbage, and what still names it

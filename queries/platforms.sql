@@ -4,6 +4,7 @@
 -- column: manifest_count count -- image manifests of it
 -- column: average_bytes bytes -- logical bytes of such an image, on average
 -- column: largest_bytes bytes -- the largest one
+-- bar: largest_bytes
 -- total: manifest_count
 --
 -- Counts image manifests, tagged or not. The bytes are averages and not sums: images share layers.

@@ -9,6 +9,7 @@
 -- column: images text -- up to three of its tags, or repositories where no tag reaches it
 -- column: created_by command -- the build command behind it
 -- column: manifest_count count -- manifests that name it
+-- bar: size_bytes
 -- total: size_bytes
 -- selects: layers
 -- next: regsql report layer-images -p digest=DIGEST -- every image that holds one of them

@@ -11,6 +11,7 @@
 -- column: last_pushed_at time -- the newest revision or tag link
 -- column: revision_count count -- manifests linked in it
 -- column: untagged_revision_count count -- of those, the ones no tag leads to
+-- bar: exclusive_bytes
 -- total: tag_count revision_count untagged_revision_count
 -- selects: repositories
 -- next: regsql report tags -p repository=NAME -- the tags of one

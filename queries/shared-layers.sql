@@ -8,6 +8,7 @@
 -- column: created_by command -- the build command behind it
 -- column: repository_count count -- repositories that reach it
 -- column: tag_count count -- tags that reach it
+-- bar: saved_bytes
 -- total: saved_bytes
 -- next: regsql report layer-images -p digest=DIGEST -- which images hold one of them
 --

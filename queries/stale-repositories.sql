@@ -8,6 +8,7 @@
 -- column: tag_count count -- its tags
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- column: exclusive_bytes bytes -- reached by no other repository: what deleting it frees
+-- bar: exclusive_bytes
 -- total: tag_count
 -- selects: repositories
 --

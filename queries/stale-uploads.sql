@@ -8,6 +8,7 @@
 -- column: size_bytes bytes -- bytes received: come free when it is deleted
 -- column: started_at time -- when it began; empty when that cannot be read
 -- column: active_at time -- the last sign of life
+-- bar: size_bytes
 -- total: size_bytes
 -- selects: uploads
 --

@@ -12,6 +12,7 @@
 -- column: layer_count count -- distinct layers it reaches
 -- column: is_broken flag -- it cannot be pulled whole
 -- column: manifest_digest digest -- what it points at
+-- bar: exclusive_bytes
 -- selects: tags
 --
 -- A tag whose exclusive bytes are 0 frees nothing alone: another tag points at the same manifest,

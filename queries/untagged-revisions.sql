@@ -9,6 +9,7 @@
 -- column: pushed_at time -- when it was last pushed
 -- column: kind text -- image, index, artifact, schema1 or unknown
 -- column: logical_bytes bytes -- distinct present blobs it reaches
+-- bar: exclusive_bytes
 -- selects: revisions
 -- next: regsql report overview -- what all of them free together
 -- next: regsql why REPOSITORY@DIGEST -- which tag left one behind, and what it frees

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod db;
 pub mod error;
+pub mod export;
 pub mod graph;
 pub mod model;
 pub mod progress;

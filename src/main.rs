@@ -7,6 +7,12 @@ use regsql::commands::{self, Cli};
 use regsql::error::exit_code;
 
 fn main() -> ExitCode {
+    // A shell that asks what a word may become.
+    match commands::complete() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => error.exit(),
+    }
     let cli = Cli::parse();
     let context = cli.context();
     let result = commands::run(&context, cli.command);

@@ -1,5 +1,6 @@
 //! Groups of options that commands share. The commands themselves are in `commands`.
 
+pub mod complete;
 mod output;
 mod query;
 mod registry;

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+
+use super::complete::params;
 
 /// Values for parameters.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ParamArgs {
     /// Set a parameter; once for each
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    #[arg(short, long = "param", value_name = "NAME=VALUE", add = ArgValueCompleter::new(params))]
     pub param: Vec<String>,
 }
 

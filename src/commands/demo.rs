@@ -64,6 +64,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         ("report broken-images".to_owned(), "what cannot be pulled, and why"),
         ("report keep-latest -p keep=2".to_owned(), "which tags a retention rule would drop"),
         ("sql 'SELECT * FROM tags ORDER BY exclusive_bytes DESC'".to_owned(), "your own question"),
+        ("html -o registry.html".to_owned(), "a page with pictures"),
         ("schema".to_owned(), "the views and their columns"),
     ] {
         printer.note(&format!("  regsql --db {db} {command}"));

@@ -1,12 +1,13 @@
 //! `free`: which tags to drop so that so many bytes come free.
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
 use super::report::query;
 use super::result::Snapshot;
 use super::selecting::select;
-use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, parse_size};
+use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::error::{Error, Outcome, Result};
 use crate::removal::{Choice, FreeOrder, StoredGraph, free};
 use crate::report::{
@@ -21,7 +22,8 @@ pub struct FreeArgs {
     #[arg(value_parser = parse_size)]
     pub bytes: u64,
     /// The report whose tags may be dropped: keep-latest, older-than, tags or one of your own
-    #[arg(long, value_name = "REPORT", default_value = "keep-latest")]
+    #[arg(long, value_name = "REPORT", default_value = "keep-latest",
+        add = ArgValueCompleter::new(complete::tag_reports))]
     pub from: String,
     /// Which tags go first
     #[arg(long, value_name = "ORDER", default_value = "fewest")]

@@ -3,6 +3,7 @@
 mod completions;
 mod demo;
 mod free;
+mod html;
 mod interrupt;
 mod man;
 mod naming;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use completions::complete;
 pub use demo::DemoArgs;
 pub use interrupt::on_interrupt;
 pub use report::show_built_in;
@@ -94,14 +96,20 @@ pub enum Command {
     /// --not-verified-for. docs/findings.md says of each code what it breaks and how to mend it.
     /// Exit code 1: there is an error (or what --fail-on says).
     Verify(verify::VerifyArgs),
+    /// Write a page with pictures about the registry
+    ///
+    /// One file that needs no network: the disk as a picture, garbage and what pruning frees, the
+    /// largest and rarest layers with their build steps, growth, old and idle repositories, problems.
+    /// Every figure has its query behind a click.
+    Html(html::HtmlArgs),
     /// Show the views and what their columns mean
     Schema(schema::SchemaArgs),
     /// Make a small sample registry, scan it, and look at it
     Demo(DemoArgs),
-    /// Print a shell's completions
+    /// Print a script that completes commands, reports, repositories and tags in a shell
     Completions(completions::CompletionsArgs),
-    /// Print the man page
-    Man,
+    /// Print the man page, or write one for each command
+    Man(man::ManArgs),
 }
 
 /// What every command gets.
@@ -132,10 +140,11 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Trash(args) => trash::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Html(args) => html::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
-        Command::Man => man::run(context),
+        Command::Man(args) => man::run(context, &args),
     }
 }
 

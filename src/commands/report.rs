@@ -3,13 +3,15 @@
 use std::io::Write as _;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::result::Snapshot;
 use super::{Context, what_if};
-use crate::cli::{CatalogArgs, OutputArgs, ParamArgs};
+use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete};
 use crate::error::{Outcome, Result};
 use crate::report::{
-    Bound, Catalog, Column, End, Param, ParamKind, Query, Report, Selects, Unit, Value, bind_report,
+    Bound, Catalog, Column, End, Gathered, Param, ParamKind, Query, Report, Selects, Unit, Value,
+    bind_report,
 };
 use crate::ui::{self, Format, Frame};
 
@@ -17,7 +19,7 @@ use crate::ui::{self, Format, Frame};
 #[derive(Args, Debug)]
 pub struct ReportArgs {
     /// The report
-    #[arg(default_value = "overview")]
+    #[arg(default_value = "overview", add = ArgValueCompleter::new(complete::reports))]
     pub name: String,
     /// Values for its parameters.
     #[command(flatten)]
@@ -66,19 +68,57 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
         let selects = report.header.selects;
         return what_if::run(context, &snapshot, &query(report, bound), selects, format, frame);
     }
-    show(context, report, &args.params.param, format)
+    show(context, &catalog, report, &args.params.param, format)
 }
 
 /// Shows a built-in report, for commands that end with one.
 pub fn show_built_in(context: &Context, name: &str, params: &[String], format: Format) -> Result {
     let catalog = Catalog::built_in();
-    show(context, catalog.get(name)?, params, format)
+    show(context, &catalog, catalog.get(name)?, params, format)
 }
 
-fn show(context: &Context, report: &Report, params: &[String], format: Format) -> Result {
+fn show(
+    context: &Context,
+    catalog: &Catalog,
+    report: &Report,
+    params: &[String],
+    format: Format,
+) -> Result {
     let bound = bind_report(&report.name, &report.header.params, params)?;
-    let frame = frame(report, &bound);
-    Snapshot::open(context, None)?.show(context, &query(report, bound), format, frame)
+    let mut frame = frame(report, &bound);
+    let snapshot = Snapshot::open(context, None)?;
+    if let Some(name) = &report.header.next_from
+        && format == Format::Table
+    {
+        let next = catalog.get(name)?;
+        let bound = bind_report(&next.name, &next.header.params, &[])?;
+        let mut next_steps = Gathered::default();
+        snapshot.run(&query(next, bound), &mut next_steps)?;
+        let at_least = if snapshot.is_at_least() { "≥ " } else { "" };
+        let steps = next_steps.rows.iter().map(|row| step(&next_steps.columns, row, at_least));
+        frame.tail.extend(aligned(&steps.collect::<Vec<_>>()));
+    }
+    snapshot.show(context, &query(report, bound), format, frame)
+}
+
+/// A row as a command and what it does: the first column is the command, the others say why.
+fn step(columns: &[Column], row: &[Value<'_>], at_least: &str) -> (String, String) {
+    let texts = row.iter().zip(columns).filter_map(|(value, column)| match value {
+        Value::Integer(bytes) if column.unit == Unit::Bytes => {
+            Some(format!("{at_least}{}", ui::bytes(*bytes)))
+        }
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Text(text) => Some(text.clone().into_owned()),
+        _ => None,
+    });
+    let mut texts = texts.collect::<Vec<_>>().into_iter();
+    (texts.next().unwrap_or_default(), texts.collect::<Vec<_>>().join(": "))
+}
+
+/// Lines of commands and what they do, the latter one under the other.
+fn aligned(steps: &[(String, String)]) -> Vec<String> {
+    let widest = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    steps.iter().map(|(command, meaning)| format!("{command:widest$}  {meaning}")).collect()
 }
 
 /// A report as a query; it has no limits, for its author set those.
@@ -106,14 +146,14 @@ fn frame(report: &Report, bound: &[(String, Bound)]) -> Frame {
             }
             _ => None,
         });
-    let widest = header.next.iter().map(|step| step.command.chars().count()).max().unwrap_or(0);
-    let steps = header.next.iter();
+    let steps = header.next.iter().map(|step| (step.command.clone(), step.meaning.clone()));
     Frame {
         title: Some(header.title.clone()),
         totals: header.totals.clone(),
         group: header.group.clone(),
         may_hide: true,
-        tail: steps.map(|step| format!("{:widest$}  {}", step.command, step.meaning)).collect(),
+        bars: header.bars.clone(),
+        tail: aligned(&steps.collect::<Vec<_>>()),
         limit,
         ..Frame::default()
     }

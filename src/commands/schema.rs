@@ -3,9 +3,10 @@
 use std::io::Write as _;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
-use crate::cli::OutputArgs;
+use crate::cli::{OutputArgs, complete};
 use crate::db::{self, View};
 use crate::error::{Error, Outcome, Result};
 use crate::report::{Column, End, RowSink, Unit, Value, nearest};
@@ -15,6 +16,7 @@ use crate::ui::{self, Format, Frame};
 #[derive(Args, Debug)]
 pub struct SchemaArgs {
     /// The view; without it, all views
+    #[arg(add = ArgValueCompleter::new(complete::views))]
     pub view: Option<String>,
     /// How rows go out.
     #[command(flatten)]

@@ -7,10 +7,11 @@ mod text;
 use std::io::Write as _;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
 use super::result::Snapshot;
-use crate::cli::OutputArgs;
+use crate::cli::{OutputArgs, complete};
 use crate::error::{Outcome, Result};
 use crate::report::QueryError;
 use crate::ui::Format;
@@ -25,6 +26,7 @@ use crate::why::{Answer, End, Question, Step};
 )]
 pub struct WhyArgs {
     /// A digest (sha256:…), REPO:TAG or REPO@DIGEST
+    #[arg(add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
     /// Show every path that leads to it, not only the nearest
     #[arg(short, long)]

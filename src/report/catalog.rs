@@ -12,6 +12,7 @@ const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/reports.rs
 /// The order in which people need them; a report that is not named here follows, by name.
 const ORDER: &[&str] = &[
     "overview",
+    "next-steps",
     "repositories",
     "tags",
     "largest-layers",
@@ -21,6 +22,7 @@ const ORDER: &[&str] = &[
     "layer-commands",
     "platforms",
     "media-types",
+    "garbage",
     "orphan-blobs",
     "untagged-revisions",
     "dangling-links",

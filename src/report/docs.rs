@@ -107,8 +107,10 @@ LIMIT COALESCE(:limit, 20)
 | `column` | `name unit -- meaning`; units: `text`, `bytes`, `count`, `number`, `digest`, `time`, `duration_ms`, `flag`, `command`; a column that is not declared has the unit that its name tells (`*_bytes`, `*_count`, `*_at`, `*_digest`) |
 | `total` | columns whose sum means something; never those whose rows share bytes |
 | `group` | a column whose value a table shows only where it changes |
+| `bar` | columns of bytes beside which a table on a terminal draws bars, where there is room |
 | `selects` | what `prune` deletes of it: `tags`, `revisions`, `repositories`, `layers`, `blobs`, `uploads` or `layer-links` |
 | `next` | `command -- meaning`: shown under the table |
+| `next-from` | a report whose rows (`command`, `meaning`, and perhaps bytes) are shown there too |
 
 Any other key is an error that names the file and the line.
 

@@ -31,10 +31,14 @@ pub struct Header {
     pub totals: Vec<String>,
     /// A column whose value a table shows only where it changes.
     pub group: Option<String>,
+    /// Columns of bytes beside which a table draws bars, for sizes that are worth comparing.
+    pub bars: Vec<String>,
     /// What `prune` would delete of it.
     pub selects: Option<Selects>,
     /// What to do next.
     pub next: Vec<NextStep>,
+    /// A report whose rows (`command`, `meaning` and perhaps bytes) tell what to do next.
+    pub next_from: Option<String>,
     /// How to read it: markdown.
     pub prose: String,
 }
@@ -132,7 +136,18 @@ impl HeaderError {
     }
 }
 
-const KEYS: &[&str] = &["title", "summary", "param", "column", "total", "group", "selects", "next"];
+const KEYS: &[&str] = &[
+    "title",
+    "summary",
+    "param",
+    "column",
+    "total",
+    "group",
+    "bar",
+    "selects",
+    "next",
+    "next-from",
+];
 
 impl Header {
     /// Reads the header of a report; `file` is for messages.
@@ -179,6 +194,8 @@ impl Header {
             "column" => self.columns.push(parse_column(value)?),
             "total" => self.totals.extend(value.split_whitespace().map(str::to_owned)),
             "group" => self.group = Some(value.to_owned()),
+            "bar" => self.bars.extend(value.split_whitespace().map(str::to_owned)),
+            "next-from" => self.next_from = Some(value.to_owned()),
             "selects" => {
                 let found = Selects::NAMES.iter().find(|(name, _)| *name == value);
                 let names: Vec<_> = Selects::NAMES.iter().map(|(name, _)| *name).collect();
@@ -207,6 +224,12 @@ impl Header {
         for total in &self.totals {
             if !self.columns.is_empty() && !is_declared(total) {
                 return Err(format!("total of `{total}`, which is not a declared column"));
+            }
+        }
+        for bar in &self.bars {
+            let is_bytes = |column: &ColumnSpec| column.name == *bar && column.unit == Unit::Bytes;
+            if !self.columns.is_empty() && !self.columns.iter().any(is_bytes) {
+                return Err(format!("bar of `{bar}`, which is not a declared column of bytes"));
             }
         }
         for name in self.selects.map_or(&[][..], Selects::columns) {
@@ -264,10 +287,14 @@ mod tests {
         let message = |text: &str| Header::parse("x.sql", text).unwrap_err().to_string();
         assert_eq!(
             message("-- title: T\n-- titel: U\nSELECT 1"),
-            "x.sql:2: unknown key `titel`; known: title, summary, param, column, total, group, selects, next"
+            "x.sql:2: unknown key `titel`; known: title, summary, param, column, total, group, bar, selects, next, next-from"
         );
         assert_eq!(message("SELECT 1"), "x.sql:1: no `-- title:`");
         assert!(message("-- title: T\n-- column: a parsecs\n").contains("x.sql:2: unknown unit"));
+        assert!(
+            message("-- title: T\n-- column: tag text\n-- bar: tag\n")
+                .contains("bar of `tag`, which is not a declared column of bytes")
+        );
         assert!(message("-- title: T\n-- title: U\n").contains("a second `title`"));
         assert!(
             message("-- title: T\n-- column: tag text\n-- selects: tags\n")

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod docs;
+mod gather;
 mod header;
 mod params;
 mod query_error;
@@ -14,6 +15,7 @@ mod scan_age;
 
 pub use catalog::{Catalog, CatalogError, Origin, Report};
 pub use docs::reports_markdown;
+pub use gather::Gathered;
 pub use header::{ColumnSpec, Header, HeaderError, NextStep, Selects};
 pub use params::{
     Bound, Param, ParamError, ParamKind, bind_report, bind_untyped, nearest, parse_bytes,

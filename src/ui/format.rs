@@ -45,6 +45,8 @@ pub struct Frame {
     pub totals: Vec<String>,
     /// A column whose value is shown only where it changes.
     pub group: Option<String>,
+    /// Columns of bytes beside which bars are drawn on a terminal that has room for them.
+    pub bars: Vec<String>,
     /// On a narrow terminal the last columns may be left out.
     pub may_hide: bool,
     /// Something could not be read: every size is "at least".

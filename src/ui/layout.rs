@@ -1,5 +1,6 @@
 //! Widths of a table's columns on a terminal: figures keep theirs, names and commands share the
-//! rest, and what does not fit is left out from the right, never silently.
+//! rest, and what does not fit is left out from the right, never silently. Bars come into what is
+//! free: no column is left out for one.
 
 use crate::report::Unit;
 
@@ -9,6 +10,11 @@ pub const GAP: usize = 2;
 /// A name is not broken below this width, nor a command cut below the other.
 const NAME_AT_LEAST: usize = 20;
 const COMMAND_AT_LEAST: usize = 16;
+/// A name that is no longer than this is not broken for a bar.
+const NAME_BEFORE_BARS: usize = 32;
+/// A bar is not drawn narrower, nor wider.
+const BAR_AT_LEAST: usize = 5;
+const BAR_AT_MOST: usize = 10;
 /// Columns that always stay: what a row is about, and its first figure.
 const ALWAYS: usize = 2;
 
@@ -21,6 +27,17 @@ pub struct Wish {
     pub content: usize,
     /// The longest word of its heading.
     pub heading: usize,
+    /// Bars are drawn beside it, where there is room.
+    pub has_bar: bool,
+}
+
+/// The columns as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The width of each column that is shown.
+    pub widths: Vec<usize>,
+    /// The width of each bar; 0: there is no room for bars.
+    pub bar_width: usize,
 }
 
 impl Wish {
@@ -42,8 +59,8 @@ impl Wish {
     }
 }
 
-/// The widths of the columns that are shown: as many as fit into `width` when `may_hide`.
-pub fn widths(wishes: &[Wish], width: usize, may_hide: bool) -> Vec<usize> {
+/// Lays out as many of the columns as fit into `width` when `may_hide`.
+pub fn layout(wishes: &[Wish], width: usize, may_hide: bool) -> Layout {
     let needed = |count: usize| -> usize {
         wishes[..count].iter().map(|wish| wish.at_least() + GAP).sum::<usize>().saturating_sub(GAP)
     };
@@ -54,18 +71,41 @@ pub fn widths(wishes: &[Wish], width: usize, may_hide: bool) -> Vec<usize> {
     let shown = &wishes[..count];
     let mut widths: Vec<usize> = shown.iter().map(|wish| wish.at_least()).collect();
     let mut spare = width.saturating_sub(needed(count));
-    // The rest goes round in single columns, so that no name starves beside a long command.
+    let bars = shown.iter().filter(|wish| wish.has_bar).count();
+    let mut bar_width = 0;
+    let (mut widened, mut left) = (widths.clone(), spare);
+    widen(&mut widened, shown, &mut left, |wish| match wish.unit {
+        Unit::Text => wish.natural().min(NAME_BEFORE_BARS),
+        _ => 0,
+    });
+    let room = left.checked_div(bars).map(|each| each.saturating_sub(GAP).min(BAR_AT_MOST));
+    if let Some(room) = room.filter(|room| *room >= BAR_AT_LEAST) {
+        (widths, bar_width) = (widened, room);
+        spare = left - bars * (bar_width + GAP);
+    }
+    let natural = |wish: &Wish| if wish.is_flexible() { wish.natural() } else { 0 };
+    widen(&mut widths, shown, &mut spare, natural);
+    Layout { widths, bar_width }
+}
+
+/// Gives `spare` away in single columns, so that no name starves beside a long command.
+fn widen(
+    widths: &mut [usize],
+    wishes: &[Wish],
+    spare: &mut usize,
+    at_most: impl Fn(&Wish) -> usize,
+) {
     loop {
         let mut gave = false;
-        for (width, wish) in widths.iter_mut().zip(shown) {
-            if spare > 0 && wish.is_flexible() && *width < wish.natural() {
+        for (width, wish) in widths.iter_mut().zip(wishes) {
+            if *spare > 0 && *width < at_most(wish) {
                 *width += 1;
-                spare -= 1;
+                *spare -= 1;
                 gave = true;
             }
         }
         if !gave {
-            return widths;
+            return;
         }
     }
 }
@@ -75,19 +115,19 @@ mod tests {
     use super::*;
 
     fn wish(unit: Unit, content: usize) -> Wish {
-        Wish { unit, content, heading: 4 }
+        Wish { unit, content, heading: 4, has_bar: false }
     }
 
     #[test]
     fn what_fits_has_its_natural_width() {
         let wishes = [wish(Unit::Text, 30), wish(Unit::Bytes, 11), wish(Unit::Command, 20)];
-        assert_eq!(widths(&wishes, 80, true), [30, 11, 20]);
+        assert_eq!(layout(&wishes, 80, true).widths, [30, 11, 20]);
     }
 
     #[test]
     fn names_and_commands_share_what_figures_leave() {
         let wishes = [wish(Unit::Digest, 19), wish(Unit::Text, 60), wish(Unit::Command, 60)];
-        let widths = widths(&wishes, 80, true);
+        let widths = layout(&wishes, 80, true).widths;
         assert_eq!(widths.iter().sum::<usize>() + 2 * GAP, 80);
         assert_eq!(widths[0], 19);
     }
@@ -95,8 +135,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_out_from_the_right_but_never_all() {
         let wishes = [wish(Unit::Text, 60), wish(Unit::Bytes, 11), wish(Unit::Digest, 71)];
-        assert_eq!(widths(&wishes, 80, true).len(), 2);
-        assert_eq!(widths(&wishes, 80, false).len(), 3);
-        assert_eq!(widths(&wishes, 10, true).len(), 2);
+        assert_eq!(layout(&wishes, 80, true).widths.len(), 2);
+        assert_eq!(layout(&wishes, 80, false).widths.len(), 3);
+        assert_eq!(layout(&wishes, 10, true).widths.len(), 2);
+    }
+
+    #[test]
+    fn bars_take_what_is_free_and_never_the_place_of_a_column() {
+        let size = Wish { has_bar: true, ..wish(Unit::Bytes, 11) };
+        let wishes = [wish(Unit::Text, 18), size, wish(Unit::Command, 60)];
+        assert_eq!(layout(&wishes, 80, true), Layout { widths: vec![18, 11, 35], bar_width: 10 });
+        assert_eq!(layout(&wishes, 56, true), Layout { widths: vec![18, 11, 16], bar_width: 5 });
+        assert_eq!(layout(&wishes, 55, true), Layout { widths: vec![18, 11, 22], bar_width: 0 });
     }
 }

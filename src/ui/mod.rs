@@ -1,7 +1,9 @@
 //! What a person or a machine sees: the printer, the formats, and the escaping of names that a
 //! stranger pushed. Knows rows with units, and nothing of registries or SQL.
 
+mod bars;
 mod csv;
+mod file;
 mod format;
 mod human;
 mod json;
@@ -14,8 +16,9 @@ mod sanitize;
 mod sarif;
 mod table;
 
+pub use file::{WriteFileError, replace_file};
 pub use format::{Format, Frame, Look, sink};
-pub use human::{age, bytes, duration_ms, short_digest, time};
+pub use human::{age, bytes, duration_ms, heading, short_digest, time};
 pub use junit::Sink as JunitSink;
 pub use printer::{Color, Printer, Verbosity};
 pub use progress::Bar;

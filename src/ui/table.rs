@@ -7,9 +7,10 @@ use comfy_table::{
     Width,
 };
 
+use super::bars::Bars;
 use super::format::{Frame, Look};
 use super::human;
-use super::layout;
+use super::layout::{self, Layout};
 use super::sanitize::visible;
 use crate::report::{Column, End, RowSink, Unit, Value, hex};
 
@@ -98,6 +99,7 @@ pub struct Sink<'a> {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
     totals: Totals,
+    bars: Bars,
     group: Option<String>,
 }
 
@@ -111,6 +113,7 @@ impl<'a> Sink<'a> {
             columns: Vec::new(),
             rows: Vec::new(),
             totals: Totals::default(),
+            bars: Bars::default(),
             group: None,
         }
     }
@@ -130,8 +133,8 @@ impl<'a> Sink<'a> {
         values.iter().zip(&self.columns).map(cell).collect()
     }
 
-    /// The widths of the columns that are shown, if there is a width to keep.
-    fn widths(&self) -> Option<Vec<usize>> {
+    /// The columns that are shown, if there is a width to keep.
+    fn layout(&self) -> Option<Layout> {
         let width = usize::from(self.look.width?);
         let wish = |(index, column): (usize, &Column)| {
             let cells = self.rows.iter().filter_map(|row| row.get(index));
@@ -139,56 +142,82 @@ impl<'a> Sink<'a> {
                 unit: column.unit,
                 content: cells.map(|cell| cell.chars().count()).max().unwrap_or(0),
                 heading: longest_word(&heading(column)),
+                has_bar: self.bars.has(index),
             }
         };
         let wishes: Vec<_> = self.columns.iter().enumerate().map(wish).collect();
-        Some(layout::widths(&wishes, width, self.frame.may_hide))
+        Some(layout::layout(&wishes, width, self.frame.may_hide))
     }
 
-    fn table(&self, widths: Option<&[usize]>) -> Table {
+    fn table(&self, layout: Option<&Layout>) -> Table {
         let mut table = Table::new();
         table.load_style(QUIET).force_no_tty();
-        let shown = widths.map_or(self.columns.len(), <[usize]>::len);
-        let headings = self.columns[..shown].iter().map(|column| Cell::new(heading(column)));
-        table.set_header(Row::from(headings.collect::<Vec<_>>()));
-        for row in &self.rows {
-            let cells = row.iter().zip(&self.columns).take(shown).enumerate();
-            let cells = cells.map(|(index, (cell, column))| match widths {
-                Some(widths) if column.unit == Unit::Command => Cell::new(cut(cell, widths[index])),
-                _ => Cell::new(cell),
-            });
-            table.add_row(cells.collect::<Vec<_>>());
+        let shown = layout.map_or(self.columns.len(), |layout| layout.widths.len());
+        let bar_width = layout.map_or(0, |layout| layout.bar_width);
+        let has_bar = |index: usize| bar_width > 0 && self.bars.has(index);
+        // A bar stands in a column of its own, behind the figure that it is of.
+        let mut headings = Vec::new();
+        for (index, column) in self.columns[..shown].iter().enumerate() {
+            headings.push(Cell::new(heading(column)));
+            headings.extend(has_bar(index).then(|| Cell::new("")));
         }
-        match widths {
-            Some(widths) => {
-                let whole = widths.iter().map(|width| width + layout::GAP).sum::<usize>();
+        table.set_header(Row::from(headings));
+        for (number, row) in self.rows.iter().enumerate() {
+            let mut cells = Vec::new();
+            for (index, (cell, column)) in row.iter().zip(&self.columns).take(shown).enumerate() {
+                cells.push(match layout {
+                    Some(layout) if column.unit == Unit::Command => {
+                        Cell::new(cut(cell, layout.widths[index]))
+                    }
+                    _ => Cell::new(cell),
+                });
+                let bar = || Cell::new(self.bars.bar(index, number, bar_width));
+                cells.extend(has_bar(index).then(bar));
+            }
+            table.add_row(cells);
+        }
+        match layout {
+            Some(layout) => {
+                let bars = (0..shown).filter(|index| has_bar(*index)).count();
+                let whole = layout.widths.iter().map(|width| width + layout::GAP).sum::<usize>()
+                    + bars * (bar_width + layout::GAP);
                 table.set_content_arrangement(ContentArrangement::Dynamic).set_width(whole as u16);
             }
             None => {
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
+        let mut place = 0;
         for (index, column) in self.columns[..shown].iter().enumerate() {
-            let Some(style) = table.column_mut(index) else {
-                continue;
-            };
-            style.set_padding((0, 1));
-            if column.unit.is_numeric() {
-                style.set_cell_alignment(CellAlignment::Right);
-            }
-            if let Some(widths) = widths {
-                let width = Width::Fixed(widths[index] as u16 + 1);
-                style.set_constraint(ColumnConstraint::Absolute(width));
+            let width = layout.map(|layout| layout.widths[index]);
+            set_style(&mut table, place, width, column.unit.is_numeric());
+            place += 1;
+            if has_bar(index) {
+                set_style(&mut table, place, Some(bar_width), false);
+                place += 1;
             }
         }
         table
     }
 
     /// The columns for which there was no room.
-    fn left_out(&self, widths: Option<&[usize]>) -> Option<String> {
-        let left_out = &self.columns[widths?.len()..];
+    fn left_out(&self, layout: Option<&Layout>) -> Option<String> {
+        let left_out = &self.columns[layout?.widths.len()..];
         let names: Vec<String> = left_out.iter().map(heading).collect();
         (!names.is_empty()).then(|| format!("a wider terminal shows {}", names.join(", ")))
+    }
+}
+
+fn set_style(table: &mut Table, place: usize, width: Option<usize>, is_numeric: bool) {
+    let Some(style) = table.column_mut(place) else {
+        return;
+    };
+    style.set_padding((0, 1));
+    if is_numeric {
+        style.set_cell_alignment(CellAlignment::Right);
+    }
+    if let Some(width) = width {
+        style.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width as u16 + 1)));
     }
 }
 
@@ -218,11 +247,13 @@ impl RowSink for Sink<'_> {
     fn begin(&mut self, columns: &[Column]) -> io::Result<()> {
         self.columns = columns.to_vec();
         self.totals = Totals::of(columns, &self.frame.totals);
+        self.bars = Bars::of(columns, &self.frame.bars);
         Ok(())
     }
 
     fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
         self.totals.add(values);
+        self.bars.add(values);
         let mut cells = self.cells(values);
         let place =
             self.columns.iter().position(|column| Some(&column.name) == self.frame.group.as_ref());
@@ -263,8 +294,8 @@ impl RowSink for Sink<'_> {
         if self.frame.title.is_some() || !self.frame.notes.is_empty() {
             writeln!(self.out)?;
         }
-        let widths = self.widths();
-        for line in self.table(widths.as_deref()).lines() {
+        let layout = self.layout();
+        for line in self.table(layout.as_ref()).lines() {
             let line = line.trim_end();
             // The rule is drawn under the last column's padding too: one more than the width.
             let line = line
@@ -274,7 +305,7 @@ impl RowSink for Sink<'_> {
             writeln!(self.out, "{line}")?;
         }
         writeln!(self.out, "\n{dim}{}{plain}", footer(&self.frame, end))?;
-        if let Some(left_out) = self.left_out(widths.as_deref()) {
+        if let Some(left_out) = self.left_out(layout.as_ref()) {
             writeln!(self.out, "{dim}{left_out}{plain}")?;
         }
         if !self.frame.tail.is_empty() {

@@ -151,8 +151,10 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("sample/", "writes sample registries"),
     ("db/publish.rs", "puts the new database in the place of the old one"),
     ("report/catalog.rs", "reads a person's own reports"),
+    ("ui/file.rs", "puts a page in the place of the old one"),
     ("commands/sql.rs", "reads the query of `--file`"),
     ("cli/registry.rs", "reads a password, certificates and docker's logins"),
+    ("commands/man.rs", "makes the directory of the man pages"),
 ];
 
 #[test]
@@ -173,6 +175,7 @@ const MAY_HOLD_SQL: &[(&str, &str)] = &[
     ("report/query_error.rs", "hints that show a query"),
     ("report/docs.rs", "an example for those who write a report"),
     ("commands/demo.rs", "a command to try next"),
+    ("export/html/", "commands that give a figure again"),
 ];
 
 fn holds_sql(line: &str) -> bool {

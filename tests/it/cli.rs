@@ -100,15 +100,3 @@ fn the_schema_is_shown_view_by_view() {
     let rows: Vec<serde_json::Value> = serde_json::from_str(&all).unwrap();
     assert!(rows.iter().any(|row| row["view"] == "tags" && row["column"] == "version_key"));
 }
-
-#[test]
-fn completions_and_the_man_page_know_every_command() {
-    let fixture = Fixture::new();
-    let man = fixture.stdout(&["man"]);
-    let bash = fixture.stdout(&["completions", "bash"]);
-    for command in regsql::commands::command_line().get_subcommands() {
-        let name = command.get_name();
-        assert!(man.contains(&name.to_uppercase()), "man: {name}");
-        assert!(bash.contains(name), "bash: {name}");
-    }
-}

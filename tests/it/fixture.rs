@@ -100,6 +100,26 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    /// What regsql prints on a terminal of so many columns.
+    pub fn terminal(&self, columns: u16, arguments: &str) -> String {
+        // `script` is in bsdutils: it gives the command a terminal.
+        let output = Command::new("script")
+            .args(["-q", "-e", "-c"])
+            .arg(format!("{} --color never {arguments}", env!("CARGO_BIN_EXE_regsql")))
+            .arg("/dev/null")
+            .current_dir(self.directory())
+            .env_clear()
+            .env("REGSQL_NOW", NOW)
+            .env("COLUMNS", columns.to_string())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        String::from_utf8(output.stdout).unwrap().replace('\r', "")
+    }
+}
+
 /// Exit code, standard output and standard error, as one text.
 pub fn shown(output: &Output) -> String {
     let code = output.status.code().map_or("signal".into(), |code| code.to_string());

@@ -4,11 +4,13 @@
 mod architecture;
 mod cases;
 mod cli;
+mod completions;
 mod console;
 mod cookbook;
 mod docs;
 mod fixture;
 mod hostile;
+mod page;
 mod properties;
 mod queries;
 mod real;

@@ -11,37 +11,65 @@ fn without_a_name_the_overview_fits_one_screen_and_says_what_to_do_next() {
     --- stdout
     What this registry holds, and what would come free
 
-    section       figure                      count        bytes  report
-    ────────────────────────────────────────────────────────────────────────────────
-    storage       blobs                          21  331.000 MiB  media-types
-                  layers                          6  281.000 MiB  largest-layers
-                  manifests                       7    4.492 KiB  platforms
-                  indexes                         1        400 B  platforms
-                  configs                         6    9.180 KiB
-                  of unknown kind                 1   50.000 MiB  orphan-blobs
-    contents      repositories                    4               repositories
-                  tags                            6               tags
-                  revisions                       8
-    comes free    untagged revisions              2   12.003 MiB  untagged-revisions
-                  orphan blobs                    1   50.000 MiB  orphan-blobs
-                  these two together                  62.003 MiB
-                  unfinished uploads              2   10.000 MiB  stale-uploads
-                  dangling layer links            1               dangling-links
-                  unneeded layer links            1               unneeded-links
-                  ghost repositories              1               ghost-repositories
-    look at       tags that cannot be pulled      1               broken-images
-                  problems                        2               problems
-    repositories  team/model                      2  200.002 MiB  tags
-                  team/app                        3   51.009 MiB  tags
-                  tool/cli                        1    2.734 KiB  tags
-                  zz/ghost                        0          0 B  tags
+    section     figure                count        bytes  report
+    ────────────────────────────────────────────────────────────────────────
+    storage     blobs                    21  331.000 MiB  largest-layers
+    contents    repositories              4               repositories
+                tags                      6               tags
+    comes free  untagged revisions        2   12.003 MiB  untagged-revisions
+                orphan blobs              1   50.000 MiB  orphan-blobs
+                these two together            62.003 MiB  garbage
+                unfinished uploads        2   10.000 MiB  stale-uploads
+                leftover layer links      2               garbage
+                ghost repositories        1               ghost-repositories
+    look at     broken tags               1               broken-images
+                problems                  2               problems
+    largest     team/model                2  200.002 MiB  tags
 
-    22 rows · scan of 3 minutes ago, took 1.2 s
+    12 rows · scan of 3 minutes ago, took 1.2 s
 
-    regsql report rare-layers            large layers that few images need: where to win space
-    regsql report keep-latest -p keep=5  the tags to drop if each repository kept its newest 5
-    regsql report untagged-revisions     what overwritten tags left behind
+    regsql report broken-images       tags that cannot be pulled: 1
+    regsql prune --garbage            what nothing can miss: 59.000 MiB
+    regsql report untagged-revisions  what overwritten tags left: 12.003 MiB
     "#);
+}
+
+#[test]
+fn the_overview_of_a_registry_with_every_kind_of_trouble_fits_80_columns_and_24_lines() {
+    let fixture = Fixture::changed_by(
+        "UPDATE repository SET name = 'a-team/with-a-name-that-is-longer-than-most' WHERE id = 2",
+    );
+    let screen = fixture.terminal(80, "report");
+    assert!(screen.lines().count() <= 23, "{screen}");
+    assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+    assert!(screen.contains("ghost repositories"), "{screen}");
+}
+
+#[test]
+fn a_terminal_shows_bars_beside_sizes_and_a_pipe_does_not() {
+    let fixture = Fixture::new();
+    let wide = fixture.terminal(120, "report repositories");
+    let bars: Vec<&str> = wide.lines().filter(|line| line.contains('█')).collect();
+    assert_eq!(bars.len(), 2, "{wide}");
+    assert!(bars[0].contains("200.002 MiB  ██████████  "), "{wide}");
+    assert!(bars[1].contains("51.009 MiB  ██▌  "), "{wide}");
+    assert!(!fixture.stdout(&["report", "repositories"]).contains('█'));
+}
+
+#[test]
+fn the_next_steps_are_those_of_this_registry() {
+    let first = |sql: &str| {
+        let fixture = Fixture::changed_by(sql);
+        let rows = fixture.stdout(&["report", "next-steps", "-q", "-f", "csv"]);
+        rows.lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(first(""), "regsql report broken-images,tags that cannot be pulled: 1,");
+    let mended = "UPDATE total SET value = 0 WHERE name IN ('broken_tag_count', 'error_count');";
+    assert_eq!(first(mended), "regsql prune --garbage,what nothing can miss,61865984");
+    let clean = "DELETE FROM upload; UPDATE total SET value = 0
+        WHERE name IN ('broken_tag_count', 'error_count', 'orphan_bytes', 'dangling_link_count',
+            'unneeded_link_count', 'ghost_repository_count', 'untagged_bytes')";
+    assert_eq!(first(clean), "regsql report rare-layers,large layers that few images need,");
 }
 
 #[test]
@@ -249,7 +277,7 @@ fn the_list_tells_names_parameters_and_what_each_selects() {
         "keep-latest,Tags beyond the newest few of each repository,\
          keep=5 order=version match=* repository=* limit=all,tags\n"
     ));
-    assert_eq!(list.lines().count(), 25, "{list}");
+    assert_eq!(list.lines().count(), 27, "{list}");
 }
 
 #[test]
@@ -330,7 +358,7 @@ fn a_file_in_ones_own_directory_is_a_report_like_any_other() {
     exit 2
     --- stderr
     error: report `broken` cannot be used
-      because: own/broken.sql:2: unknown key `colour`; known: title, summary, param, column, total, group, selects, next
+      because: own/broken.sql:2: unknown key `colour`; known: title, summary, param, column, total, group, bar, selects, next, next-from
     hint: a report begins with `-- title: …`; see docs/reports.md, or copy from `regsql report overview --sql`
     "#);
     assert_snapshot!(fixture.run(&["report", "--reports", "nowhere"]), @r#"

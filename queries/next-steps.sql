@@ -1,0 +1,62 @@
+-- title: What to do next
+-- summary: The commands that are most useful for this registry as it is now, the most useful first
+-- param: limit limit = 3 -- rows to show
+-- column: command text -- the command
+-- column: meaning text -- what it does, and why now
+-- column: freed_bytes bytes -- what it is about in bytes, where that is known
+--
+-- Faults come before space, because what cannot be read is kept. Garbage of less than a thousandth
+-- of the storage is left for later. The overview ends with the first three.
+WITH
+figure AS (
+    SELECT
+        COALESCE(MAX(CASE name WHEN 'blob_count' THEN value END), 0) AS blobs,
+        COALESCE(MAX(CASE name WHEN 'blob_bytes' THEN value END), 0) AS blob_bytes,
+        COALESCE(MAX(CASE name WHEN 'broken_tag_count' THEN value END), 0) AS broken_tags,
+        COALESCE(MAX(CASE name WHEN 'error_count' THEN value END), 0) AS errors,
+        COALESCE(MAX(CASE name WHEN 'untagged_bytes' THEN value END), 0) AS untagged_bytes,
+        COALESCE(MAX(CASE name WHEN 'orphan_bytes' THEN value END), 0)
+        + (SELECT COALESCE(SUM(size_bytes), 0) FROM upload
+            WHERE active_ns <= (SELECT finished_ns FROM scan) - 7 * 86400000000000) AS garbage_bytes,
+        COALESCE(SUM(CASE WHEN name IN ('dangling_link_count', 'unneeded_link_count', 'ghost_repository_count')
+            THEN value END), 0) AS leftovers
+    FROM total
+),
+step (position, command, meaning, freed_bytes) AS (
+    SELECT 1, 'regsql scan STORAGE', 'nothing is in here: is it the registry''s root?', NULL
+    FROM figure WHERE blobs = 0
+    UNION ALL
+    SELECT 2, 'regsql report broken-images', 'tags that cannot be pulled: ' || broken_tags, NULL
+    FROM figure WHERE broken_tags > 0
+    UNION ALL
+    SELECT 3, 'regsql report problems', 'faults that images may suffer from: ' || errors, NULL
+    FROM figure WHERE broken_tags = 0 AND errors > 0
+    UNION ALL
+    SELECT CASE WHEN garbage_bytes * 1000 > blob_bytes THEN 4 ELSE 9 END,
+        'regsql prune --garbage', 'what nothing can miss', NULLIF(garbage_bytes, 0)
+    FROM figure WHERE garbage_bytes > 0 OR leftovers > 0
+    UNION ALL
+    SELECT CASE WHEN untagged_bytes * 1000 > blob_bytes THEN 5 ELSE 10 END,
+        'regsql report untagged-revisions', 'what overwritten tags left', untagged_bytes
+    FROM figure WHERE untagged_bytes > 0
+    UNION ALL
+    SELECT 6, 'regsql report keep-latest --what-if', 'if each repository kept 5 versions', NULL
+    WHERE EXISTS (
+        SELECT 1 FROM tag WHERE version_key IS NOT NULL GROUP BY repository_id HAVING COUNT(*) > 5)
+    UNION ALL
+    SELECT 7, 'regsql report rare-layers', 'large layers that few images need', NULL
+    FROM figure WHERE blobs > 0
+    UNION ALL
+    SELECT 8, 'regsql report stale-repositories', 'without a push for 180 days: ' || COUNT(*), NULL
+    FROM repository
+    WHERE last_pushed_ns <= (SELECT finished_ns FROM scan) - 180 * 86400000000000
+    HAVING COUNT(*) > 0
+    UNION ALL
+    SELECT 11, 'regsql report --list', 'all reports', NULL
+    UNION ALL
+    SELECT 12, 'regsql schema', 'the views, for your own SQL', NULL
+)
+SELECT command, meaning, freed_bytes
+FROM step
+ORDER BY position
+LIMIT COALESCE(:limit, 3)

@@ -1,0 +1,37 @@
+//! `html`: a page about the registry, in one file.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Context;
+use super::result::Snapshot;
+use crate::error::{Outcome, Result};
+use crate::export::html::write_page;
+use crate::ui;
+
+/// Arguments of `html`.
+#[derive(Args, Debug)]
+pub struct HtmlArgs {
+    /// The file to write, or `-` for standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Writes the page; a file gets all of it or is left as it was.
+pub fn run(context: &Context, args: &HtmlArgs) -> Result {
+    let snapshot = Snapshot::open(context, None)?;
+    let mut page = Vec::new();
+    write_page(&snapshot.connection, &snapshot.guard, super::now(), &mut page)?;
+    if args.output == Path::new("-") {
+        let mut out = context.printer.out();
+        out.write_all(&page)?;
+        out.flush()?;
+    } else {
+        ui::replace_file(&args.output, &page)?;
+        let size = ui::bytes(i64::try_from(page.len()).unwrap_or(i64::MAX));
+        context.printer.note(&format!("wrote {} ({size})", args.output.display()));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,18 @@
+-- The repositories that hold most for themselves, and what of it their tags hold each alone.
+SELECT
+    r.repository AS repository,
+    r.exclusive_bytes AS exclusive_bytes,
+    r.logical_bytes AS logical_bytes,
+    r.untagged_bytes AS untagged_bytes,
+    COUNT(t.tag) AS tag_count,
+    COALESCE(SUM(t.exclusive_bytes), 0) AS tag_exclusive_bytes
+FROM (
+    SELECT repository, exclusive_bytes, logical_bytes, untagged_bytes
+    FROM repositories
+    WHERE exclusive_bytes > 0
+    ORDER BY exclusive_bytes DESC, repository
+    LIMIT COALESCE(:repositories, 60)
+) r
+LEFT JOIN tags t ON t.repository = r.repository AND t.exclusive_bytes > 0
+GROUP BY r.repository, r.exclusive_bytes, r.logical_bytes, r.untagged_bytes
+ORDER BY r.exclusive_bytes DESC, r.repository
