@@ -7,6 +7,8 @@
 -- column: bytes bytes -- their bytes
 -- bar: bytes
 -- total: count bytes
+-- metric: regsql_media_type_blobs{kind,media_type,artifact_type} = count -- blobs by kind and media type
+-- metric: regsql_media_type_bytes{kind,media_type,artifact_type} = bytes -- bytes of blobs by kind and media type
 --
 -- Every blob on disk is in one line, orphans too: what no manifest names is of an unknown kind.
 WITH layer AS (

@@ -6,6 +6,7 @@
 -- column: largest_bytes bytes -- the largest one
 -- bar: largest_bytes
 -- total: manifest_count
+-- metric: regsql_platform_images{platform} = manifest_count -- image manifests by platform
 --
 -- Counts image manifests, tagged or not. The bytes are averages and not sums: images share layers.
 SELECT

@@ -11,6 +11,7 @@
 -- bar: exclusive_bytes
 -- total: tag_count
 -- selects: repositories
+-- metric: regsql_stale_repositories = count -- repositories without a push for 180 days
 --
 -- A registry does not remember pulls: a base image that nobody pushes may be in use every day.
 -- Repositories that only stale ones share layers with free more together than each alone.

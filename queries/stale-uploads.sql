@@ -11,6 +11,8 @@
 -- bar: size_bytes
 -- total: size_bytes
 -- selects: uploads
+-- metric: regsql_stale_uploads = count -- uploads without a sign of life for a week
+-- metric: regsql_stale_upload_bytes = sum size_bytes -- bytes of uploads without a sign of life for a week
 --
 -- The registry purges uploads after a week, unless its `uploadpurging` is off or the upload's
 -- `startedat` cannot be read. Uploads without any time are left out: their age is not known.

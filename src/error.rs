@@ -4,10 +4,12 @@ use std::io;
 
 use crate::check::CheckError;
 use crate::db::DatabaseError;
+use crate::export::ExportError;
 use crate::prune::{DocumentError, ProtectError};
 use crate::registry::RegistryError;
 use crate::registry::delete::Stop;
 use crate::report::{CatalogError, ParamError, QueryError, RunError};
+use crate::serve::ServeError;
 use crate::snapshot::ScanError;
 use crate::storage::LocateError;
 use crate::trash::TrashError;
@@ -104,6 +106,8 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<TrashError>().and_then(TrashError::hint))
         .or_else(|| cause.downcast_ref::<RegistryError>().and_then(RegistryError::hint))
         .or_else(|| cause.downcast_ref::<Stop>().and_then(Stop::hint))
+        .or_else(|| cause.downcast_ref::<ExportError>().and_then(ExportError::hint))
+        .or_else(|| cause.downcast_ref::<ServeError>().and_then(ServeError::hint))
         .or_else(|| match cause.downcast_ref() {
             Some(RunError::Query(error)) => error.hint(),
             _ => None,

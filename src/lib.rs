@@ -19,6 +19,7 @@ pub mod removal;
 pub mod report;
 pub mod sample;
 pub mod scan;
+pub mod serve;
 pub mod snapshot;
 pub mod storage;
 pub mod trash;

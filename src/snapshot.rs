@@ -98,6 +98,16 @@ impl ScanError {
     }
 }
 
+/// The root directory of the storage that `given` names, as a scan would find it.
+pub fn root_of(given: &Path) -> Result<PathBuf, ScanError> {
+    Ok(locate(given)?.root)
+}
+
+/// How a snapshot writes the root directory of its storage.
+pub fn root_text(root: &Path) -> String {
+    text_of(root.as_os_str())
+}
+
 /// Scans a storage into a database.
 pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, ScanError> {
     let started = Instant::now();
@@ -117,7 +127,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         .map_err(|source| ScanError::Threads { count, source })?;
 
     let record = |fingerprint, is_complete, is_deep| ScanRecord {
-        root: text_of(root.as_os_str()),
+        root: root_text(&root),
         started_ns,
         finished_ns: now_ns(),
         duration_ms: started.elapsed().as_millis() as i64,
@@ -132,7 +142,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
             && previous.next_stale_upload_ns.is_none_or(|active_ns| {
                 active_ns > started_ns.saturating_sub(graph::STALE_UPLOAD_NS)
             })
-            && previous.root == text_of(root.as_os_str())
+            && previous.root == root_text(&root)
             && previous.tool_version == env!("CARGO_PKG_VERSION")
     });
     if let Some(previous) = previous {

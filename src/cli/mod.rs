@@ -4,6 +4,7 @@ pub mod complete;
 mod output;
 mod query;
 mod registry;
+mod series;
 mod storage;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 pub use output::{FormatArg, OutputArgs};
 pub use query::{CatalogArgs, LimitArgs, ParamArgs, parse_duration, parse_size};
 pub use registry::RegistryArgs;
+pub use series::SeriesArgs;
 pub use storage::StorageArgs;
 
 use crate::ui::{Color, Printer, Verbosity};

@@ -29,7 +29,7 @@ pub fn run(context: &Context, args: &HtmlArgs) -> Result {
         out.write_all(&page)?;
         out.flush()?;
     } else {
-        ui::replace_file(&args.output, &page)?;
+        crate::export::replace_file(&args.output, |out| out.write_all(&page))?;
         let size = ui::bytes(i64::try_from(page.len()).unwrap_or(i64::MAX));
         context.printer.note(&format!("wrote {} ({size})", args.output.display()));
     }

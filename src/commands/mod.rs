@@ -6,6 +6,7 @@ mod free;
 mod html;
 mod interrupt;
 mod man;
+mod metrics;
 mod naming;
 mod prune;
 mod report;
@@ -13,6 +14,7 @@ mod result;
 mod scan;
 mod schema;
 mod selecting;
+mod serve;
 mod sql;
 mod storage;
 mod trash;
@@ -102,6 +104,17 @@ pub enum Command {
     /// largest and rarest layers with their build steps, growth, old and idle repositories, problems.
     /// Every figure has its query behind a click.
     Html(html::HtmlArgs),
+    /// Print what monitoring wants to know, as Prometheus text
+    ///
+    /// Reads the last scan's snapshot, never the storage. With --output it is for the textfile
+    /// collector of Prometheus's node exporter; docs/monitoring.md tells more.
+    Metrics(metrics::MetricsArgs),
+    /// Answer Prometheus and browsers over HTTP, and scan again every so often
+    ///
+    /// `/metrics` gives the metrics, `/` too unless a browser asks, which gets a page; `/healthz`
+    /// says that it lives, `/readyz` that there is a snapshot. While a scan runs, and when one fails,
+    /// the answers are those of the snapshot before. SIGTERM and Ctrl-C end it with exit code 0.
+    Serve(serve::ServeArgs),
     /// Show the views and what their columns mean
     Schema(schema::SchemaArgs),
     /// Make a small sample registry, scan it, and look at it
@@ -141,6 +154,8 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Prune(args) => prune::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Html(args) => html::run(context, &args),
+        Command::Metrics(args) => metrics::run(context, &args),
+        Command::Serve(args) => serve::run(context, args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -1,5 +1,6 @@
 //! Filling a new file: every table once, in key order, through one prepared statement each.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
@@ -40,7 +41,7 @@ pub struct ScanRecord {
 }
 
 /// Figures about the whole storage, by their names in the `totals` view.
-pub type Totals = BTreeMap<&'static str, i64>;
+pub type Totals = BTreeMap<Cow<'static, str>, i64>;
 
 /// Marks a layer whose manifests do not say its media type: no row of `media_type` has this id.
 const NO_MEDIA_TYPE: i64 = -1;
@@ -403,7 +404,7 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     let accounts = snapshot.accounts;
     let mut totals = Totals::new();
     let mut add = |name: &'static str, value: u64| {
-        let total = totals.entry(name).or_default();
+        let total = totals.entry(Cow::Borrowed(name)).or_default();
         *total = i64::saturating_add(*total, i64::try_from(value).unwrap_or(i64::MAX));
     };
     for (kind, count, bytes) in [

@@ -9,6 +9,7 @@ mod open;
 mod publish;
 mod read_graph;
 mod schema;
+mod stamp;
 mod verified;
 
 pub use content::{
@@ -24,3 +25,4 @@ pub use open::{DatabaseError, findings_by_severity, open_for_reading, scanned_ro
 pub use publish::{NewDatabase, PreviousScan, WriteLock, previous_scan, publish_unchanged};
 pub use read_graph::{ReadGraphError, read_graph};
 pub use schema::{View, ViewColumn, views};
+pub use stamp::FileStamp;

@@ -5,6 +5,7 @@
 //! only for that new file, which is thrown away on any error. A scan that finds nothing changed
 //! updates the old file in one ordinary transaction.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -331,9 +332,7 @@ fn read_totals(connection: &Connection) -> rusqlite::Result<Totals> {
     let mut select = connection.prepare("SELECT name, value FROM total")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        // Names come from this program; one more leak a run is a few bytes.
-        totals.insert(String::leak(name), row.get(1)?);
+        totals.insert(Cow::Owned(row.get(0)?), row.get(1)?);
     }
     Ok(totals)
 }

@@ -39,6 +39,9 @@ fn section(page: &mut String, report: &Report) {
         };
         line(format!("Selects {} for {what_if}`regsql prune`.\n", selects.name()));
     }
+    for metric in &header.metrics {
+        line(format!("Metric `{}`: {} ({}).\n", metric.name, metric.meaning, metric.source()));
+    }
     if !header.params.is_empty() {
         line("| parameter | type | default | meaning |\n|---|---|---|---|".into());
         for param in &header.params {
@@ -111,8 +114,13 @@ LIMIT COALESCE(:limit, 20)
 | `selects` | what `prune` deletes of it: `tags`, `revisions`, `repositories`, `layers`, `blobs`, `uploads` or `layer-links` |
 | `next` | `command -- meaning`: shown under the table |
 | `next-from` | a report whose rows (`command`, `meaning`, and perhaps bytes) are shown there too |
+| `metric` | a gauge for `regsql metrics` and `regsql serve`: `name = count -- meaning` (the number of rows), `name = sum column -- meaning`, or `name{label,label} = column -- meaning` (a series for each row); the columns are declared ones |
 
 Any other key is an error that names the file and the line.
+
+A report with a metric runs with the defaults of its parameters, except that for a count or a sum a
+`limit` is `all`. Of a metric with labels the first 1000 rows are exported, and
+`regsql_report_rows_not_exported` counts the others.
 
 ## How cells are written
 

@@ -8,11 +8,13 @@
 //! -- total: size_bytes
 //! -- selects: layers
 //! -- next: regsql report layer-images -p digest=DIGEST -- who holds one of them
+//! -- metric: regsql_rare_layer_bytes = sum size_bytes -- their bytes
 //! --
 //! -- Prose in markdown: how to read it, what to do about it.
 //! SELECT …
 //! ```
 
+use super::metric::Metric;
 use super::params::Param;
 use super::rowset::Unit;
 
@@ -39,6 +41,8 @@ pub struct Header {
     pub next: Vec<NextStep>,
     /// A report whose rows (`command`, `meaning` and perhaps bytes) tell what to do next.
     pub next_from: Option<String>,
+    /// The gauges that monitoring gets of it.
+    pub metrics: Vec<Metric>,
     /// How to read it: markdown.
     pub prose: String,
 }
@@ -147,6 +151,7 @@ const KEYS: &[&str] = &[
     "selects",
     "next",
     "next-from",
+    "metric",
 ];
 
 impl Header {
@@ -209,6 +214,13 @@ impl Header {
                     value.split_once(" -- ").ok_or("expected `next: command -- meaning`")?;
                 self.next.push(NextStep { command: command.into(), meaning: meaning.into() });
             }
+            "metric" => {
+                let metric = Metric::parse(value)?;
+                if self.metrics.iter().any(|known| known.name == metric.name) {
+                    return Err(format!("metric `{}` is declared twice", metric.name));
+                }
+                self.metrics.push(metric);
+            }
             unknown => {
                 return Err(format!("unknown key `{unknown}`; known: {}", KEYS.join(", ")));
             }
@@ -231,6 +243,20 @@ impl Header {
             if !self.columns.is_empty() && !self.columns.iter().any(is_bytes) {
                 return Err(format!("bar of `{bar}`, which is not a declared column of bytes"));
             }
+        }
+        for metric in &self.metrics {
+            if let Some(column) = metric.columns().find(|column| !is_declared(column)) {
+                let name = &metric.name;
+                return Err(format!("metric `{name}` needs a declared column `{column}`"));
+            }
+        }
+        if !self.metrics.is_empty()
+            && let Some(param) = self.params.iter().find(|param| param.default.is_none())
+        {
+            return Err(format!(
+                "a metric is worked out with the defaults, and `{}` has none",
+                param.name
+            ));
         }
         for name in self.selects.map_or(&[][..], Selects::columns) {
             if !self.columns.is_empty() && !is_declared(name) {
@@ -287,7 +313,7 @@ mod tests {
         let message = |text: &str| Header::parse("x.sql", text).unwrap_err().to_string();
         assert_eq!(
             message("-- title: T\n-- titel: U\nSELECT 1"),
-            "x.sql:2: unknown key `titel`; known: title, summary, param, column, total, group, bar, selects, next, next-from"
+            "x.sql:2: unknown key `titel`; known: title, summary, param, column, total, group, bar, selects, next, next-from, metric"
         );
         assert_eq!(message("SELECT 1"), "x.sql:1: no `-- title:`");
         assert!(message("-- title: T\n-- column: a parsecs\n").contains("x.sql:2: unknown unit"));
@@ -299,6 +325,14 @@ mod tests {
         assert!(
             message("-- title: T\n-- column: tag text\n-- selects: tags\n")
                 .contains("needs a column `repository`")
+        );
+        assert!(
+            message("-- title: T\n-- metric: m = sum bytes -- b\n")
+                .contains("metric `m` needs a declared column `bytes`")
+        );
+        assert!(
+            message("-- title: T\n-- param: d digest -- a digest\n-- metric: m = count -- rows\n")
+                .contains("`d` has none")
         );
     }
 }

@@ -7,6 +7,7 @@ mod catalog;
 mod docs;
 mod gather;
 mod header;
+mod metric;
 mod params;
 mod query_error;
 mod rowset;
@@ -17,6 +18,7 @@ pub use catalog::{Catalog, CatalogError, Origin, Report};
 pub use docs::reports_markdown;
 pub use gather::Gathered;
 pub use header::{ColumnSpec, Header, HeaderError, NextStep, Selects};
+pub use metric::{Metric, MetricValue};
 pub use params::{
     Bound, Param, ParamError, ParamKind, bind_report, bind_untyped, nearest, parse_bytes,
 };

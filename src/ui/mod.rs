@@ -3,7 +3,6 @@
 
 mod bars;
 mod csv;
-mod file;
 mod format;
 mod human;
 mod json;
@@ -16,7 +15,6 @@ mod sanitize;
 mod sarif;
 mod table;
 
-pub use file::{WriteFileError, replace_file};
 pub use format::{Format, Frame, Look, sink};
 pub use human::{age, bytes, duration_ms, heading, short_digest, time};
 pub use junit::Sink as JunitSink;

@@ -10,6 +10,7 @@ mod cookbook;
 mod docs;
 mod fixture;
 mod hostile;
+mod monitoring;
 mod page;
 mod properties;
 mod queries;

@@ -358,7 +358,7 @@ fn a_file_in_ones_own_directory_is_a_report_like_any_other() {
     exit 2
     --- stderr
     error: report `broken` cannot be used
-      because: own/broken.sql:2: unknown key `colour`; known: title, summary, param, column, total, group, bar, selects, next, next-from
+      because: own/broken.sql:2: unknown key `colour`; known: title, summary, param, column, total, group, bar, selects, next, next-from, metric
     hint: a report begins with `-- title: …`; see docs/reports.md, or copy from `regsql report overview --sql`
     "#);
     assert_snapshot!(fixture.run(&["report", "--reports", "nowhere"]), @r#"

@@ -1,0 +1,2 @@
+-- Figures about the whole storage, by name.
+SELECT name, value FROM total
