@@ -14,6 +14,7 @@ use crate::progress::Progress;
 pub use crate::scan::DeepLook;
 use crate::scan::{self, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Storage, locate};
+use crate::trash::{self, LastRun, TrashSummary};
 
 /// What to scan, and where to put the result.
 #[derive(Clone, Debug)]
@@ -134,6 +135,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         is_complete,
         is_deep,
         fingerprint,
+        other_totals: trash_totals(&trash::summary(&storage)),
     };
     let previous = previous.filter(|previous| {
         !options.is_full
@@ -210,6 +212,22 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         is_unchanged: false,
         duration: started.elapsed(),
     })
+}
+
+/// Figures about the trash and the last deletion, for metrics.
+fn trash_totals(summary: &TrashSummary) -> Vec<(&'static str, i64)> {
+    let last = summary.last.as_ref();
+    let of_last = |figure: fn(&LastRun) -> u64| last.map_or(0, |last| figure(last) as i64);
+    vec![
+        ("trash_run_count", summary.run_count as i64),
+        ("trash_unfinished_run_count", summary.unfinished_count as i64),
+        ("trash_bytes", summary.size_bytes as i64),
+        ("last_prune_finished_seconds", last.map_or(0, |last| last.finished_at.as_second())),
+        ("last_prune_is_complete", of_last(|last| u64::from(last.is_complete))),
+        ("last_prune_bytes", of_last(|last| last.size_bytes)),
+        ("last_prune_skipped_count", of_last(|last| last.skipped_count)),
+        ("last_prune_put_back_count", of_last(|last| last.put_back_count)),
+    ]
 }
 
 /// What the walk and the graph found wrong, and what is known of contents, sorted, each once.

@@ -17,7 +17,7 @@ pub use registry::RegistryArgs;
 pub use series::SeriesArgs;
 pub use storage::StorageArgs;
 
-use crate::ui::{Color, Printer, Verbosity};
+use crate::ui::{Color, LogTime, Printer, Verbosity};
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
@@ -41,6 +41,21 @@ pub struct GlobalArgs {
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorArg,
+    /// When each line on standard error begins with the time (RFC 3339, UTC)
+    #[arg(long, global = true, env = "REGSQL_LOG_TIME", hide_env_values = true)]
+    #[arg(value_name = "WHEN", default_value = "auto")]
+    pub log_time: LogTimeArg,
+}
+
+/// When lines on standard error begin with the time.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogTimeArg {
+    /// When a registry is being changed and standard error is no terminal
+    Auto,
+    /// Always
+    Always,
+    /// Not at all
+    Never,
 }
 
 /// When to use colour.
@@ -67,6 +82,11 @@ impl GlobalArgs {
             ColorArg::Always => Color::Always,
             ColorArg::Never => Color::Never,
         };
-        Printer::new(verbosity, color)
+        let log_time = match self.log_time {
+            LogTimeArg::Auto => LogTime::Auto,
+            LogTimeArg::Always => LogTime::Always,
+            LogTimeArg::Never => LogTime::Never,
+        };
+        Printer::new(verbosity, color, log_time)
     }
 }

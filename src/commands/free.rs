@@ -1,14 +1,19 @@
 //! `free`: which tags to drop so that so many bytes come free.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
 use super::report::query;
 use super::result::Snapshot;
+use super::save::save_plan;
 use super::selecting::select;
 use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::error::{Error, Outcome, Result};
+use crate::prune::{Chosen, Clock, Document, Plan, Policy, Protect, plan};
 use crate::removal::{Choice, FreeOrder, StoredGraph, free};
 use crate::report::{
     Catalog, Column, End, ParamKind, Report, RowSink, RunError, Selects, Unit, Value, bind_report,
@@ -28,6 +33,9 @@ pub struct FreeArgs {
     /// Which tags go first
     #[arg(long, value_name = "ORDER", default_value = "fewest")]
     pub order: OrderArg,
+    /// Write what would go to a file, for prune --plan
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
     /// Values for the report's parameters.
     #[command(flatten)]
     pub params: ParamArgs,
@@ -98,6 +106,12 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
     snapshot.write(context, args.output.format.into(), frame, |sink| {
         write(&graph, &choice, sink).map_err(RunError::Write)
     })?;
+    if let Some(path) = &args.save {
+        let origin = snapshot.origin(context)?;
+        save_plan(path, &Document::new(&plan_of(&graph, &choice), &graph, origin))?;
+        let printer = &context.printer;
+        printer.note(&format!("saved the plan: regsql prune --plan {}", path.display()));
+    }
     if is_enough {
         return Ok(Outcome::Done);
     }
@@ -112,6 +126,27 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
         report.name,
     ));
     Ok(Outcome::Findings)
+}
+
+/// What goes with the tags; `prune --plan` looks at ages and protect lists.
+fn plan_of(graph: &StoredGraph, choice: &Choice) -> Plan {
+    let mut chosen = Chosen::nothing(graph);
+    for pick in &choice.picks {
+        chosen.selection.tags[pick.tag as usize] = true;
+    }
+    let clock = Clock { now_ns: super::now().as_nanosecond() as i64, min_age: Duration::ZERO };
+    plan(
+        chosen,
+        &Policy {
+            clock,
+            upload_min_age: Duration::ZERO,
+            protect: Protect::default(),
+            keeps_revisions: false,
+            spares_active_repositories: false,
+            spares_manifests: false,
+            only: None,
+        },
+    )
 }
 
 /// The parameters, with no limit on rows unless one is given: it is for people who read them.

@@ -11,6 +11,7 @@ mod naming;
 mod prune;
 mod report;
 mod result;
+mod save;
 mod scan;
 mod schema;
 mod selecting;
@@ -29,7 +30,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use completions::complete;
 pub use demo::DemoArgs;
-pub use interrupt::on_interrupt;
+pub use interrupt::{end_on_interrupt, interrupt_count, on_interrupt, was_interrupted};
 pub use report::show_built_in;
 pub use scan::ScanArgs;
 

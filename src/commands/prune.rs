@@ -3,6 +3,7 @@
 mod acting;
 mod choosing;
 mod gate;
+mod recover;
 mod show;
 mod via_api;
 
@@ -12,8 +13,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::Context;
 use super::result::Snapshot;
+use super::save::save_plan;
+use super::{Context, end_on_interrupt};
 use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
 use crate::error::{Error, Outcome, Result};
 use crate::prune::{
@@ -21,7 +23,7 @@ use crate::prune::{
     SkipGroup, plan,
 };
 use crate::removal::StoredGraph;
-use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
+use crate::snapshot::Summary;
 use crate::ui;
 
 /// The registry keeps an upload for a week (distribution `registry/storage/purgeuploads.go`).
@@ -32,6 +34,7 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Arguments of `prune`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct PruneArgs {
     /// Reports whose rows go: those that select something (regsql report --list)
     #[arg(value_name = "REPORT")]
@@ -109,6 +112,7 @@ pub struct GuardArgs {
 /// How it acts.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Acting")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct ActArgs {
     /// Carry the plan out; without it nothing is deleted
     #[arg(long)]
@@ -172,6 +176,9 @@ struct Planned {
 
 /// Plans, shows, and acts when asked to.
 pub fn run(context: &Context, args: &PruneArgs) -> Result {
+    if args.acting.delete {
+        context.printer.begin_log();
+    }
     check(args)?;
     let saved = match &args.plan {
         Some(path) => Some(read_plan(path)?),
@@ -181,15 +188,19 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         // Whoever deletes starts from what is there now; an unchanged storage costs little.
         let is_to_act = args.acting.delete;
         scan_if_old(context, if is_to_act { Duration::ZERO } else { args.guards.max_scan_age })?;
+        if is_to_act {
+            recover::run(context)?;
+        }
     }
     let planned =
         make_plan(context, args, saved.as_ref(), super::now().as_nanosecond() as i64, None)?;
+    end_on_interrupt();
     let document = |mode| {
         let origin = planned.origin.clone();
         Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) }
     };
     if let Some(path) = &args.save {
-        save(path, &document(Mode::DryRun))?;
+        save_plan(path, &document(Mode::DryRun))?;
         context.printer.note(&format!("saved the plan to {}", path.display()));
     }
     let is_json = args.format == FormatArg::Json;
@@ -294,13 +305,17 @@ fn read_plan(path: &std::path::Path) -> Result<SavedPlan> {
     }
 }
 
-fn protect(args: &PruneArgs) -> Result<Protect> {
+fn protect(context: &Context, args: &PruneArgs) -> Result<Protect> {
     let mut protect = Protect::default();
     for path in &args.guards.protect {
         let file = path.display().to_string();
         let text =
             read_file(path).map_err(|source| ProtectError::Read { file: file.clone(), source })?;
+        let known = protect.reference_count();
         protect.add_list(&file, &text)?;
+        if protect.reference_count() == known {
+            context.printer.warn(&format!("protect list `{file}` names nothing"));
+        }
     }
     protect.add_patterns(&args.guards.protect_tags)?;
     Ok(protect)
@@ -309,20 +324,13 @@ fn protect(args: &PruneArgs) -> Result<Protect> {
 /// Scans the storage of the database again.
 fn rescan(context: &Context) -> Result<Summary> {
     let storage = super::storage::open(context, &crate::cli::StorageArgs::default())?;
-    let options = ScanOptions {
-        storage: crate::storage::Storage::root(&storage).to_owned(),
-        database: context.db.clone(),
-        io_threads: std::num::NonZeroUsize::new(32).unwrap_or(std::num::NonZeroUsize::MIN),
-        deep: DeepLook::Auto,
-        is_full: false,
-    };
-    let progress = ui::Bar::new(&context.printer);
-    Ok(snapshot::scan(&options, &progress)?)
+    super::storage::rescan(context, crate::storage::Storage::root(&storage))
 }
 
 fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
     let age = Snapshot::open(context, None)?.age();
     if age.is_none_or(|age| age > max_age) {
+        end_on_interrupt();
         if !max_age.is_zero() {
             context.printer.note("the scan is old: scanning again");
         }
@@ -357,7 +365,7 @@ fn make_plan(
     let policy = Policy {
         clock: Clock { now_ns, min_age },
         upload_min_age: args.guards.min_age.unwrap_or(UPLOAD_MIN_AGE),
-        protect: protect(args)?,
+        protect: protect(context, args)?,
         keeps_revisions: args.keep_revisions,
         spares_active_repositories: args.acting.online,
         spares_manifests: args.acting.online && args.acting.registry_url.is_some(),
@@ -388,26 +396,6 @@ fn too_much(args: &PruneArgs, planned: &Planned) -> Option<String> {
             shown(freed),
             shown(planned.blob_bytes)
         )
-    })
-}
-
-/// Written whole or not at all.
-fn save(path: &std::path::Path, document: &Document) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => std::path::Path::new("."),
-    };
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        serde_json::to_writer_pretty(&mut file, document)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|source| {
-        let message = format!("cannot write plan `{}`", path.display());
-        Error::from(anyhow::Error::new(source).context(message))
     })
 }
 

@@ -1,13 +1,19 @@
 //! The storage that a command works on.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
-use super::Context;
+use super::result::Snapshot;
+use super::{Context, was_interrupted};
 use crate::cli::StorageArgs;
 use crate::db::{self, DatabaseError};
 use crate::error::{Error, Result};
-use crate::model::bytes_of;
-use crate::storage::{FilesystemStorage, locate};
+use crate::model::{bytes_of, text_of};
+use crate::removal::StoredGraph;
+use crate::report::QueryError;
+use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
+use crate::storage::{FilesystemStorage, Storage as _, locate};
+use crate::ui;
 
 /// Opens the storage of `--storage`, else the one that the database is a scan of.
 pub fn open(context: &Context, args: &StorageArgs) -> Result<FilesystemStorage> {
@@ -38,4 +44,37 @@ fn root_of_scan(context: &Context) -> Result<PathBuf> {
     root.as_deref().and_then(bytes_of).map(PathBuf::from).ok_or_else(|| {
         asking(Error::new(format!("no scan in database `{}` yet", context.db.display())))
     })
+}
+
+/// Scans the storage at `root` into the context's database.
+pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
+    let options = ScanOptions {
+        storage: root.to_owned(),
+        database: context.db.clone(),
+        io_threads: NonZeroUsize::new(32).unwrap_or(NonZeroUsize::MIN),
+        deep: DeepLook::Auto,
+        is_full: false,
+    };
+    let progress = ui::Bar::new(&context.printer);
+    let summary = snapshot::scan(&options, &progress)?;
+    if was_interrupted() {
+        return Err(QueryError::Interrupted.into());
+    }
+    Ok(summary)
+}
+
+/// Who leads to what in a storage now. The database gets the scan if it is of that storage; else
+/// nobody keeps it.
+pub fn graph_now(context: &Context, storage: &FilesystemStorage) -> Result<StoredGraph> {
+    let root = storage.root();
+    let known = db::open_for_reading(&context.db).ok();
+    let known = known.and_then(|connection| db::scanned_root(&connection).ok().flatten());
+    if known.is_some_and(|known| known == text_of(root.as_os_str())) {
+        rescan(context, root)?;
+        return Snapshot::open(context, None)?.graph(context);
+    }
+    let directory = tempfile::tempdir()?;
+    let context = Context { db: directory.path().join("registry.db"), ..context.clone() };
+    rescan(&context, root)?;
+    Snapshot::open(&context, None)?.graph(&context)
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Context;
 use super::undo::{counted, shown, warn_of};
+use super::{Context, end_on_interrupt};
 use crate::cli::{OutputArgs, StorageArgs, parse_duration};
 use crate::error::{Outcome, Result};
+use crate::prune::NeededAgain;
 use crate::report::{Column, End, RowSink, Unit, Value};
+use crate::storage::FilesystemStorage;
 use crate::trash::{self, PurgeOptions, PurgeReport, RunInfo, RunState, StorageLock, TrashError};
 use crate::ui::{self, Format, Frame};
 
@@ -28,7 +30,9 @@ enum TrashCommand {
     /// Remove runs from the trash for good
     ///
     /// Only this frees the space of what was deleted. A run that was stopped before its end stays,
-    /// because it is better undone. Exit code 1: something could not be removed.
+    /// because it is better undone. The storage is scanned first: what something needs again, such
+    /// as a blob that a later push relied on, stays and is told. Exit code 1: something stays that
+    /// was to go.
     Purge(PurgeArgs),
 }
 
@@ -140,15 +144,29 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         includes_unfinished: args.unfinished,
     };
     let report = if args.dry_run {
-        trash::purge_preview(&storage, &options, &|_| false)?
+        let needed = needed_again(context, &storage)?;
+        trash::purge_preview(&storage, &options, &|item| needed.has(item))?
     } else {
         let lock = StorageLock::take(&storage)?;
-        trash::purge(&storage, &lock, &options, &|_| false)?
+        let needed = needed_again(context, &storage)?;
+        // What is left is purged the next time.
+        end_on_interrupt();
+        trash::purge(&storage, &lock, &options, &|item| needed.has(item))?
     };
     tell(context, &report, args.dry_run);
     let is_whole = report.failed.is_empty()
         && report.runs.iter().all(|run| run.kept.is_empty() && run.leftovers.is_empty());
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+}
+
+/// What of the trash something on disk needs now. An empty trash takes no scan.
+fn needed_again(context: &Context, storage: &FilesystemStorage) -> Result<NeededAgain> {
+    let runs = trash::held(storage, false)?;
+    if runs.is_empty() {
+        return Ok(NeededAgain::default());
+    }
+    let graph = super::storage::graph_now(context, storage)?;
+    Ok(NeededAgain::new(&graph, storage, &runs))
 }
 
 /// Without an age all runs are meant, also those whose clock was ahead.
@@ -173,6 +191,10 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool) {
             .iter()
             .map(|item| format!("`{}` stays in the trash: it is needed again", shown(&item.path)));
         warn_of(context, kept, "stay in the trash");
+        if !run.kept.is_empty() {
+            let run = &run.run;
+            printer.note(&format!("`regsql undo {run}` puts back what is left of the run"));
+        }
         let leftovers = run.leftovers.iter().map(|path| {
             format!("`{}` is in the run's directory and not in its list: it stays", shown(path))
         });

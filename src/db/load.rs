@@ -38,6 +38,8 @@ pub struct ScanRecord {
     pub is_deep: bool,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
+    /// Figures that are no part of the registry: what lies in the trash, the last deletion.
+    pub other_totals: Vec<(&'static str, i64)>,
 }
 
 /// Figures about the whole storage, by their names in the `totals` view.

@@ -343,6 +343,11 @@ fn record_scan(
     is_pull_through: bool,
     totals: &Totals,
 ) -> rusqlite::Result<()> {
+    for (name, value) in &scan.other_totals {
+        let put =
+            "INSERT INTO total VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+        connection.execute(put, params![name, value])?;
+    }
     let next = "SELECT COALESCE(MAX(scan_number), 0) + 1 FROM past_scan";
     let number: i64 = connection.query_row(next, [], |row| row.get(0))?;
     let version = env!("CARGO_PKG_VERSION");

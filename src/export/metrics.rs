@@ -67,6 +67,29 @@ const TOTALS: &[(&str, &str, &str)] = &[
     ("regsql_upload_bytes", "upload_bytes", "Bytes of uploads begun and not finished."),
     ("regsql_ghost_repositories", "ghost_repository_count", "Repositories with nothing left."),
     ("regsql_broken_tags", "broken_tag_count", "Tags that cannot be pulled whole."),
+    ("regsql_trash_runs", "trash_run_count", "Deletions whose things lie in the trash."),
+    (
+        "regsql_trash_unfinished_runs",
+        "trash_unfinished_run_count",
+        "Of those, the ones that were stopped before their end.",
+    ),
+    ("regsql_trash_bytes", "trash_bytes", "Freed by regsql trash purge."),
+    (
+        "regsql_last_prune_timestamp_seconds",
+        "last_prune_finished_seconds",
+        "When the last deletion ended, in seconds since 1970; 0 when there was none.",
+    ),
+    (
+        "regsql_last_prune_complete",
+        "last_prune_is_complete",
+        "1: the last deletion came to its end.",
+    ),
+    ("regsql_last_prune_bytes", "last_prune_bytes", "What the last deletion took away."),
+    (
+        "regsql_last_prune_skipped",
+        "last_prune_skipped_count",
+        "What the last deletion was asked for and left.",
+    ),
 ];
 
 /// The kinds of blobs, with the names of their figures in `total`.

@@ -12,12 +12,11 @@ use std::path::Path;
 use super::age::Clock;
 use super::name::{Name, SkipGroup, Skipped};
 use super::need::Needed;
-use super::paths;
 use super::steps::{Steps, Target};
-use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
+use crate::model::Digest;
 use crate::removal::StoredGraph;
-use crate::storage::{FileFacts, FileKind, StorageWriter};
-use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
+use crate::storage::StorageWriter;
+use crate::trash::{self, Counts, PutBack, RemovedDirectory, TrashRun};
 
 /// Where things go.
 pub enum Way<'s> {
@@ -130,12 +129,7 @@ impl<'a> Act<'a> {
                     .is_ok_and(|facts| !means.clock.is_fresh(Some(facts.modified_ns)))
         };
         let young_directories = (0..steps.moves.len()).filter(is_young).collect();
-        let unnamed = steps
-            .unnamed
-            .iter()
-            .cloned()
-            .map(|name| Skipped::new(SkipGroup::Failed, name, "its name leads to no path"));
-        Self {
+        let mut act = Self {
             storage: means.storage,
             graph,
             steps,
@@ -149,10 +143,15 @@ impl<'a> Act<'a> {
             hasher,
             young_directories,
             needed: Needed::default(),
-            skipped: unnamed.collect(),
+            skipped: Vec::new(),
             put_back_count: 0,
             is_interrupted: false,
+        };
+        for &target in &steps.unnamed {
+            act.stays(target);
+            act.skip(SkipGroup::Failed, target.name(graph), "its name leads to no path");
         }
+        act
     }
 
     /// Makes all steps of a phase, in order.
@@ -188,9 +187,7 @@ impl<'a> Act<'a> {
         let path = &self.steps.moves[at].path;
         match target {
             Target::Tag(_, tag) => {
-                let node = &self.graph.tags[tag as usize];
-                self.check_link(&path.join("current/link"), node.pushed_ns)?;
-                self.check_target(&path.join("current/link"), target)?;
+                self.check_tag(&path.join("current/link"), tag, target)?;
                 self.take(path, Some("current/link"))?;
                 self.recheck_tag(path, target)
             }
@@ -224,93 +221,16 @@ impl<'a> Act<'a> {
             Target::Directory(_) if self.young_directories.contains(&at) => {
                 Err((SkipGroup::Young, "its directory is younger than --min-age".into()))
             }
+            // A repository that keeps `_manifests` must keep `_layers`: the registry's own collector
+            // stops at one without it.
+            Target::Directory(_)
+                if path.ends_with("_layers")
+                    && self.storage.stat(&path.with_file_name("_manifests")).is_ok() =>
+            {
+                Err((SkipGroup::NotThere, String::new()))
+            }
             Target::Directory(_) => self.remove_directory(path),
         }
-    }
-
-    /// A link must be what the scan saw.
-    fn check_link(&self, path: &Path, time_ns: Option<i64>) -> Result<(), (SkipGroup, String)> {
-        let facts = self.facts(path)?;
-        if facts.kind == FileKind::File && Some(facts.modified_ns) == time_ns {
-            return Ok(());
-        }
-        Err((SkipGroup::Changed, "it was written after the scan".into()))
-    }
-
-    fn check_target(&self, link: &Path, target: Target) -> Result<(), (SkipGroup, String)> {
-        let content =
-            self.storage.read(link, MAX_LINK_BYTES as u64).map_err(|error| failed(&error))?;
-        self.must_lead_to(&content.bytes, target)
-    }
-
-    fn must_lead_to(&self, content: &[u8], target: Target) -> Result<(), (SkipGroup, String)> {
-        match parse_link(content) {
-            LinkContent::Clean(digest) | LinkContent::Spaced(digest)
-                if Some(&digest) == target.digest(self.graph) =>
-            {
-                Ok(())
-            }
-            LinkContent::Clean(digest) | LinkContent::Spaced(digest) => {
-                Err((SkipGroup::Changed, format!("it points at {digest} now")))
-            }
-            LinkContent::Nothing(why) => Err((SkipGroup::Changed, why)),
-        }
-    }
-
-    /// A push may have written to the tag between the look and the rename.
-    fn recheck_tag(&mut self, path: &Path, target: Target) -> Result<(), (SkipGroup, String)> {
-        let Way::Trash(run) = &self.way else {
-            return Ok(());
-        };
-        let content = run
-            .read_taken(&path.join("current/link"), MAX_LINK_BYTES as u64)
-            .map_err(|error| failed(&error))?;
-        let checked = self.must_lead_to(&content.bytes, target);
-        if checked.is_err() {
-            self.put_back(path).map_err(|error| failed(&error))?;
-        }
-        checked
-    }
-
-    fn check_upload(&self, path: &Path, active_ns: Option<i64>) -> Result<(), (SkipGroup, String)> {
-        for file in ["data", "startedat"] {
-            match self.storage.stat(&path.join(file)) {
-                Ok(facts) if Some(facts.modified_ns) > active_ns => {
-                    return Err((SkipGroup::Changed, "it goes on".into()));
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(&error)),
-            }
-        }
-        Ok(())
-    }
-
-    fn check_blob(
-        &self,
-        path: &Path,
-        node: &crate::removal::BlobNode,
-    ) -> Result<(), (SkipGroup, String)> {
-        let data = self.facts(&path.join("data"))?;
-        let directory = self.facts(path)?;
-        let changed_ns = data.modified_ns.max(data.changed_ns);
-        if data.kind != FileKind::File
-            || Some(data.size_bytes) != node.size_bytes
-            || Some(changed_ns) != node.changed_ns
-        {
-            return Err((SkipGroup::Changed, "it was written after the scan".into()));
-        }
-        if self.clock.is_fresh(Some(directory.modified_ns)) {
-            return Err((SkipGroup::Young, "its directory is younger than --min-age".into()));
-        }
-        Ok(())
-    }
-
-    fn facts(&self, path: &Path) -> Result<FileFacts, (SkipGroup, String)> {
-        self.storage.stat(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => (SkipGroup::NotThere, "it is gone already".to_owned()),
-            _ => failed(&error),
-        })
     }
 
     fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
@@ -397,21 +317,36 @@ impl<'a> Act<'a> {
             if !matches!(target, Target::Directory(_)) {
                 done.names.push(target.name(self.graph));
             }
-            let is_whole = |place: u32| {
-                paths::repository(
-                    self.storage.layout(),
-                    &self.graph.repositories[place as usize].name,
-                )
-                .is_some_and(|path| path == item.path)
-            };
-            if let (Target::Directory(place), MoveKind::Directory) = (target, item.kind)
-                && is_whole(place)
-            {
-                done.repositories += 1;
-                done.names.push(target.name(self.graph));
-            }
+        }
+        for place in self.gone_repositories() {
+            done.repositories += 1;
+            done.names.push(Target::Directory(place).name(self.graph));
         }
         (done, self.way)
+    }
+
+    /// Repositories of the plan of which nothing is left, although others may lie in their directory.
+    fn gone_repositories(&self) -> Vec<u32> {
+        let mut places: Vec<u32> = self
+            .taken()
+            .filter_map(|(_, target)| match target {
+                Target::Directory(place) => Some(place),
+                _ => None,
+            })
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        let is_gone = |path: &Path| {
+            self.storage.stat(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        places.retain(|place| {
+            self.directory(*place).is_some_and(|directory| {
+                ["_manifests", "_layers", "_uploads"]
+                    .iter()
+                    .all(|part| is_gone(&directory.join(part)))
+            })
+        });
+        places
     }
 
     /// Whether a person stopped it.
@@ -420,6 +355,6 @@ impl<'a> Act<'a> {
     }
 }
 
-fn failed(error: &io::Error) -> (SkipGroup, String) {
+pub(super) fn failed(error: &io::Error) -> (SkipGroup, String) {
     (SkipGroup::Failed, error.to_string())
 }

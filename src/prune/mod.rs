@@ -11,6 +11,7 @@
 
 mod act;
 mod age;
+mod check;
 mod choose;
 mod document;
 mod name;
@@ -18,6 +19,7 @@ mod need;
 mod paths;
 mod plan;
 mod protect;
+mod rescue;
 mod steps;
 mod sweep;
 
@@ -28,4 +30,7 @@ pub use document::{Counts, Document, DocumentError, Mode, Origin};
 pub use name::{Name, NameSet, SkipGroup, Skipped};
 pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};
+pub use rescue::{NeededAgain, Rescued, rescue};
 pub use steps::Steps;
+
+pub use crate::scan::is_pull_through;

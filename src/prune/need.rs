@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::act::Act;
+use super::name::SkipGroup;
 use super::paths;
 use super::steps::Target;
 use crate::graph::BlobId;
@@ -44,7 +45,7 @@ impl Act<'_> {
         self.directory(target.repository(self.graph)?)
     }
 
-    fn directory(&self, place: u32) -> Option<PathBuf> {
+    pub(super) fn directory(&self, place: u32) -> Option<PathBuf> {
         let name = &self.graph.repositories[place as usize].name;
         paths::repository(self.storage.layout(), name)
     }
@@ -57,7 +58,9 @@ impl Act<'_> {
                 let digest = target.digest(graph).cloned();
                 match (self.directory(place), digest) {
                     (Some(directory), Some(digest)) => self.require(&directory, &digest),
-                    _ => self.require_everything(),
+                    // A tag that says nothing may stand for anything in its repository.
+                    (Some(directory), None) => self.require_repository(&directory),
+                    (None, _) => self.require_everything(),
                 }
             }
             Target::LayerLink(_, link) => {
@@ -136,7 +139,7 @@ impl Act<'_> {
     }
 
     /// A blob stays, and the link by which a repository serves it.
-    fn keep_linked(&mut self, directory: &Path, digest: &Digest) {
+    pub(super) fn keep_linked(&mut self, directory: &Path, digest: &Digest) {
         let link = paths::layer_link(directory, digest);
         self.keep(link.clone());
         self.keep_blob(digest);
@@ -159,11 +162,22 @@ impl Act<'_> {
         let Some(path) = path.filter(|path| self.is_step(path)) else {
             return;
         };
-        if !self.needed.paths.contains(&path) {
-            if self.put_back(&path).is_err() {
-                self.require_everything();
+        if self.needed.paths.insert(path.clone()) {
+            match self.put_back(&path) {
+                Ok(true) => {}
+                Ok(false) => self.tell_lost(&path),
+                Err(_) => self.require_everything(),
             }
-            self.needed.paths.insert(path);
+        }
+    }
+
+    /// Something new needs what was deleted at once: whoever wrote it must write it again.
+    fn tell_lost(&mut self, path: &Path) {
+        let taken = self.taken().find(|(at, _)| self.steps.moves[*at].path == path);
+        if let Some((_, target)) = taken {
+            let reason =
+                "it is gone, and something that was written meanwhile needs it: push again";
+            self.skip(SkipGroup::Changed, target.name(self.graph), reason);
         }
     }
 

@@ -136,8 +136,9 @@ impl Work<'_> {
             let name = self.name_of(skipped.repository, skipped.item);
             let (group, reason) = match skipped.reason {
                 Reason::Kept => self.why_kept(skipped.repository, skipped.item),
-                Reason::Held => (SkipGroup::Held, skipped.reason.text(self.graph)),
-                Reason::TagUnreadable => (SkipGroup::Held, skipped.reason.text(self.graph)),
+                Reason::Held | Reason::TagUnreadable => {
+                    (SkipGroup::Held, skipped.reason.text(self.graph))
+                }
                 _ => (SkipGroup::Needed, skipped.reason.text(self.graph)),
             };
             self.skip(group, name, reason);
@@ -378,7 +379,9 @@ impl Work<'_> {
             let name = Name::Repository { repository: repository.name.clone() };
             let is_asked_for = chosen.selection.repositories[place as usize];
             let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
-            if has_upload {
+            if self.is_unseen(|| name.clone()) {
+                self.skip(SkipGroup::Changed, name, UNSEEN);
+            } else if has_upload {
                 self.skip(group, name, "an upload in it stays");
             } else if repository.links.clone().all(goes) {
                 self.plan.repositories.push(place);

@@ -40,7 +40,7 @@ pub struct Steps {
     /// What that is.
     pub targets: Vec<Target>,
     /// Things whose names lead nowhere.
-    pub unnamed: Vec<Name>,
+    pub unnamed: Vec<Target>,
 }
 
 impl Steps {
@@ -113,7 +113,7 @@ impl Steps {
 
     fn add(&mut self, graph: &StoredGraph, target: Target, path: Option<PathBuf>) {
         let Some(path) = path else {
-            self.unnamed.push(target.name(graph));
+            self.unnamed.push(target);
             return;
         };
         let digest = |blob: BlobId| graph.blobs[blob as usize].digest.to_string();

@@ -4,6 +4,7 @@
 //! no link leads, and that no revision names which the scan did not see, is needed by nobody. Links
 //! and revisions that appeared since are what this looks for; what they need stays or comes back.
 
+use std::io;
 use std::path::Path;
 
 use super::act::{Act, Way};
@@ -19,12 +20,17 @@ impl Act<'_> {
     pub fn sweep(&mut self) {
         self.late_writes();
         let names = scan::read_names(self.storage);
-        let knows_hold = |scope: &HoldScope| match scope {
-            HoldScope::Storage => self.graph.is_storage_held(),
-            HoldScope::Manifests => self.graph.are_manifests_held(),
-            HoldScope::Repository | HoldScope::Blob(_) => true,
+        let of_repositories = names.repositories.iter().map(|found| &found.notes);
+        let all = of_repositories.chain([&names.notes]).flat_map(|notes| &notes.holds);
+        // What could hide a reference to any blob and did not at the scan.
+        let is_new = |scope: &HoldScope| match scope {
+            HoldScope::Storage => !self.graph.is_storage_held(),
+            HoldScope::Manifests => {
+                !self.graph.are_manifests_held() && !self.graph.is_storage_held()
+            }
+            HoldScope::Repository | HoldScope::Blob(_) => false,
         };
-        if names.notes.holds.iter().any(|hold| !knows_hold(&hold.scope)) {
+        if all.into_iter().any(|hold| is_new(&hold.scope)) {
             self.require_everything();
         }
         for found in &names.repositories {
@@ -43,8 +49,7 @@ impl Act<'_> {
         }
         for link in &found.layer_links {
             // Those that were taken are gone: whatever is there now keeps its blob.
-            self.keep_blob(&link.name);
-            self.keep_blob(link.target());
+            self.keep_linked(&found.path, &link.name);
         }
         for revision in &found.revisions {
             if !known.is_some_and(|known| self.is_known_revision(known, revision)) {
@@ -90,7 +95,7 @@ impl Act<'_> {
                 LinkContent::Nothing(_) => self.require_repository(repository),
             },
             // A tag without a current link leads nowhere yet.
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
             _ => self.require_repository(repository),
         }
     }
@@ -112,8 +117,12 @@ impl Act<'_> {
             let Way::Trash(run) = &self.way else {
                 return;
             };
-            let facts = run.stat_taken(&path.join(file));
-            if facts.is_ok_and(|facts| Some(facts.modified_ns) == time_ns) {
+            let is_as_it_was = match run.stat_taken(&path.join(file)) {
+                Ok(facts) => Some(facts.modified_ns) == time_ns,
+                // A tag that never had a link.
+                Err(error) => error.kind() == io::ErrorKind::NotFound && time_ns.is_none(),
+            };
+            if is_as_it_was {
                 continue;
             }
             let reason = "it was written to while it went; it is back";

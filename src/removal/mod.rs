@@ -353,8 +353,12 @@ impl Work<'_> {
             let is_kept = self.selection.kept_revisions[revision as usize];
             if !stays(graph.revisions[revision as usize]) {
                 self.removal.revisions.push(revision);
-            } else if is_kept && self.is_led_to(graph.revisions[revision as usize]) {
-                // Not selected itself, or it would have been told of before.
+            } else if is_kept {
+                let is_told = self.selection.repositories[place as usize]
+                    || self.selection.revisions[revision as usize];
+                if is_told || !self.is_led_to(graph.revisions[revision as usize]) {
+                    continue;
+                }
                 let item = Item::Revision(revision);
                 let reason = Reason::Kept;
                 self.removal.skipped.push(Skipped { repository: place, item, reason });

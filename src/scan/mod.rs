@@ -124,14 +124,21 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
         || blobs::walk_blobs(storage, depth, progress),
     );
     let mut root_notes = Notes::default();
-    // distribution `registry/proxy/proxyregistry.go`: the scheduler keeps its state at the root.
-    let scheduler = Path::new("scheduler-state.json");
-    let is_pull_through = storage.stat(scheduler).is_ok_and(|facts| facts.kind == FileKind::File);
+    let is_pull_through = is_pull_through(storage);
     if is_pull_through {
         let detail = "the registry is a pull-through cache and deletes blobs by itself";
-        root_notes.find(Code::PullThroughCache, None, scheduler, detail);
+        root_notes.find(Code::PullThroughCache, None, Path::new(SCHEDULER), detail);
     }
     Walked { blobs, repositories, is_pull_through, root_notes }
+}
+
+/// Where the scheduler of a pull-through cache keeps its state (distribution
+/// `registry/proxy/proxyregistry.go`).
+const SCHEDULER: &str = "scheduler-state.json";
+
+/// Whether the storage belongs to a pull-through cache.
+pub fn is_pull_through(storage: &dyn Storage) -> bool {
+    storage.stat(Path::new(SCHEDULER)).is_ok_and(|facts| facts.kind == FileKind::File)
 }
 
 /// Names and times of everything in the repositories, and nothing of what links say.

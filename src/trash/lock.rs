@@ -2,10 +2,15 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::error::TrashError;
 use super::paths::{LOCK, OWN};
 use crate::storage::{HeldLock, StorageWriter};
+
+/// How often and how long a lock is waited for.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// The right to change a storage, held until this is dropped. A holder that is killed leaves no
 /// obstacle: the lock is the kernel's, not the file.
@@ -17,7 +22,8 @@ pub struct StorageLock {
 }
 
 impl StorageLock {
-    /// Takes the lock of a storage, without waiting.
+    /// Takes the lock of a storage. It waits for a moment only: a program that this process starts at
+    /// the same time holds a copy of every descriptor until it has begun.
     ///
     /// It locks the root directory and the file `.regsql/lock`. The file alone works on NFS, the
     /// directory alone on a disk too full for a file: the moment when deleting is needed most.
@@ -25,6 +31,16 @@ impl StorageLock {
     /// # Errors
     /// [`TrashError::Locked`] when another holds it, [`TrashError::Write`] when neither will do.
     pub fn take(storage: &dyn StorageWriter) -> Result<Self, TrashError> {
+        for _ in 0..ATTEMPTS {
+            match Self::try_take(storage) {
+                Err(TrashError::Locked(_)) => std::thread::sleep(PAUSE),
+                taken => return taken,
+            }
+        }
+        Self::try_take(storage)
+    }
+
+    fn try_take(storage: &dyn StorageWriter) -> Result<Self, TrashError> {
         let locked = || TrashError::Locked(storage.root().join(LOCK));
         let root = match storage.lock(Path::new("")) {
             Ok(Some(lock)) => Some(lock),

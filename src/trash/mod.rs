@@ -10,20 +10,24 @@
 
 pub mod direct;
 mod error;
+mod held;
 mod list;
 mod lock;
 mod moves;
 mod paths;
 mod purge;
 mod run;
+mod summary;
 mod tree;
 mod undo;
 
 pub use error::TrashError;
+pub use held::{HeldRun, held};
 pub use list::{RunInfo, RunState, list, newest};
 pub use lock::StorageLock;
 pub use moves::{Counts, Move, MoveKind, RunHeader};
 pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
 pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
+pub use summary::{LastRun, TrashSummary, record_last, summary};
 pub use tree::Left;
 pub use undo::{UndoReport, undo};

@@ -445,7 +445,7 @@ pub(super) fn exists(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -18,7 +18,7 @@ mod table;
 pub use format::{Format, Frame, Look, sink};
 pub use human::{age, bytes, duration_ms, heading, short_digest, time};
 pub use junit::Sink as JunitSink;
-pub use printer::{Color, Printer, Verbosity};
+pub use printer::{Color, LogTime, Printer, Verbosity};
 pub use progress::Bar;
 pub use sanitize::{json_text, visible};
 pub use sarif::{Rule, Sink as SarifSink};

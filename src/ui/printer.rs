@@ -1,6 +1,8 @@
 //! The only way to write: data to standard output, everything else to standard error.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::format::Look;
 use super::sanitize::visible;
@@ -29,17 +31,39 @@ pub enum Color {
     Never,
 }
 
-/// Writes for the whole program.
+/// When lines on standard error begin with the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogTime {
+    /// When a command changes a registry and standard error is no terminal: it is a log then.
+    #[default]
+    Auto,
+    /// In every line.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Writes for the whole program. Clones are the same printer.
 #[derive(Clone, Debug)]
 pub struct Printer {
     verbosity: Verbosity,
     color: Color,
+    log_time: LogTime,
+    has_times: Arc<AtomicBool>,
 }
 
 impl Printer {
     /// A printer.
-    pub fn new(verbosity: Verbosity, color: Color) -> Self {
-        Self { verbosity, color }
+    pub fn new(verbosity: Verbosity, color: Color, log_time: LogTime) -> Self {
+        let has_times = Arc::new(AtomicBool::new(log_time == LogTime::Always));
+        Self { verbosity, color, log_time, has_times }
+    }
+
+    /// From now on a registry is being changed: whoever keeps a log of it wants to know when.
+    pub fn begin_log(&self) {
+        if self.log_time == LogTime::Auto && !io::stderr().is_terminal() {
+            self.has_times.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Standard output, for data. Flush it: what is lost in `drop` is lost silently.
@@ -111,10 +135,14 @@ impl Printer {
         }
     }
 
-    #[expect(clippy::unused_self, reason = "the printer is the only way to write")]
     fn to_stderr(&self, label: &str, text: &str) {
+        let time = if self.has_times.load(Ordering::Relaxed) {
+            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ ").to_string()
+        } else {
+            String::new()
+        };
         // Nobody can be told that standard error is closed.
-        drop(writeln!(io::stderr().lock(), "{label}{}", visible(text)));
+        drop(writeln!(io::stderr().lock(), "{time}{label}{}", visible(text)));
     }
 
     fn uses_color(&self, is_terminal: bool) -> bool {

@@ -153,7 +153,10 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("export/file.rs", "puts a new file in the place of an old one"),
     ("db/publish.rs", "puts the new database in the place of the old one"),
     ("report/catalog.rs", "reads a person's own reports"),
+    ("commands/prune.rs", "reads plans, protect lists and the query of `--file`"),
+    ("commands/save.rs", "writes a plan"),
     ("commands/sql.rs", "reads the query of `--file`"),
+    ("commands/storage.rs", "a database that nobody keeps"),
     ("cli/registry.rs", "reads a password, certificates and docker's logins"),
     ("commands/man.rs", "makes the directory of the man pages"),
 ];

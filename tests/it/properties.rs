@@ -1,8 +1,8 @@
 //! Random registries against a slow and obvious model: what is tagged, what is an orphan, and what
 //! comes free when something is deleted, found by deleting it from a copy and looking what is left.
 
-mod model;
-mod story;
+pub mod model;
+pub mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

@@ -1,16 +1,17 @@
 //! Carrying a plan out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::{Planned, PruneArgs, SavedPlan, gate, has_skipped, is_counted, make_plan, show};
-use crate::commands::{Context, on_interrupt};
-use crate::error::{Outcome, Result};
+use super::{Planned, PruneArgs, SavedPlan, gate, is_counted, make_plan, show};
+use crate::commands::result::Snapshot;
+use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
+use crate::error::{Error, Outcome, Result};
 use crate::progress::Progress as _;
 use crate::prune::{Act, Counts, Document, Done, LinkRemover, Means, Mode, Phase, Steps, Way};
+use crate::report::QueryError;
 use crate::storage::StorageWriter;
-use crate::trash::{RunSummary, StorageLock, TrashRun};
+use crate::trash::{LastRun, RunSummary, StorageLock, TrashRun, purge_one};
 use crate::ui;
 
 /// Deletes what `planned` says and a person has seen.
@@ -23,11 +24,16 @@ pub fn run(
     if let Some(url) = &args.acting.via_api {
         return super::via_api::run(context, args, &planned, url);
     }
+    // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
+    on_interrupt(|| ());
     let before = match &args.acting.before {
         Some(command) => gate::shell(context, "--before", command),
         None => Ok(()),
     };
-    let result = before.and_then(|()| act(context, args, planned, saved));
+    let result = before.and_then(|()| {
+        stop_if_interrupted()?;
+        act(context, args, planned, saved)
+    });
     // Also after a failure: it starts the registry again.
     let after = match &args.acting.after {
         Some(command) => gate::shell(context, "--after", command),
@@ -49,9 +55,7 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
     let lock = StorageLock::take(&storage)?;
     let planned = plan_again(context, args, planned, saved, &storage)?;
     let steps = Steps::new(&planned.plan, &planned.graph, &storage);
-    let is_stopped = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&is_stopped);
-    on_interrupt(move || stop.store(true, Ordering::Relaxed));
+    stop_if_interrupted()?;
 
     // Beside pushes everything must be able to come back, so it goes to the trash first.
     let uses_trash = !args.acting.no_trash || args.acting.online;
@@ -63,7 +67,6 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
     let links = registry.map(gate::ThroughApi);
     let progress = ui::Bar::new(&context.printer);
     progress.phase("delete", Some(steps.moves.len() as u64));
-    let is_asked_to_stop = || is_stopped.load(Ordering::Relaxed);
     let advance = |count| progress.advance(count);
     let mut act = Act::new(
         &planned.graph,
@@ -73,25 +76,67 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
             way,
             clock: planned.policy.clock,
             links: links.as_ref().map(|links| links as &dyn LinkRemover),
-            is_stopped: &is_asked_to_stop,
+            is_stopped: &was_interrupted,
             advance: &advance,
         },
     );
     let wait = if args.acting.online { args.acting.wait } else { Duration::ZERO };
     act.run(Phase::References);
-    pause(context, wait, &is_asked_to_stop);
+    pause(context, wait, &was_interrupted);
     act.sweep();
-    if !is_asked_to_stop() {
+    if !was_interrupted() {
         act.run(Phase::Data);
     }
     if args.acting.online {
         // Also when it was stopped: what has gone must be watched for as long as a push may take.
-        pause(context, wait, &|| false);
+        if was_interrupted() {
+            context.printer.note(
+                "stopping; pushes under way are watched to their end first (Ctrl-C again ends \
+                 that, and the next prune --delete looks again)",
+            );
+        }
+        pause(context, wait, &is_watch_ended);
         act.sweep();
     }
+    let is_sure = !act.is_everything_needed() && !is_watch_ended();
     let (done, way) = act.done();
     progress.finish();
-    finish(context, args, &planned, done, way, &lock, &storage)
+    let trash_run = match &way {
+        Way::Trash(run) => Some(run.run().to_owned()),
+        Way::Direct => None,
+    };
+    let is_recorded = is_sure && record(context, &done, &way);
+    drop(way);
+    let trash_run = match trash_run {
+        // Unless something of it may be needed.
+        Some(run) if args.acting.no_trash && is_recorded => {
+            let purged = purge_one(&storage, &lock, &run);
+            purged.err().map(|error| {
+                context.printer.warn(&Error::from(error).messages().join(": "));
+                run
+            })
+        }
+        run => run,
+    };
+    record_last(context, &planned, &done, is_recorded, &storage);
+    let outcome = tell(context, args, &planned, &done, trash_run)?;
+    if done.is_interrupted || was_interrupted() {
+        return Err(QueryError::Interrupted.into());
+    }
+    // A scan takes as much memory as all of this.
+    drop((done, steps, planned));
+    // What the database says is no longer so.
+    super::rescan(context)?;
+    Ok(if is_recorded { outcome } else { Outcome::Findings })
+}
+
+fn stop_if_interrupted() -> Result<()> {
+    if was_interrupted() { Err(QueryError::Interrupted.into()) } else { Ok(()) }
+}
+
+/// A second Ctrl-C does not wait for pushes under way.
+fn is_watch_ended() -> bool {
+    interrupt_count() > 1
 }
 
 /// Scans again and works the plan out again, unless nothing has changed since it was shown.
@@ -103,8 +148,10 @@ fn plan_again(
     storage: &dyn StorageWriter,
 ) -> Result<Planned> {
     let now_ns = now_on(storage);
+    // Someone else may have scanned since.
+    let is_same_scan = Snapshot::open(context, None)?.origin(context)? == planned.origin;
     let summary = super::rescan(context)?;
-    if summary.is_unchanged && now_ns >= planned.policy.clock.now_ns {
+    if is_same_scan && summary.is_unchanged && now_ns >= planned.policy.clock.now_ns {
         return Ok(planned);
     }
     let seen = planned.plan.names(&planned.graph).collect();
@@ -135,62 +182,53 @@ fn pause(context: &Context, wait: Duration, is_stopped: &dyn Fn() -> bool) {
         "waiting {} for pushes under way",
         ui::duration_ms(wait.as_millis() as i64)
     ));
-    let until = Instant::now() + wait;
-    while Instant::now() < until && !is_stopped() {
-        std::thread::sleep(Duration::from_millis(50).min(until - Instant::now()));
+    let begun = Instant::now();
+    while let Some(rest) = wait.checked_sub(begun.elapsed()).filter(|_| !is_stopped()) {
+        std::thread::sleep(rest.min(Duration::from_millis(50)));
     }
 }
 
-fn finish(
-    context: &Context,
-    args: &PruneArgs,
-    planned: &Planned,
-    done: Done,
-    way: Way<'_>,
-    lock: &StorageLock,
-    storage: &dyn StorageWriter,
-) -> Result {
-    let run = match &way {
-        Way::Trash(run) => {
-            run.finish(&RunSummary {
-                taken: done.counts,
-                size_bytes: done.size_bytes,
-                put_back_count: done.put_back_count,
-                finished_at: jiff::Timestamp::now(),
-            })?;
-            Some(run.run().to_owned())
+/// Writes down that the run has come to its end. False when it has not: the next one looks after it.
+fn record(context: &Context, done: &Done, way: &Way<'_>) -> bool {
+    let Way::Trash(run) = way else {
+        return true;
+    };
+    let summary = RunSummary {
+        taken: done.counts,
+        size_bytes: done.size_bytes,
+        put_back_count: done.put_back_count,
+        finished_at: jiff::Timestamp::now(),
+    };
+    match run.finish(&summary) {
+        Ok(()) => true,
+        // A disk may be full by now. What was done is told all the same.
+        Err(error) => {
+            context.printer.warn(&Error::from(error).messages().join(": "));
+            false
         }
-        Way::Direct => None,
-    };
-    drop(way);
-    let mut trash_run = run;
-    if args.acting.no_trash
-        && let Some(run) = &trash_run
-    {
-        crate::trash::purge_one(storage, lock, run)?;
-        trash_run = None;
     }
-    let counts = counts_of(&done);
-    let mut skipped = planned.plan.skipped.clone();
-    skipped.extend(done.skipped.iter().cloned());
-    let document = Document {
-        mode: Mode::Deleted,
-        counts,
-        freed_bytes: done.size_bytes,
-        trash_run: trash_run.clone(),
-        items: done.names.clone(),
-        skipped,
-        ..Document::empty(planned.origin.clone())
+}
+
+/// Writes down how it ended, for metrics; nothing else depends on it.
+fn record_last(
+    context: &Context,
+    planned: &Planned,
+    done: &Done,
+    is_recorded: bool,
+    storage: &dyn StorageWriter,
+) {
+    let skipped = planned.plan.skipped.iter().chain(&done.skipped);
+    let last = LastRun {
+        finished_at: jiff::Timestamp::now(),
+        is_complete: is_recorded && !done.is_interrupted,
+        counts: done.counts,
+        size_bytes: done.size_bytes,
+        skipped_count: skipped.filter(|skipped| is_counted(skipped.group)).count() as u64,
+        put_back_count: done.put_back_count,
     };
-    tell(context, args, &document, &done, trash_run.as_deref())?;
-    // What the database says is no longer so.
-    super::rescan(context)?;
-    if done.is_interrupted {
-        return Err(crate::report::QueryError::Interrupted.into());
+    if let Err(error) = crate::trash::record_last(storage, &last) {
+        context.printer.detail(&Error::from(error).messages().join(": "));
     }
-    let has_skipped =
-        has_skipped(&planned.plan) || done.skipped.iter().any(|skipped| is_counted(skipped.group));
-    Ok(if has_skipped { Outcome::Findings } else { Outcome::Done })
 }
 
 fn counts_of(done: &Done) -> Counts {
@@ -204,36 +242,52 @@ fn counts_of(done: &Done) -> Counts {
     }
 }
 
+/// Shows what was done, and says whether anything stays that was to go.
 fn tell(
     context: &Context,
     args: &PruneArgs,
-    document: &Document,
+    planned: &Planned,
     done: &Done,
-    trash_run: Option<&str>,
-) -> Result<()> {
-    use std::io::Write as _;
+    trash_run: Option<String>,
+) -> Result {
+    let counts = counts_of(done);
     let bytes = ui::bytes(done.size_bytes as i64);
     let mut text = Vec::new();
     show::skipped(&done.skipped, &mut text)?;
-    if done.put_back_count > 0 {
-        writeln!(text, "Put back {} things that something needs", done.put_back_count)?;
+    match done.put_back_count {
+        0 => {}
+        1 => writeln!(text, "Put back one thing that something needs")?,
+        count => writeln!(text, "Put back {count} things that something needs")?,
     }
-    writeln!(text, "Deleted {}", show::counted(&document.counts))?;
-    match trash_run {
+    writeln!(text, "Deleted {}", show::counted(&counts))?;
+    match &trash_run {
         Some(run) => {
             writeln!(text, "Moved to the trash as run {run}: regsql undo {run} puts it back")?;
             writeln!(text, "The space, {bytes}, comes free only with regsql trash purge")?;
         }
         None => writeln!(text, "Freed {bytes}")?,
     }
+    let mut skipped = planned.plan.skipped.clone();
+    skipped.extend(done.skipped.iter().cloned());
+    let has_skipped = skipped.iter().any(|skipped| is_counted(skipped.group));
     if args.format == super::FormatArg::Json {
         for line in String::from_utf8_lossy(&text).lines() {
             context.printer.note(line);
         }
-        return show::json(context, document);
+        let document = Document {
+            mode: Mode::Deleted,
+            counts,
+            freed_bytes: done.size_bytes,
+            trash_run,
+            items: done.names.clone(),
+            skipped,
+            ..Document::empty(planned.origin.clone())
+        };
+        show::json(context, &document)?;
+    } else {
+        let mut out = context.printer.out();
+        out.write_all(&text)?;
+        out.flush()?;
     }
-    let mut out = context.printer.out();
-    out.write_all(&text)?;
-    out.flush()?;
-    Ok(())
+    Ok(if has_skipped { Outcome::Findings } else { Outcome::Done })
 }

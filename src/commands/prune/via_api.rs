@@ -5,19 +5,21 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use super::{Planned, PruneArgs, has_skipped, show};
-use crate::commands::Context;
+use crate::commands::{Context, on_interrupt, was_interrupted};
 use crate::error::{Error, Outcome, Result};
 use crate::model::Digest;
 use crate::prune::{Counts, Document, Mode, Name, SkipGroup, Skipped};
-use crate::registry::delete::{self, DeleteOptions, Item, Outcome as Became, Selection};
+use crate::registry::delete::{self, DeleteOptions, Item, Outcome as Became, Selection, Stop};
+use crate::report::QueryError;
 
 /// Deletes the plan's tags and revisions. Links and blobs are left for a collection of garbage.
 pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) -> Result {
     let registry = args.acting.registry.connect(url)?;
     let (names, selection) = selection(planned);
+    on_interrupt(|| ());
     let report = delete::delete(&registry, &selection, DeleteOptions::default(), |at, became| {
         context.printer.detail(&format!("{}: {}", names[at].text(), told(became)));
-        ControlFlow::Continue(())
+        if was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let mut document = Document { mode: Mode::Deleted, ..Document::empty(planned.origin.clone()) };
     let mut skipped = Vec::new();
@@ -40,7 +42,16 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     }
     let is_whole = skipped.is_empty() && !has_skipped(&planned.plan);
     tell(context, args, &mut document, planned, skipped)?;
-    if let Some(stop) = report.stopped {
+    if was_interrupted() {
+        return Err(QueryError::Interrupted.into());
+    }
+    // Who may delete nothing at all need not read of each item.
+    let failed = report.outcomes.iter().find_map(|became| match became {
+        Became::Failed(error) => Some(Stop::Failed(error.clone())),
+        _ => None,
+    });
+    let has_deleted = !document.items.is_empty();
+    if let Some(stop) = report.stopped.or(failed.filter(|_| !has_deleted)) {
         let hint = stop.hint();
         let error = Error::from(stop);
         return Err(match hint {

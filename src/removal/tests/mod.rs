@@ -18,12 +18,14 @@ fn flags(length: usize, chosen: &[usize]) -> Vec<bool> {
     flags
 }
 
-fn selection(graph: &StoredGraph, chosen: &[Vec<usize>; 4]) -> Selection {
+fn selection(graph: &StoredGraph, chosen: &[Vec<usize>; 4], kept: &[Vec<usize>; 2]) -> Selection {
     let mut selection = Selection::nothing(graph);
     selection.tags = flags(graph.tags.len(), &chosen[0]);
     selection.revisions = flags(graph.revisions.len(), &chosen[1]);
     selection.repositories = flags(graph.repositories.len(), &chosen[2]);
     selection.layers = flags(graph.blobs.len(), &chosen[3]);
+    selection.kept_tags = flags(graph.tags.len(), &kept[0]);
+    selection.kept_revisions = flags(graph.revisions.len(), &kept[1]);
     for (flag, blob) in selection.layers.iter_mut().zip(&graph.blobs) {
         *flag &= blob.is_layer;
     }
@@ -35,10 +37,19 @@ fn chosen() -> impl Strategy<Value = [Vec<usize>; 4]> {
     (some(5), some(4), some(2), some(2)).prop_map(|(a, b, c, d)| [a, b, c, d])
 }
 
-fn check(plan: &Plan, chosen: &[Vec<usize>; 4]) -> Result<(), TestCaseError> {
+fn kept() -> impl Strategy<Value = [Vec<usize>; 2]> {
+    let some = || prop::collection::vec(any::<usize>(), 0..4);
+    prop_oneof![Just([vec![], vec![]]), (some(), some()).prop_map(|(a, b)| [a, b])]
+}
+
+fn check(
+    plan: &Plan,
+    chosen: &[Vec<usize>; 4],
+    kept: &[Vec<usize>; 2],
+) -> Result<(), TestCaseError> {
     let original = plan.graph();
     let graph = snapshot(&original);
-    let selection = selection(&graph, chosen);
+    let selection = selection(&graph, chosen, kept);
     let found = removal(&graph, &selection);
     let model = Model::new(&original);
     let (left, skipped) = model.without(&graph, &selection);
@@ -75,6 +86,26 @@ fn check(plan: &Plan, chosen: &[Vec<usize>; 4]) -> Result<(), TestCaseError> {
     let bytes: u64 = freed.iter().map(|blob| original.size_bytes(*blob)).sum();
     prop_assert_eq!(found.freed_bytes, bytes);
     prop_assert!(found.freed_bytes <= found.logical_bytes);
+
+    for (place, repository) in graph.repositories.iter().enumerate() {
+        let needed = model.needed_by_kept(place, repository, &selection);
+        let has = |list: &[u32], at: u32| list.binary_search(&at).is_ok();
+        for tag in repository.tags.clone().filter(|tag| selection.kept_tags[*tag as usize]) {
+            prop_assert!(!has(&found.tags, tag), "kept tag {}", tag);
+        }
+        for at in repository.revisions.clone() {
+            let blob = graph.revisions[at as usize];
+            prop_assert!(!needed.contains(&blob) || !has(&found.revisions, at), "revision {}", at);
+        }
+        for at in repository.links.clone() {
+            let link = graph.links[at as usize];
+            let is_needed = needed.contains(&link.name) || needed.contains(&link.target);
+            prop_assert!(!is_needed || !has(&found.layer_links, at), "link {}", at);
+        }
+        for blob in needed {
+            prop_assert!(!has(&found.blobs, blob), "blob {}", blob);
+        }
+    }
 
     let links = model.needless_links(&left, &graph, &selection);
     prop_assert_eq!(&found.layer_links, &links);
@@ -135,8 +166,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn a_removal_is_what_a_copied_graph_loses(plan in plan(), chosen in chosen()) {
-        check(&plan, &chosen)?;
+    fn a_removal_is_what_a_copied_graph_loses(
+        plan in plan(),
+        chosen in chosen(),
+        kept in kept(),
+    ) {
+        check(&plan, &chosen, &kept)?;
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{BlobId, Graph};
 use crate::model::Role;
-use crate::removal::{Item, Selection, StoredGraph};
+use crate::removal::{Item, RepositoryNode, Selection, StoredGraph};
 
 #[derive(Clone)]
 pub struct ModelRepository {
@@ -79,7 +79,10 @@ impl<'a> Model<'a> {
         for (place, repository) in names.repositories.iter().enumerate() {
             let before = &self.repositories[place];
             let after = &mut left.repositories[place];
-            if selection.repositories[place] {
+            let is_whole = selection.repositories[place];
+            let is_kept_tag = |tag: u32| selection.kept_tags[tag as usize];
+            let is_kept = |at: u32| selection.kept_revisions[at as usize];
+            if is_whole && !keeps_part(repository, selection) {
                 *after = ModelRepository {
                     tags: BTreeMap::new(),
                     revisions: BTreeSet::new(),
@@ -92,18 +95,21 @@ impl<'a> Model<'a> {
             let holds = |blob: BlobId| self.holds_layer(blob, &selection.layers);
             let tags = repository.tags.clone().filter(|tag| {
                 let target = names.tags[*tag as usize].target;
-                selection.tags[*tag as usize] || target.is_some_and(holds)
+                let is_named = is_whole || selection.tags[*tag as usize];
+                !is_kept_tag(*tag) && (is_named || target.is_some_and(holds))
             });
             let tags: BTreeSet<u32> = tags.collect();
             let revisions = repository.revisions.clone().filter(|revision| {
-                selection.revisions[*revision as usize]
-                    || holds(names.revisions[*revision as usize])
+                let is_named = is_whole || selection.revisions[*revision as usize];
+                !is_kept(*revision) && (is_named || holds(names.revisions[*revision as usize]))
             });
             let revisions: BTreeMap<BlobId, u32> =
                 revisions.map(|at| (names.revisions[at as usize], at)).collect();
 
             let target = |tag: u32| names.tags[tag as usize].target;
-            let on_revision = |tag: u32| target(tag).is_some_and(|to| revisions.contains_key(&to));
+            let on_revision = |tag: u32| {
+                !is_kept_tag(tag) && target(tag).is_some_and(|to| revisions.contains_key(&to))
+            };
             let starts = tags.iter().filter_map(|tag| target(*tag));
             let mut doomed = BTreeSet::new();
             for start in starts.chain(revisions.keys().copied()) {
@@ -117,6 +123,8 @@ impl<'a> Model<'a> {
             let others = before.revisions.iter().copied().filter(|blob| !doomed.contains(blob));
             let mut keepers: BTreeSet<BlobId> = other_tags.chain(others).collect();
             keepers.extend(&before.held);
+            let kept = repository.revisions.clone().filter(|at| is_kept(*at));
+            keepers.extend(kept.map(|at| names.revisions[at as usize]));
             if before.is_held {
                 keepers.extend(&doomed);
             }
@@ -131,6 +139,18 @@ impl<'a> Model<'a> {
                     skipped.push(Item::Revision(*revision));
                 }
             }
+            // What is kept is told of when it was asked for, or would have gone with it.
+            for at in repository.revisions.clone().filter(|at| is_kept(*at)) {
+                let is_asked_for = is_whole || selection.revisions[at as usize];
+                if is_asked_for || doomed.contains(&names.revisions[at as usize]) {
+                    skipped.push(Item::Revision(at));
+                }
+            }
+            for tag in repository.tags.clone().filter(|tag| is_kept_tag(*tag)) {
+                if is_whole || selection.tags[tag as usize] {
+                    skipped.push(Item::Tag(tag));
+                }
+            }
             for tag in repository.tags.clone() {
                 let is_gone = match target(tag) {
                     None if tags.contains(&tag) => {
@@ -139,8 +159,7 @@ impl<'a> Model<'a> {
                     }
                     None => false,
                     Some(to) => {
-                        tags.contains(&tag)
-                            || revisions.contains_key(&to) && !after.revisions.contains(&to)
+                        tags.contains(&tag) || on_revision(tag) && !after.revisions.contains(&to)
                     }
                 };
                 if is_gone {
@@ -194,6 +213,33 @@ impl<'a> Model<'a> {
         blobs
     }
 
+    /// All that the tags and revisions that are kept lead to, themselves too.
+    pub fn needed_by_kept(
+        &self,
+        place: usize,
+        repository: &RepositoryNode,
+        selection: &Selection,
+    ) -> BTreeSet<BlobId> {
+        let graph = self.graph;
+        let node = &graph.repositories[place];
+        let tags = repository.tags.clone().zip(&node.tags);
+        let tags = tags.filter(|(tag, _)| selection.kept_tags[*tag as usize]);
+        let revisions = repository.revisions.clone().zip(&node.revisions);
+        let revisions = revisions.filter(|(at, _)| selection.kept_revisions[*at as usize]);
+        let targets = tags.filter_map(|(_, tag)| tag.target);
+        let mut needed = BTreeSet::new();
+        for start in targets.chain(revisions.map(|(_, revision)| revision.name)) {
+            for manifest in self.leads_to(&self.repositories[place].revisions, start) {
+                needed.insert(manifest);
+                let id = graph.manifest_at(manifest).unwrap();
+                let layers = graph.manifests[id as usize].references().iter();
+                let layers = layers.filter(|named| named.role == Role::Layer);
+                needed.extend(layers.map(|named| named.blob));
+            }
+        }
+        needed
+    }
+
     /// Every blob that something leads to, or that is kept because something cannot be read.
     pub fn reached(&self) -> BTreeSet<BlobId> {
         let graph = self.graph;
@@ -221,9 +267,16 @@ impl<'a> Model<'a> {
                 let is_needed = |blobs: &BTreeSet<BlobId>| {
                     blobs.contains(&link.name) || blobs.contains(&link.target)
                 };
-                selection.repositories[place] || is_needed(&before) && !is_needed(&after)
+                let is_whole = selection.repositories[place];
+                is_whole && !keeps_part(repository, selection)
+                    || is_needed(&before) && !is_needed(&after)
             }));
         }
         links
     }
+}
+
+fn keeps_part(repository: &RepositoryNode, selection: &Selection) -> bool {
+    repository.tags.clone().any(|tag| selection.kept_tags[tag as usize])
+        || repository.revisions.clone().any(|at| selection.kept_revisions[at as usize])
 }

@@ -245,6 +245,7 @@ pub fn snapshot(graph: &Graph) -> StoredGraph {
         is_complete: true,
         is_deep: true,
         fingerprint: [0; 32],
+        other_totals: Vec::new(),
     };
     let snapshot = db::Snapshot { graph, accounts: &accounts, findings: &[], scan };
     db::load_references(&connection, graph).unwrap();

@@ -7,35 +7,36 @@ use serde_json::Value;
 
 use super::Figures;
 
-type Set = BTreeSet<String>;
+pub type Set = BTreeSet<String>;
 
 /// A registry as a reader of its files would note it down.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     /// Blobs on disk with their sizes.
-    present: BTreeMap<String, u64>,
+    pub present: BTreeMap<String, u64>,
     /// Manifests on disk, by digest.
-    manifests: BTreeMap<String, Manifest>,
-    repositories: BTreeMap<String, Repository>,
+    pub manifests: BTreeMap<String, Manifest>,
+    pub repositories: BTreeMap<String, Repository>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Manifest {
+pub struct Manifest {
     /// Config and layers, and what an index names that is no manifest.
-    blobs: Set,
-    children: Set,
+    pub blobs: Set,
+    pub children: Set,
     subject: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Repository {
-    revisions: Set,
-    tags: BTreeMap<String, String>,
+pub struct Repository {
+    pub revisions: Set,
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Model {
     pub fn of(tree: &Tree) -> Self {
         let mut model = Self::default();
+        let mut aliases = BTreeMap::new();
         for (path, entry) in tree.iter() {
             let path = path.strip_prefix("docker/registry/v2/").unwrap();
             let parts: Vec<&str> = path.split('/').collect();
@@ -60,9 +61,21 @@ impl Model {
                         let target = String::from_utf8(link.clone()).unwrap();
                         repository.tags.insert(tag.to_owned(), target);
                     }
+                    ["layers", "sha512", hex, "link"] => {
+                        let Content::Bytes(link) = &entry.content else {
+                            panic!("{path} is no file");
+                        };
+                        let target = String::from_utf8(link.clone()).unwrap();
+                        aliases.insert(format!("sha512:{hex}"), target);
+                    }
                     _ => {}
                 }
             }
+        }
+        for manifest in model.manifests.values_mut() {
+            let named = manifest.blobs.iter().filter_map(|name| aliases.get(name).cloned());
+            let named: Vec<String> = named.collect();
+            manifest.blobs.extend(named);
         }
         // A child that is no manifest is a blob (BuildKit cache).
         let known: Set = model.manifests.keys().cloned().collect();
@@ -165,7 +178,7 @@ impl Model {
     }
 
     /// Manifests reached through index children, and through referrers linked in the repository.
-    fn closure(&self, name: &str, mut reached: Set) -> Set {
+    pub fn closure(&self, name: &str, mut reached: Set) -> Set {
         let repository = &self.repositories[name];
         loop {
             let mut more = Set::new();
@@ -194,14 +207,14 @@ impl Model {
         self.closure(name, targets)
     }
 
-    fn kept(&self, name: &str) -> Set {
+    pub fn kept(&self, name: &str) -> Set {
         let repository = &self.repositories[name];
         let tags = repository.tags.values().cloned();
         self.closure(name, tags.chain(repository.revisions.iter().cloned()).collect())
     }
 
     /// Manifests with all the blobs they name, as far as they are on disk.
-    fn blobs(&self, manifests: &Set) -> Set {
+    pub fn blobs(&self, manifests: &Set) -> Set {
         let mut blobs = manifests.clone();
         for digest in manifests {
             if let Some(manifest) = self.manifests.get(digest) {
@@ -212,7 +225,7 @@ impl Model {
         blobs
     }
 
-    fn reached(&self) -> Set {
+    pub fn reached(&self) -> Set {
         let names = self.repositories.keys();
         names.flat_map(|name| self.blobs(&self.kept(name))).collect()
     }

@@ -17,6 +17,8 @@ pub enum Event {
     Referrer { repository: usize, subject: prop::sample::Index, label: usize, tag: Option<usize> },
     /// A build cache of layers from the pool.
     Cache { repository: usize, layers: Vec<usize>, tag: usize },
+    /// An image whose layer is named by its sha512.
+    Alias { repository: usize, layer: usize, tag: usize },
     /// A manifest linked in another repository, without its layers' links.
     Copy { repository: usize, manifest: prop::sample::Index },
     /// A tag points elsewhere.
@@ -56,6 +58,8 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (repository.clone(), layers, tag.clone()).prop_map(
             |(repository, layers, tag)| Event::Cache { repository, layers, tag }
         ),
+        1 => (repository.clone(), 0..7_usize, tag.clone())
+            .prop_map(|(repository, layer, tag)| Event::Alias { repository, layer, tag }),
         1 => (repository.clone(), manifest())
             .prop_map(|(repository, manifest)| Event::Copy { repository, manifest }),
         2 => (repository.clone(), manifest(), tag.clone()).prop_map(
@@ -121,6 +125,13 @@ fn happen(registry: &mut RegistryBuilder, manifests: &mut Vec<Descriptor>, event
             let layers: Vec<Descriptor> = layers.iter().map(|&n| layer(registry, n)).collect();
             let cache = registry.buildkit_cache(REPOSITORIES[*repository], &layers, TAGS[*tag]);
             manifests.push(cache);
+        }
+        Event::Alias { repository, layer: number, tag } => {
+            let layer = layer(registry, *number);
+            let repository = REPOSITORIES[*repository];
+            let alias = registry.sha512_alias(repository, &layer);
+            let image = registry.image(repository).oci().layers([&alias]).push_tag(TAGS[*tag]);
+            manifests.push(image);
         }
         Event::Copy { repository, manifest } => {
             if let Some(manifest) = chosen(manifest, manifests) {

@@ -1,0 +1,27 @@
+//! Writing a plan to a file.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::prune::Document;
+
+/// Written whole or not at all.
+pub fn save_plan(path: &Path, document: &Document) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        serde_json::to_writer_pretty(&mut file, document)?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| {
+        let message = format!("cannot write plan `{}`", path.display());
+        Error::from(anyhow::Error::new(source).context(message))
+    })
+}

@@ -1,0 +1,111 @@
+//! Whether a thing is still what the scan saw, asked at the moment of its step.
+
+use std::io;
+use std::path::Path;
+
+use super::act::{Act, Way, failed};
+use super::name::SkipGroup;
+use super::steps::Target;
+use crate::model::{LinkContent, MAX_LINK_BYTES, parse_link};
+use crate::removal::{BlobNode, StoredGraph};
+use crate::storage::{FileFacts, FileKind};
+
+/// Why something is not taken, if it is not.
+pub(super) type Checked = Result<(), (SkipGroup, String)>;
+
+impl Act<'_> {
+    /// A link must be what the scan saw.
+    pub(super) fn check_link(&self, path: &Path, time_ns: Option<i64>) -> Checked {
+        let facts = self.facts(path)?;
+        if facts.kind == FileKind::File && Some(facts.modified_ns) == time_ns {
+            return Ok(());
+        }
+        Err((SkipGroup::Changed, "it was written after the scan".into()))
+    }
+
+    /// A tag must point where the scan saw it point, or still be without a link.
+    pub(super) fn check_tag(&self, link: &Path, tag: u32, target: Target) -> Checked {
+        let pushed_ns = self.graph.tags[tag as usize].pushed_ns;
+        match self.storage.stat(link) {
+            Err(error) if pushed_ns.is_none() && is_half(&error, target, self.graph) => Ok(()),
+            _ => {
+                self.check_link(link, pushed_ns)?;
+                let content = self.storage.read(link, MAX_LINK_BYTES as u64);
+                self.must_lead_to(&content.map_err(|error| failed(&error))?.bytes, target)
+            }
+        }
+    }
+
+    fn must_lead_to(&self, content: &[u8], target: Target) -> Checked {
+        match parse_link(content) {
+            LinkContent::Clean(digest) | LinkContent::Spaced(digest)
+                if Some(&digest) == target.digest(self.graph) =>
+            {
+                Ok(())
+            }
+            LinkContent::Clean(digest) | LinkContent::Spaced(digest) => {
+                Err((SkipGroup::Changed, format!("it points at {digest} now")))
+            }
+            // Only a repository that goes whole takes a tag along that says nothing.
+            LinkContent::Nothing(_) if target.digest(self.graph).is_none() => Ok(()),
+            LinkContent::Nothing(why) => Err((SkipGroup::Changed, why)),
+        }
+    }
+
+    /// A push may have written to the tag between the look and the rename.
+    pub(super) fn recheck_tag(&mut self, path: &Path, target: Target) -> Checked {
+        let Way::Trash(run) = &self.way else {
+            return Ok(());
+        };
+        let checked = match run.read_taken(&path.join("current/link"), MAX_LINK_BYTES as u64) {
+            Ok(content) => self.must_lead_to(&content.bytes, target),
+            Err(error) if is_half(&error, target, self.graph) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        };
+        if checked.is_err() {
+            self.put_back(path).map_err(|error| failed(&error))?;
+        }
+        checked
+    }
+
+    pub(super) fn check_upload(&self, path: &Path, active_ns: Option<i64>) -> Checked {
+        // Every byte that comes is written to `data`; `startedat` is written once, and its time on
+        // disk says nothing when the storage was copied.
+        match self.storage.stat(&path.join("data")) {
+            Ok(facts) if Some(facts.modified_ns) > active_ns => {
+                Err((SkipGroup::Changed, "it goes on".into()))
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    pub(super) fn check_blob(&self, path: &Path, node: &BlobNode) -> Checked {
+        let data = self.facts(&path.join("data"))?;
+        let directory = self.facts(path)?;
+        let changed_ns = data.modified_ns.max(data.changed_ns);
+        if data.kind != FileKind::File
+            || Some(data.size_bytes) != node.size_bytes
+            || Some(changed_ns) != node.changed_ns
+        {
+            return Err((SkipGroup::Changed, "it was written after the scan".into()));
+        }
+        if self.clock.is_fresh(Some(directory.modified_ns)) {
+            return Err((SkipGroup::Young, "its directory is younger than --min-age".into()));
+        }
+        Ok(())
+    }
+
+    fn facts(&self, path: &Path) -> Result<FileFacts, (SkipGroup, String)> {
+        self.storage.stat(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => (SkipGroup::NotThere, "it is gone already".to_owned()),
+            _ => failed(&error),
+        })
+    }
+}
+
+/// Whether a tag that had no link has none.
+fn is_half(error: &io::Error, target: Target, graph: &StoredGraph) -> bool {
+    error.kind() == io::ErrorKind::NotFound && target.digest(graph).is_none()
+}

@@ -1,0 +1,261 @@
+//! What the trash holds and the storage needs after all: a push relied on it while it went, or came
+//! after it went, and the run that took it was killed before it could look again.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use crate::graph::BlobId;
+use crate::model::{Digest, MAX_MANIFEST_BYTES, Role, parse_manifest};
+use crate::removal::{RepositoryNode, StoredGraph};
+use crate::storage::{Storage, StorageWriter};
+use crate::trash::{HeldRun, Move, MoveKind, PutBack, StorageLock, TrashError, TrashRun};
+
+/// What of the trash is needed again.
+#[derive(Debug, Default)]
+pub struct NeededAgain(HashSet<PathBuf>);
+
+impl NeededAgain {
+    /// Compares what `runs` hold with what is on disk: `graph` is of a scan of a moment ago.
+    ///
+    /// Needed is what a linked revision or a tag leads to, what a layer link leads to, and the
+    /// links by which a repository serves that. In doubt it is needed.
+    pub fn new(graph: &StoredGraph, storage: &dyn Storage, runs: &[HeldRun]) -> Self {
+        let mut work =
+            Work { graph, storage, held: Held::new(graph, runs), needed: Self::default() };
+        if !work.held.is_empty() {
+            for repository in &graph.repositories {
+                work.repository(repository);
+            }
+            work.what_is_hidden(runs);
+        }
+        work.needed
+    }
+
+    /// Whether something must not be removed for good.
+    pub fn has(&self, item: &Move) -> bool {
+        self.0.contains(&item.path)
+    }
+}
+
+/// What the trash holds that is not on disk, by name.
+#[derive(Default)]
+struct Held<'a> {
+    blobs: HashMap<Digest, (&'a HeldRun, &'a Move)>,
+    layer_links: HashMap<(&'a str, Digest), &'a Move>,
+    revisions: HashMap<(&'a str, Digest), &'a Move>,
+}
+
+impl<'a> Held<'a> {
+    fn new(graph: &StoredGraph, runs: &'a [HeldRun]) -> Self {
+        let mut held = Self::default();
+        for run in runs {
+            for item in &run.moves {
+                let Ok(digest) = Digest::parse(&item.name) else {
+                    continue;
+                };
+                match (item.kind, item.repository.as_deref()) {
+                    (MoveKind::Blob, _) if !is_present(graph, &digest) => {
+                        held.blobs.insert(digest, (run, item));
+                    }
+                    (MoveKind::LayerLink, Some(name)) if !has_link(graph, name, &digest) => {
+                        held.layer_links.insert((name, digest), item);
+                    }
+                    (MoveKind::Revision, Some(name)) if !has_revision(graph, name, &digest) => {
+                        held.revisions.insert((name, digest), item);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        held
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.layer_links.is_empty() && self.revisions.is_empty()
+    }
+}
+
+struct Work<'a> {
+    graph: &'a StoredGraph,
+    storage: &'a dyn Storage,
+    held: Held<'a>,
+    needed: NeededAgain,
+}
+
+impl Work<'_> {
+    fn repository(&mut self, repository: &RepositoryNode) {
+        let graph = self.graph;
+        for link in graph.links_of(repository) {
+            self.need_blob(&graph.blobs[link.name as usize].digest);
+            self.need_blob(&graph.blobs[link.target as usize].digest);
+        }
+        let tags = graph.tags_of(repository).iter().filter_map(|tag| tag.target);
+        let revisions = graph.revisions_of(repository).iter().copied();
+        let held = graph.held_blobs(repository);
+        let roots: Vec<BlobId> = tags.chain(revisions).chain(held).collect();
+        let mut met = HashSet::new();
+        let mut rest: Vec<Digest> =
+            roots.into_iter().map(|blob| graph.blobs[blob as usize].digest.clone()).collect();
+        while let Some(digest) = rest.pop() {
+            if !met.insert(digest.clone()) {
+                continue;
+            }
+            self.need_blob(&digest);
+            self.need_revision(&repository.name, &digest);
+            for (named, may_be_manifest) in self.named_by(&digest) {
+                self.need_blob(&named);
+                self.need_link(&repository.name, &named);
+                if may_be_manifest {
+                    rest.push(named);
+                }
+            }
+        }
+    }
+
+    /// What a manifest names, and whether that may be a manifest.
+    fn named_by(&self, digest: &Digest) -> Vec<(Digest, bool)> {
+        let graph = self.graph;
+        let blob = graph.blob_by_digest(digest);
+        let id = blob.and_then(|blob| graph.manifest_at(blob));
+        if let Some(id) = id.filter(|_| is_present(graph, digest)) {
+            let digest = |blob: BlobId| graph.blobs[blob as usize].digest.clone();
+            let children = graph.children(id).iter();
+            let children = children.map(|id| (digest(graph.manifests[*id as usize]), true));
+            // A blob that is not on disk may be a child whose manifest lies in the trash.
+            let kept = graph.kept_blobs(id).iter();
+            let kept =
+                kept.map(|blob| (digest(*blob), graph.blobs[*blob as usize].size_bytes.is_none()));
+            return children.chain(kept).collect();
+        }
+        let Some((run, item)) = self.held.blobs.get(digest) else {
+            return Vec::new();
+        };
+        let body = run.read(self.storage, &item.path.join("data"), MAX_MANIFEST_BYTES);
+        let Some(body) = body.ok().filter(|body| body.is_whole) else {
+            return Vec::new();
+        };
+        let Ok(manifest) = parse_manifest(&body.bytes) else {
+            return Vec::new();
+        };
+        let references = manifest.references.into_iter();
+        references
+            .filter(|reference| reference.role != Role::Subject)
+            .map(|reference| {
+                let may_be_manifest = matches!(reference.role, Role::Manifest | Role::Blob);
+                (reference.digest, may_be_manifest)
+            })
+            .collect()
+    }
+
+    /// A repository or directory that could not be read may need what it once had.
+    fn what_is_hidden(&mut self, runs: &[HeldRun]) {
+        let graph = self.graph;
+        let may_need = |item: &Move| {
+            let is_held = |name: &String| {
+                repository(graph, name).is_some_and(|repository| repository.is_held)
+            };
+            let may_be_manifest =
+                item.kind == MoveKind::Blob && item.size_bytes <= MAX_MANIFEST_BYTES;
+            graph.is_storage_held()
+                || graph.are_manifests_held() && may_be_manifest
+                || item.repository.as_ref().is_some_and(is_held)
+        };
+        let hidden = runs.iter().flat_map(|run| &run.moves).filter(|item| may_need(item));
+        for item in hidden {
+            let Ok(digest) = Digest::parse(&item.name) else {
+                continue;
+            };
+            self.need_blob(&digest);
+            if let Some(name) = &item.repository {
+                self.need_link(name, &digest);
+                self.need_revision(name, &digest);
+            }
+        }
+    }
+
+    fn need_blob(&mut self, digest: &Digest) {
+        let held = self.held.blobs.get(digest).map(|(_, item)| *item);
+        self.need(held);
+    }
+
+    fn need_link(&mut self, repository: &str, digest: &Digest) {
+        self.need(self.held.layer_links.get(&(repository, digest.clone())).copied());
+    }
+
+    fn need_revision(&mut self, repository: &str, digest: &Digest) {
+        self.need(self.held.revisions.get(&(repository, digest.clone())).copied());
+    }
+
+    fn need(&mut self, item: Option<&Move>) {
+        if let Some(item) = item {
+            self.needed.0.insert(item.path.clone());
+        }
+    }
+}
+
+fn repository<'g>(graph: &'g StoredGraph, name: &str) -> Option<&'g RepositoryNode> {
+    let repositories = &graph.repositories;
+    let at = repositories.binary_search_by(|known| known.name.as_str().cmp(name)).ok()?;
+    Some(&repositories[at])
+}
+
+fn is_present(graph: &StoredGraph, digest: &Digest) -> bool {
+    let blob = graph.blob_by_digest(digest);
+    blob.is_some_and(|blob| graph.blobs[blob as usize].size_bytes.is_some())
+}
+
+fn has_link(graph: &StoredGraph, name: &str, digest: &Digest) -> bool {
+    let (Some(repository), Some(blob)) = (repository(graph, name), graph.blob_by_digest(digest))
+    else {
+        return false;
+    };
+    graph.links_of(repository).binary_search_by_key(&blob, |link| link.name).is_ok()
+}
+
+fn has_revision(graph: &StoredGraph, name: &str, digest: &Digest) -> bool {
+    let (Some(repository), Some(blob)) = (repository(graph, name), graph.blob_by_digest(digest))
+    else {
+        return false;
+    };
+    graph.revisions_of(repository).binary_search(&blob).is_ok()
+}
+
+/// What was put back of a run.
+#[derive(Debug)]
+pub struct Rescued {
+    /// The run.
+    pub run: String,
+    /// How many things are back in their place.
+    pub put_back_count: u64,
+    /// What is needed and could not be put back, with the reason.
+    pub failed: Vec<(Move, String)>,
+}
+
+/// Puts back what is needed of each of `runs`: those that were stopped before their end.
+///
+/// # Errors
+/// When a run's list is damaged.
+pub fn rescue(
+    storage: &dyn StorageWriter,
+    lock: &StorageLock,
+    graph: &StoredGraph,
+    runs: &[HeldRun],
+) -> Result<Vec<Rescued>, TrashError> {
+    let needed = NeededAgain::new(graph, storage, runs);
+    let mut rescued = Vec::new();
+    for held in runs {
+        let (run, ..) = TrashRun::open(storage, lock, &held.run)?;
+        let mut told = Rescued { run: held.run.clone(), put_back_count: 0, failed: Vec::new() };
+        // From below, so that nothing is visible before it is whole.
+        for item in held.moves.iter().rev().filter(|item| needed.has(item)) {
+            match run.put_back(&item.path) {
+                Ok(PutBack::Done) => told.put_back_count += 1,
+                // Somebody else put it there meanwhile.
+                Ok(PutBack::PlaceTaken | PutBack::NotThere) => {}
+                Err(error) => told.failed.push((item.clone(), error.to_string())),
+            }
+        }
+        rescued.push(told);
+    }
+    Ok(rescued)
+}

@@ -1,0 +1,61 @@
+//! What the trash still holds, for who asks whether something needs it.
+
+use std::io;
+use std::path::Path;
+
+use super::error::TrashError;
+use super::list::names;
+use super::moves::{Move, MoveKind};
+use super::paths::{DONE, FILES, TRASH};
+use super::run::{exists, read_list};
+use crate::storage::{Content, Storage};
+
+/// A run, and what of its list is still in the trash.
+#[derive(Debug)]
+pub struct HeldRun {
+    /// Its name.
+    pub run: String,
+    /// What it took and is not back.
+    pub moves: Vec<Move>,
+}
+
+/// What every run holds whose list can be read, oldest first; with `is_unfinished`, only those that
+/// never came to their end.
+///
+/// # Errors
+/// When the trash, or what is in it, cannot be looked at.
+pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, TrashError> {
+    let is_there = |path: &Path| {
+        exists(storage, path)
+            .map_err(|source| TrashError::Read { path: storage.root().join(path), source })
+    };
+    let mut runs = Vec::new();
+    for run in names(storage)? {
+        let directory = Path::new(TRASH).join(&run);
+        if is_unfinished && is_there(&directory.join(DONE))? {
+            continue;
+        }
+        // A list that is damaged or missing is told by whoever acts on the run.
+        let Ok((_, listed)) = read_list(storage, &directory) else {
+            continue;
+        };
+        let files = directory.join(FILES);
+        let mut moves = Vec::new();
+        for item in listed.into_iter().filter(|item| item.kind != MoveKind::Directory) {
+            if is_there(&files.join(&item.path))? {
+                moves.push(item);
+            }
+        }
+        if !moves.is_empty() {
+            runs.push(HeldRun { run, moves });
+        }
+    }
+    Ok(runs)
+}
+
+impl HeldRun {
+    /// The first `limit` bytes of a file that it took, or that lies in a directory that it took.
+    pub fn read(&self, storage: &dyn Storage, path: &Path, limit: u64) -> io::Result<Content> {
+        storage.read(&Path::new(TRASH).join(&self.run).join(FILES).join(path), limit)
+    }
+}

@@ -1,0 +1,96 @@
+//! What a scan tells of the trash and of the last deletion, from a few small files.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::TrashError;
+use super::list::names;
+use super::moves::{self, Counts, RunHeader};
+use super::paths::{DONE, MOVES, OWN, PARTIAL, TRASH};
+use super::run::{RunSummary, error_at, missing_is_fine};
+use crate::storage::{Storage, StorageWriter};
+
+/// The first line of a list is far shorter.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
+
+/// Beside the trash, so that a purge leaves it.
+const LAST: &str = "last.json";
+
+/// What the trash holds, as its runs say of themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrashSummary {
+    /// Runs in it.
+    pub run_count: u64,
+    /// Of those, the ones that were stopped before their end, or cannot be read.
+    pub unfinished_count: u64,
+    /// Bytes that a purge frees.
+    pub size_bytes: u64,
+    /// The last deletion, whether or not it went to the trash.
+    pub last: Option<LastRun>,
+}
+
+/// How the last deletion ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When.
+    #[serde(with = "moves::time_text")]
+    pub finished_at: Timestamp,
+    /// It came to its end.
+    pub is_complete: bool,
+    /// What went.
+    pub counts: Counts,
+    /// The sizes of that together.
+    pub size_bytes: u64,
+    /// What was asked for and stayed.
+    pub skipped_count: u64,
+    /// What came back because something needed it.
+    pub put_back_count: u64,
+}
+
+/// Reads what the runs say of themselves; what cannot be read counts as unfinished.
+pub fn summary(storage: &dyn Storage) -> TrashSummary {
+    let mut summary =
+        TrashSummary { last: read(storage, &Path::new(OWN).join(LAST)), ..TrashSummary::default() };
+    for run in names(storage).unwrap_or_default() {
+        summary.run_count += 1;
+        let directory = Path::new(TRASH).join(run);
+        let size_bytes = match read::<RunSummary>(storage, &directory.join(DONE)) {
+            Some(done) => done.size_bytes,
+            None => {
+                summary.unfinished_count += 1;
+                read::<RunHeader>(storage, &directory.join(MOVES))
+                    .map_or(0, |header| header.size_bytes)
+            }
+        };
+        summary.size_bytes = summary.size_bytes.saturating_add(size_bytes);
+    }
+    summary
+}
+
+/// The JSON in the first line of a file.
+fn read<T: for<'de> Deserialize<'de>>(storage: &dyn Storage, path: &Path) -> Option<T> {
+    let content = storage.read(path, MAX_HEADER_BYTES).ok()?;
+    let line = content.bytes.split(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice(line).ok()
+}
+
+/// Writes down how a deletion ended.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn record_last(storage: &dyn StorageWriter, last: &LastRun) -> Result<(), TrashError> {
+    let path = Path::new(OWN).join(LAST);
+    let partial = Path::new(OWN).join([LAST, PARTIAL].concat());
+    let write = || -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(last)?;
+        bytes.push(b'\n');
+        missing_is_fine(storage.remove_file(&partial))?;
+        storage.write_new(&partial, &bytes)?;
+        missing_is_fine(storage.remove_file(&path))?;
+        storage.rename_new(&partial, &path)
+    };
+    write().map_err(error_at(storage, &path))
+}

@@ -1,0 +1,191 @@
+//! Repositories that are odd and not damaged: names of any bytes, tags that say nothing, one inside
+//! another, and a plan of which a person saw a part.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+
+use regsql::model::Digest;
+use regsql::prune::{Chosen, Name, Policy, plan};
+use regsql::sample::{Content, RegistryBuilder, paths};
+
+use super::crash::{chosen, registry};
+use super::pulls::{assert_none_lost, pulls};
+use super::{Disk, act, plan_of, policy};
+
+fn repository(name: &str) -> Name {
+    Name::Repository { repository: name.into() }
+}
+
+#[test]
+fn names_of_any_bytes_go_and_come_back() {
+    let names: [&[u8]; 5] =
+        [b"new\nline", b"back\\slash", b"not-utf8-\xff\xfe", b"esc\x1b[31m", b"\\xff"];
+    let mut builder = RegistryBuilder::new();
+    let layer = builder.layer("shared", 900);
+    for number in 0..names.len() {
+        let name = format!("placeholder-{number}");
+        let own = builder.layer(&name, 500);
+        for tag in ["goes", "stays"] {
+            let image = builder.image(&name).layers([&layer, &own]).label("tag", tag);
+            image.push_tag(&format!("{tag}-{number}"));
+        }
+        builder.upload(&name, &name, 10, "2026-01-02T03:04:05Z");
+    }
+    let disk = Disk::of(&builder);
+    for (number, name) in names.iter().enumerate() {
+        let name = OsStr::from_bytes(name);
+        let placeholder = format!("placeholder-{number}");
+        let tag = disk.below(paths::tag(&placeholder, &format!("goes-{number}")));
+        fs::rename(&tag, tag.with_file_name(name)).unwrap();
+        let upload = disk.below(paths::upload(&placeholder, &placeholder));
+        fs::rename(&upload, upload.with_file_name(name)).unwrap();
+        let repository = disk.below(paths::repository(&placeholder));
+        fs::rename(&repository, repository.with_file_name(name)).unwrap();
+    }
+    let (tree, before) = (disk.tree(), pulls(&disk.root()));
+    let query = "--sql=SELECT repository, tag FROM tags WHERE tag NOT LIKE 'stays%'";
+    let done = disk.prune(&["--garbage", query]);
+    assert_eq!(done["skipped"].as_array().unwrap().len(), 0, "{done:#}");
+    assert_eq!(done["counts"]["tags"], 5);
+    assert_eq!(done["counts"]["revisions"], 5);
+    assert_eq!(done["counts"]["uploads"], 5);
+    let after = pulls(&disk.root());
+    assert_eq!(after.len(), 5);
+    assert!(after.keys().all(|(_, tag)| tag.to_str().unwrap().starts_with("stays")), "{after:?}");
+    assert_none_lost(&before, &after, "pruned");
+    disk.undo_all("pruned");
+    tree.assert_same(&disk.tree(), "undone");
+}
+
+#[test]
+fn a_repository_goes_whole_with_its_half_tags_and_stops_nothing_else() {
+    for uses_trash in [true, false] {
+        let mut builder = registry();
+        builder.put(paths::tag("whole", "half"), Content::Directory);
+        let old = paths::tag_index("whole", "half", &Digest::of(b"deleted"));
+        builder.put(old, Content::Bytes(Digest::of(b"deleted").to_string().into()));
+        let disk = Disk::of(&builder);
+        let tree = disk.tree();
+        let graph = disk.graph();
+        let done = act(&disk.storage(), &graph, &chosen(&graph), uses_trash).unwrap();
+        assert_eq!(done.skipped, []);
+        assert!(done.names.contains(&repository("whole")), "{:?}", done.names);
+        assert!(!disk.below(paths::repository("whole")).join("_manifests").exists());
+        assert!(disk.below(paths::tag_current("whole/inner", "1.0")).exists());
+        if uses_trash {
+            disk.undo_all("pruned");
+            tree.assert_same(&disk.tree(), "undone");
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_got_a_link_meanwhile_stays_with_its_image() {
+    let mut builder = registry();
+    builder.put(paths::tag("whole", "half"), Content::Directory);
+    let disk = Disk::of(&builder);
+    let graph = disk.graph();
+    let plan = chosen(&graph);
+    let target = fs::read(disk.below(paths::tag_current("whole", "1.0"))).unwrap();
+    let current = disk.below(paths::tag_current("whole", "half"));
+    fs::create_dir(current.parent().unwrap()).unwrap();
+    fs::write(current, target).unwrap();
+    let done = act(&disk.storage(), &graph, &plan, true).unwrap();
+    assert!(!done.skipped.is_empty());
+    let after = pulls(&disk.root());
+    assert!(
+        after[&("whole".into(), "half".into())].values().all(|is_there| *is_there),
+        "{after:?}"
+    );
+}
+
+#[test]
+fn a_repository_that_keeps_manifests_keeps_the_directory_of_its_links() {
+    let mut builder = registry();
+    let stray = format!("{}/_manifests/tags/.DS_Store", paths::repository("whole"));
+    builder.put(&stray, Content::Bytes(b"x".to_vec()));
+    let disk = Disk::of(&builder);
+    let graph = disk.graph();
+    let done = act(&disk.storage(), &graph, &chosen(&graph), true).unwrap();
+    assert!(disk.below(&stray).exists());
+    // The registry's own collector stops at a repository without it.
+    assert!(disk.below(paths::repository("whole")).join("_layers").is_dir());
+    assert!(!done.names.contains(&repository("whole")), "{:?}", done.names);
+}
+
+#[test]
+fn a_repository_that_cannot_be_read_whole_does_not_go_whole() {
+    let mut builder = registry();
+    let digest = builder.image("whole").label("un", "tagged").push().digest;
+    builder.put(paths::blob(&digest), Content::Bytes(b"{".to_vec()));
+    let disk = Disk::of(&builder);
+    let graph = disk.graph();
+    let plan = plan_of(&graph, [repository("whole")]);
+    let is_told = |skipped: &regsql::prune::Skipped| skipped.name == repository("whole");
+    assert!(plan.skipped.iter().any(is_told), "{:?}", plan.skipped);
+    act(&disk.storage(), &graph, &plan, true).unwrap();
+    assert!(disk.below(paths::tag_current("whole", "1.0")).exists());
+    assert!(disk.below(paths::blob(&digest)).exists());
+}
+
+#[test]
+fn a_revision_whose_place_cannot_be_told_keeps_what_it_needs() {
+    let mut builder = RegistryBuilder::new();
+    let layer = builder.layer("own", 900);
+    let image = builder.image("whole").layers([&layer]).push();
+    let hex = "ab".repeat(48);
+    let odd = format!("{}/_manifests/revisions/sha384/{hex}/link", paths::repository("whole"));
+    builder.put(&odd, Content::Bytes(image.digest.to_string().into()));
+    let disk = Disk::of(&builder);
+    let graph = disk.graph();
+    let done = act(&disk.storage(), &graph, &plan_of(&graph, [repository("whole")]), true).unwrap();
+    if disk.below(&odd).exists() {
+        assert!(disk.below(paths::blob(&layer.digest)).exists(), "{:?}", done.names);
+        assert!(disk.below(paths::blob(&image.digest)).exists(), "{:?}", done.names);
+    }
+}
+
+/// Whether a person has seen an item of a plan, by its number and name.
+type IsSeen = fn(usize, &Name) -> bool;
+
+/// Whatever part of a plan a person has seen, nothing else goes, and no image breaks.
+#[test]
+fn what_was_not_in_the_plan_that_was_shown_stays_whole() {
+    let all: Vec<Name> = {
+        let disk = Disk::of(&registry());
+        let graph = disk.graph();
+        chosen(&graph).names(&graph).collect()
+    };
+    let seen: [IsSeen; 6] = [
+        |at, _| at % 2 == 0,
+        |at, _| at % 3 == 0,
+        |_, name| matches!(name, Name::Blob { .. }),
+        |_, name| !matches!(name, Name::LayerLink { .. }),
+        |_, name| matches!(name, Name::Tag { .. } | Name::Blob { .. } | Name::LayerLink { .. }),
+        |_, name| matches!(name, Name::Revision { .. } | Name::Blob { .. }),
+    ];
+    for (number, is_seen) in seen.iter().enumerate() {
+        let disk = Disk::of(&registry());
+        let before = pulls(&disk.root());
+        let graph = disk.graph();
+        let seen: Vec<Name> = (0..)
+            .zip(&all)
+            .filter(|(at, name)| is_seen(*at, name))
+            .map(|(_, name)| name.clone())
+            .collect();
+        let mut wished = Chosen::nothing(&graph);
+        wished.is_garbage_chosen = true;
+        for name in &all {
+            wished.add(name.clone());
+        }
+        let only = Some(seen.iter().cloned().collect());
+        let plan = plan(wished, &Policy { only, ..policy() });
+        for name in plan.names(&graph) {
+            assert!(seen.contains(&name), "choice {number}: {} goes", name.text());
+        }
+        let done = act(&disk.storage(), &graph, &plan, true).unwrap();
+        assert_eq!(done.skipped, [], "choice {number}");
+        assert_none_lost(&before, &pulls(&disk.root()), &format!("choice {number}"));
+    }
+}

@@ -1,0 +1,136 @@
+//! What the registry is doing decides whether anything is deleted.
+
+use super::{Bench, GARBAGE, OFFLINE, url};
+use crate::real::layout::{Image, layer};
+use crate::real::pushes;
+use crate::real::registry::Registry;
+use crate::tree::Tree;
+
+/// A registry with an image whose tag moved on, and what is left of it.
+pub fn registry_with_garbage(change: impl FnOnce(&str) -> String) -> Registry {
+    let registry = Registry::start_with(change);
+    let base = layer("base", 10_000);
+    for name in ["old", "new"] {
+        let image = Image::of(&[&base, &layer(name, 5_000)]);
+        pushes::put(&registry, "team/app", "1.0", &image);
+    }
+    registry
+}
+
+const DELETE: &[&str] = &["--delete", "--yes"];
+
+fn refused(bench: &Bench, registry: &Registry, how: &[&str]) -> String {
+    let before = Tree::of_registry(&registry.root());
+    let text = bench.ends(2, &[GARBAGE, DELETE, how].concat());
+    before.assert_same(&Tree::of_registry(&registry.root()), "after the refusal");
+    assert!(!registry.root().join(".regsql/trash").exists(), "{text}");
+    text
+}
+
+#[test]
+fn a_registry_that_takes_pushes_is_refused_and_one_that_is_stopped_or_read_only_is_not() {
+    let mut registry = registry_with_garbage(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let url = url(&registry);
+    let text = refused(&bench, &registry, &["--registry-url", &url]);
+    assert!(text.contains("takes pushes: nothing was touched"), "{text}");
+    assert!(text.contains("hint: stop it (--before and --after can)"), "{text}");
+    let text = refused(&bench, &registry, &["--offline", "--registry-url", &url]);
+    assert!(text.contains("although --offline says that nothing writes"), "{text}");
+
+    registry.restart_with(|config| {
+        config
+            .replace("storage:\n", "storage:\n  maintenance:\n    readonly:\n      enabled: true\n")
+    });
+    let read_only = super::url(&registry);
+    let revision = ["prune", "untagged-revisions", "--keep-revisions", "--min-age", "0s"];
+    bench.ends(0, &[&revision[..], DELETE, &["--registry-url", &read_only]].concat());
+    bench.ends(0, &[GARBAGE, DELETE, &["--registry-url", &read_only]].concat());
+    assert_eq!(bench.done(&["report", "orphan-blobs", "-f", "csv"]).lines().count(), 1);
+
+    bench.done(&["undo"]);
+    registry.stop();
+    bench.ends(0, &[GARBAGE, DELETE, &["--registry-url", &url]].concat());
+    registry.serve();
+    assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.0").status, 200);
+}
+
+#[test]
+fn nothing_is_deleted_before_it_is_said_what_the_registry_does_and_that_it_is_meant() {
+    let registry = registry_with_garbage(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let text = refused(&bench, &registry, &[]);
+    assert!(text.contains("--delete does not say what the registry is doing"), "{text}");
+    let text = refused(&bench, &registry, &["--online"]);
+    assert!(text.contains("may cache what is deleted"), "{text}");
+    assert!(text.contains("hint: add --registry-url URL"), "{text}");
+    // Nobody is at the terminal, and there is no --yes.
+    let before = Tree::of_registry(&registry.root());
+    let text = bench.ends(2, &[GARBAGE, &["--delete", "--offline"]].concat());
+    assert!(text.contains("nobody is there to ask"), "{text}");
+    assert!(text.contains("hint: add --yes"), "{text}");
+    before.assert_same(&Tree::of_registry(&registry.root()), "without an answer");
+    let text = bench.ends(2, &[GARBAGE, &["--online", "--offline"]].concat());
+    assert!(text.contains("cannot be used with"), "{text}");
+}
+
+#[test]
+fn online_with_a_registry_that_deletes_nothing_is_refused_before_anything_moves() {
+    let registry =
+        registry_with_garbage(|config| config.replace("enabled: true", "enabled: false"));
+    let bench = Bench::of(&registry.root());
+    let url = url(&registry);
+    let text = refused(&bench, &registry, &["--online", "--registry-url", &url]);
+    assert!(text.contains("does not remove layer links: nothing was touched"), "{text}");
+    assert!(text.contains("storage.delete.enabled: true"), "{text}");
+    // Nor can a registry be asked that is not there.
+    let text = refused(&bench, &registry, &["--online", "--registry-url", "http://127.0.0.1:1"]);
+    assert!(text.contains("127.0.0.1:1"), "{text}");
+}
+
+#[test]
+fn the_storage_of_a_pull_through_cache_is_left_to_its_registry() {
+    let bench = Bench::of_sample();
+    std::fs::write(bench.root().join("scheduler-state.json"), "{}").unwrap();
+    let before = bench.tree();
+    let text = bench.prune(2, &[]);
+    assert!(text.contains("is the storage of a pull-through cache"), "{text}");
+    assert!(text.contains("hint: its registry removes"), "{text}");
+    before.assert_same(&bench.tree(), "after the refusal");
+    // To look is free.
+    bench.done(&["prune", "--garbage"]);
+}
+
+#[test]
+fn limits_on_bytes_and_percent_refuse_the_whole_plan() {
+    let bench = Bench::of_sample();
+    let before = bench.tree();
+    let text = bench.prune(1, &["--max-delete-bytes", "1KiB"]);
+    assert!(text.contains("would come free, and --max-delete-bytes is 1.000 KiB"), "{text}");
+    let text = bench.prune(1, &["--max-delete-percent", "1"]);
+    assert!(text.contains("--max-delete-percent is 1"), "{text}");
+    before.assert_same(&bench.tree(), "after both refusals");
+    bench.prune(0, &["--max-delete-bytes", "1MiB"]);
+    assert_ne!(before, bench.tree());
+}
+
+#[test]
+fn lines_of_a_log_begin_with_the_time() {
+    let bench = Bench::of_sample();
+    let arguments = [GARBAGE, OFFLINE, &["--format", "json"]].concat();
+    let output = bench.run(&arguments);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.lines().count() > 2, "{log}");
+    for line in log.lines() {
+        let (time, _) = line.split_once(' ').unwrap();
+        assert!(time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z'), "{line}");
+    }
+    let output = bench.run(&[&arguments[..], &["--log-time", "never"]].concat());
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("Nothing to delete"));
+    // Who only looks does not keep a log, unless they say so.
+    let dry = ["prune", "--garbage", "--format", "json", "--save", "plan.json"];
+    let output = bench.run(&dry);
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("saved the plan"));
+    let output = bench.command(&dry).env("REGSQL_LOG_TIME", "always").output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("20"));
+}

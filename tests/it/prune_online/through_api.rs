@@ -1,0 +1,124 @@
+//! Deleting through a registry's API, by who cannot reach its disk.
+
+use serde_json::Value;
+
+use super::{Bench, url};
+use crate::fixture::shown;
+use crate::real::layout::{Image, layer};
+use crate::real::pushes;
+use crate::real::registry::Registry;
+
+fn image(name: &str) -> Image {
+    Image::of(&[&layer("base", 8_000), &layer(name, 4_000)])
+}
+
+/// `1.0` and `stable` share a digest, `1.1` and `2.0` have their own, one image is untagged.
+fn registry(change: impl FnOnce(&str) -> String) -> Registry {
+    let registry = Registry::start_with(change);
+    for (tag, name) in [("old", "old"), ("1.0", "one"), ("stable", "one"), ("1.1", "two")] {
+        pushes::put(&registry, "team/app", tag, &image(name));
+    }
+    pushes::put(&registry, "team/app", "old", &image("three"));
+    registry
+}
+
+const BOTH: &[&str] = &[
+    "prune",
+    "untagged-revisions",
+    "--target",
+    "team/app:1.0",
+    "--target",
+    "team/app:1.1",
+    "--min-age",
+    "0s",
+    "--delete",
+    "--yes",
+];
+
+#[test]
+fn tags_that_share_a_digest_with_one_that_stays_are_skipped_and_told() {
+    let registry = registry(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let output = bench.run(&[BOTH, &["--via-api", &url(&registry), "-f", "json"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["mode"], "deleted");
+    assert_eq!(document["counts"]["tags"], 1, "{document:#}");
+    assert_eq!(document["counts"]["blobs"], 0, "the API cannot: {document:#}");
+    let skipped = document["skipped"].as_array().unwrap();
+    let reason = |tag: &str| {
+        let of_tag = |item: &&Value| item["tag"] == tag;
+        skipped.iter().find(of_tag).map(|item| item["reason"].as_str().unwrap().to_owned())
+    };
+    assert!(reason("1.0").unwrap().contains("also tagged `stable`"), "{skipped:#?}");
+    let status = |reference: &str| {
+        registry.ask("GET", &format!("/v2/team/app/manifests/{reference}")).status
+    };
+    assert_eq!([status("1.0"), status("stable"), status("1.1")], [200, 200, 404]);
+    assert_eq!(status(&image("old").digest()), 404, "the untagged one");
+    // Nothing went to a trash, and what the API leaves is garbage for another day.
+    assert!(!registry.root().join(".regsql").exists());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("comes free when garbage is collected: regsql prune --garbage"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_registry_that_deletes_nothing_says_how_to_change_that() {
+    let registry = registry(|config| config.replace("enabled: true", "enabled: false"));
+    let bench = Bench::of(&registry.root());
+    let text = bench.ends(2, &[BOTH, &["--via-api", &url(&registry)]].concat());
+    assert!(text.contains("deletes are not enabled in its configuration"), "{text}");
+    assert!(text.contains("hint: set `storage.delete.enabled: true`"), "{text}");
+    assert!(text.contains("REGISTRY_STORAGE_DELETE_ENABLED=true"), "{text}");
+    assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.1").status, 200);
+}
+
+#[test]
+fn it_touches_no_storage_and_cannot_be_mixed_with_what_does() {
+    let registry = registry(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let url = url(&registry);
+    for other in ["--offline", "--online", "--no-trash", "--before=true", "--after=true"] {
+        let text = bench.ends(2, &[BOTH, &["--via-api", &url, other]].concat());
+        assert!(text.contains("cannot be used with"), "{text}");
+    }
+    // The database alone is needed: somebody else made it, on another machine.
+    bench.done(&["sql", "SELECT 1"]);
+    let away = registry.beside().join("away");
+    std::fs::rename(registry.root(), &away).unwrap();
+    std::os::unix::fs::symlink(&away, registry.root()).unwrap();
+    let only = ["prune", "--target", "team/app:1.1", "--min-age", "0s", "--delete", "--yes"];
+    bench.ends(0, &[&only[..], &["--via-api", &url]].concat());
+    assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.1").status, 404);
+}
+
+#[test]
+fn a_wrong_password_deletes_nothing_and_is_never_shown() {
+    // The bcrypt hash of `s3cret:pass`, as `htpasswd -B` writes it.
+    let hash = "ann:$2y$05$abcdefghijklmnopqrstuuKqhJSfTIYV1SkiVqP0GjQATd/vnrS1a\n";
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("htpasswd"), hash).unwrap();
+    let mut registry = registry(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    registry.restart_with(|config| {
+        let path = directory.path().join("htpasswd");
+        format!("{config}auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path.display())
+    });
+    let url = url(&registry);
+    let text = bench.ends(2, &[BOTH, &["--via-api", &url]].concat());
+    assert!(text.contains("not authorised: it wants a user and a password"), "{text}");
+    assert!(text.contains("hint: "), "{text}");
+    std::fs::write(bench.path("password"), "wr0ng-s3cret\n").unwrap();
+    let who = ["--registry-user", "ann", "--registry-password-file", "password"];
+    let text = bench.ends(2, &[BOTH, &["--via-api", &url], &who[..]].concat());
+    assert!(!text.contains("wr0ng-s3cret"), "{text}");
+    assert!(text.contains("hint: "), "{text}");
+    std::fs::write(bench.path("password"), "s3cret:pass\n").unwrap();
+    let output = bench.run(&[BOTH, &["--via-api", &url], &who[..]].concat());
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(1), "1.0 shares its digest: {text}");
+    assert!(text.contains("Deleted 1 tag, 2 revisions through the API"), "{text}");
+}
