@@ -29,8 +29,8 @@ use crate::ui;
 /// The registry keeps an upload for a week (distribution `registry/storage/purgeuploads.go`).
 const UPLOAD_MIN_AGE: Duration = Duration::from_hours(168);
 
-/// A plan or a list larger than this is none.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+/// A plan or a list larger than this is none: some two million items.
+const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// Arguments of `prune`.
 #[derive(Args, Debug)]
@@ -55,6 +55,14 @@ pub struct PruneArgs {
     /// repositories with nothing left in them
     #[arg(long)]
     pub garbage: bool,
+    /// Blobs whose content verify --content, or a size, shows to be wrong: each is read once more, and
+    /// goes if that is so, although images need it. The registry keeps a wrong blob for ever; when it
+    /// is gone, a push of any image with it heals all of them
+    #[arg(long)]
+    pub corrupt: bool,
+    /// Temporary files and empty directories that interrupted writes left
+    #[arg(long)]
+    pub leftovers: bool,
     /// A plan that --save wrote, worked out again: what has changed since stays
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
@@ -244,7 +252,9 @@ fn check(args: &PruneArgs) -> Result<()> {
         && args.file.is_none()
         && args.target.is_empty()
         && args.plan.is_none()
-        && !args.garbage;
+        && !args.garbage
+        && !args.corrupt
+        && !args.leftovers;
     if is_nothing_chosen {
         return Err(Error::new("nothing says what to delete").with_hint(
             "name reports (regsql prune keep-latest -p keep=10), or use --garbage, --sql, --file, \
@@ -287,8 +297,14 @@ fn has_skipped(plan: &Plan) -> bool {
 fn read_file(path: &std::path::Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+    let file = std::fs::File::open(path)?;
+    // A part of a list would protect a part of what is in use.
+    let too_large = || std::io::Error::from(std::io::ErrorKind::FileTooLarge);
+    if file.metadata()?.len() > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    let read_bytes = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read_bytes as u64 > MAX_FILE_BYTES { Err(too_large()) } else { Ok(text) }
 }
 
 /// The text of a saved plan, and the name of its file.
@@ -305,7 +321,8 @@ fn read_plan(path: &std::path::Path) -> Result<SavedPlan> {
     }
 }
 
-fn protect(context: &Context, args: &PruneArgs) -> Result<Protect> {
+/// What must stay; `warns` of lists that name nothing.
+fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> {
     let mut protect = Protect::default();
     for path in &args.guards.protect {
         let file = path.display().to_string();
@@ -313,7 +330,7 @@ fn protect(context: &Context, args: &PruneArgs) -> Result<Protect> {
             read_file(path).map_err(|source| ProtectError::Read { file: file.clone(), source })?;
         let known = protect.reference_count();
         protect.add_list(&file, &text)?;
-        if protect.reference_count() == known {
+        if warns && protect.reference_count() == known {
             context.printer.warn(&format!("protect list `{file}` names nothing"));
         }
     }
@@ -347,6 +364,8 @@ fn make_plan(
     now_ns: i64,
     only: Option<NameSet>,
 ) -> Result<Planned> {
+    // Told once, and not again when the plan is worked out again.
+    let protect = protect(context, args, only.is_none())?;
     let snapshot = Snapshot::open(context, None)?;
     let origin = snapshot.origin(context)?;
     let graph = snapshot.graph(context)?;
@@ -365,7 +384,7 @@ fn make_plan(
     let policy = Policy {
         clock: Clock { now_ns, min_age },
         upload_min_age: args.guards.min_age.unwrap_or(UPLOAD_MIN_AGE),
-        protect: protect(context, args)?,
+        protect,
         keeps_revisions: args.keep_revisions,
         spares_active_repositories: args.acting.online,
         spares_manifests: args.acting.online && args.acting.registry_url.is_some(),

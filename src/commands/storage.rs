@@ -63,15 +63,19 @@ pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
     Ok(summary)
 }
 
-/// Who leads to what in a storage now. The database gets the scan if it is of that storage; else
-/// nobody keeps it.
+/// Who leads to what in a storage now. The database gets the scan if it is of that storage and can
+/// be written; else nobody keeps it.
 pub fn graph_now(context: &Context, storage: &FilesystemStorage) -> Result<StoredGraph> {
     let root = storage.root();
     let known = db::open_for_reading(&context.db).ok();
     let known = known.and_then(|connection| db::scanned_root(&connection).ok().flatten());
     if known.is_some_and(|known| known == text_of(root.as_os_str())) {
-        rescan(context, root)?;
-        return Snapshot::open(context, None)?.graph(context);
+        match rescan(context, root) {
+            Ok(_) => return Snapshot::open(context, None)?.graph(context),
+            Err(error) if error.is_interrupted() => return Err(error),
+            // It may lie on the very disk that is full.
+            Err(error) => context.printer.detail(&error.messages().join(": ")),
+        }
     }
     let directory = tempfile::tempdir()?;
     let context = Context { db: directory.path().join("registry.db"), ..context.clone() };

@@ -45,6 +45,7 @@ pub fn counted(counts: &Counts) -> String {
         (counts.layer_links, "layer link", "layer links"),
         (counts.uploads, "upload", "uploads"),
         (counts.blobs, "blob", "blobs"),
+        (counts.leftovers, "leftover", "leftovers"),
         (counts.directories, "empty directory", "empty directories"),
     ];
     let told: Vec<String> = parts

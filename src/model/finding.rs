@@ -128,10 +128,10 @@ codes! {
         "nothing to do; copy the image with all its platforms if you want them";
     /// A blob has another size than a manifest says; the registry keeps such a blob even when it is pushed again.
     SizeMismatch = "size-mismatch", Error,
-        "move the blob's directory aside and push an image that has it";
+        "regsql prune --corrupt moves it to the trash; then push an image that has it";
     /// A blob's content has another digest than its name.
     BlobContentMismatch = "blob-content-mismatch", Error,
-        "move the blob's directory aside and push an image that has it";
+        "regsql prune --corrupt moves it to the trash; then push an image that has it";
     /// A blob could not be read to its end while its content was checked.
     BlobUnreadable = "blob-unreadable", Error,
         "look for disk errors in the kernel's log, then restore the file or push one of its images again";
@@ -155,31 +155,31 @@ codes! {
         "restore it from a backup or push the tags again, before the registry's garbage collector runs";
     /// A repository has layer links or uploads and never got a manifest, as after a failed push.
     RepositoryNeverCompleted = "repository-never-completed", Info,
-        "delete the directory when it is older than your longest push";
+        "regsql prune --garbage removes it once it is old";
     /// A repository has neither a revision nor a tag left; the registry's catalogue still lists it.
     GhostRepository = "ghost-repository", Info,
-        "delete the directory once nothing is pushed there";
+        "regsql prune --garbage removes it once it is old";
     /// A layer link leads to a blob that is gone.
     DanglingLink = "dangling-link", Info,
-        "delete the link's directory, with the registry stopped";
+        "regsql prune dangling-links removes those that no image needs";
     /// A referrer's subject is gone.
     OrphanReferrer = "orphan-referrer", Info,
-        "delete the revision when it is old";
+        "regsql prune orphan-referrers removes it once it is old";
     /// A file or directory that no registry writes.
     ForeignFile = "foreign-file", Warning,
         "look at it, then move it out of the storage";
     /// What an interrupted write left behind.
     TemporaryFile = "temporary-file", Info,
-        "delete it when it is older than your longest push";
+        "regsql prune --leftovers removes it once it is old";
     /// A directory that ought to hold a link or data holds nothing.
     EmptyDirectory = "empty-directory", Info,
-        "nothing to do; old ones can go, but leave `_layers` itself";
+        "nothing to do; regsql prune --leftovers removes old ones";
     /// An upload's `startedat` is missing or holds no time, so the registry never purges it.
     UploadStartUnreadable = "upload-start-unreadable", Info,
-        "delete the upload's directory when it is older than a week";
+        "regsql prune --garbage removes it when nothing is written to it for a week";
     /// An upload in which nothing happened for a week, after which the registry's purge would take it.
     StaleUpload = "stale-upload", Info,
-        "delete the upload's directory, and see why the registry does not purge it";
+        "regsql prune stale-uploads removes it; see why the registry does not purge it";
     /// A file that the owner of the storage's `blobs` directory may not read, so the registry may not either.
     PermissionsWrong = "permissions-wrong", Warning,
         "give the file to the registry's user with mode 644";

@@ -16,7 +16,7 @@ use super::steps::{Steps, Target};
 use crate::model::Digest;
 use crate::removal::StoredGraph;
 use crate::storage::StorageWriter;
-use crate::trash::{self, Counts, PutBack, RemovedDirectory, TrashRun};
+use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
 
 /// Where things go.
 pub enum Way<'s> {
@@ -50,6 +50,10 @@ pub struct Done {
     pub size_bytes: u64,
     /// Repositories of which nothing is left.
     pub repositories: u64,
+    /// Of the blobs, those whose content was wrong.
+    pub corrupt_blobs: u64,
+    /// Files and directories that interrupted writes had left.
+    pub leftovers: u64,
     /// Their names, in the order in which they went.
     pub names: Vec<Name>,
     /// How many things came back because something needed them.
@@ -149,7 +153,7 @@ impl<'a> Act<'a> {
         };
         for &target in &steps.unnamed {
             act.stays(target);
-            act.skip(SkipGroup::Failed, target.name(graph), "its name leads to no path");
+            act.skip(SkipGroup::Failed, target.name(graph, steps), "its name leads to no path");
         }
         act
     }
@@ -173,7 +177,7 @@ impl<'a> Act<'a> {
                     self.stays(target);
                     // An upload or directory that is gone by itself is no news.
                     if group != SkipGroup::NotThere {
-                        self.skip(group, target.name(self.graph), reason);
+                        self.skip(group, target.name(self.graph, self.steps), reason);
                     }
                 }
             }
@@ -217,6 +221,17 @@ impl<'a> Act<'a> {
             Target::Blob(blob) => {
                 self.check_blob(path, &self.graph.blobs[blob as usize])?;
                 self.take(path, None)
+            }
+            Target::Corrupt(blob) => {
+                self.check_corrupt(path, &self.graph.blobs[blob as usize])?;
+                self.take(path, None)
+            }
+            Target::Leftover(_) => {
+                self.check_old(path)?;
+                match self.steps.moves[at].kind {
+                    MoveKind::Directory => self.remove_directory(path),
+                    _ => self.take(path, None),
+                }
             }
             Target::Directory(_) if self.young_directories.contains(&at) => {
                 Err((SkipGroup::Young, "its directory is younger than --min-age".into()))
@@ -268,13 +283,15 @@ impl<'a> Act<'a> {
         }
     }
 
-    /// Moves something back out of the trash, if this run took it. Whether it is in its place now.
+    /// Moves something back out of the trash, if this run took it. False when it is gone for good.
     pub(super) fn put_back(&mut self, path: &Path) -> io::Result<bool> {
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);
         };
         let Way::Trash(run) = &self.way else {
-            return Ok(self.states[at as usize] != State::Taken);
+            // Someone may have written it again.
+            let is_there = || self.storage.stat(path).is_ok();
+            return Ok(self.states[at as usize] != State::Taken || is_there());
         };
         match run.put_back(path)? {
             PutBack::Done => {
@@ -289,6 +306,12 @@ impl<'a> Act<'a> {
     /// Whether the plan is to take this path away.
     pub(super) fn is_step(&self, path: &Path) -> bool {
         self.places.contains_key(&self.hasher.hash_one(path))
+    }
+
+    /// Whether a path is that of a blob which goes because its content is wrong: it heals nobody.
+    pub(super) fn is_corrupt(&self, path: &Path) -> bool {
+        let at = self.places.get(&self.hasher.hash_one(path));
+        at.is_some_and(|at| matches!(self.steps.targets[*at as usize], Target::Corrupt(_)))
     }
 
     /// Notes that something stays.
@@ -314,13 +337,15 @@ impl<'a> Act<'a> {
             let item = &self.steps.moves[at];
             done.counts.add(item.kind);
             done.size_bytes += item.size_bytes;
+            done.corrupt_blobs += u64::from(matches!(target, Target::Corrupt(_)));
+            done.leftovers += u64::from(matches!(target, Target::Leftover(_)));
             if !matches!(target, Target::Directory(_)) {
-                done.names.push(target.name(self.graph));
+                done.names.push(target.name(self.graph, self.steps));
             }
         }
         for place in self.gone_repositories() {
             done.repositories += 1;
-            done.names.push(Target::Directory(place).name(self.graph));
+            done.names.push(Target::Directory(place).name(self.graph, self.steps));
         }
         (done, self.way)
     }

@@ -1,12 +1,15 @@
 //! Whether a thing is still what the scan saw, asked at the moment of its step.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
+
+use sha2::Digest as _;
 
 use super::act::{Act, Way, failed};
 use super::name::SkipGroup;
 use super::steps::Target;
-use crate::model::{LinkContent, MAX_LINK_BYTES, parse_link};
+use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::removal::{BlobNode, StoredGraph};
 use crate::storage::{FileFacts, FileKind};
 
@@ -93,6 +96,37 @@ impl Act<'_> {
         }
         if self.clock.is_fresh(Some(directory.modified_ns)) {
             return Err((SkipGroup::Young, "its directory is younger than --min-age".into()));
+        }
+        Ok(())
+    }
+
+    /// The content is read once more: a push may have healed it, and a scan's sizes are only what
+    /// manifests say.
+    pub(super) fn check_corrupt(&self, path: &Path, node: &BlobNode) -> Checked {
+        let data = path.join("data");
+        let facts = self.facts(&data)?;
+        let mut hash = sha2::Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        let streamed = self.storage.stream(&data, &mut buffer, &mut |piece| {
+            hash.update(piece);
+            ControlFlow::Continue(())
+        });
+        streamed.map_err(|error| failed(&error))?;
+        let after = self.facts(&data)?;
+        if after != facts {
+            return Err((SkipGroup::Changed, "it was written while it was read".into()));
+        }
+        if Digest::Sha256(hash.finalize().into()) == node.digest {
+            return Err((SkipGroup::Changed, "its content is what its digest says".into()));
+        }
+        Ok(())
+    }
+
+    /// Whether something was there for long enough.
+    pub(super) fn check_old(&self, path: &Path) -> Checked {
+        let facts = self.facts(path)?;
+        if self.clock.is_fresh(Some(facts.modified_ns)) {
+            return Err((SkipGroup::NotYet, "it is younger than --min-age".into()));
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What a person chose to delete, before anything is worked out.
 
+use std::collections::BTreeSet;
+
 use super::name::{Name, SkipGroup, Skipped};
 use crate::graph::BlobId;
 use crate::model::Digest;
@@ -17,6 +19,10 @@ pub struct Chosen<'a> {
     pub layer_links: Vec<bool>,
     /// One for each upload of the graph.
     pub uploads: Vec<bool>,
+    /// Blobs that something says are corrupt; one for each blob of the graph.
+    pub corrupt: Vec<bool>,
+    /// Paths of what interrupted writes left.
+    pub leftovers: BTreeSet<String>,
     /// Every class that nothing can miss.
     pub is_garbage_chosen: bool,
     /// What was named and cannot be chosen.
@@ -33,6 +39,8 @@ impl<'a> Chosen<'a> {
             blobs: vec![false; graph.blobs.len()],
             layer_links: vec![false; graph.links.len()],
             uploads: vec![false; graph.uploads.len()],
+            corrupt: vec![false; graph.blobs.len()],
+            leftovers: BTreeSet::new(),
             is_garbage_chosen: false,
             skipped: Vec::new(),
         }
@@ -68,6 +76,19 @@ impl<'a> Chosen<'a> {
             Name::Blob { blob_digest, .. } => {
                 let blob = self.blob(blob_digest)?;
                 self.blobs[blob as usize] = true;
+                return Ok(());
+            }
+            Name::CorruptBlob { blob_digest, .. } => {
+                let blob = self.blob(blob_digest)?;
+                self.corrupt[blob as usize] = true;
+                return Ok(());
+            }
+            Name::Leftover { path } => {
+                if !is_leftover(path) {
+                    let reason = "the registry leaves nothing of that name";
+                    return Err((SkipGroup::NotThere, reason.into()));
+                }
+                self.leftovers.insert(path.clone());
                 return Ok(());
             }
             Name::LayerLink { repository, link_digest } => {
@@ -144,7 +165,21 @@ impl<'a> Chosen<'a> {
             &self.blobs,
             &self.layer_links,
             &self.uploads,
+            &self.corrupt,
         ];
-        !self.is_garbage_chosen && flags.iter().all(|flags| !flags.contains(&true))
+        !self.is_garbage_chosen
+            && self.leftovers.is_empty()
+            && flags.iter().all(|flags| !flags.contains(&true))
     }
+}
+
+/// A temporary file of a link or of data, or a directory; what a directory holds is looked at when
+/// its turn comes, and only an empty one goes. The names that every repository needs never do.
+fn is_leftover(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_temporary = name.starts_with("link.") || name.starts_with("data.");
+    let is_needed = name.starts_with('_')
+        || matches!(name, "data" | "link" | "blobs" | "repositories" | "sha256");
+    let ends_so = name.rsplit_once('.').is_some_and(|(_, end)| end == "tmp");
+    is_temporary && ends_so || !is_needed && !name.contains('.')
 }

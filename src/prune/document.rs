@@ -29,6 +29,31 @@ pub struct Counts {
     pub blobs: u64,
     pub uploads: u64,
     pub repositories: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub corrupt_blobs: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leftovers: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Counts {
+    /// Of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            tags: plan.tags.len() as u64,
+            revisions: plan.revisions.len() as u64,
+            layer_links: plan.layer_links.len() as u64,
+            blobs: plan.blobs.len() as u64,
+            uploads: plan.uploads.len() as u64,
+            repositories: plan.repositories.len() as u64,
+            corrupt_blobs: plan.corrupt.len() as u64,
+            leftovers: plan.leftovers.len() as u64,
+        }
+    }
 }
 
 /// Which scan a plan was made over.
@@ -140,14 +165,7 @@ impl Document {
             schema: SCHEMA,
             mode: Mode::DryRun,
             origin,
-            counts: Counts {
-                tags: plan.tags.len() as u64,
-                revisions: plan.revisions.len() as u64,
-                layer_links: plan.layer_links.len() as u64,
-                blobs: plan.blobs.len() as u64,
-                uploads: plan.uploads.len() as u64,
-                repositories: plan.repositories.len() as u64,
-            },
+            counts: Counts::of(plan),
             freed_bytes: plan.freed_bytes,
             shared_bytes: plan.shared_bytes,
             trash_run: None,

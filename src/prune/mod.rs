@@ -34,3 +34,9 @@ pub use rescue::{NeededAgain, Rescued, rescue};
 pub use steps::Steps;
 
 pub use crate::scan::is_pull_through;
+
+/// The digests of blobs that may be corrupt, for [`Name::CorruptBlob`].
+pub const CORRUPT_SQL: &str = include_str!("sql/corrupt.sql");
+
+/// The paths of what interrupted writes left, for [`Name::Leftover`].
+pub const LEFTOVERS_SQL: &str = include_str!("sql/leftovers.sql");

@@ -50,6 +50,19 @@ pub enum Name {
         #[serde(default)]
         size_bytes: u64,
     },
+    /// A blob whose content is not what its digest says; images may need it all the same.
+    CorruptBlob {
+        /// Its digest.
+        blob_digest: String,
+        /// Its bytes on disk.
+        #[serde(default)]
+        size_bytes: u64,
+    },
+    /// What an interrupted write left: a temporary file or an empty directory.
+    Leftover {
+        /// Where, below the registry's root.
+        path: String,
+    },
     /// A repository with nothing left in it.
     Repository {
         /// Its name.
@@ -82,6 +95,8 @@ impl Name {
                 format!("upload {upload_id} in {repository}")
             }
             Self::Blob { blob_digest, .. } => format!("blob {blob_digest}"),
+            Self::CorruptBlob { blob_digest, .. } => format!("corrupt blob {blob_digest}"),
+            Self::Leftover { path } => path.clone(),
             Self::Repository { repository } => format!("repository {repository}"),
             Self::Layer { layer_digest } => format!("layer {layer_digest}"),
             Self::Row { row } => row.clone(),
@@ -127,6 +142,11 @@ fn fingerprint(name: &Name) -> [u8; 16] {
             size = size_bytes.to_string();
             ["blob", blob_digest, &size, ""]
         }
+        Name::CorruptBlob { blob_digest, size_bytes } => {
+            size = size_bytes.to_string();
+            ["corrupt_blob", blob_digest, &size, ""]
+        }
+        Name::Leftover { path } => ["leftover", path, "", ""],
         Name::Repository { repository } => ["repository", repository, "", ""],
         Name::Layer { layer_digest } => ["layer", layer_digest, "", ""],
         Name::Row { row } => ["row", row, "", ""],

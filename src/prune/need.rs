@@ -30,7 +30,11 @@ impl Act<'_> {
         let needed = &self.needed;
         // A tag needs nothing below it, and an upload is nobody's.
         match target {
-            Target::Tag(..) | Target::Upload(_) | Target::Directory(_) => false,
+            Target::Tag(..)
+            | Target::Upload(_)
+            | Target::Corrupt(_)
+            | Target::Leftover(_)
+            | Target::Directory(_) => false,
             Target::Revision(..) | Target::LayerLink(..) | Target::Blob(_) => {
                 needed.is_everything
                     || needed.paths.contains(&item.path)
@@ -68,7 +72,11 @@ impl Act<'_> {
                 self.keep_blob(&graph.blobs[link.name as usize].digest);
                 self.keep_blob(&graph.blobs[link.target as usize].digest);
             }
-            Target::Upload(_) | Target::Blob(_) | Target::Directory(_) => {}
+            Target::Upload(_)
+            | Target::Blob(_)
+            | Target::Corrupt(_)
+            | Target::Leftover(_)
+            | Target::Directory(_) => {}
         }
     }
 
@@ -159,7 +167,7 @@ impl Act<'_> {
 
     /// Something stays; if it was taken it comes back.
     fn keep(&mut self, path: Option<PathBuf>) {
-        let Some(path) = path.filter(|path| self.is_step(path)) else {
+        let Some(path) = path.filter(|path| self.is_step(path) && !self.is_corrupt(path)) else {
             return;
         };
         if self.needed.paths.insert(path.clone()) {
@@ -177,7 +185,7 @@ impl Act<'_> {
         if let Some((_, target)) = taken {
             let reason =
                 "it is gone, and something that was written meanwhile needs it: push again";
-            self.skip(SkipGroup::Changed, target.name(self.graph), reason);
+            self.skip(SkipGroup::Changed, target.name(self.graph, self.steps), reason);
         }
     }
 

@@ -45,6 +45,11 @@ pub struct Plan {
     pub uploads: Vec<u32>,
     /// Blobs.
     pub blobs: Vec<BlobId>,
+    /// Blobs whose content is wrong. They go although images need them: the registry keeps a wrong
+    /// blob for ever, and takes a new one only when it is gone.
+    pub corrupt: Vec<BlobId>,
+    /// Paths of what interrupted writes left.
+    pub leftovers: Vec<String>,
     /// Repositories with nothing left in them.
     pub repositories: Vec<u32>,
     /// Bytes of the blobs and uploads that go.
@@ -78,7 +83,9 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     work.layer_links(&chosen, &removal, &ghosts);
     work.spare_linked_blobs();
     work.repositories(&chosen, &ghosts);
-    let sizes = work.plan.blobs.iter().map(|blob| graph.size_bytes(*blob));
+    work.mendings(&chosen);
+    let sizes =
+        work.plan.blobs.iter().chain(&work.plan.corrupt).map(|blob| graph.size_bytes(*blob));
     let uploads = work.plan.uploads.iter().map(|at| graph.uploads[*at as usize].size_bytes);
     work.plan.freed_bytes = sizes.chain(uploads).sum();
     work.plan
@@ -345,6 +352,32 @@ impl Work<'_> {
         }
     }
 
+    fn mendings(&mut self, chosen: &Chosen<'_>) {
+        let graph = self.graph;
+        for blob in 0..graph.blobs.len() as BlobId {
+            if !chosen.corrupt[blob as usize] || self.plan.blobs.binary_search(&blob).is_ok() {
+                continue;
+            }
+            let node = &graph.blobs[blob as usize];
+            let name = corrupt_name(graph, blob);
+            if self.policy.clock.is_fresh(node.changed_ns) {
+                self.skip(SkipGroup::Young, name, self.young("written", node.changed_ns));
+            } else if self.is_unseen(|| corrupt_name(graph, blob)) {
+                self.skip(SkipGroup::Changed, name, UNSEEN);
+            } else {
+                self.plan.corrupt.push(blob);
+            }
+        }
+        for path in &chosen.leftovers {
+            let name = Name::Leftover { path: path.clone() };
+            if self.is_unseen(|| name.clone()) {
+                self.skip(SkipGroup::Changed, name, UNSEEN);
+            } else {
+                self.plan.leftovers.push(path.clone());
+            }
+        }
+    }
+
     /// A blob to which a link stays must stay: the registry would serve the link and miss the blob.
     fn spare_linked_blobs(&mut self) {
         let graph = self.graph;
@@ -449,19 +482,24 @@ pub fn blob_name(graph: &StoredGraph, blob: BlobId) -> Name {
     Name::Blob { blob_digest: digest_text(graph, blob), size_bytes: graph.size_bytes(blob) }
 }
 
+/// A corrupt blob's name.
+pub fn corrupt_name(graph: &StoredGraph, blob: BlobId) -> Name {
+    Name::CorruptBlob { blob_digest: digest_text(graph, blob), size_bytes: graph.size_bytes(blob) }
+}
+
 impl Plan {
     /// Whether nothing goes.
     pub fn is_empty(&self) -> bool {
-        [
+        let places = [
             &self.tags,
             &self.revisions,
             &self.layer_links,
             &self.uploads,
             &self.blobs,
+            &self.corrupt,
             &self.repositories,
-        ]
-        .iter()
-        .all(|places| places.is_empty())
+        ];
+        self.leftovers.is_empty() && places.iter().all(|places| places.is_empty())
     }
 
     /// The names of all that goes, in the order in which it goes.
@@ -485,7 +523,10 @@ impl Plan {
             .repositories
             .iter()
             .map(move |place| Name::Repository { repository: repository_text(graph, *place) });
-        tags.chain(revisions).chain(links).chain(uploads).chain(blobs).chain(repositories)
+        let corrupt = self.corrupt.iter().map(move |blob| corrupt_name(graph, *blob));
+        let leftovers = self.leftovers.iter().map(|path| Name::Leftover { path: path.clone() });
+        let data = uploads.chain(blobs).chain(corrupt).chain(leftovers);
+        tags.chain(revisions).chain(links).chain(data).chain(repositories)
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::name::Name;
 use super::paths;
-use super::plan::{Plan, blob_name, link_name, revision_name, tag_name, upload_name};
+use super::plan::{Plan, blob_name, corrupt_name, link_name, revision_name, tag_name, upload_name};
 use crate::graph::BlobId;
-use crate::model::Digest;
+use crate::model::{Digest, bytes_of, text_of};
 use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{FileKind, Storage};
 use crate::trash::{Move, MoveKind};
@@ -28,6 +28,10 @@ pub enum Target {
     Upload(u32),
     /// A blob.
     Blob(BlobId),
+    /// A blob whose content is wrong, whoever needs it.
+    Corrupt(BlobId),
+    /// What an interrupted write left, by its place in the plan: a file, or an empty directory.
+    Leftover(u32),
     /// An empty directory of a repository that goes.
     Directory(u32),
 }
@@ -41,6 +45,7 @@ pub struct Steps {
     pub targets: Vec<Target>,
     /// Things whose names lead nowhere.
     pub unnamed: Vec<Target>,
+    leftover_names: Vec<String>,
 }
 
 impl Steps {
@@ -86,6 +91,10 @@ impl Steps {
         for &blob in &plan.blobs {
             steps.add(graph, Target::Blob(blob), paths::blob(layout, digest(blob)));
         }
+        for &blob in &plan.corrupt {
+            steps.add(graph, Target::Corrupt(blob), paths::blob(layout, digest(blob)));
+        }
+        steps.leftovers(plan, storage);
         // What is moved as a whole leaves no empty directory.
         let mut gone: HashSet<PathBuf> = steps
             .moves
@@ -111,6 +120,28 @@ impl Steps {
         steps
     }
 
+    /// Those that nothing else takes along. The deepest come first: one may lie in another.
+    fn leftovers(&mut self, plan: &Plan, storage: &dyn Storage) {
+        let mut paths: Vec<(u32, PathBuf)> = (0..)
+            .zip(&plan.leftovers)
+            .filter_map(|(at, path)| Some((at, PathBuf::from(bytes_of(path)?))))
+            .collect();
+        paths.sort_unstable_by(|(_, a), (_, b)| b.cmp(a));
+        let moved: HashSet<&Path> = self.moves.iter().map(|item| item.path.as_path()).collect();
+        paths.retain(|(_, path)| !path.ancestors().any(|above| moved.contains(above)));
+        for (at, path) in paths {
+            let kind = match storage.stat(&path) {
+                Ok(facts) if facts.kind == FileKind::Directory => MoveKind::Directory,
+                Ok(facts) if facts.kind == FileKind::File => MoveKind::Leftover,
+                _ => continue,
+            };
+            let name = text_of(path.as_os_str());
+            self.moves.push(Move { path, kind, repository: None, name, size_bytes: 0 });
+            self.targets.push(Target::Leftover(at));
+        }
+        self.leftover_names.clone_from(&plan.leftovers);
+    }
+
     fn add(&mut self, graph: &StoredGraph, target: Target, path: Option<PathBuf>) {
         let Some(path) = path else {
             self.unnamed.push(target);
@@ -129,8 +160,10 @@ impl Steps {
                 let node = &graph.uploads[upload as usize];
                 (MoveKind::Upload, node.upload_id.clone(), node.size_bytes)
             }
-            Target::Blob(blob) => (MoveKind::Blob, digest(blob), graph.size_bytes(blob)),
-            Target::Directory(_) => (MoveKind::Directory, String::new(), 0),
+            Target::Blob(blob) | Target::Corrupt(blob) => {
+                (MoveKind::Blob, digest(blob), graph.size_bytes(blob))
+            }
+            Target::Leftover(_) | Target::Directory(_) => (MoveKind::Directory, String::new(), 0),
         };
         let repository = target.repository(graph);
         let repository = repository.map(|place| graph.repositories[place as usize].name.clone());
@@ -179,18 +212,22 @@ impl Target {
             | Self::LayerLink(place, _)
             | Self::Directory(place) => Some(place),
             Self::Upload(upload) => Some(graph.uploads[upload as usize].repository),
-            Self::Blob(_) => None,
+            Self::Blob(_) | Self::Corrupt(_) | Self::Leftover(_) => None,
         }
     }
 
     /// Its name.
-    pub fn name(self, graph: &StoredGraph) -> Name {
+    pub fn name(self, graph: &StoredGraph, steps: &Steps) -> Name {
         match self {
             Self::Tag(place, tag) => tag_name(graph, place, tag),
             Self::Revision(place, revision) => revision_name(graph, place, revision),
             Self::LayerLink(place, link) => link_name(graph, place, link),
             Self::Upload(upload) => upload_name(graph, upload),
             Self::Blob(blob) => blob_name(graph, blob),
+            Self::Corrupt(blob) => corrupt_name(graph, blob),
+            Self::Leftover(at) => {
+                Name::Leftover { path: steps.leftover_names[at as usize].clone() }
+            }
             Self::Directory(place) => {
                 Name::Repository { repository: graph.repositories[place as usize].name.clone() }
             }
@@ -203,8 +240,8 @@ impl Target {
             Self::Tag(_, tag) => graph.tags[tag as usize].target?,
             Self::Revision(_, revision) => graph.revisions[revision as usize],
             Self::LayerLink(_, link) => graph.links[link as usize].name,
-            Self::Blob(blob) => blob,
-            Self::Upload(_) | Self::Directory(_) => return None,
+            Self::Blob(blob) | Self::Corrupt(blob) => blob,
+            Self::Upload(_) | Self::Leftover(_) | Self::Directory(_) => return None,
         };
         Some(&graph.blobs[blob as usize].digest)
     }

@@ -126,7 +126,7 @@ impl Act<'_> {
                 continue;
             }
             let reason = "it was written to while it went; it is back";
-            self.skip(SkipGroup::Changed, target.name(graph), reason);
+            self.skip(SkipGroup::Changed, target.name(graph, self.steps), reason);
             match self.put_back(&path) {
                 Ok(_) => self.after_late_write(target),
                 Err(_) => self.require_everything(),

@@ -31,6 +31,8 @@ pub enum MoveKind {
     Upload,
     /// A blob's directory.
     Blob,
+    /// A file that an interrupted write left.
+    Leftover,
     /// An empty directory. It is removed, not moved; undo makes it again.
     Directory,
 }
@@ -61,6 +63,8 @@ pub struct Counts {
     pub uploads: u64,
     pub blobs: u64,
     pub directories: u64,
+    #[serde(default)]
+    pub leftovers: u64,
 }
 
 impl Counts {
@@ -72,6 +76,7 @@ impl Counts {
             MoveKind::LayerLink => &mut self.layer_links,
             MoveKind::Upload => &mut self.uploads,
             MoveKind::Blob => &mut self.blobs,
+            MoveKind::Leftover => &mut self.leftovers,
             MoveKind::Directory => &mut self.directories,
         };
         *count = count.saturating_add(1);
@@ -79,9 +84,17 @@ impl Counts {
 
     /// How many of all kinds.
     pub fn total(&self) -> u64 {
-        [self.tags, self.revisions, self.layer_links, self.uploads, self.blobs, self.directories]
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        [
+            self.tags,
+            self.revisions,
+            self.layer_links,
+            self.uploads,
+            self.blobs,
+            self.directories,
+            self.leftovers,
+        ]
+        .iter()
+        .fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 

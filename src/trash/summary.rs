@@ -57,13 +57,11 @@ pub fn summary(storage: &dyn Storage) -> TrashSummary {
     for run in names(storage).unwrap_or_default() {
         summary.run_count += 1;
         let directory = Path::new(TRASH).join(run);
-        let size_bytes = match read::<RunSummary>(storage, &directory.join(DONE)) {
-            Some(done) => done.size_bytes,
-            None => {
-                summary.unfinished_count += 1;
-                read::<RunHeader>(storage, &directory.join(MOVES))
-                    .map_or(0, |header| header.size_bytes)
-            }
+        let size_bytes = if let Some(done) = read::<RunSummary>(storage, &directory.join(DONE)) {
+            done.size_bytes
+        } else {
+            summary.unfinished_count += 1;
+            read::<RunHeader>(storage, &directory.join(MOVES)).map_or(0, |header| header.size_bytes)
         };
         summary.size_bytes = summary.size_bytes.saturating_add(size_bytes);
     }

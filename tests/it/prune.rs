@@ -4,6 +4,7 @@
 mod changes;
 mod crash;
 mod damaged;
+mod mend;
 mod model;
 mod odd;
 mod pulls;
@@ -90,7 +91,7 @@ impl Disk {
     /// Undoes all runs, as a person would.
     fn undo_all(&self, when: &str) {
         let storage = self.storage();
-        let lock = StorageLock::take(&storage).unwrap();
+        let lock = lock(&storage).unwrap();
         for run in self.runs() {
             let report = undo(&storage, &lock, &run).unwrap();
             assert!(report.is_whole() && report.is_removed, "{when}: {report:?}");
@@ -163,6 +164,18 @@ fn tag(repository: &str, tag: &str) -> Name {
     Name::Tag { repository: repository.into(), tag: tag.into(), manifest_digest: None }
 }
 
+/// Takes the lock of a storage. A program that another test is just starting holds all that this
+/// process has locked, until it has begun.
+fn lock(storage: &dyn StorageWriter) -> Result<StorageLock, TrashError> {
+    for _ in 0..200 {
+        match StorageLock::take(storage) {
+            Err(TrashError::Locked(_)) => std::thread::sleep(Duration::from_millis(10)),
+            taken => return taken,
+        }
+    }
+    StorageLock::take(storage)
+}
+
 /// How a plan is carried out.
 struct How<'a> {
     uses_trash: bool,
@@ -179,7 +192,7 @@ fn act_as(
     plan: &Plan,
     how: &How<'_>,
 ) -> Result<Done, TrashError> {
-    let lock = StorageLock::take(storage)?;
+    let lock = lock(storage)?;
     let steps = Steps::new(plan, graph, storage);
     let way = if how.uses_trash {
         Way::Trash(TrashRun::begin(storage, &lock, jiff::Timestamp::now(), &steps.moves)?)

@@ -123,7 +123,7 @@ fn rows_that_name_what_is_not_there_are_skipped_and_counted() {
     warning: skipped 4 more
     "#);
     let sql = format!(
-        "SELECT column1 AS repository, column2 AS digest FROM (VALUES ('team/app', 'sha256:x'), ('team/app', '{}'))",
+        "SELECT column1 AS repository, column2 AS manifest_digest FROM (VALUES ('team/app', 'sha256:x'), ('team/app', '{}'))",
         digest(20)
     );
     assert_snapshot!(what_if(&sql), @r#"
@@ -162,7 +162,7 @@ fn a_query_that_names_nothing_to_delete_is_refused() {
     exit 2
     --- stderr
     error: the columns of the query do not name what to delete
-    hint: give columns repository and tag, repository and manifest_digest, layer_digest, or repository alone
+    hint: give columns repository and tag, repository and manifest_digest, layer_digest, blob_digest, repository and upload_id, repository and link_digest, or repository alone
     "#);
     assert_snapshot!(fixture.run(&["report", "orphan-blobs", "--what-if"]), @r#"
     exit 2

@@ -30,10 +30,8 @@ pub fn run(
         Some(command) => gate::shell(context, "--before", command),
         None => Ok(()),
     };
-    let result = before.and_then(|()| {
-        stop_if_interrupted()?;
-        act(context, args, planned, saved)
-    });
+    let result =
+        stop_if_interrupted().and(before).and_then(|()| act(context, args, planned, saved));
     // Also after a failure: it starts the registry again.
     let after = match &args.acting.after {
         Some(command) => gate::shell(context, "--after", command),
@@ -236,9 +234,11 @@ fn counts_of(done: &Done) -> Counts {
         tags: done.counts.tags,
         revisions: done.counts.revisions,
         layer_links: done.counts.layer_links,
-        blobs: done.counts.blobs,
+        blobs: done.counts.blobs - done.corrupt_blobs,
         uploads: done.counts.uploads,
         repositories: done.repositories,
+        corrupt_blobs: done.corrupt_blobs,
+        leftovers: done.leftovers,
     }
 }
 

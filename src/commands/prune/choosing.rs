@@ -6,9 +6,9 @@ use crate::commands::naming::{Named, each_named};
 use crate::commands::report::query;
 use crate::commands::result::Snapshot;
 use crate::error::{Error, Result};
-use crate::prune::{Chosen, Name, SkipGroup};
+use crate::prune::{CORRUPT_SQL, Chosen, LEFTOVERS_SQL, Name, SkipGroup};
 use crate::removal::StoredGraph;
-use crate::report::{Catalog, Query, Report, Selects, bind_report, bind_untyped};
+use crate::report::{Catalog, Gathered, Query, Report, Selects, Value, bind_report, bind_untyped};
 
 /// Runs all reports and queries, and reads all targets.
 pub fn choose<'a>(
@@ -46,6 +46,15 @@ pub fn choose<'a>(
         })?;
         add_query(args, snapshot, &name, &sql, &mut chosen)?;
     }
+    if args.corrupt {
+        add_mendings(snapshot, CORRUPT_SQL, &mut chosen, |digest| Name::CorruptBlob {
+            blob_digest: digest,
+            size_bytes: 0,
+        })?;
+    }
+    if args.leftovers {
+        add_mendings(snapshot, LEFTOVERS_SQL, &mut chosen, |path| Name::Leftover { path })?;
+    }
     for target in &args.target {
         chosen.add(name_of_target(target)?);
     }
@@ -69,6 +78,31 @@ fn params_of(args: &PruneArgs, report: &Report, all: &[&Report], has_query: bool
         declares(report, &name) || !has_query && !all.iter().any(|other| declares(other, &name))
     };
     args.params.param.iter().filter(is_for_it).cloned().collect()
+}
+
+/// Adds what the rows of a query with one column name.
+fn add_mendings(
+    snapshot: &Snapshot,
+    sql: &str,
+    chosen: &mut Chosen<'_>,
+    name: fn(String) -> Name,
+) -> Result<()> {
+    let query = Query {
+        name: "what is to be mended".into(),
+        sql,
+        bound: Vec::new(),
+        columns: &[],
+        max_rows: None,
+        time_limit: None,
+    };
+    let mut found = Gathered::default();
+    snapshot.run(&query, &mut found)?;
+    for row in found.rows {
+        if let [Value::Text(text)] = row.as_slice() {
+            chosen.add(name(text.clone().into_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn add_query(

@@ -144,14 +144,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     if plan.is_empty() {
         return writeln!(out, "Nothing to delete");
     }
-    let counts = Counts {
-        tags: plan.tags.len() as u64,
-        revisions: plan.revisions.len() as u64,
-        layer_links: plan.layer_links.len() as u64,
-        blobs: plan.blobs.len() as u64,
-        uploads: plan.uploads.len() as u64,
-        repositories: plan.repositories.len() as u64,
-    };
+    let counts = Counts::of(plan);
     writeln!(out, "Would delete {}", counted(&counts))?;
     writeln!(out, "Would free {}", ui::bytes(plan.freed_bytes as i64))
 }
@@ -165,6 +158,8 @@ pub fn counted(counts: &Counts) -> String {
         (counts.layer_links, "layer link", "layer links"),
         (counts.uploads, "upload", "uploads"),
         (counts.repositories, "empty repository", "empty repositories"),
+        (counts.corrupt_blobs, "corrupt blob", "corrupt blobs"),
+        (counts.leftovers, "leftover", "leftovers"),
     ];
     let told: Vec<String> = parts
         .into_iter()

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use regsql::prune::Done;
 use regsql::sample::{Content, Descriptor, RegistryBuilder, paths};
-use regsql::trash::{StorageLock, undo};
+use regsql::trash::undo;
 
 use super::crash::{chosen, registry};
 use super::pulls::{Pulls, assert_none_lost, pulls};
-use super::{Disk, How, act_as};
+use super::{Disk, How, act_as, lock};
 
 /// What someone else does; gives the tags that must be whole from then on.
 type Change = fn(&Path) -> Vec<(&'static str, &'static str)>;
@@ -54,8 +54,9 @@ fn push_image(root: &Path, repository: &'static str, tag: &'static str, layers: 
 
 /// Pushes while the plan is carried out, before each of its steps in turn.
 fn change_everywhere(change: Change, is_conflict: bool) {
+    let registry = registry();
     for step in 0.. {
-        let disk = Disk::of(&registry());
+        let disk = Disk::of(&registry);
         let before = pulls(&disk.root());
         let graph = disk.graph();
         let plan = chosen(&graph);
@@ -77,7 +78,7 @@ fn change_everywhere(change: Change, is_conflict: bool) {
 
         // Undo may find things in its way; it loses nothing of either.
         let storage = disk.storage();
-        let lock = StorageLock::take(&storage).unwrap();
+        let lock = lock(&storage).unwrap();
         for run in disk.runs() {
             let report = undo(&storage, &lock, &run).unwrap();
             assert!(report.failures.is_empty(), "{when}: {report:?}");

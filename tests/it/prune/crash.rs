@@ -135,8 +135,9 @@ fn finished(uses_trash: bool) -> Tree {
 
 /// Kills at every call; `check` gets what each leaves.
 fn kill_everywhere(uses_trash: bool, check: impl Fn(&Disk, &Tree, &str)) -> u64 {
+    let registry = registry();
     for call in 0.. {
-        let disk = Disk::of(&registry());
+        let disk = Disk::of(&registry);
         let (tree, before) = (disk.tree(), pulls(&disk.root()));
         let (_, calls) = prune(&disk, Fault::From(call), uses_trash);
         let when = format!("killed at call {call}");
@@ -183,11 +184,12 @@ fn a_prune_without_trash_killed_anywhere_breaks_no_image_and_the_next_finishes_i
 
 #[test]
 fn an_error_at_any_call_breaks_no_image_and_what_stays_is_told() {
+    let registry = registry();
     for uses_trash in [true, false] {
         let finished = finished(uses_trash);
-        let calls = prune(&Disk::of(&registry()), Fault::Never, uses_trash).1;
+        let calls = prune(&Disk::of(&registry), Fault::Never, uses_trash).1;
         for (call, errno) in (0..calls).zip([EIO, EACCES, ENOSPC, EROFS].into_iter().cycle()) {
-            let disk = Disk::of(&registry());
+            let disk = Disk::of(&registry);
             let (tree, before) = (disk.tree(), pulls(&disk.root()));
             let (done, _) = prune(&disk, Fault::Once(call, errno), uses_trash);
             let when = format!("error {errno} at call {call}, trash: {uses_trash}");

@@ -41,8 +41,9 @@ fn after_runs_when_the_act_fails_and_both_failures_are_told() {
     let before = bench.tree();
     // Someone else is at it.
     fs::create_dir(bench.root().join(".regsql")).unwrap();
-    let hold = "touch registry/.regsql/lock; flock registry/.regsql/lock sleep 30 & echo $! >holder; sleep 0.3";
-    let release = "pkill -P $(cat holder); kill $(cat holder); exit 4";
+    let hold = "(flock 9; exec sleep 30) 9>registry/.regsql/lock >out 2>&1 & echo $! >holder; \
+                sleep 0.3";
+    let release = "kill $(cat holder); exit 4";
     let text = bench.prune(2, &["--before", hold, "--after", release]);
     assert!(text.contains("error: another regsql is changing this storage"), "{text}");
     assert!(text.contains("warning: the command of --after failed"), "{text}");

@@ -17,9 +17,9 @@ use crate::real::registry::Registry;
 
 /// Prunes beside a registry without a cache, and calls `at` with 1 when references have gone and
 /// with 2 when blobs have.
-fn prune_with(bench: &Bench, mut at: impl FnMut(usize)) -> String {
+fn prune_with(bench: &Bench, more: &[&str], mut at: impl FnMut(usize)) -> String {
     let online = ["--online", "--cache-off", "--wait", "700ms", "--delete", "--yes"];
-    let mut command = bench.command(&[GARBAGE, &online].concat());
+    let mut command = bench.command(&[GARBAGE, &online, more].concat());
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut count = 0;
     let mut told = String::new();
@@ -58,7 +58,7 @@ fn a_push_of_what_is_going_is_whole_whenever_it_comes() {
     for moment in [1, 2] {
         let registry = registry_with_garbage(str::to_owned);
         let bench = Bench::of(&registry.root());
-        prune_with(&bench, |at| {
+        prune_with(&bench, &[], |at| {
             if at == moment {
                 pushes::put(&registry, "team/app", "again", &old_image());
             }
@@ -75,7 +75,7 @@ fn a_push_that_had_looked_before_and_writes_its_links_late_gets_back_what_it_nee
     for moment in [1, 2] {
         let registry = registry_with_garbage(str::to_owned);
         let bench = Bench::of(&registry.root());
-        let text = prune_with(&bench, |at| {
+        let text = prune_with(&bench, &[], |at| {
             if at == moment {
                 let root = registry.root();
                 write(&root, &paths::revision_link("team/app", &digest), &image.digest());
@@ -88,12 +88,30 @@ fn a_push_that_had_looked_before_and_writes_its_links_late_gets_back_what_it_nee
 }
 
 #[test]
+fn beside_pushes_nothing_is_gone_for_good_before_the_last_look() {
+    let image = old_image();
+    let layer = Digest::of(&image.blobs[2]);
+    let registry = registry_with_garbage(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let text = prune_with(&bench, &["--no-trash"], |at| {
+        if at == 2 {
+            let link = paths::layer_link("other/repo", &layer);
+            write(&registry.root(), &link, &layer.to_string());
+        }
+    });
+    assert!(text.contains("Put back one thing") && text.contains("Freed "), "{text}");
+    assert_eq!(registry.ask("GET", &format!("/v2/other/repo/blobs/{layer}")).status, 200);
+    let runs = fs::read_dir(registry.root().join(".regsql/trash")).unwrap();
+    assert_eq!(runs.count(), 0);
+}
+
+#[test]
 fn a_commit_that_saw_the_old_data_gets_it_back() {
     let image = old_image();
     let layer = Digest::of(&image.blobs[2]);
     let registry = registry_with_garbage(str::to_owned);
     let bench = Bench::of(&registry.root());
-    let text = prune_with(&bench, |at| {
+    let text = prune_with(&bench, &[], |at| {
         if at == 2 {
             let link = paths::layer_link("other/repo", &layer);
             write(&registry.root(), &link, &layer.to_string());

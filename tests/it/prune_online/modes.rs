@@ -1,5 +1,7 @@
 //! What the registry is doing decides whether anything is deleted.
 
+use std::io::Write as _;
+
 use super::{Bench, GARBAGE, OFFLINE, url};
 use crate::real::layout::{Image, layer};
 use crate::real::pushes;
@@ -133,4 +135,35 @@ fn lines_of_a_log_begin_with_the_time() {
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("saved the plan"));
     let output = bench.command(&dry).env("REGSQL_LOG_TIME", "always").output().unwrap();
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("20"));
+}
+
+#[test]
+fn on_a_terminal_only_yes_is_yes() {
+    let bench = Bench::of_sample();
+    let before = bench.tree();
+    let answer = |word: &str| {
+        let program = env!("CARGO_BIN_EXE_regsql");
+        let line = format!("{program} {} --offline --delete", GARBAGE.join(" "));
+        let mut script = std::process::Command::new("script");
+        let mut child = script
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .current_dir(bench.path("."))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("script of bsdutils");
+        child.stdin.take().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = answer("y");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("Type yes to go on") && text.contains("the answer was not yes"),
+        "{text}"
+    );
+    before.assert_same(&bench.tree(), "after another answer");
+    let (code, text) = answer("yes");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("Deleted "), "{text}");
 }
