@@ -45,6 +45,8 @@ pub struct Summary {
     pub is_complete: bool,
     /// Nothing had changed since the last scan.
     pub is_unchanged: bool,
+    /// The old database was damaged, and its history could not be taken over.
+    pub has_lost_history: bool,
     /// How long it took.
     pub duration: Duration,
 }
@@ -115,7 +117,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let started_ns = now_ns();
     let location = locate(&options.storage)?;
     refuse_database_in_storage(&options.database, &location)?;
-    let previous = db::previous_scan(&options.database)?;
+    let previous = db::previous_scan_if_whole(&options.database)?;
     let lock = WriteLock::take(&options.database)?;
     let root = location.root.clone();
     let storage = FilesystemStorage::open(location)
@@ -152,16 +154,18 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         let fingerprint = walked.fingerprint();
         if previous.fingerprint == fingerprint {
             let scan = record(fingerprint, true, previous.is_deep);
-            let totals = db::publish_unchanged(&lock, &scan)?;
-            progress.finish();
-            return Ok(Summary {
-                root,
-                findings: db::findings_by_severity(&options.database)?,
-                totals,
-                is_complete: true,
-                is_unchanged: true,
-                duration: started.elapsed(),
-            });
+            if let Some((totals, findings)) = publish_unchanged(&lock, &options.database, &scan)? {
+                progress.finish();
+                return Ok(Summary {
+                    root,
+                    findings,
+                    totals,
+                    is_complete: true,
+                    is_unchanged: true,
+                    has_lost_history: false,
+                    duration: started.elapsed(),
+                });
+            }
         }
     }
 
@@ -198,18 +202,16 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         findings: &findings,
         scan: record(fingerprint, is_complete, depth == Depth::Deep),
     };
+    let has_lost_history = new.has_lost_history();
     let totals = new.publish(&snapshot)?;
     progress.finish();
-    let count = |severity| {
-        let of_severity = findings.iter().filter(|finding| finding.code.severity() == severity);
-        of_severity.count() as u64
-    };
     Ok(Summary {
         root: storage.root().to_owned(),
         totals,
-        findings: [count(Severity::Info), count(Severity::Warning), count(Severity::Error)],
+        findings: by_severity(&findings),
         is_complete,
         is_unchanged: false,
+        has_lost_history,
         duration: started.elapsed(),
     })
 }
@@ -228,6 +230,20 @@ fn trash_totals(summary: &TrashSummary) -> Vec<(&'static str, i64)> {
         ("last_prune_skipped_count", of_last(|last| last.skipped_count)),
         ("last_prune_put_back_count", of_last(|last| last.put_back_count)),
     ]
+}
+
+/// Figures and findings of the old snapshot, which stands; `None` when it is damaged.
+fn publish_unchanged(
+    lock: &WriteLock,
+    database: &Path,
+    scan: &ScanRecord,
+) -> Result<Option<(Totals, [u64; 3])>, DatabaseError> {
+    let published = db::publish_unchanged(lock, scan)
+        .and_then(|totals| Ok((totals, db::findings_by_severity(database)?)));
+    match published {
+        Err(error) if error.is_damage() => Ok(None),
+        published => published.map(Some),
+    }
 }
 
 /// What the walk and the graph found wrong, and what is known of contents, sorted, each once.
@@ -253,6 +269,14 @@ fn all_findings(
     findings.sort_unstable();
     findings.dedup();
     findings
+}
+
+/// How many of each severity, the least first.
+fn by_severity(findings: &[Finding]) -> [u64; 3] {
+    Severity::ALL.map(|severity| {
+        let of_severity = findings.iter().filter(|finding| finding.code.severity() == severity);
+        of_severity.count() as u64
+    })
 }
 
 fn refuse_database_in_storage(database: &Path, location: &Location) -> Result<(), ScanError> {

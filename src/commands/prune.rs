@@ -64,7 +64,7 @@ pub struct PruneArgs {
     #[arg(long)]
     pub leftovers: bool,
     /// A plan that --save wrote, worked out again: what has changed since stays
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "sql", "file", "target", "garbage", "corrupt", "leftovers"])]
     pub plan: Option<PathBuf>,
     /// Remove the tags alone, and nothing that they leave behind
     #[arg(long)]
@@ -143,7 +143,7 @@ pub struct ActArgs {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub wait: Duration,
     /// Delete tags and revisions through the registry's API alone, without touching the storage
-    #[arg(long, value_name = "URL", conflicts_with_all = ["registry_url", "offline", "online", "no_trash", "before", "after"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["registry_url", "offline", "online", "no_trash", "before", "after", "keep_revisions", "corrupt", "leftovers"])]
     pub via_api: Option<String>,
     /// Who to be for the registry.
     #[command(flatten)]
@@ -192,7 +192,9 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         Some(path) => Some(read_plan(path)?),
         None => None,
     };
-    if args.acting.via_api.is_none() {
+    if args.acting.via_api.is_some() {
+        refuse_if_old(context, args.guards.max_scan_age)?;
+    } else {
         // Whoever deletes starts from what is there now; an unchanged storage costs little.
         let is_to_act = args.acting.delete;
         scan_if_old(context, if is_to_act { Duration::ZERO } else { args.guards.max_scan_age })?;
@@ -216,14 +218,11 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         show::plan(context, &planned, is_json)?;
     }
     let refusal = too_much(args, &planned);
-    if !args.acting.delete {
+    if !args.acting.delete && is_json {
+        show::json(context, &document(Mode::DryRun))?;
+    } else if !args.acting.delete && refusal.is_none() && !planned.plan.is_empty() {
         let mut out = context.printer.out();
-        if is_json {
-            serde_json::to_writer_pretty(&mut out, &document(Mode::DryRun))?;
-            writeln!(out)?;
-        } else if refusal.is_none() && !planned.plan.is_empty() {
-            writeln!(out, "Use --delete to delete")?;
-        }
+        writeln!(out, "Use --delete to delete")?;
         out.flush()?;
     }
     if let Some(refusal) = refusal {
@@ -342,6 +341,18 @@ fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> 
 fn rescan(context: &Context) -> Result<Summary> {
     let storage = super::storage::open(context, &crate::cli::StorageArgs::default())?;
     super::storage::rescan(context, crate::storage::Storage::root(&storage))
+}
+
+/// For who cannot scan: the storage is out of reach.
+fn refuse_if_old(context: &Context, max_age: Duration) -> Result<()> {
+    let age = Snapshot::open(context, None)?.age();
+    if age.is_some_and(|age| age <= max_age) {
+        return Ok(());
+    }
+    Err(Error::new("the scan is older than --max-scan-age").with_hint(
+        "scan where the storage is and bring the database here, or say how old a scan may be with \
+         --max-scan-age",
+    ))
 }
 
 fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {

@@ -1,10 +1,10 @@
 //! Writing a plan to a file.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::prune::Document;
+use crate::ui;
 
 /// Written whole or not at all.
 pub fn save_plan(path: &Path, document: &Document) -> Result<()> {
@@ -14,8 +14,7 @@ pub fn save_plan(path: &Path, document: &Document) -> Result<()> {
     };
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        serde_json::to_writer_pretty(&mut file, document)?;
-        file.write_all(b"\n")?;
+        ui::write_json(&mut file, document)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())

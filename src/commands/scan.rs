@@ -101,6 +101,9 @@ pub fn tell(context: &Context, summary: &Summary) {
     if !summary.is_complete {
         printer.warn("part of the storage could not be read: every figure is at least");
     }
+    if summary.has_lost_history {
+        printer.warn("the old database was damaged: it was made anew, without its history");
+    }
     let took = ui::duration_ms(summary.duration.as_millis() as i64);
     let unchanged = if summary.is_unchanged { ", nothing has changed" } else { "" };
     printer.note(&format!(

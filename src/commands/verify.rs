@@ -19,8 +19,8 @@ use crate::check::{
 };
 use crate::cli::{FormatArg, parse_duration, parse_size};
 use crate::db::{self, DatabaseError, PreviousScan};
-use crate::error::{Outcome, Result};
-use crate::model::{Code, Severity};
+use crate::error::{Error, Outcome, Result};
+use crate::model::{Code, Severity, bytes_of};
 use crate::report::{Bound, Query, RowSink};
 use crate::snapshot::{self, DeepLook, ScanOptions};
 use crate::ui::{self, Format, Frame, JunitSink, Rule, SarifSink};
@@ -135,7 +135,7 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
     let storage = match (&args.storage, previous) {
         (Some(storage), _) => storage.clone(),
         (None, Some(scan)) if is_fresh(&scan) => return Ok(scan),
-        (None, Some(scan)) => PathBuf::from(scan.root),
+        (None, Some(scan)) => root_of(context, &scan)?,
         (None, None) => return Err(DatabaseError::Missing(context.db.clone()).into()),
     };
     let options = ScanOptions {
@@ -152,6 +152,15 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
     db::previous_scan(&context.db)?.ok_or_else(|| DatabaseError::Missing(context.db.clone()).into())
 }
 
+/// The storage that was scanned, whatever bytes are in its name.
+fn root_of(context: &Context, scan: &PreviousScan) -> Result<PathBuf> {
+    bytes_of(&scan.root).map(PathBuf::from).ok_or_else(|| {
+        let database = context.db.display();
+        Error::new(format!("database `{database}` is damaged: it names no storage"))
+            .with_hint("name the storage with --storage")
+    })
+}
+
 fn now_ns() -> i64 {
     i64::try_from(super::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
@@ -163,7 +172,7 @@ fn read_content(
 ) -> Result<ContentSummary> {
     let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok());
     let options = ContentOptions {
-        root: PathBuf::from(&scan.root),
+        root: root_of(context, scan)?,
         database: context.db.clone(),
         jobs: jobs.unwrap_or(NonZeroUsize::MIN),
         selection: Selection {

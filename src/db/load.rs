@@ -92,8 +92,10 @@ pub fn load_figures(
     let described = describe_blobs(graph);
     let media_types = SortedTexts::new(&graph.media_types);
     let build_steps = SortedTexts::new(&graph.build_steps);
-    let mut verified = old.map(verified::prepare).transpose()?;
-    let verified = verified.as_mut().map(VerifiedTimes::new).transpose()?.unwrap_or_default();
+    // What cannot be read of the old file is verified again.
+    let mut verified = old.and_then(|old| verified::prepare(old).ok());
+    let verified = verified.as_mut().and_then(|old| VerifiedTimes::new(old).ok());
+    let verified = verified.unwrap_or_default();
     blobs(connection, snapshot, verified, &described, &media_types, &build_steps)?;
     manifests(connection, snapshot, &media_types)?;
     repositories(connection, snapshot)?;

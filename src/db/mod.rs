@@ -22,7 +22,9 @@ pub(crate) use load::{load_figures, load_references};
 pub use migrate::{VIEWS_SQL, apply_views, create_indices, create_tables};
 use open::open_for_writing;
 pub use open::{DatabaseError, findings_by_severity, open_for_reading, scanned_root, total};
-pub use publish::{NewDatabase, PreviousScan, WriteLock, previous_scan, publish_unchanged};
+pub use publish::{
+    NewDatabase, PreviousScan, WriteLock, previous_scan, previous_scan_if_whole, publish_unchanged,
+};
 pub use read_graph::{ReadGraphError, read_graph};
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;

@@ -29,6 +29,9 @@ pub enum DatabaseError {
     /// Another process holds a lock on it.
     #[error("`{}` is locked by another process", .0.display())]
     Locked(PathBuf),
+    /// A killed writer left it in the middle of a change, and this user may not finish or undo that.
+    #[error("a killed process left `{}` half written", .0.display())]
+    HalfWritten(PathBuf),
     /// Another scan is writing it.
     #[error("another scan is writing `{}`", .0.display())]
     Scanning(PathBuf),
@@ -85,6 +88,9 @@ impl DatabaseError {
             Self::Locked(_) => {
                 Some("wait for the other process, or scan into another file with --db".into())
             }
+            Self::HalfWritten(_) => {
+                Some("run regsql once as the user who owns the file: that puts it right".into())
+            }
             Self::Scanning(_) => {
                 Some("wait for the other scan, or scan into another file with --db".into())
             }
@@ -94,8 +100,25 @@ impl DatabaseError {
             }
             Self::Migrate { .. } => Some("make the file writable once, or scan again".into()),
             Self::Damaged { .. } | Self::Sqlite { .. } => {
-                Some("a damaged database is made anew by `regsql scan`".into())
+                Some("a damaged database is made anew by `regsql scan --full`".into())
             }
+        }
+    }
+
+    /// Whether the file's bytes are wrong. A scan makes it anew if it is one of regsql's.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Sqlite { source, .. } => is_damage(source),
+            Self::Migrate { source, .. } => {
+                use rusqlite_migration::Error::RusqliteError;
+                let from_migration = source.downcast_ref().is_none_or(|error| match error {
+                    RusqliteError { err, .. } => is_damage(err),
+                    _ => true,
+                });
+                from_migration && source.downcast_ref().is_none_or(is_damage)
+            }
+            _ => false,
         }
     }
 
@@ -115,6 +138,9 @@ impl DatabaseError {
     pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         match source.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly) if is_half_written(&source) => {
+                Self::HalfWritten(path.to_owned())
+            }
             Some(ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Locked(path.to_owned())
@@ -124,14 +150,43 @@ impl DatabaseError {
     }
 }
 
+fn is_half_written(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+}
+
+/// Whether an error means that the file's bytes are wrong, not that they cannot be had just now.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        // "No such table", a broken schema, a value where another belongs.
+        Some(code) => matches!(
+            code,
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::Unknown
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+        ),
+        None => true,
+    }
+}
+
 /// Opens the snapshot at `path` for reading; one made by an older regsql is migrated first.
 pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     let on_error = |source| DatabaseError::from_sqlite(path, source);
     if !path.exists() {
         return Err(DatabaseError::Missing(path.to_owned()));
     }
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)?;
-    if version_is_current(&connection, path)? {
+    let (connection, is_current) = match open_read_only(path) {
+        Err(DatabaseError::HalfWritten(_)) => {
+            roll_back(path)?;
+            open_read_only(path)?
+        }
+        opened => opened?,
+    };
+    if is_current {
         return Ok(connection);
     }
     drop(connection);
@@ -144,6 +199,21 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     migrated.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
     drop(writable);
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(on_error)
+}
+
+/// The file, and whether it is of this version.
+fn open_read_only(path: &Path) -> Result<(Connection, bool), DatabaseError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|source| DatabaseError::from_sqlite(path, source))?;
+    let is_current = version_is_current(&connection, path)?;
+    Ok((connection, is_current))
+}
+
+/// Undoes what a killed writer began. Whoever may write the file does so by reading it.
+fn roll_back(path: &Path) -> Result<(), DatabaseError> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|connection| connection.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())))
+        .map_err(|source| DatabaseError::from_sqlite(path, source))
 }
 
 /// Opens the snapshot at `path` for a transaction of one's own. Take the write lock first.

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -129,7 +129,7 @@ pub struct PreviousScan {
 /// Reads what the last scan left; `None` when there is no database yet.
 ///
 /// # Errors
-/// When there is a file and it is not one that this program may replace.
+/// When there is a file and it is not one that this program may replace, or a damaged one.
 pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseError> {
     if !database.exists() {
         return Ok(None);
@@ -154,6 +154,28 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
     }
 }
 
+/// The same for a scan, which takes a damaged database of regsql's for none and makes it anew.
+///
+/// # Errors
+/// When there is a file and it is not one that this program may replace.
+pub fn previous_scan_if_whole(database: &Path) -> Result<Option<PreviousScan>, DatabaseError> {
+    match previous_scan(database) {
+        Err(error) if error.is_damage() && is_own(database) => Ok(None),
+        Err(error) if error.is_damage() => Err(DatabaseError::Foreign(database.to_owned())),
+        previous => previous,
+    }
+}
+
+/// Whether a file, however damaged, begins as one of regsql's: SQLite's magic bytes and, at byte 68,
+/// the application id (sqlite.org/fileformat2.html).
+fn is_own(database: &Path) -> bool {
+    let mut header = [0; 72];
+    let read = File::open(database).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok()
+        && header.starts_with(b"SQLite format 3\0")
+        && header[68..] == migrate::APPLICATION_ID.to_be_bytes()
+}
+
 /// A file that is to take the place of the database. Dropped unpublished, it is removed.
 pub struct NewDatabase<'a> {
     lock: &'a WriteLock,
@@ -162,6 +184,7 @@ pub struct NewDatabase<'a> {
     connection: Option<Connection>,
     /// The file whose place it takes.
     old: Option<Connection>,
+    has_lost_history: bool,
 }
 
 impl Drop for NewDatabase<'_> {
@@ -187,7 +210,8 @@ impl<'a> NewDatabase<'a> {
             _ => {}
         }
         let connection = Connection::open(&path).map_err(on_sqlite)?;
-        let mut new = Self { lock, path, connection: Some(connection), old: None };
+        let mut new =
+            Self { lock, path, connection: Some(connection), old: None, has_lost_history: false };
         let connection = new.connection.as_mut().ok_or_else(|| published(database))?;
         connection
             .execute_batch(
@@ -201,9 +225,23 @@ impl<'a> NewDatabase<'a> {
             other => DatabaseError::Migrate { path: database.clone(), source: Box::new(other) },
         })?;
         if database.exists() {
-            new.old = Some(copy_history(connection, database)?);
+            match copy_history(connection, database) {
+                Ok(old) => new.old = Some(old),
+                Err(error) if error.is_damage() => {
+                    // Half of a history tells of growth that never was.
+                    let clear = "DELETE FROM past_scan; DELETE FROM past_repository;";
+                    connection.execute_batch(clear).map_err(on_sqlite)?;
+                    new.has_lost_history = true;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(new)
+    }
+
+    /// The file whose place it takes is too damaged to take its history over.
+    pub fn has_lost_history(&self) -> bool {
+        self.has_lost_history
     }
 
     /// Writes what needs no figures.
@@ -241,6 +279,10 @@ impl<'a> NewDatabase<'a> {
             self.connection = Some(connection);
             return Err(DatabaseError::from_sqlite_write(&self.lock.database, source));
         }
+        // That of a file that is damaged or gone would be taken for the new file's, and undo it.
+        let mut journal = database.as_os_str().to_owned();
+        journal.push("-journal");
+        drop(fs::remove_file(journal));
         let renamed = File::open(&self.path)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&self.path, database))

@@ -54,7 +54,7 @@ pub struct Done {
     pub corrupt_blobs: u64,
     /// Files and directories that interrupted writes had left.
     pub leftovers: u64,
-    /// Their names, in the order in which they went.
+    /// The names of all that went, in that order, if they were asked for.
     pub names: Vec<Name>,
     /// How many things came back because something needed them.
     pub put_back_count: u64,
@@ -207,8 +207,13 @@ impl<'a> Act<'a> {
                     (Some(api), Way::Trash(run)) => {
                         let repository = &self.graph.repositories[place as usize].name;
                         let digest = &self.graph.blobs[node.name as usize].digest;
+                        // The registry does not know a link whose blob is gone, so no cache does.
+                        if self.graph.blobs[node.target as usize].size_bytes.is_none() {
+                            return self.take(path, Some("link"));
+                        }
                         run.copy(path).map_err(|error| failed(&error))?;
-                        api.remove(repository, digest).map_err(|why| (SkipGroup::Failed, why))
+                        api.remove(repository, digest).map_err(|why| (SkipGroup::Failed, why))?;
+                        self.must_be_gone(&path.join("link"))
                     }
                     _ => self.take(path, Some("link")),
                 }
@@ -325,8 +330,8 @@ impl<'a> Act<'a> {
         all.filter(|(_, (state, _))| **state == State::Taken).map(|(at, (_, target))| (at, *target))
     }
 
-    /// What was done so far.
-    pub fn done(mut self) -> (Done, Way<'a>) {
+    /// What was done so far. Names of all that went take as much memory as the plan.
+    pub fn done(mut self, has_names: bool) -> (Done, Way<'a>) {
         let mut done = Done {
             put_back_count: self.put_back_count,
             skipped: std::mem::take(&mut self.skipped),
@@ -339,13 +344,15 @@ impl<'a> Act<'a> {
             done.size_bytes += item.size_bytes;
             done.corrupt_blobs += u64::from(matches!(target, Target::Corrupt(_)));
             done.leftovers += u64::from(matches!(target, Target::Leftover(_)));
-            if !matches!(target, Target::Directory(_)) {
+            if has_names && !matches!(target, Target::Directory(_)) {
                 done.names.push(target.name(self.graph, self.steps));
             }
         }
         for place in self.gone_repositories() {
             done.repositories += 1;
-            done.names.push(Target::Directory(place).name(self.graph, self.steps));
+            if has_names {
+                done.names.push(Target::Directory(place).name(self.graph, self.steps));
+            }
         }
         (done, self.way)
     }

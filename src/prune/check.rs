@@ -122,6 +122,19 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// The registry said that it removed a link of this storage; another one's would say so too.
+    pub(super) fn must_be_gone(&self, link: &Path) -> Checked {
+        match self.storage.stat(link) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(&error)),
+            Ok(_) => {
+                let reason = "the registry says that it is gone, and it is there: \
+                              is --registry-url the registry of this storage?";
+                Err((SkipGroup::Failed, reason.into()))
+            }
+        }
+    }
+
     /// Whether something was there for long enough.
     pub(super) fn check_old(&self, path: &Path) -> Checked {
         let facts = self.facts(path)?;

@@ -107,6 +107,10 @@ impl Protect {
         let word = word.rsplit_once("://").map_or(word, |(_, rest)| rest);
         self.reference_count += 1;
         if let Ok(digest) = Digest::parse(word) {
+            // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
+            if let Some((repository, tag)) = word.split_once(':') {
+                self.tags.entry(repository.to_owned()).or_default().insert(tag.to_owned());
+            }
             self.digests.insert(digest);
             return Some(());
         }
@@ -191,6 +195,13 @@ mod tests {
             "used:3: `repo@sha256:abc` is not an image reference or digest"
         );
         assert!(Protect::default().add_list("used", "repo:").is_err());
+    }
+
+    #[test]
+    fn a_tag_that_looks_like_a_digest_is_protected_as_both() {
+        let protect = list(&format!("app:release-2026-01-15 {DIGEST}"));
+        assert!(protect.has_tag("app", "release-2026-01-15"));
+        assert!(protect.has_digest(&Digest::parse(DIGEST).unwrap()));
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub enum QueryError {
     /// A person stopped it.
     #[error("interrupted")]
     Interrupted,
+    /// The database's bytes are wrong.
+    #[error("{query} failed: the database is damaged")]
+    Damaged {
+        /// The query's name.
+        query: String,
+    },
     /// SQLite failed while it ran.
     #[error("{query} failed: {message}")]
     Failed {
@@ -100,12 +106,18 @@ impl QueryError {
             {
                 Some("the query builds values larger than any in the snapshot".into())
             }
+            Self::Damaged { .. } => {
+                Some("a damaged database is made anew by `regsql scan --full`".into())
+            }
             Self::Unused { .. } | Self::Interrupted | Self::Failed { .. } => None,
         }
     }
 
     /// What went wrong when `sql` was compiled.
     pub(super) fn on_prepare(query: &str, sql: &str, error: &rusqlite::Error) -> Self {
+        if is_damage(error) {
+            return Self::Damaged { query: query.to_owned() };
+        }
         let (message, place) = match error {
             rusqlite::Error::MultipleStatement => return Self::Several(query.to_owned()),
             rusqlite::Error::SqlInputError { msg, sql, offset, .. } => {
@@ -126,12 +138,20 @@ impl QueryError {
 
     /// What went wrong when it ran.
     pub(super) fn on_step(query: &str, error: &rusqlite::Error) -> Self {
+        if is_damage(error) {
+            return Self::Damaged { query: query.to_owned() };
+        }
         let message = match error {
             rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
             other => other.to_string(),
         };
         Self::Failed { query: query.to_owned(), message }
     }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
 /// The line of `sql` that holds byte `offset`, and a caret under it. Long lines are cut around it.

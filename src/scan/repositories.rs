@@ -75,7 +75,14 @@ impl Walk<'_> {
         let is_top = directory == self.top;
         let entries = match self.storage.list(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            // A registry that holds blobs has had repositories: it is a mount that failed, or a
+            // mistake, and no garbage. The registry's own collector stops there, too.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && !(is_top && self.storage.stat(&self.storage.layout().blobs()).is_ok()) =>
+            {
+                return;
+            }
             Err(error) => {
                 self.note(|notes| {
                     notes.find(Code::DirectoryUnreadable, None, &directory, error.to_string());

@@ -31,3 +31,9 @@ pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
 pub use summary::{LastRun, TrashSummary, record_last, summary};
 pub use tree::Left;
 pub use undo::{UndoReport, undo};
+
+/// Lists as bytes, for the fuzz targets.
+#[doc(hidden)]
+pub mod moves_list {
+    pub use super::moves::{MAX_MOVES_BYTES, read, write};
+}

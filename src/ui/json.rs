@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::sanitize::json_string;
+use serde::Serialize;
+
+use super::sanitize::{json_string, json_text};
 use crate::report::{Column, End, RowSink, Value, hex};
 
 /// Writes objects, in an array or one a line.
@@ -60,6 +62,32 @@ impl RowSink for Sink<'_> {
     }
 }
 
+/// A value over several lines, with every active character in its strings written `\uXXXX`.
+pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(Escaping(&mut *out), value)?;
+    writeln!(out)
+}
+
+/// Passes JSON on. It comes in pieces that hold whole characters, and nothing outside of strings
+/// needs an escape.
+struct Escaping<'a>(&'a mut dyn Write);
+
+impl Write for Escaping<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if bytes.iter().any(|byte| *byte >= 0x7f) => {
+                self.0.write_all(json_text(text.to_owned()).as_bytes())?;
+            }
+            _ => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 fn push_value(line: &mut String, value: &Value<'_>) {
     use std::fmt::Write as _;
     match value {
@@ -104,6 +132,16 @@ mod tests {
         {"a\"":null,"b":-9223372036854775808,"c":null,"d":"x\u009b","e":"ab01"}
         ]
         "#);
+    }
+
+    #[test]
+    fn a_value_over_several_lines_holds_nothing_active() {
+        let mut out = Vec::new();
+        write_json(&mut out, &["ü\u{9b}\u{202e}\n\u{7f}", "plain"]).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "[\n  \"ü\\u009b\\u202e\\n\\u007f\",\n  \"plain\"\n]\n"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod table;
 
 pub use format::{Format, Frame, Look, sink};
 pub use human::{age, bytes, duration_ms, heading, short_digest, time};
+pub use json::write_json;
 pub use junit::Sink as JunitSink;
 pub use printer::{Color, LogTime, Printer, Verbosity};
 pub use progress::Bar;

@@ -82,7 +82,9 @@ impl WhyError {
             Self::RepositoryAlone(name) => {
                 Some(format!("`regsql report tags -p repository='{name}'` lists its tags"))
             }
-            Self::Database(_) => Some("a damaged database is made anew by `regsql scan`".into()),
+            Self::Database(_) => {
+                Some("a damaged database is made anew by `regsql scan --full`".into())
+            }
             Self::Write(_) => None,
         }
     }

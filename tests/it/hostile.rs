@@ -1,6 +1,9 @@
 //! Whoever may push chooses names: nothing they wrote acts on a terminal, breaks out of a format or
 //! becomes a formula. docs/security.md promises it.
 
+mod damage;
+mod trees;
+
 use std::process::Command;
 
 use quick_xml::Reader;
@@ -46,8 +49,13 @@ const SURFACES: &[Surface] = &[
     ("markdown", &["report", "tags", "-p", "limit=all", "-f", "markdown"], markdown),
     ("markdown", &["report", "layer-commands", "-p", "limit=all", "-f", "markdown"], markdown),
     ("markdown", &["verify", "-f", "markdown"], markdown),
+    ("plan", &["prune", "tags", "-p", "limit=all", "--min-age", "0s", "-f", "json"], json),
     ("sarif", &["verify", "-f", "sarif"], json),
     ("junit", &["verify", "-f", "junit"], xml),
+    ("html", &["html", "-o", "-"], html),
+    ("metrics", &["metrics", "--per-tag", "all"], metrics),
+    ("plan", &["prune", "--sql", "SELECT repository, tag FROM tags"], nothing_active),
+    ("plan", &["prune", "--sql", "SELECT repository, tag FROM tags", "-f", "json"], json),
 ];
 
 #[test]
@@ -103,6 +111,21 @@ fn nothing_active(text: &str) {
 fn json(text: &str) {
     nothing_active(text);
     serde_json::from_str::<serde_json::Value>(text).unwrap();
+}
+
+/// Mark-up from a name is text, and no name ends the page's script.
+fn html(text: &str) {
+    assert!(!text.contains("<img") && text.contains("&lt;img"), "{text}");
+    assert_eq!(text.matches("</script>").count(), text.matches("<script").count());
+    assert_eq!(text.matches("<!--").count(), 0, "{text}");
+}
+
+/// A name stays in its label: every line is a comment or a series of regsql or of the old exporter.
+fn metrics(text: &str) {
+    for line in text.lines() {
+        let is_known = ["# HELP re", "# TYPE re", "regsql_", "repository_"];
+        assert!(is_known.iter().any(|start| line.starts_with(start)), "{line}");
+    }
 }
 
 fn ndjson(text: &str) {

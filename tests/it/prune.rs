@@ -220,7 +220,7 @@ fn act_as(
     if how.is_online {
         act.sweep();
     }
-    let (done, way) = act.done();
+    let (done, way) = act.done(true);
     if let Way::Trash(run) = way {
         run.finish(&RunSummary {
             taken: done.counts,

@@ -243,7 +243,7 @@ fn a_damaged_database_is_told_of() {
     --- stderr
     error: database `registry.db` is damaged
       because: table `reference` names number 99, which does not exist
-    hint: a damaged database is made anew by `regsql scan`
+    hint: a damaged database is made anew by `regsql scan --full`
     "#);
 }
 

@@ -48,7 +48,7 @@ pub fn run(
 }
 
 fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&SavedPlan>) -> Result {
-    let registry = gate::check(args, &planned.graph)?;
+    let registry = gate::check(context, args, &planned.graph)?;
     let storage = super::super::storage::open(context, &crate::cli::StorageArgs::default())?;
     let lock = StorageLock::take(&storage)?;
     let planned = plan_again(context, args, planned, saved, &storage)?;
@@ -97,7 +97,7 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
         act.sweep();
     }
     let is_sure = !act.is_everything_needed() && !is_watch_ended();
-    let (done, way) = act.done();
+    let (done, way) = act.done(args.format == super::FormatArg::Json);
     progress.finish();
     let trash_run = match &way {
         Way::Trash(run) => Some(run.run().to_owned()),

@@ -6,6 +6,7 @@ use crate::commands::naming::{Named, each_named};
 use crate::commands::report::query;
 use crate::commands::result::Snapshot;
 use crate::error::{Error, Result};
+use crate::model::Digest;
 use crate::prune::{CORRUPT_SQL, Chosen, LEFTOVERS_SQL, Name, SkipGroup};
 use crate::removal::StoredGraph;
 use crate::report::{Catalog, Gathered, Query, Report, Selects, Value, bind_report, bind_untyped};
@@ -208,7 +209,8 @@ fn name_of_target(target: &str) -> Result<Name> {
         let (repository, manifest_digest) = (repository.to_owned(), digest.to_owned());
         return Ok(Name::Revision { repository, manifest_digest });
     }
-    if crate::model::Digest::parse(target).is_ok() {
+    // Any other name with a colon may be a tag: blobs on disk have sha256 digests.
+    if let Ok(Digest::Sha256(_)) = Digest::parse(target) {
         return Ok(Name::Blob { blob_digest: target.to_owned(), size_bytes: 0 });
     }
     match target.rsplit_once(':') {

@@ -12,7 +12,7 @@ use crate::removal::StoredGraph;
 
 /// Makes sure that nothing writes to the storage, or that the registry beside which this acts
 /// deletes links when asked to. Gives the registry in that case.
-pub fn check(args: &PruneArgs, graph: &StoredGraph) -> Result<Option<Registry>> {
+pub fn check(context: &Context, args: &PruneArgs, graph: &StoredGraph) -> Result<Option<Registry>> {
     let acting = &args.acting;
     let Some(url) = &acting.registry_url else {
         return Ok(None);
@@ -37,7 +37,16 @@ pub fn check(args: &PruneArgs, graph: &StoredGraph) -> Result<Option<Registry>> 
         };
     }
     match registry.probe(repository)? {
-        ServingState::Stopped | ServingState::ReadOnly => Ok(None),
+        ServingState::Stopped => {
+            context
+                .printer
+                .note(&format!("nobody listens at {}: taken as stopped", registry.url()));
+            Ok(None)
+        }
+        ServingState::ReadOnly => {
+            context.printer.note(&format!("the registry at {} is read-only", registry.url()));
+            Ok(None)
+        }
         ServingState::Writable if acting.offline => Err(Error::new(format!(
             "the registry at {} takes pushes, although --offline says that nothing writes",
             registry.url()

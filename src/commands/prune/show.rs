@@ -18,8 +18,7 @@ const MOST_SKIPPED: usize = 5;
 /// Writes the plan as JSON.
 pub fn json(context: &Context, document: &Document) -> Result<()> {
     let mut out = context.printer.out();
-    serde_json::to_writer_pretty(&mut out, document)?;
-    writeln!(out)?;
+    ui::write_json(&mut out, document)?;
     out.flush()?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Deleting through the registry's API alone, without access to its disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
@@ -15,14 +15,13 @@ use crate::report::QueryError;
 /// Deletes the plan's tags and revisions. Links and blobs are left for a collection of garbage.
 pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) -> Result {
     let registry = args.acting.registry.connect(url)?;
-    let (names, selection) = selection(planned);
+    let (names, selection, mut skipped) = selection(planned);
     on_interrupt(|| ());
     let report = delete::delete(&registry, &selection, DeleteOptions::default(), |at, became| {
         context.printer.detail(&format!("{}: {}", names[at].text(), told(became)));
         if was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let mut document = Document { mode: Mode::Deleted, ..Document::empty(planned.origin.clone()) };
-    let mut skipped = Vec::new();
     for (name, became) in names.into_iter().zip(&report.outcomes) {
         match became {
             Became::Deleted => {
@@ -62,10 +61,13 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
 }
 
-/// What the plan deletes that the API can delete, and the tags that stay beside it.
-fn selection(planned: &Planned) -> (Vec<Name>, Selection) {
+/// What the plan deletes that the API can delete, the tags that stay beside it, and what only the
+/// disk can give: the API deletes a tag with its manifest, so a manifest that stays keeps the tag.
+fn selection(planned: &Planned) -> (Vec<Name>, Selection, Vec<Skipped>) {
     let graph = &planned.graph;
-    let mut names = Vec::new();
+    let going: HashSet<Name> =
+        planned.plan.names(graph).filter(|name| matches!(name, Name::Revision { .. })).collect();
+    let (mut names, mut skipped) = (Vec::new(), Vec::new());
     let mut selection = Selection::default();
     for name in planned.plan.names(graph) {
         let (repository, tag, digest) = match &name {
@@ -75,6 +77,13 @@ fn selection(planned: &Planned) -> (Vec<Name>, Selection) {
             Name::Revision { repository, manifest_digest } => (repository, None, manifest_digest),
             _ => continue,
         };
+        let revision =
+            Name::Revision { repository: repository.clone(), manifest_digest: digest.clone() };
+        if !going.contains(&revision) {
+            let reason = why_not_alone(planned, repository, digest);
+            skipped.push(Skipped::new(SkipGroup::Needed, name, reason));
+            continue;
+        }
         if let Ok(digest) = Digest::parse(digest) {
             selection.staying_tags.entry(repository.clone()).or_default();
             selection.items.push(Item { repository: repository.clone(), tag, digest });
@@ -86,7 +95,21 @@ fn selection(planned: &Planned) -> (Vec<Name>, Selection) {
             *staying = staying_tags(planned, repository);
         }
     }
-    (names, selection)
+    (names, selection, skipped)
+}
+
+/// Why a tag whose manifest stays cannot go.
+fn why_not_alone(planned: &Planned, repository: &str, digest: &str) -> String {
+    let graph = &planned.graph;
+    let at = graph.repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
+    let staying = at.map(|at| staying_tags(planned, &graph.repositories[at])).unwrap_or_default();
+    let other = staying.iter().find(|(_, target)| target.to_string() == digest);
+    match other {
+        Some((tag, _)) => {
+            format!("the same manifest is also tagged `{tag}`, which would go with it")
+        }
+        None => "its manifest stays, and the API cannot remove a tag alone".into(),
+    }
 }
 
 fn staying_tags(

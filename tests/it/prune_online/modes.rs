@@ -167,3 +167,31 @@ fn on_a_terminal_only_yes_is_yes() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("Deleted "), "{text}");
 }
+
+#[test]
+fn a_dangling_link_goes_although_the_registry_does_not_know_it() {
+    let registry = registry_with_garbage(str::to_owned);
+    let hex = "ab".repeat(32);
+    let link = "docker/registry/v2/repositories/team/app/_layers/sha256";
+    let directory = registry.root().join(link).join(&hex);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("link"), format!("sha256:{hex}")).unwrap();
+    let bench = Bench::of(&registry.root());
+    let online = ["--online", "--wait", "100ms", "--registry-url", &url(&registry)];
+    let choice = ["prune", "dangling-links", "--min-age", "0s"];
+    let text = bench.ends(0, &[&choice[..], DELETE, &online].concat());
+    assert!(text.contains("Deleted 1 layer link"), "{text}");
+    assert!(!directory.exists());
+}
+
+#[test]
+fn the_address_of_another_registry_is_found_out_by_the_first_link_that_stays() {
+    let registry = registry_with_garbage(str::to_owned);
+    let other = registry_with_garbage(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let online = ["--online", "--wait", "100ms", "--registry-url", &url(&other)];
+    let text = bench.ends(1, &[GARBAGE, DELETE, &online].concat());
+    assert!(text.contains("is --registry-url the registry of this storage?"), "{text}");
+    assert!(!text.contains("Deleted 1 blob"), "{text}");
+    assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.0").status, 200);
+}

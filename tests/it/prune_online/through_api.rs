@@ -81,7 +81,9 @@ fn it_touches_no_storage_and_cannot_be_mixed_with_what_does() {
     let registry = registry(str::to_owned);
     let bench = Bench::of(&registry.root());
     let url = url(&registry);
-    for other in ["--offline", "--online", "--no-trash", "--before=true", "--after=true"] {
+    for other in
+        ["--offline", "--online", "--no-trash", "--before=true", "--after=true", "--keep-revisions"]
+    {
         let text = bench.ends(2, &[BOTH, &["--via-api", &url, other]].concat());
         assert!(text.contains("cannot be used with"), "{text}");
     }
@@ -121,4 +123,38 @@ fn a_wrong_password_deletes_nothing_and_is_never_shown() {
     let text = shown(&output);
     assert_eq!(output.status.code(), Some(1), "1.0 shares its digest: {text}");
     assert!(text.contains("Deleted 1 tag, 2 revisions through the API"), "{text}");
+}
+
+#[test]
+fn a_tag_whose_manifest_stays_is_left_because_the_api_deletes_both() {
+    let registry = registry(str::to_owned);
+    let children = vec![image("amd64"), image("arm64")];
+    let child = children[0].digest();
+    pushes::put(&registry, "team/app", "multi", &Image::index(children));
+    // The same manifest, tagged for itself.
+    pushes::put(&registry, "team/app", "amd64-only", &image("amd64"));
+    let bench = Bench::of(&registry.root());
+    let used = registry.beside().join("used.list");
+    std::fs::write(&used, format!("team/app@{}\n", image("two").digest())).unwrap();
+    let choice = ["prune", "--target", "team/app:amd64-only", "--target", "team/app:1.1"];
+    let acting = ["--min-age", "0s", "--delete", "--yes", "--max-delete-percent", "100"];
+    let protect = ["--protect", used.to_str().unwrap(), "--via-api", &url(&registry)];
+    let text = bench.ends(1, &[&choice[..], &acting, &protect].concat());
+    assert!(text.contains("team/app:amd64-only: its manifest stays"), "{text}");
+    let status = |reference: &str| {
+        registry.ask("GET", &format!("/v2/team/app/manifests/{reference}")).status
+    };
+    assert_eq!([status("multi"), status(&child), status("amd64-only")], [200, 200, 200]);
+    assert_eq!(status("1.1"), 200, "its digest is in use");
+}
+
+#[test]
+fn a_scan_that_is_too_old_is_refused_because_nobody_can_look_again() {
+    let registry = registry(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let old = ["--max-scan-age", "1ms", "--via-api", &url(&registry)];
+    let text = bench.ends(2, &[BOTH, &old].concat());
+    assert!(text.contains("the scan is older than --max-scan-age"), "{text}");
+    assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.1").status, 200);
 }

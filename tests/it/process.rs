@@ -1,0 +1,84 @@
+//! The real binary under hostile conditions: it must end in time, by itself, and say nothing that
+//! acts on a terminal.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::fixture::shown;
+
+/// Far more than anything here takes on a busy machine.
+pub const LIMIT: Duration = Duration::from_mins(1);
+
+/// regsql in `directory`, with nothing else in its environment.
+pub fn regsql(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
+    command.args(arguments).current_dir(directory).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// How it ends within [`LIMIT`]. Output goes to files, so that none can block it.
+#[track_caller]
+pub fn ends_in_time(mut command: Command) -> Output {
+    let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    let Some(status) = wait_until(&mut child, Instant::now() + LIMIT) else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("{command:?} does not end: {}", text_of(&mut stderr));
+    };
+    let (stdout, stderr) = (bytes_of(&mut stdout), bytes_of(&mut stderr));
+    Output { status, stdout, stderr }
+}
+
+/// The status when it ends before that moment.
+pub fn wait_until(child: &mut Child, end: Instant) -> Option<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn bytes_of(file: &mut File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn text_of(file: &mut File) -> String {
+    String::from_utf8_lossy(&bytes_of(file)).into_owned()
+}
+
+/// Runs it and fails unless it ended as a program that works does, on this or on any input.
+#[track_caller]
+pub fn behaves(command: Command) -> Output {
+    let told = format!("{command:?}");
+    let output = ends_in_time(command);
+    assert_well_behaved(&output, &told);
+    output
+}
+
+/// It ended by itself with a code that the documentation knows, did not panic, and wrote text.
+#[track_caller]
+pub fn assert_well_behaved(output: &Output, told: &str) {
+    let all = shown(output);
+    assert!(matches!(output.status.code(), Some(0..=2)), "{told}: {all}");
+    assert!(!all.contains("panicked"), "{told}: {all}");
+    for bytes in [&output.stdout, &output.stderr] {
+        let text = std::str::from_utf8(bytes).unwrap_or_else(|error| panic!("{told}: {error}"));
+        let active = text.chars().find(|char| char.is_control() && *char != '\n');
+        assert_eq!(active, None, "{told}: {all}");
+    }
+    // Whoever is refused is told something.
+    let is_silent = output.stderr.is_empty() && output.status.code() == Some(2);
+    assert!(!is_silent, "{told} fails without a word");
+}
