@@ -80,7 +80,8 @@ pub enum Command {
     ///
     /// It needs no database, works after a crash, and can be stopped and called again. What was
     /// pushed meanwhile is never replaced: then the old one stays in the trash and is named.
-    /// Exit code 1: not everything is back.
+    /// Exit code 1: not everything is back, or something needs what lies in the trash of another
+    /// run, which is named.
     Undo(undo::UndoArgs),
     /// See what is in the trash, and free it for good
     Trash(trash::TrashArgs),

@@ -20,7 +20,7 @@ use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_siz
 use crate::error::{Error, Outcome, Result};
 use crate::prune::{
     Clock, Document, DocumentError, Mode, NameSet, Origin, Plan, Policy, Protect, ProtectError,
-    SkipGroup, plan,
+    SkipGroup, named_count, plan,
 };
 use crate::removal::StoredGraph;
 use crate::snapshot::Summary;
@@ -320,16 +320,18 @@ fn read_plan(path: &std::path::Path) -> Result<SavedPlan> {
     }
 }
 
-/// What must stay; `warns` of lists that name nothing.
+/// What must stay. A list that names nothing is an error before a deletion; else `warns` tells it.
 fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> {
     let mut protect = Protect::default();
     for path in &args.guards.protect {
         let file = path.display().to_string();
         let text =
             read_file(path).map_err(|source| ProtectError::Read { file: file.clone(), source })?;
-        let known = protect.reference_count();
-        protect.add_list(&file, &text)?;
-        if warns && protect.reference_count() == known {
+        let word_count = protect.add_list(&file, &text)?;
+        if word_count == 0 && args.acting.delete {
+            return Err(ProtectError::Empty { file }.into());
+        }
+        if word_count == 0 && warns {
             context.printer.warn(&format!("protect list `{file}` names nothing"));
         }
     }
@@ -376,10 +378,17 @@ fn make_plan(
     only: Option<NameSet>,
 ) -> Result<Planned> {
     // Told once, and not again when the plan is worked out again.
-    let protect = protect(context, args, only.is_none())?;
+    let is_first = only.is_none();
+    let protect = protect(context, args, is_first)?;
     let snapshot = Snapshot::open(context, None)?;
     let origin = snapshot.origin(context)?;
     let graph = snapshot.graph(context)?;
+    if is_first && protect.reference_count() > 0 {
+        let named_count = named_count(&graph, &protect);
+        let count = protect.reference_count();
+        let note = format!("{named_count} of {count} protected references name something here");
+        context.printer.note(&note);
+    }
     let blob_bytes = graph.blobs.iter().filter_map(|blob| blob.size_bytes).sum();
     let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;
     let mut only = only;

@@ -30,9 +30,10 @@ enum TrashCommand {
     /// Remove runs from the trash for good
     ///
     /// Only this frees the space of what was deleted. A run that was stopped before its end stays,
-    /// because it is better undone. The storage is scanned first: what something needs again, such
-    /// as a blob that a later push relied on, stays and is told. Exit code 1: something stays that
-    /// was to go.
+    /// because it is better undone, and so do all later ones, which may hold what it shares with
+    /// them. The next `regsql prune --delete` looks such a run over and ends it. The storage is
+    /// scanned first: what something needs again, such as a blob that a later push relied on, stays
+    /// and is told. Exit code 1: something stays that was to go, also such a run.
     Purge(PurgeArgs),
 }
 
@@ -155,6 +156,8 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
     };
     tell(context, &report, args.dry_run);
     let is_whole = report.failed.is_empty()
+        && report.unfinished.is_empty()
+        && report.held_back.is_empty()
         && report.runs.iter().all(|run| run.kept.is_empty() && run.leftovers.is_empty());
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
 }
@@ -202,10 +205,14 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool) {
     }
     for run in &report.unfinished {
         printer.warn(&format!(
-            "run {run} was stopped before its end and stays: `regsql undo {run}` puts it back, \
-             `regsql trash purge --unfinished` removes it too"
+            "run {run} was stopped before its end and stays: `regsql undo {run}` puts it back, the \
+             next `regsql prune --delete` ends it, `regsql trash purge --unfinished` removes it too"
         ));
     }
+    let held_back = report.held_back.iter().map(|run| {
+        format!("run {run} stays: an undo of an earlier run, which stays, may need what it holds")
+    });
+    warn_of(context, held_back, "stay for an earlier one");
     for (run, error) in &report.failed {
         printer.warn(&with_cause(run, error));
     }

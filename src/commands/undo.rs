@@ -8,6 +8,8 @@ use super::Context;
 use crate::cli::StorageArgs;
 use crate::error::{Outcome, Result};
 use crate::model::text_of;
+use crate::prune::NeededAgain;
+use crate::storage::FilesystemStorage;
 use crate::trash::{self, Counts, StorageLock, UndoReport};
 use crate::ui;
 
@@ -34,7 +36,38 @@ pub fn run(context: &Context, args: &UndoArgs) -> Result {
     };
     let report = trash::undo(&storage, &lock, &run)?;
     tell(context, &report);
-    Ok(if report.is_whole() { Outcome::Done } else { Outcome::Findings })
+    let lies_elsewhere = tell_what_lies_elsewhere(context, &storage, &report)?;
+    Ok(if report.is_whole() && !lies_elsewhere { Outcome::Done } else { Outcome::Findings })
+}
+
+/// Warns of what is needed on disk and lies in the trash of other runs, such as a layer that a tag
+/// that came back shares with one that was deleted later. Gives whether there is any.
+fn tell_what_lies_elsewhere(
+    context: &Context,
+    storage: &FilesystemStorage,
+    report: &UndoReport,
+) -> Result<bool> {
+    let mut others = trash::held(storage, false)?;
+    others.retain(|held| held.run != report.run);
+    if others.is_empty() || (report.restored == Counts::default() && report.in_place_count == 0) {
+        return Ok(false);
+    }
+    let graph = super::storage::graph_now(context, storage)?;
+    let needed = NeededAgain::new(&graph, storage, &others);
+    let mut is_any = false;
+    for held in &others {
+        let run = &held.run;
+        let items: Vec<_> = held.moves.iter().filter(|item| needed.has(item)).collect();
+        let lines = items.iter().map(|item| {
+            format!("`{}` is needed, and lies in the trash of run {run}", shown(&item.path))
+        });
+        warn_of(context, lines, &format!("of run {run} are needed"));
+        if !items.is_empty() {
+            context.printer.note(&format!("`regsql undo {run}` puts it back"));
+            is_any = true;
+        }
+    }
+    Ok(is_any)
 }
 
 /// `3 tags, 1 blob`; `nothing` when there is none.

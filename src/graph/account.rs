@@ -566,15 +566,29 @@ fn pull(
                     let is_served = graph.is_available(reference.blob)
                         && is_revision(repository, reference.blob);
                     children.1 += u32::from(is_served);
+                    tag.is_broken |= is_unlinked_child(graph, repository, reference);
                 }
                 Role::Blob | Role::Subject => {}
             }
         }
-        // An index of which no child is linked here can be pulled for no platform.
+        // An index of which no child is served here can be pulled for no platform.
         let is_index = manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Index);
         tag.is_broken |= is_index && children.0 > 0 && children.1 == 0 && !graph.is_pull_through;
     }
     tag
+}
+
+/// Whether an index's child is on disk and not linked in the repository: the registry answers 404
+/// for it. One that is not on disk either was left out on purpose.
+pub fn is_unlinked_child(
+    graph: &Graph,
+    repository: &GraphRepository,
+    reference: &crate::scan::ReferenceFacts,
+) -> bool {
+    reference.role == Role::Manifest
+        && !graph.is_pull_through
+        && graph.is_available(reference.blob)
+        && !is_revision(repository, reference.blob)
 }
 
 /// Why the registry cannot serve what a reference names.

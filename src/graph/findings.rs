@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Code, Finding, Role, text_of};
 
-use super::account::{Missing, is_revision, missing};
+use super::account::{Missing, is_revision, is_unlinked_child, missing};
 use super::closure::Closure;
 use super::{BlobId, Graph, GraphRepository, ManifestId, blob_path};
 
@@ -26,6 +26,8 @@ pub fn graph_findings(graph: &Graph, now_ns: i64) -> Vec<Finding> {
         let starts = repository.revisions.iter().map(|revision| revision.name);
         let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
         found.manifests(closure.of(graph, starts, |_| false));
+        let tagged = repository.tags.iter().filter_map(|tag| tag.target);
+        found.unlinked_children(closure.of(graph, tagged, |_| false));
     }
     wrong_sizes(graph, &mut findings);
     configs(graph, &mut findings);
@@ -121,6 +123,26 @@ impl Collector<'_> {
                 let path = self.path(&format!("_uploads/{}", upload.id));
                 self.find(Code::StaleUpload, None, path, detail);
             }
+        }
+    }
+
+    /// Children of indexes that tags lead to.
+    fn unlinked_children(&mut self, nodes: &[ManifestId]) {
+        // One row for each child, however many indexes name it.
+        let mut named_by = BTreeMap::new();
+        for &node in nodes {
+            let manifest = &self.graph.manifests[node as usize];
+            for reference in manifest.references() {
+                if is_unlinked_child(self.graph, self.repository, reference) {
+                    named_by.entry(reference.blob).or_insert(manifest.blob);
+                }
+            }
+        }
+        for (child, index) in named_by {
+            let digest = self.graph.digests[child as usize].to_string();
+            let below = format!("_manifests/revisions/{}/link", digest.replace(':', "/"));
+            let detail = format!("named by index {}", self.graph.digests[index as usize]);
+            self.find(Code::ChildWithoutRevision, Some(child), self.path(&below), detail);
         }
     }
 

@@ -126,6 +126,9 @@ codes! {
     /// An index names a manifest that is not in this storage, as when only some platforms were copied.
     IndexChildAbsent = "index-child-absent", Info,
         "nothing to do; copy the image with all its platforms if you want them";
+    /// An index that a tag leads to names a manifest that is on disk and not linked in the repository, so the registry does not serve it there.
+    ChildWithoutRevision = "child-without-revision", Error,
+        "push the image again";
     /// A blob has another size than a manifest says; the registry keeps such a blob even when it is pushed again.
     SizeMismatch = "size-mismatch", Error,
         "regsql prune --corrupt moves it to the trash; then push an image that has it";

@@ -21,7 +21,7 @@ use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
 /// Where things go.
 pub enum Way<'s> {
     /// To the trash.
-    Trash(TrashRun<'s>),
+    Trash(Box<TrashRun<'s>>),
     /// Away, at once.
     Direct,
 }

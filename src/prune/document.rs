@@ -68,7 +68,7 @@ pub struct Origin {
 /// A plan, with everything in it by name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Document {
-    /// [`SCHEMA`]
+    /// The version of the format.
     pub schema: u64,
     /// Whether anything was done.
     pub mode: Mode,

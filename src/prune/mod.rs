@@ -1,11 +1,11 @@
 //! Planning a delete, and acting on the plan.
 //!
 //! ```text
-//! rows, targets, garbage ──Chosen──> plan() ──Plan──> act() ──> trash, or gone
+//! rows, targets, garbage ──Chosen──> plan() ──Plan──> Act ──> trash, or gone
 //! ```
 //!
 //! [`plan()`] is a pure function of a stored graph, what was chosen and a [`Policy`]; it says what
-//! would go, what comes free and what stays for which reason. [`act()`] is given a plan over a scan
+//! would go, what comes free and what stays for which reason. [`Act`] is given a plan over a scan
 //! made a moment ago and looks at every item once more before it moves it. Nothing in here calls a
 //! delete of the file system: that is [`crate::trash`]'s alone.
 
@@ -19,6 +19,7 @@ mod need;
 mod paths;
 mod plan;
 mod protect;
+mod protected;
 mod rescue;
 mod steps;
 mod sweep;
@@ -30,6 +31,7 @@ pub use document::{Counts, Document, DocumentError, Mode, Origin};
 pub use name::{Name, NameSet, SkipGroup, Skipped};
 pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};
+pub use protected::named_count;
 pub use rescue::{NeededAgain, Rescued, rescue};
 pub use steps::Steps;
 

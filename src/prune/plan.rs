@@ -6,6 +6,7 @@ use super::age::{Ages, Clock};
 use super::choose::Chosen;
 use super::name::{Name, NameSet, SkipGroup, Skipped};
 use super::protect::Protect;
+use super::protected::Protected;
 use crate::graph::BlobId;
 use crate::model::Digest;
 use crate::removal::{self, Item, Reason, Removal, RepositoryNode, StoredGraph};
@@ -63,7 +64,13 @@ pub struct Plan {
 /// Works out what goes with a choice.
 pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     let graph = chosen.graph();
-    let mut work = Work { graph, policy, ages: Ages::new(graph), plan: Plan::default() };
+    let mut work = Work {
+        graph,
+        policy,
+        protected: Protected::new(graph, &policy.protect),
+        ages: Ages::new(graph),
+        plan: Plan::default(),
+    };
     work.hold_back(&mut chosen);
     let removal = removal::removal(graph, &chosen.selection);
     work.plan.skipped = std::mem::take(&mut chosen.skipped);
@@ -97,6 +104,7 @@ const UNSEEN: &str = "it was not in the plan that was shown";
 struct Work<'a> {
     graph: &'a StoredGraph,
     policy: &'a Policy,
+    protected: Protected<'a>,
     ages: Ages,
     plan: Plan,
 }
@@ -115,14 +123,14 @@ impl Work<'_> {
             for tag in repository.tags.clone() {
                 let node = &graph.tags[tag as usize];
                 chosen.selection.kept_tags[tag as usize] = policy.clock.is_fresh(node.pushed_ns)
-                    || policy.protect.has_tag(&repository.name, &node.name)
+                    || self.protected.has_tag(&repository.name, node)
                     || self.is_unseen(|| tag_name(graph, place as u32, tag));
             }
             for at in repository.revisions.clone() {
-                let digest = &graph.blobs[graph.revisions[at as usize] as usize].digest;
+                let manifest = graph.revisions[at as usize];
                 chosen.selection.kept_revisions[at as usize] =
                     policy.clock.is_fresh(graph.revisions_pushed_ns[at as usize])
-                        || policy.protect.has_digest(digest)
+                        || self.protected.has_image(manifest)
                         || self.is_unseen(|| revision_name(graph, place as u32, at));
             }
             if chosen.selection.repositories[place] && repository.is_held {
@@ -153,16 +161,16 @@ impl Work<'_> {
     }
 
     fn why_kept(&self, repository: u32, item: Item) -> (SkipGroup, String) {
-        let (graph, protect) = (self.graph, &self.policy.protect);
+        let (graph, protected) = (self.graph, &self.protected);
         let repository = &graph.repositories[repository as usize].name;
         let (is_protected, pushed_ns) = match item {
             Item::Tag(tag) => {
                 let node = &graph.tags[tag as usize];
-                (protect.has_tag(repository, &node.name), node.pushed_ns)
+                (protected.has_tag(repository, node), node.pushed_ns)
             }
             Item::Revision(at) => {
-                let digest = &graph.blobs[graph.revisions[at as usize] as usize].digest;
-                (protect.has_digest(digest), graph.revisions_pushed_ns[at as usize])
+                let manifest = graph.revisions[at as usize];
+                (protected.has_image(manifest), graph.revisions_pushed_ns[at as usize])
             }
         };
         if is_protected {
@@ -360,7 +368,9 @@ impl Work<'_> {
             }
             let node = &graph.blobs[blob as usize];
             let name = corrupt_name(graph, blob);
-            if self.policy.clock.is_fresh(node.changed_ns) {
+            if self.policy.protect.has_digest(&node.digest) {
+                self.skip(SkipGroup::Protected, name, "it is protected");
+            } else if self.policy.clock.is_fresh(node.changed_ns) {
                 self.skip(SkipGroup::Young, name, self.young("written", node.changed_ns));
             } else if self.is_unseen(|| corrupt_name(graph, blob)) {
                 self.skip(SkipGroup::Changed, name, UNSEEN);

@@ -2,14 +2,15 @@
 //!
 //! A list holds one or more words a line, as `kubectl get pods -A -o jsonpath=…` prints image
 //! references: `repo`, `repo:tag`, `repo@sha256:…`, `repo:tag@sha256:…`, each with or without a
-//! registry's host before it, or a bare digest. `#` begins a comment. Whether the first component
-//! is a host is not always certain, so both readings are protected.
+//! registry's host before it, or a bare digest, also one without `sha256:` (CRI-O). `#` begins a
+//! comment. How many of the first components are a host, a proxy's prefix or the repository's own
+//! is not certain, so all readings are protected.
 
 use std::collections::{HashMap, HashSet};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::model::Digest;
+use crate::model::{Digest, is_repository_name, is_tag_name};
 
 /// A line longer than this is no list of references.
 const MAX_WORD_BYTES: usize = 1024;
@@ -20,7 +21,29 @@ pub struct Protect {
     tags: HashMap<String, HashSet<String>>,
     digests: HashSet<Digest>,
     patterns: GlobSet,
-    reference_count: usize,
+    references: HashSet<Reference>,
+}
+
+/// One word of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reference {
+    /// The path with all leading components that a repository may have, and the tag.
+    name: Option<(String, String)>,
+    /// The manifest's or blob's digest.
+    pub(super) digest: Option<Digest>,
+}
+
+impl Reference {
+    /// Every repository and tag that it may mean.
+    pub(super) fn readings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let name = self.name.iter();
+        name.flat_map(|(path, tag)| suffixes(path).map(move |reading| (reading, tag.as_str())))
+    }
+}
+
+/// A path, and what is left of it without its first components.
+fn suffixes(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest))
 }
 
 /// A list or pattern that cannot be understood. Ignoring a word of it could cost an image.
@@ -44,6 +67,12 @@ pub enum ProtectError {
         /// The word.
         word: String,
     },
+    /// The list holds no reference: what was to write it may have failed.
+    #[error("protect list `{file}` names nothing")]
+    Empty {
+        /// The file.
+        file: String,
+    },
     /// A pattern is none.
     #[error("`{pattern}` is not a pattern for tags")]
     Pattern {
@@ -64,24 +93,33 @@ impl ProtectError {
                  or # before a comment"
                     .into()
             }
+            Self::Empty { .. } => {
+                "an empty list protects nothing; remove the option if that is meant".into()
+            }
             Self::Pattern { .. } => "patterns read like v1.*, release-[0-9]*, *-stable".into(),
         })
     }
 }
 
 impl Protect {
-    /// Adds all that a list names; `file` is for messages.
-    pub fn add_list(&mut self, file: &str, text: &str) -> Result<(), ProtectError> {
+    /// Adds all that a list names, and tells how many words those are; `file` is for messages.
+    pub fn add_list(&mut self, file: &str, text: &str) -> Result<usize, ProtectError> {
+        let mut word_count = 0;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split(|char: char| char.is_whitespace() || char == ',') {
-                if !word.is_empty() && self.add(word).is_none() {
+                if word.is_empty() {
+                    continue;
+                }
+                word_count += 1;
+                if self.add(word).is_none() {
                     let word = word.chars().take(100).collect();
                     return Err(ProtectError::Word { file: file.into(), line: index + 1, word });
                 }
             }
         }
-        Ok(())
+        Ok(word_count)
     }
 
     /// Adds patterns for names of tags; one with a `:` is for `repository:tag`.
@@ -103,41 +141,12 @@ impl Protect {
         if word.len() > MAX_WORD_BYTES {
             return None;
         }
-        // The image ids of old container runtimes: `docker-pullable://repo@sha256:…`.
-        let word = word.rsplit_once("://").map_or(word, |(_, rest)| rest);
-        self.reference_count += 1;
-        if let Ok(digest) = Digest::parse(word) {
-            // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
-            if let Some((repository, tag)) = word.split_once(':') {
-                self.tags.entry(repository.to_owned()).or_default().insert(tag.to_owned());
-            }
-            self.digests.insert(digest);
-            return Some(());
+        let reference = reference(word)?;
+        for (repository, tag) in reference.readings() {
+            self.tags.entry(repository.to_owned()).or_default().insert(tag.to_owned());
         }
-        let (name, digest) = match word.split_once('@') {
-            Some((name, digest)) => (name, Some(Digest::parse(digest).ok()?)),
-            None => (word, None),
-        };
-        // A colon before the last slash is a host's port.
-        let after_path = name.rfind('/').map_or(0, |slash| slash + 1);
-        let (repository, tag) = match name[after_path..].split_once(':') {
-            Some((last, tag)) => (&name[..after_path + last.len()], Some(tag)),
-            None => (name, None),
-        };
-        let is_name = |text: &str| {
-            !text.is_empty() && text.chars().all(|char| !char.is_control() && char != '"')
-        };
-        if !is_name(repository) || tag.is_some_and(|tag| !is_name(tag)) {
-            return None;
-        }
-        if tag.is_some() || digest.is_none() {
-            let tag = tag.unwrap_or("latest");
-            let without_host = repository.split_once('/').map(|(_, rest)| rest);
-            for reading in [Some(repository), without_host].into_iter().flatten() {
-                self.tags.entry(reading.to_owned()).or_default().insert(tag.to_owned());
-            }
-        }
-        self.digests.extend(digest);
+        self.digests.extend(reference.digest.clone());
+        self.references.insert(reference);
         Some(())
     }
 
@@ -152,10 +161,84 @@ impl Protect {
         !self.digests.is_empty() && self.digests.contains(digest)
     }
 
-    /// References read from lists.
+    /// How many references lists name, each counted once.
     pub fn reference_count(&self) -> usize {
-        self.reference_count
+        self.references.len()
     }
+
+    /// References read from lists, each once.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.references.iter()
+    }
+
+    /// Digests read from lists.
+    pub(super) fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.digests.iter()
+    }
+}
+
+/// What a word means, if it is a reference.
+fn reference(word: &str) -> Option<Reference> {
+    // The image ids of container runtimes: `docker-pullable://repo@sha256:…`, `docker://sha256:…`.
+    let word = match word.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        Some(_) => return None,
+        None => word,
+    };
+    if let Some(digest) = Digest::from_sha256_hex(word.as_bytes()) {
+        return Some(Reference { name: None, digest: Some(digest) });
+    }
+    if let Ok(digest) = Digest::parse(word) {
+        // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
+        let (repository, tag) = word.split_once(':')?;
+        let is_name = is_repository_name(repository) && is_tag_name(tag);
+        let name = is_name.then(|| (repository.to_owned(), tag.to_owned()));
+        return Some(Reference { name, digest: Some(digest) });
+    }
+    let (name, digest) = match word.split_once('@') {
+        Some((name, digest)) => (name, Some(Digest::parse(digest).ok()?)),
+        None => (word, None),
+    };
+    // A colon before the last slash is a host's port.
+    let after_path = name.rfind('/').map_or(0, |slash| slash + 1);
+    let (path, tag) = match name[after_path..].split_once(':') {
+        Some((last, tag)) => (&name[..after_path + last.len()], Some(tag)),
+        None => (name, None),
+    };
+    // A digest that was cut is no tag of a repository `sha256`.
+    let is_cut = tag.is_some() && matches!(path, "sha256" | "sha512");
+    if is_cut || tag.is_some_and(|tag| !is_tag_name(tag)) {
+        return None;
+    }
+    let repository = match path.split_once('/') {
+        _ if is_repository_name(path) => path,
+        Some((host, rest)) if is_host(host) && is_repository_name(rest) => rest,
+        _ => return None,
+    };
+    let has_name = tag.is_some() || digest.is_none();
+    let tag = tag.unwrap_or("latest");
+    Some(Reference { name: has_name.then(|| (repository.to_owned(), tag.to_owned())), digest })
+}
+
+fn is_scheme(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    !text.is_empty() && text.bytes().all(is_part)
+}
+
+/// Whether a text is a host's name or address, perhaps with a port.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_name = match address {
+        Some(address) => address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
+        None => host.bytes().all(is_part),
+    };
+    port.is_none_or(is_number) && is_name && !host.is_empty()
 }
 
 #[cfg(test)]
@@ -195,6 +278,62 @@ mod tests {
             "used:3: `repo@sha256:abc` is not an image reference or digest"
         );
         assert!(Protect::default().add_list("used", "repo:").is_err());
+    }
+
+    #[test]
+    fn words_that_no_registry_takes_are_errors_and_not_ignored() {
+        let mut words: Vec<String> = [
+            "team/App:v1",
+            "App",
+            "app:v1;",
+            "\"app:v1\"",
+            "'app:v1'",
+            "app:v1@",
+            "@sha256",
+            "a//b",
+            "host:port/app",
+            "\"docker://app",
+            "://app",
+            "sha256:e3b0c442",
+            "a/\u{feff}app:v1",
+            "x_Y/app",
+            "app:-v1",
+        ]
+        .map(str::to_owned)
+        .into();
+        words.push(DIGEST.to_uppercase());
+        words.push(DIGEST[7..].to_uppercase());
+        for word in words {
+            let error = Protect::default().add_list("used", &format!("app:v1\n{word}"));
+            assert!(error.is_err_and(|error| error.to_string().starts_with("used:2: ")), "{word}");
+        }
+    }
+
+    #[test]
+    fn hosts_ports_schemes_and_bare_hex_digits_are_understood() {
+        let text = format!(
+            "\u{feff}REG.example.com:5000/team/app:v1 [::1]:5000/db Localhost/web:2 {}\n\
+             docker://sha256:{}",
+            &DIGEST[7..],
+            "ab".repeat(32)
+        );
+        let protect = list(&text);
+        for (repository, tag) in [("team/app", "v1"), ("db", "latest"), ("web", "2")] {
+            assert!(protect.has_tag(repository, tag), "{repository}");
+        }
+        assert!(protect.has_digest(&Digest::parse(DIGEST).unwrap()));
+        assert!(
+            protect.has_digest(&Digest::parse(&format!("sha256:{}", "ab".repeat(32))).unwrap())
+        );
+    }
+
+    #[test]
+    fn a_reference_is_looked_for_without_any_number_of_leading_components() {
+        let protect = list("registry.corp/proxy/team/app:v1");
+        for repository in ["registry.corp/proxy/team/app", "proxy/team/app", "team/app", "app"] {
+            assert!(protect.has_tag(repository, "v1"), "{repository}");
+        }
+        assert!(!protect.has_tag("proxy/team", "v1"));
     }
 
     #[test]

@@ -4,11 +4,15 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use crate::graph::BlobId;
 use crate::model::{Digest, MAX_MANIFEST_BYTES, Role, parse_manifest};
 use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{Storage, StorageWriter};
-use crate::trash::{HeldRun, Move, MoveKind, PutBack, StorageLock, TrashError, TrashRun};
+use crate::trash::{
+    Counts, HeldRun, Move, MoveKind, PutBack, RunSummary, StorageLock, TrashError, TrashRun,
+};
 
 /// What of the trash is needed again.
 #[derive(Debug, Default)]
@@ -231,29 +235,45 @@ pub struct Rescued {
     pub failed: Vec<(Move, String)>,
 }
 
-/// Puts back what is needed of each of `runs`: those that were stopped before their end.
+/// Puts back what is needed of each of `runs`, those that were stopped before their end, and ends
+/// them: what is left of one that was looked over ages out like that of any other.
 ///
 /// # Errors
-/// When a run's list is damaged.
+/// When a run's list is damaged, or its end cannot be written down.
 pub fn rescue(
     storage: &dyn StorageWriter,
     lock: &StorageLock,
     graph: &StoredGraph,
     runs: &[HeldRun],
+    now: Timestamp,
 ) -> Result<Vec<Rescued>, TrashError> {
     let needed = NeededAgain::new(graph, storage, runs);
     let mut rescued = Vec::new();
     for held in runs {
         let (run, ..) = TrashRun::open(storage, lock, &held.run)?;
         let mut told = Rescued { run: held.run.clone(), put_back_count: 0, failed: Vec::new() };
+        let (mut taken, mut size_bytes) = (Counts::default(), 0_u64);
         // From below, so that nothing is visible before it is whole.
-        for item in held.moves.iter().rev().filter(|item| needed.has(item)) {
-            match run.put_back(&item.path) {
-                Ok(PutBack::Done) => told.put_back_count += 1,
-                // Somebody else put it there meanwhile.
-                Ok(PutBack::PlaceTaken | PutBack::NotThere) => {}
-                Err(error) => told.failed.push((item.clone(), error.to_string())),
+        for item in held.moves.iter().rev() {
+            if needed.has(item) {
+                match run.put_back(&item.path) {
+                    Ok(PutBack::Done) => {
+                        told.put_back_count += 1;
+                        continue;
+                    }
+                    Ok(PutBack::NotThere) => continue,
+                    // Somebody else put it there meanwhile.
+                    Ok(PutBack::PlaceTaken) => {}
+                    Err(error) => told.failed.push((item.clone(), error.to_string())),
+                }
             }
+            taken.add(item.kind);
+            size_bytes = size_bytes.saturating_add(item.size_bytes);
+        }
+        // What is needed and not back must be looked for again.
+        if told.failed.is_empty() {
+            let put_back_count = told.put_back_count;
+            run.finish(&RunSummary { taken, size_bytes, put_back_count, finished_at: now })?;
         }
         rescued.push(told);
     }

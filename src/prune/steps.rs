@@ -136,7 +136,14 @@ impl Steps {
                 _ => continue,
             };
             let name = text_of(path.as_os_str());
-            self.moves.push(Move { path, kind, repository: None, name, size_bytes: 0 });
+            self.moves.push(Move {
+                path,
+                kind,
+                repository: None,
+                name,
+                size_bytes: 0,
+                access: None,
+            });
             self.targets.push(Target::Leftover(at));
         }
         self.leftover_names.clone_from(&plan.leftovers);
@@ -167,7 +174,7 @@ impl Steps {
         };
         let repository = target.repository(graph);
         let repository = repository.map(|place| graph.repositories[place as usize].name.clone());
-        self.moves.push(Move { path, kind, repository, name, size_bytes });
+        self.moves.push(Move { path, kind, repository, name, size_bytes, access: None });
         self.targets.push(target);
     }
 }

@@ -185,6 +185,8 @@ pub struct StoredGraph {
     manifest_of: Vec<u32>,
     children: Lists,
     kept: Lists,
+    /// Configs, and what unknown manifests name, by that blob; sorted.
+    configs: Vec<(BlobId, ManifestId)>,
     /// Manifests about another one, by that one; both sorted.
     referrers: Vec<(ManifestId, ManifestId)>,
     is_storage_held: bool,
@@ -211,6 +213,7 @@ impl StoredGraph {
             manifest_of,
             children: Lists::default(),
             kept: Lists::default(),
+            configs: Vec::new(),
             referrers: Vec::new(),
             is_storage_held: parts.is_storage_held,
             are_manifests_held: parts.are_manifests_held,
@@ -243,6 +246,10 @@ impl StoredGraph {
                     }
                     continue;
                 }
+                if matches!(edge.role, Role::Config | Role::Blob) {
+                    self.configs.push((edge.blob, id));
+                    self.configs.extend(aliases_of(edge.blob).map(|alias| (alias, id)));
+                }
                 let may_be_child = matches!(edge.role, Role::Manifest | Role::Blob);
                 let is_child = may_be_child && self.manifest_at(edge.blob).is_some();
                 if is_child {
@@ -262,6 +269,7 @@ impl StoredGraph {
             self.kept.end_list();
             self.children.end_list();
         }
+        self.configs.sort_unstable();
         self.referrers.sort_unstable();
     }
 
@@ -284,6 +292,13 @@ impl StoredGraph {
     /// Blobs that a manifest keeps, itself the first, besides the manifests among its children.
     pub fn kept_blobs(&self, id: ManifestId) -> &[BlobId] {
         self.kept.of(id)
+    }
+
+    /// Manifests whose config a blob is, or may be when their type is unknown.
+    pub fn manifests_with_config(&self, config: BlobId) -> impl Iterator<Item = ManifestId> {
+        let start = self.configs.partition_point(|(blob, _)| *blob < config);
+        let rest = self.configs[start..].iter();
+        rest.take_while(move |(blob, _)| *blob == config).map(|(_, manifest)| *manifest)
     }
 
     /// Manifests that are about this one.

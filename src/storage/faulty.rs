@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
-    Content, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions, MountId, Storage,
+    Access, Content, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions, MountId, Storage,
     StorageWriter, Streamed,
 };
 
@@ -94,6 +94,15 @@ impl<S: StorageWriter> StorageWriter for FaultyStorage<S> {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         self.count()?;
         self.inner.create_directory(path)
+    }
+
+    fn create_directory_as(&self, path: &Path, access: Access) -> io::Result<()> {
+        self.count()?;
+        self.inner.create_directory_as(path, access)
+    }
+
+    fn access(&self, path: &Path) -> io::Result<Access> {
+        self.inner.access(path)
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {

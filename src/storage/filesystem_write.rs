@@ -16,10 +16,18 @@ use rustix::io::Errno;
 
 use super::filesystem::DIRECTORY;
 use super::write::read_whole;
-use super::{FilesystemStorage, Fill, HeldLock, MAX_COPY_BYTES, MountId, Storage, StorageWriter};
+use super::{
+    Access, FilesystemStorage, Fill, HeldLock, MAX_COPY_BYTES, MountId, Storage, StorageWriter,
+};
 
 /// Enough to open names in a directory, and no right to read it is needed.
 const PARENT: OFlags = DIRECTORY.union(OFlags::PATH);
+/// Enough to ask for the facts of a name, whatever it is.
+const NAME: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// What a directory may be given. Nothing there is run, so no set-user-id.
+const DIRECTORY_MODE: u32 = 0o3777;
+/// What a copy may be given: no bit that lends its owner's rights.
+const FILE_MODE: u32 = 0o777;
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
     .union(OFlags::EXCL)
@@ -77,6 +85,18 @@ impl StorageWriter for FilesystemStorage {
         Ok(rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?)
     }
 
+    fn create_directory_as(&self, path: &Path, access: Access) -> io::Result<()> {
+        let (parent, name) = self.parent(path)?;
+        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+        let made = rustix::fs::openat(&parent, name, DIRECTORY, Mode::empty())?;
+        give(&made, access, DIRECTORY_MODE)
+    }
+
+    fn access(&self, path: &Path) -> io::Result<Access> {
+        let facts = rustix::fs::fstat(self.open_plain(path, NAME)?)?;
+        Ok(Access { uid: facts.st_uid, gid: facts.st_gid, mode: facts.st_mode & 0o7777 })
+    }
+
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from_parent, from_name) = self.parent(from)?;
         let (to_parent, to_name) = self.parent(to)?;
@@ -117,6 +137,7 @@ impl StorageWriter for FilesystemStorage {
 
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         let modified_ns = self.stat(from)?.modified_ns;
+        let access = self.access(from)?;
         let bytes = read_whole(self, from, MAX_COPY_BYTES)?;
         let modified = Timespec {
             tv_sec: modified_ns.div_euclid(1_000_000_000),
@@ -126,6 +147,7 @@ impl StorageWriter for FilesystemStorage {
         self.write_file(to, &mut |file| {
             file.write_all(&bytes)?;
             file.flush()?;
+            give(file.get_ref(), access, FILE_MODE)?;
             Ok(rustix::fs::futimens(file.get_ref(), &times)?)
         })
     }
@@ -162,6 +184,26 @@ impl StorageWriter for FilesystemStorage {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Gives what was just made to those users: a registry that runs as another one must be able to write
+/// beside what is put back.
+fn give(created: impl AsFd, access: Access, allowed: u32) -> io::Result<()> {
+    let owner = rustix::fs::Uid::from_raw(access.uid);
+    let group = rustix::fs::Gid::from_raw(access.gid);
+    // The mode comes last, because a new owner takes bits of it away.
+    let mode = Mode::from_raw_mode(access.mode & allowed);
+    for outcome in
+        [rustix::fs::fchown(&created, Some(owner), Some(group)), rustix::fs::fchmod(&created, mode)]
+    {
+        match outcome {
+            // Only root may give something away, a namespace may lack the user, and some file
+            // systems know no owners. What is put back is worth more than whose it is.
+            Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// A directory moved into itself is `EINVAL` as well.

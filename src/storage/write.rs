@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::Storage;
 
 /// The largest file that [`StorageWriter::copy_new`] copies: links and uploads' dates are far
@@ -25,6 +27,13 @@ pub trait StorageWriter: Storage {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when anything has that name.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// As [`Self::create_directory`], for these users. Whoever may not give a directory away gets one
+    /// of their own.
+    fn create_directory_as(&self, path: &Path, access: Access) -> io::Result<()>;
+
+    /// Who may use a file or directory.
+    fn access(&self, path: &Path) -> io::Result<Access>;
 
     /// Renames a file or directory with all below it.
     ///
@@ -59,8 +68,8 @@ pub trait StorageWriter: Storage {
     /// Waits until the names in a directory are on disk.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
-    /// Copies a regular file of at most [`MAX_COPY_BYTES`] with its mtime, and waits until it is on
-    /// disk.
+    /// Copies a regular file of at most [`MAX_COPY_BYTES`] with its mtime, owner and mode, and waits
+    /// until it is on disk.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when anything has the name `to`;
@@ -73,6 +82,17 @@ pub trait StorageWriter: Storage {
     /// Locks a file, which is made when it is missing, or a directory (the empty path is the root)
     /// against every other process that locks it. `None` when another holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<HeldLock>>;
+}
+
+/// Who may use a file or directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// The permission bits, without the kind of the file.
+    pub mode: u32,
 }
 
 /// A mount; a rename works only within one.

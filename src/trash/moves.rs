@@ -1,5 +1,6 @@
 //! The list of what a run moves: `moves.jsonl`, a header and then one line a move.
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::TrashError;
 use super::paths::may_be_taken;
 use crate::model::{bytes_of, text_of};
-use crate::storage::Layout;
+use crate::storage::{Access, Layout};
 
 /// The version of the list's format.
 pub const SCHEMA: u64 = 1;
@@ -51,6 +52,9 @@ pub struct Move {
     pub name: String,
     /// Bytes that come free when it is removed for good.
     pub size_bytes: u64,
+    /// Whose a [`MoveKind::Directory`] is when the run begins; others keep theirs when they move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 /// How many of each kind.
@@ -146,7 +150,7 @@ impl RunHeader {
 pub fn write(
     out: &mut dyn Write,
     header: &RunHeader,
-    moves: &[Move],
+    moves: impl IntoIterator<Item: Borrow<Move>>,
     limit_bytes: u64,
 ) -> io::Result<()> {
     let mut line = Vec::new();
@@ -165,7 +169,7 @@ pub fn write(
     let value = serde_json::to_writer(&mut line, header);
     put(value, &mut line)?;
     for item in moves {
-        let value = serde_json::to_writer(&mut line, item);
+        let value = serde_json::to_writer(&mut line, item.borrow());
         put(value, &mut line)?;
     }
     Ok(())
@@ -297,6 +301,7 @@ mod tests {
             repository: None,
             name: text_of(OsStr::from_bytes(name)),
             size_bytes: u64::MAX,
+            access: None,
         }
     }
 

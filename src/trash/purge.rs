@@ -33,6 +33,8 @@ pub struct PurgeReport {
     pub runs: Vec<PurgedRun>,
     /// Runs that never came to their end, and stay for that.
     pub unfinished: Vec<String>,
+    /// Later runs than one that stays for its state: what two runs shared lies in the later one.
+    pub held_back: Vec<String>,
     /// Runs that could not be purged, or not to their end, and why.
     pub failed: Vec<(String, TrashError)>,
 }
@@ -56,6 +58,10 @@ pub struct PurgedRun {
 
 /// Removes runs for good, all but the items that `keep` asks for. It touches nothing outside of
 /// the trash.
+///
+/// A run that was stopped and still holds something, or that cannot be read now, keeps all later ones,
+/// because an undo of it may need them: a layer goes with the last tag that has it. Runs that are too young keep nothing, for
+/// what they need is not in older ones: it would have been missing when they began.
 ///
 /// Items go in the order of the list, tags before what they need, and each as a whole: an undo of
 /// what an interrupted purge left puts back no half of anything. The next purge goes on.
@@ -123,14 +129,24 @@ fn each_run(
     mut purge_one: impl FnMut(&mut PurgedRun, &Path, &[Move]) -> io::Result<()>,
 ) -> Result<PurgeReport, TrashError> {
     let mut report = PurgeReport::default();
+    let mut must_stay = false;
     for run in names(storage)? {
         let directory = Path::new(TRASH).join(&run);
         let moves = match read_list(storage, &directory) {
             Ok((header, _)) if header.started_at >= options.started_before => continue,
             Ok((_, moves)) => {
                 let is_done = exists(storage, &directory.join(DONE)).unwrap_or(false);
-                if !is_done && !options.includes_unfinished {
+                // One that holds nothing is as good as one that never began.
+                if !is_done
+                    && !options.includes_unfinished
+                    && holds_any(storage, &directory, &moves).unwrap_or(true)
+                {
+                    must_stay = true;
                     report.unfinished.push(run);
+                    continue;
+                }
+                if must_stay {
+                    report.held_back.push(run);
                     continue;
                 }
                 moves
@@ -140,6 +156,8 @@ fn each_run(
                 Vec::new()
             }
             Err(error) => {
+                // A list that nobody can read will not be undone, but one that cannot be read today.
+                must_stay |= !matches!(error, TrashError::Damaged { .. });
                 report.failed.push((run, error));
                 continue;
             }
@@ -152,6 +170,16 @@ fn each_run(
         report.runs.push(purged);
     }
     Ok(report)
+}
+
+/// Whether anything of the list is in the trash.
+fn holds_any(storage: &dyn Storage, directory: &Path, moves: &[Move]) -> io::Result<bool> {
+    for item in moves.iter().filter(|item| item.kind != MoveKind::Directory) {
+        if exists(storage, &directory.join(FILES).join(&item.path))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn purge_run(

@@ -1,6 +1,7 @@
 //! One run: its list of moves is on disk first, then things go into the trash and come back.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TrashError;
 use super::lock::StorageLock;
-use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, RunHeader};
+use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
 use super::tree::{MAX_DEPTH, create_if_missing, is_copy, remove_tree};
-use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter};
+use crate::storage::{Access, Content, FileFacts, FileKind, Storage, StorageWriter};
 
 /// Runs that may begin in one second.
 const MAX_RUNS_A_SECOND: u32 = 99;
@@ -29,6 +30,8 @@ pub struct TrashRun<'s> {
     /// Hashes of the paths in the list: what is not in it could not be put back.
     listed: HashSet<u64>,
     hasher: RandomState,
+    /// Whose the directories of the list were.
+    accesses: HashMap<PathBuf, Access>,
     /// Directories that are known to be in [`FILES`].
     made: Mutex<HashSet<PathBuf>>,
     /// Makes names for what is being copied or discarded.
@@ -93,7 +96,8 @@ impl<'s> TrashRun<'s> {
         check_mounts(storage, moves)?;
         let (run, directory) = create_run(storage, now)?;
         let header = RunHeader::new(&run, storage.root(), now, moves);
-        if let Err(error) = write_list(storage, &directory, &header, moves) {
+        let accesses = accesses_on_disk(storage, moves);
+        if let Err(error) = write_list(storage, &directory, &header, moves, &accesses) {
             // Nothing was moved, so nothing is lost with it.
             for file in [MOVES.to_owned(), [MOVES, PARTIAL].concat()] {
                 drop(storage.remove_file(&directory.join(file)));
@@ -102,7 +106,7 @@ impl<'s> TrashRun<'s> {
             drop(storage.remove_directory(&directory));
             return Err(error);
         }
-        Ok(Self::new(storage, lock, run, directory, moves))
+        Ok(Self::new(storage, lock, run, directory, moves, accesses))
     }
 
     /// Opens a run that began before, and its list. What a killed process left half copied or half
@@ -118,7 +122,10 @@ impl<'s> TrashRun<'s> {
         let directory = existing(storage, run)?;
         let (header, moves) = read_list(storage, &directory)?;
         remove_half_done(storage, &directory).map_err(error_at(storage, &directory))?;
-        Ok((Self::new(storage, lock, run.to_owned(), directory, &moves), header, moves))
+        let accesses =
+            moves.iter().filter_map(|item| Some((item.path.clone(), item.access?))).collect();
+        let opened = Self::new(storage, lock, run.to_owned(), directory, &moves, accesses);
+        Ok((opened, header, moves))
     }
 
     fn new(
@@ -127,12 +134,13 @@ impl<'s> TrashRun<'s> {
         run: String,
         directory: PathBuf,
         moves: &[Move],
+        accesses: HashMap<PathBuf, Access>,
     ) -> Self {
         let hasher = RandomState::new();
         let listed = moves.iter().map(|item| hasher.hash_one(&item.path)).collect();
         let made = Mutex::default();
         let counter = AtomicU64::new(0);
-        Self { storage, _lock: lock, run, directory, listed, hasher, made, counter }
+        Self { storage, _lock: lock, run, directory, listed, hasher, accesses, made, counter }
     }
 
     /// Its name.
@@ -167,7 +175,7 @@ impl<'s> TrashRun<'s> {
     fn copy_tree(&self, from: &Path, to: &Path, depth: usize) -> io::Result<()> {
         match self.storage.stat(from)?.kind {
             FileKind::Directory if depth > 0 => {
-                self.storage.create_directory(to)?;
+                self.storage.create_directory_as(to, self.storage.access(from)?)?;
                 for entry in self.storage.list(from)? {
                     let name = &entry.name;
                     self.copy_tree(&from.join(name), &to.join(name), depth - 1)?;
@@ -192,8 +200,12 @@ impl<'s> TrashRun<'s> {
                 if !exists(self.storage, &taken)? {
                     return Ok(PutBack::NotThere);
                 }
-                let parent = path.parent().ok_or(error)?;
-                create_if_missing(self.storage, parent)?;
+                match self.create_directory(path.parent().ok_or(error)?) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error);
+                    }
+                    _ => {}
+                }
                 self.storage.rename_new(&taken, path)
             }
             other => other,
@@ -209,6 +221,28 @@ impl<'s> TrashRun<'s> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a directory of the storage again and the parents it lacks: for whom it was for, if that
+    /// is in the list, else for whom its parent is. A registry of another user writes there next.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when it is there.
+    pub(super) fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        let parent = directory.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let of_parent = match self.storage.access(parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.create_directory(parent) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error);
+                    }
+                    _ => self.storage.access(parent)?,
+                }
+            }
+            access => access?,
+        };
+        let access = self.accesses.get(directory).copied().unwrap_or(of_parent);
+        self.storage.create_directory_as(directory, access)
     }
 
     /// Removes an empty directory that stands where a directory is to be put back: the registry's
@@ -318,6 +352,15 @@ impl<'s> TrashRun<'s> {
     }
 }
 
+/// Whose the directories are that undo will have to make again.
+fn accesses_on_disk(storage: &dyn StorageWriter, moves: &[Move]) -> HashMap<PathBuf, Access> {
+    let directories = moves.iter().filter(|item| item.kind == MoveKind::Directory);
+    // One that is missing or forbidden cannot be removed either.
+    directories
+        .filter_map(|item| Some((item.path.clone(), storage.access(&item.path).ok()?)))
+        .collect()
+}
+
 /// Nothing is moved when something could not be: each mount that a rename starts from is compared.
 fn check_mounts(storage: &dyn StorageWriter, moves: &[Move]) -> Result<(), TrashError> {
     let trash = Path::new(TRASH);
@@ -374,13 +417,21 @@ fn write_list(
     directory: &Path,
     header: &RunHeader,
     moves: &[Move],
+    accesses: &HashMap<PathBuf, Access>,
 ) -> Result<(), TrashError> {
+    let with_access = |item| -> Cow<'_, Move> {
+        let item: &Move = item;
+        match accesses.get(&item.path) {
+            None => Cow::Borrowed(item),
+            access => Cow::Owned(Move { access: access.copied(), ..item.clone() }),
+        }
+    };
     let list = directory.join(MOVES);
     let partial = directory.join([MOVES, PARTIAL].concat());
     let write = || -> io::Result<()> {
         storage.create_directory(&directory.join(FILES))?;
         storage.write_new_with(&partial, &mut |out| {
-            moves::write(out, header, moves, MAX_MOVES_BYTES)
+            moves::write(out, header, moves.iter().map(with_access), MAX_MOVES_BYTES)
         })?;
         storage.rename_new(&partial, &list)?;
         for made in [directory, Path::new(TRASH), Path::new(OWN), Path::new("")] {

@@ -158,26 +158,18 @@ pub fn is_copy(
     }
 }
 
-/// Makes a directory and the parents it lacks.
-///
-/// # Errors
-/// [`io::ErrorKind::AlreadyExists`] when the directory is there.
-pub fn create_with_parents(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
-    match storage.create_directory(directory) {
+/// Makes a directory of regsql's own and the parents it lacks; one that is there is as good.
+pub fn create_if_missing(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
+    let made = match storage.create_directory(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = directory.parent().ok_or(error)?;
-            create_if_missing(storage, parent)?;
+            create_if_missing(storage, directory.parent().ok_or(error)?)?;
             storage.create_directory(directory)
         }
-        other => other,
-    }
-}
-
-/// As [`create_with_parents`]; a directory that is there is as good.
-pub fn create_if_missing(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
-    match create_with_parents(storage, directory) {
+        made => made,
+    };
+    match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+        made => made,
     }
 }
 

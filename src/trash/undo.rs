@@ -11,7 +11,7 @@ use super::lock::StorageLock;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, MOVES, PARTIAL};
 use super::run::{PutBack, TrashRun, error_at, existing, exists, remove_half_done};
-use super::tree::{Left, create_with_parents, remove_tree, sweep};
+use super::tree::{Left, remove_tree, sweep};
 use crate::storage::StorageWriter;
 
 /// More failures than this have one cause: a disk that is broken, full or read-only.
@@ -101,7 +101,7 @@ fn put_back(
     report: &mut UndoReport,
 ) -> io::Result<()> {
     if item.kind == MoveKind::Directory {
-        match create_with_parents(storage, &item.path) {
+        match run.create_directory(&item.path) {
             Ok(()) => report.restored.add(item.kind),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 report.in_place_count += 1;

@@ -56,6 +56,16 @@ fn every_command_of_regsql_is_one_that_it_knows() {
     }
 }
 
+#[test]
+fn every_look_at_a_registry_takes_one_that_asks_who_one_is_for_ready() {
+    let scripts = blocks(&["sh", "bash"]);
+    let looks: Vec<_> = scripts.iter().filter(|script| script.contains("/v2/")).collect();
+    assert_eq!(looks.len(), 2);
+    for script in looks {
+        assert!(script.contains("401") && !script.contains("curl --fail"), "{script}");
+    }
+}
+
 /// The words of a simple command, up to a redirection or an operator. Variables stay as they are.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();

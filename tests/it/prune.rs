@@ -7,6 +7,7 @@ mod damaged;
 mod mend;
 mod model;
 mod odd;
+mod protected;
 mod pulls;
 
 use std::cell::Cell;
@@ -195,7 +196,7 @@ fn act_as(
     let lock = lock(storage)?;
     let steps = Steps::new(plan, graph, storage);
     let way = if how.uses_trash {
-        Way::Trash(TrashRun::begin(storage, &lock, jiff::Timestamp::now(), &steps.moves)?)
+        Way::Trash(Box::new(TrashRun::begin(storage, &lock, jiff::Timestamp::now(), &steps.moves)?))
     } else {
         Way::Direct
     };

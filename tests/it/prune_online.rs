@@ -6,6 +6,7 @@ mod bad_input;
 mod beside;
 mod late;
 mod modes;
+mod shared;
 mod through_api;
 mod writers;
 

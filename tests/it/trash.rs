@@ -5,6 +5,7 @@ mod crash;
 mod direct;
 mod hostile;
 mod mounts;
+mod owner;
 mod restore;
 
 use std::fs;
@@ -37,7 +38,7 @@ fn now() -> Timestamp {
 
 fn item(kind: MoveKind, path: impl Into<PathBuf>, name: &str, size_bytes: u64) -> Move {
     let repository = (kind != MoveKind::Blob).then(|| "team/app".to_owned());
-    Move { path: path.into(), kind, repository, name: name.into(), size_bytes }
+    Move { path: path.into(), kind, repository, name: name.into(), size_bytes, access: None }
 }
 
 fn parent(path: &str) -> &str {

@@ -10,11 +10,20 @@ use std::path::{Path, PathBuf};
 /// What a path holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
-    Directory,
-    File { bytes: Vec<u8>, modified: (i64, i64) },
+    Directory { access: Access },
+    File { bytes: Vec<u8>, modified: (i64, i64), access: Access },
     Link(PathBuf),
     Other,
 }
+
+impl Node {
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Self::Directory { .. })
+    }
+}
+
+/// Who may use it: uid, gid and mode.
+pub type Access = (u32, u32, u32);
 
 /// A directory with all below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +52,7 @@ impl Tree {
                     continue;
                 }
                 let node = node(&root.join(&path));
-                if node == Node::Directory {
+                if node.is_directory() {
                     pending.push(path.clone());
                 }
                 nodes.insert(path, node);
@@ -72,13 +81,14 @@ impl Tree {
 
 fn node(path: &Path) -> Node {
     let facts = fs::symlink_metadata(path).unwrap();
+    let access = (facts.uid(), facts.gid(), facts.mode());
     if facts.is_dir() {
-        Node::Directory
+        Node::Directory { access }
     } else if facts.is_symlink() {
         Node::Link(fs::read_link(path).unwrap())
     } else if facts.is_file() {
         let modified = (facts.mtime(), facts.mtime_nsec());
-        Node::File { bytes: fs::read(path).unwrap(), modified }
+        Node::File { bytes: fs::read(path).unwrap(), modified, access }
     } else {
         Node::Other
     }

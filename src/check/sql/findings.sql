@@ -7,7 +7,7 @@ blob_problem AS (
     WHERE digest IS NOT NULL AND code IN (
         'file-unreadable', 'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
         'manifest-too-large', 'reference-invalid', 'config-missing', 'layer-missing',
-        'layer-link-missing', 'size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
+        'layer-link-missing', 'child-without-revision', 'size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
 ),
 -- Ids follow the order of digests: the blob of a digest is found by halving.
 search (digest, low, high) AS (

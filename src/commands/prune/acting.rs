@@ -58,7 +58,12 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
     // Beside pushes everything must be able to come back, so it goes to the trash first.
     let uses_trash = !args.acting.no_trash || args.acting.online;
     let way = if uses_trash {
-        Way::Trash(TrashRun::begin(&storage, &lock, jiff::Timestamp::now(), &steps.moves)?)
+        Way::Trash(Box::new(TrashRun::begin(
+            &storage,
+            &lock,
+            jiff::Timestamp::now(),
+            &steps.moves,
+        )?))
     } else {
         Way::Direct
     };

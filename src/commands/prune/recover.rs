@@ -2,10 +2,10 @@
 //! that were killed.
 
 use crate::cli::StorageArgs;
-use crate::commands::Context;
 use crate::commands::result::Snapshot;
 use crate::commands::storage::{open, rescan};
 use crate::commands::undo::{shown, warn_of};
+use crate::commands::{Context, now};
 use crate::error::{Error, Result};
 use crate::prune::{Rescued, is_pull_through, rescue};
 use crate::storage::Storage as _;
@@ -31,7 +31,7 @@ pub fn run(context: &Context) -> Result<()> {
     let runs = trash::held(&storage, true)?;
     rescan(context, storage.root())?;
     let graph = Snapshot::open(context, None)?.graph(context)?;
-    let rescued = rescue(&storage, &lock, &graph, &runs)?;
+    let rescued = rescue(&storage, &lock, &graph, &runs, now())?;
     for run in &rescued {
         tell(context, run);
     }
@@ -54,7 +54,7 @@ fn tell(context: &Context, rescued: &Rescued) {
     };
     context.printer.warn(&format!(
         "run {run} was stopped before its end: {what}; `regsql undo {run}` puts back the rest, \
-         `regsql trash purge --unfinished` frees it"
+         `regsql trash purge` frees it"
     ));
     let failed = rescued
         .failed

@@ -51,6 +51,7 @@ fn breaks_a_tag(code: Code) -> bool {
             | Code::ConfigMissing
             | Code::LayerMissing
             | Code::LayerLinkMissing
+            | Code::ChildWithoutRevision
             | Code::SizeMismatch
             | Code::BlobContentMismatch
             | Code::BlobUnreadable
@@ -120,6 +121,11 @@ fn damaged(code: Code) -> Scanned {
         Code::LayerLinkMissing => fixture.remove(&directory_of(&layer_link)),
         Code::IndexChildAbsent => {
             fixture.registry.index("team/app").children([&image, &gone]).push_tag("2.0");
+        }
+        Code::ChildWithoutRevision => {
+            let child = fixture.push_untagged("team/app", "arm64");
+            fixture.registry.index("team/app").children([&image, &child]).push_tag("2.0");
+            fixture.remove(&directory_of(&paths::revision_link("team/app", &child.digest)));
         }
         Code::SizeMismatch => fixture.overwrite(blob, "cut"),
         Code::BlobContentMismatch => {

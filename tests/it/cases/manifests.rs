@@ -116,6 +116,24 @@ fn case_22_foreign_layers_and_platforms_left_out_are_no_damage() {
 }
 
 #[test]
+fn a_child_on_disk_that_its_repository_does_not_link_breaks_the_tags_on_its_index() {
+    let mut fixture = Fixture::new();
+    let amd64 = fixture.push_untagged("team/app", "amd64");
+    let arm64 = fixture.push_untagged("team/app", "arm64");
+    let index = fixture.registry.index("team/app").children([&amd64, &arm64]).push_tag("1.0");
+    let link = paths::revision_link("team/app", &arm64.digest);
+    fixture.remove(link.strip_suffix("/link").unwrap());
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::ChildWithoutRevision, &link);
+    scanned.has_only(&[Code::ChildWithoutRevision]);
+    scanned.tag_is_broken("team/app", "1.0", Some(&index.digest));
+    let output = scanned.run(&["verify", "-q", "--format", "json", "--max-scan-age", "1d"]);
+    assert_eq!(output.status.code(), Some(1));
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows[0]["first_broken_tags"], "team/app:1.0");
+}
+
+#[test]
 fn case_24_schema_1_layers_are_references_with_their_size_from_disk() {
     let mut fixture = Fixture::new();
     let layers = ["old base", "old app"].map(|name| fixture.registry.layer(name, 2_500));

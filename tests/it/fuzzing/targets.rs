@@ -196,7 +196,9 @@ pub fn reference(bytes: &[u8]) {
     let Some((repository, tag)) = text.split_once(':') else {
         return drop(Protect::default().add_list("used", &text));
     };
-    if !is_repository_name(repository) || !is_tag_name(tag) {
+    // Such a name is a digest, perhaps cut.
+    let is_algorithm = matches!(repository, "sha256" | "sha512");
+    if is_algorithm || !is_repository_name(repository) || !is_tag_name(tag) {
         return drop(Protect::default().add_list("used", &text));
     }
     let digest = Digest::of(bytes);

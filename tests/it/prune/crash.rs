@@ -113,7 +113,7 @@ fn prune(disk: &Disk, fault: Fault, uses_trash: bool) -> (Result<Done, TrashErro
 
 /// Everything but directories.
 fn files(tree: &Tree) -> BTreeMap<&PathBuf, &Node> {
-    tree.nodes.iter().filter(|(_, node)| **node != Node::Directory).collect()
+    tree.nodes.iter().filter(|(_, node)| !node.is_directory()).collect()
 }
 
 /// What is left when nothing goes wrong.

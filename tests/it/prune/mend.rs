@@ -67,6 +67,21 @@ fn a_corrupt_blob_goes_to_the_trash_so_that_a_push_heals_every_image_with_it() {
 }
 
 #[test]
+fn a_protected_corrupt_blob_stays() {
+    let (disk, digest) = two_images();
+    let data = disk.below(paths::blob_directory(&digest)).join("data");
+    fs::write(&data, "cut").unwrap();
+    assert!(disk.command(&["scan", "registry"]).output().unwrap().status.success());
+    let list = disk.below("../list");
+    fs::write(&list, digest.to_string()).unwrap();
+    let protect = ["--corrupt", "--protect", list.to_str().unwrap()];
+    let (code, text) = prune(&disk, &[&protect, &DELETE[..]].concat());
+    assert!(code == 1 && text.contains("it is protected"), "{text}");
+    assert!(text.contains("1 of 1 protected references name something here"), "{text}");
+    assert!(data.exists());
+}
+
+#[test]
 fn a_blob_of_another_size_than_a_manifest_says_stays_when_its_content_is_right() {
     let mut registry = RegistryBuilder::new();
     let mut layer = registry.layer("a layer", 900);

@@ -120,8 +120,9 @@ impl Choice {
         Policy { protect, keeps_revisions: self.keeps_revisions, ..policy() }
     }
 
-    fn keeps_tag(&self, repository: &str, tag: &str) -> bool {
-        self.protected_tags.contains(&(repository.to_owned(), tag.to_owned()))
+    fn keeps_tag(&self, repository: &str, tag: &str, target: &str) -> bool {
+        self.protected_digests.contains(target)
+            || self.protected_tags.contains(&(repository.to_owned(), tag.to_owned()))
     }
 
     /// Whether the image is chosen because of a layer that it, or something it names, holds.
@@ -149,7 +150,7 @@ impl Choice {
         let mut whole = Set::new();
         for (name, node) in &model.repositories {
             let after = left.repositories.get_mut(name).unwrap();
-            let is_kept_tag = |tag: &str| self.keeps_tag(name, tag);
+            let is_kept_tag = |tag: &str| self.keeps_tag(name, tag, &node.tags[tag]);
             let is_kept = |digest: &String| self.protected_digests.contains(digest);
             if self.keeps_revisions {
                 after.tags.retain(|tag, _| {
@@ -216,7 +217,7 @@ impl Choice {
         };
         for (path, node) in &before.nodes {
             let text = path.to_str().unwrap().strip_prefix(paths::V2).unwrap_or_default();
-            if *node == Node::Directory || text.is_empty() {
+            if node.is_directory() || text.is_empty() {
                 continue;
             }
             let is_gone = match text.split_once("/_") {
@@ -266,7 +267,7 @@ impl Choice {
 
 /// Files by their paths.
 fn files(tree: &Tree) -> BTreeSet<PathBuf> {
-    let files = tree.nodes.iter().filter(|(_, node)| **node != Node::Directory);
+    let files = tree.nodes.iter().filter(|(_, node)| !node.is_directory());
     files.map(|(path, _)| path.clone()).collect()
 }
 

@@ -196,6 +196,7 @@ fn garbage_in_a_protect_list_is_an_error_and_not_a_smaller_list() {
         &[&["prune", "--sql", sql, "--max-delete-percent", "100"], &guards[..], OFFLINE].concat(),
     );
     assert!(text.contains("Stays: 2 protected"), "{text}");
+    assert!(text.contains("1 of 1 protected references name something here"), "{text}");
     let left = bench.done(&["sql", "SELECT tag FROM tags ORDER BY tag", "-f", "csv"]);
     assert_eq!(left, "tag\n1.1\nv1\n");
 }
@@ -207,6 +208,9 @@ fn a_protect_list_that_names_nothing_is_told() {
     fs::write(bench.path("list"), "\n# images in use\n").unwrap();
     let text = bench.ends(0, &["prune", "--garbage", "--protect", "list"]);
     assert!(text.contains("warning: protect list `list` names nothing"), "{text}");
+    let text = refused(&bench, &["--garbage", "--protect", "list"]);
+    assert!(text.contains("error: protect list `list` names nothing"), "{text}");
+    assert!(text.contains("hint: an empty list protects nothing"), "{text}");
 }
 
 /// Prunes beside pushes with a wait, and sends Ctrl-C each time that it waits. What it said.

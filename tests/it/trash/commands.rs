@@ -156,9 +156,9 @@ fn a_run_that_was_stopped_is_purged_only_when_asked_for() {
     fs::remove_file(registry.run_directory(&run).join("done.json")).unwrap();
     let arguments = ["trash", "purge", "--storage", "registry", "--unfinished"];
     assert_snapshot!(registry.run(&arguments[..4]), @r#"
-    exit 0
+    exit 1
     --- stderr
-    warning: run 20261121T070746Z was stopped before its end and stays: `regsql undo 20261121T070746Z` puts it back, `regsql trash purge --unfinished` removes it too
+    warning: run 20261121T070746Z was stopped before its end and stays: `regsql undo 20261121T070746Z` puts it back, the next `regsql prune --delete` ends it, `regsql trash purge --unfinished` removes it too
     freed 0 B
     "#);
     assert_eq!(registry.runs(), [run]);

@@ -8,7 +8,7 @@ use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::{MoveKind, PurgeOptions, StorageLock, TrashError, TrashRun, purge, undo};
 
 use super::{Registry, delete, now};
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 
 const EACCES: i32 = 13;
 const EIO: i32 = 5;
@@ -19,7 +19,7 @@ const EROFS: i32 = 30;
 fn assert_nothing_lost(registry: &Registry, before: &Tree, when: &str) {
     let there = registry.tree();
     let trash = Tree::of(&registry.root());
-    for (path, node) in before.nodes.iter().filter(|(_, node)| **node != Node::Directory) {
+    for (path, node) in before.nodes.iter().filter(|(_, node)| !node.is_directory()) {
         let is_in_trash = || {
             registry.runs().iter().any(|run| {
                 let taken = Path::new(".regsql/trash").join(run).join("files").join(path);

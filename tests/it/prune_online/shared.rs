@@ -1,0 +1,106 @@
+//! What two runs in the trash share, and runs that were killed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Bench, GARBAGE, OFFLINE};
+use crate::tree::Tree;
+
+/// Runs in the trash of a bench's storage, oldest first.
+fn runs(bench: &Bench) -> Vec<String> {
+    let list = bench.done(&["trash", "list", "-f", "csv"]);
+    list.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+}
+
+fn delete_tags(bench: &Bench, which: &str) {
+    let query = format!("SELECT repository, tag FROM tags WHERE {which}");
+    let arguments = ["prune", "--sql", &query, "--garbage", "--min-age", "0s"];
+    bench.ends(0, &[&arguments[..], &["--max-delete-percent", "100"], OFFLINE].concat());
+}
+
+/// Two runs: the first takes an image, the second all others, and the layer that all have.
+fn two_runs() -> (Bench, Tree, [String; 2]) {
+    let bench = Bench::of_sample();
+    bench.prune(0, &[]);
+    bench.done(&["trash", "purge"]);
+    let before = bench.tree();
+    delete_tags(&bench, "tag IN ('1.0', 'stable')");
+    delete_tags(&bench, "true");
+    let runs = runs(&bench).try_into().unwrap();
+    (bench, before, runs)
+}
+
+fn done_file(bench: &Bench, run: &str) -> PathBuf {
+    bench.root().join(".regsql/trash").join(run).join("done.json")
+}
+
+#[test]
+fn undo_of_one_run_names_what_it_lacks_and_which_run_has_it() {
+    let (bench, before, [first, second]) = two_runs();
+    let text = bench.ends(1, &["undo", &first]);
+    let line = format!("is needed, and lies in the trash of run {second}");
+    assert!(text.contains(&line), "{text}");
+    assert!(text.contains(&format!("`regsql undo {second}` puts it back")), "{text}");
+    bench.ends(0, &["undo", &second]);
+    before.assert_same(&bench.tree(), "after both undos");
+}
+
+#[test]
+fn undo_of_the_later_run_alone_lacks_nothing() {
+    let (bench, before, [first, second]) = two_runs();
+    bench.ends(0, &["undo", &second]);
+    bench.ends(0, &["undo", &first]);
+    before.assert_same(&bench.tree(), "after both undos");
+}
+
+#[test]
+fn a_run_that_was_stopped_keeps_later_runs_from_a_purge() {
+    let (bench, before, [first, second]) = two_runs();
+    fs::remove_file(done_file(&bench, &first)).unwrap();
+    for arguments in [&["trash", "purge", "--dry-run"][..], &["trash", "purge"]] {
+        let text = bench.ends(1, arguments);
+        assert!(text.contains(&format!("run {first} was stopped before its end")), "{text}");
+        assert!(text.contains(&format!("run {second} stays")), "{text}");
+        assert!(text.contains("free 0 B") || text.contains("freed 0 B"), "{text}");
+    }
+    bench.ends(1, &["undo", &first]);
+    bench.ends(0, &["undo", &second]);
+    before.assert_same(&bench.tree(), "after both undos");
+}
+
+#[test]
+fn a_run_that_was_stopped_keeps_no_earlier_ones() {
+    let (bench, _, [first, second]) = two_runs();
+    fs::remove_file(done_file(&bench, &second)).unwrap();
+    bench.ends(1, &["trash", "purge"]);
+    assert_eq!(runs(&bench), [second]);
+    assert!(!bench.root().join(".regsql/trash").join(first).exists());
+    bench.ends(0, &["trash", "purge", "--unfinished"]);
+    assert_eq!(runs(&bench), [""; 0]);
+}
+
+#[test]
+fn a_run_that_the_next_prune_looked_over_is_purged_with_the_others() {
+    let bench = Bench::of_sample();
+    bench.prune(0, &[]);
+    let [run] = runs(&bench).try_into().unwrap();
+    fs::remove_file(done_file(&bench, &run)).unwrap();
+    bench.ends(1, &["trash", "purge"]);
+    let text = bench.ends(0, &[GARBAGE, OFFLINE].concat());
+    assert!(text.contains("`regsql trash purge` frees it"), "{text}");
+    let list = bench.done(&["trash", "list", "-f", "csv"]);
+    assert!(list.contains(&format!("{run},")) && list.contains(",finished,"), "{list}");
+    bench.ends(0, &["trash", "purge"]);
+    assert_eq!(runs(&bench), [""; 0]);
+}
+
+#[test]
+fn a_run_that_was_stopped_before_it_took_anything_goes_with_the_others() {
+    let bench = Bench::of_sample();
+    bench.prune(0, &[]);
+    let [run] = runs(&bench).try_into().unwrap();
+    fs::remove_file(done_file(&bench, &run)).unwrap();
+    fs::remove_dir_all(done_file(&bench, &run).with_file_name("files")).unwrap();
+    bench.ends(0, &["trash", "purge"]);
+    assert_eq!(runs(&bench), [""; 0]);
+}
