@@ -180,6 +180,8 @@ struct Planned {
     origin: Origin,
     /// Bytes of all blobs.
     blob_bytes: u64,
+    /// It is for the registry's API alone.
+    is_via_api: bool,
 }
 
 /// Plans, shows, and acts when asked to.
@@ -207,7 +209,12 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
     end_on_interrupt();
     let document = |mode| {
         let origin = planned.origin.clone();
-        Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) }
+        let mut document =
+            Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) };
+        if planned.is_via_api {
+            document.freed_bytes = 0;
+        }
+        document
     };
     if let Some(path) = &args.save {
         save_plan(path, &document(Mode::DryRun))?;
@@ -411,7 +418,12 @@ fn make_plan(
         only,
     };
     let plan = plan(chosen, &policy);
-    Ok(Planned { graph, plan, policy, origin, blob_bytes })
+    let is_via_api = args.acting.via_api.is_some();
+    let mut planned = Planned { graph, plan, policy, origin, blob_bytes, is_via_api };
+    if is_via_api {
+        via_api::restrict(&mut planned);
+    }
+    Ok(planned)
 }
 
 /// Why the plan is too large to be carried out.

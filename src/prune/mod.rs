@@ -15,6 +15,7 @@ mod check;
 mod choose;
 mod document;
 mod name;
+mod named;
 mod need;
 mod paths;
 mod plan;

@@ -190,7 +190,7 @@ impl SkipGroup {
             Self::NotThere => "not there, or not what the row says",
             Self::Protected => "protected",
             Self::Young => "younger than --min-age",
-            Self::NotYet => "too young to go yet; a later run takes them",
+            Self::NotYet => "too young to go yet (--min-age); a later run takes them",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "need an option that was not given",

@@ -1,15 +1,17 @@
 //! From what was chosen to what goes: a pure function.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::age::{Ages, Clock};
 use super::choose::Chosen;
 use super::name::{Name, NameSet, SkipGroup, Skipped};
+use super::named::{blob_name, corrupt_name, link_name, revision_name, tag_name, upload_name};
 use super::protect::Protect;
 use super::protected::Protected;
 use crate::graph::BlobId;
 use crate::model::Digest;
-use crate::removal::{self, Item, Reason, Removal, RepositoryNode, StoredGraph};
+use crate::removal::{self, Item, Reason, Removal, StoredGraph};
 
 /// The rules that a plan keeps.
 #[derive(Clone, Debug)]
@@ -186,7 +188,8 @@ impl Work<'_> {
         match time_ns {
             Some(time) => {
                 let seconds = self.policy.clock.age(time).as_secs();
-                format!("{what} {} ago, younger than --min-age", duration(seconds))
+                let needed = duration(self.policy.clock.min_age.as_secs());
+                format!("{what} {} ago, younger than --min-age ({needed})", duration(seconds))
             }
             None => "nobody knows how old it is".into(),
         }
@@ -413,18 +416,19 @@ impl Work<'_> {
     /// Those of which nothing stays.
     fn repositories(&mut self, chosen: &Chosen<'_>, ghosts: &[u32]) {
         let graph = self.graph;
+        let stays = |at: u32| self.plan.uploads.binary_search(&at).is_err();
+        let uploads = (0..).zip(&graph.uploads);
+        let has_upload: HashSet<u32> =
+            uploads.filter(|(at, _)| stays(*at)).map(|(_, upload)| upload.repository).collect();
         for &place in ghosts {
             let repository = &graph.repositories[place as usize];
             let goes = |at: u32| self.plan.layer_links.binary_search(&at).is_ok();
-            let has_upload = graph.uploads.iter().enumerate().any(|(at, upload)| {
-                upload.repository == place && self.plan.uploads.binary_search(&(at as u32)).is_err()
-            });
             let name = Name::Repository { repository: repository.name.clone() };
             let is_asked_for = chosen.selection.repositories[place as usize];
             let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
             if self.is_unseen(|| name.clone()) {
                 self.skip(SkipGroup::Changed, name, UNSEEN);
-            } else if has_upload {
+            } else if has_upload.contains(&place) {
                 self.skip(group, name, "an upload in it stays");
             } else if repository.links.clone().all(goes) {
                 self.plan.repositories.push(place);
@@ -443,60 +447,6 @@ fn has_known_path(digest: &Digest) -> bool {
     }
 }
 
-fn digest_text(graph: &StoredGraph, blob: BlobId) -> String {
-    graph.blobs[blob as usize].digest.to_string()
-}
-
-fn repository_text(graph: &StoredGraph, place: u32) -> String {
-    graph.repositories[place as usize].name.clone()
-}
-
-/// A tag's name.
-pub fn tag_name(graph: &StoredGraph, repository: u32, tag: u32) -> Name {
-    let node = &graph.tags[tag as usize];
-    Name::Tag {
-        repository: repository_text(graph, repository),
-        tag: node.name.clone(),
-        manifest_digest: node.target.map(|blob| digest_text(graph, blob)),
-    }
-}
-
-/// A revision's name.
-pub fn revision_name(graph: &StoredGraph, repository: u32, revision: u32) -> Name {
-    Name::Revision {
-        repository: repository_text(graph, repository),
-        manifest_digest: digest_text(graph, graph.revisions[revision as usize]),
-    }
-}
-
-/// A layer link's name.
-pub fn link_name(graph: &StoredGraph, repository: u32, link: u32) -> Name {
-    Name::LayerLink {
-        repository: repository_text(graph, repository),
-        link_digest: digest_text(graph, graph.links[link as usize].name),
-    }
-}
-
-/// An upload's name.
-pub fn upload_name(graph: &StoredGraph, upload: u32) -> Name {
-    let node = &graph.uploads[upload as usize];
-    Name::Upload {
-        repository: repository_text(graph, node.repository),
-        upload_id: node.upload_id.clone(),
-        size_bytes: node.size_bytes,
-    }
-}
-
-/// A blob's name.
-pub fn blob_name(graph: &StoredGraph, blob: BlobId) -> Name {
-    Name::Blob { blob_digest: digest_text(graph, blob), size_bytes: graph.size_bytes(blob) }
-}
-
-/// A corrupt blob's name.
-pub fn corrupt_name(graph: &StoredGraph, blob: BlobId) -> Name {
-    Name::CorruptBlob { blob_digest: digest_text(graph, blob), size_bytes: graph.size_bytes(blob) }
-}
-
 impl Plan {
     /// Whether nothing goes.
     pub fn is_empty(&self) -> bool {
@@ -510,33 +460,6 @@ impl Plan {
             &self.repositories,
         ];
         self.leftovers.is_empty() && places.iter().all(|places| places.is_empty())
-    }
-
-    /// The names of all that goes, in the order in which it goes.
-    pub fn names<'a>(&'a self, graph: &'a StoredGraph) -> impl Iterator<Item = Name> + 'a {
-        let place_of = |at: u32, range_of: fn(&RepositoryNode) -> u32| {
-            graph.repositories.partition_point(|repository| range_of(repository) <= at) as u32
-        };
-        let tags = self.tags.iter().map(move |tag| {
-            tag_name(graph, place_of(*tag, |repository| repository.tags.end), *tag)
-        });
-        let revisions = self.revisions.iter().map(move |at| {
-            revision_name(graph, place_of(*at, |repository| repository.revisions.end), *at)
-        });
-        let links = self
-            .layer_links
-            .iter()
-            .map(move |at| link_name(graph, place_of(*at, |repository| repository.links.end), *at));
-        let uploads = self.uploads.iter().map(move |at| upload_name(graph, *at));
-        let blobs = self.blobs.iter().map(move |blob| blob_name(graph, *blob));
-        let repositories = self
-            .repositories
-            .iter()
-            .map(move |place| Name::Repository { repository: repository_text(graph, *place) });
-        let corrupt = self.corrupt.iter().map(move |blob| corrupt_name(graph, *blob));
-        let leftovers = self.leftovers.iter().map(|path| Name::Leftover { path: path.clone() });
-        let data = uploads.chain(blobs).chain(corrupt).chain(leftovers);
-        tags.chain(revisions).chain(links).chain(data).chain(repositories)
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::name::Name;
+use super::named::{blob_name, corrupt_name, link_name, revision_name, tag_name, upload_name};
 use super::paths;
-use super::plan::{Plan, blob_name, corrupt_name, link_name, revision_name, tag_name, upload_name};
+use super::plan::Plan;
 use crate::graph::BlobId;
 use crate::model::{Digest, bytes_of, text_of};
 use crate::removal::{RepositoryNode, StoredGraph};

@@ -143,9 +143,14 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     if plan.is_empty() {
         return writeln!(out, "Nothing to delete");
     }
-    let counts = Counts::of(plan);
-    writeln!(out, "Would delete {}", counted(&counts))?;
-    writeln!(out, "Would free {}", ui::bytes(plan.freed_bytes as i64))
+    let deleted = counted(&Counts::of(plan));
+    let freed = ui::bytes(plan.freed_bytes as i64);
+    if planned.is_via_api {
+        writeln!(out, "Would delete {deleted} through the API")?;
+        return writeln!(out, "Would free {freed}, but only when garbage is collected");
+    }
+    writeln!(out, "Would delete {deleted}")?;
+    writeln!(out, "Would free {freed}")
 }
 
 /// `13374 blobs, 120 tags`.

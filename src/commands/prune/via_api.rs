@@ -61,6 +61,25 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
 }
 
+/// Leaves in a plan what the API can delete. What would come free stays as it is: it is what a
+/// collection of garbage frees afterwards.
+pub fn restrict(planned: &mut Planned) {
+    let (_, _, skipped) = selection(planned);
+    let staying: HashSet<&Name> = skipped.iter().map(|skipped| &skipped.name).collect();
+    let tag_count = planned.plan.tags.len();
+    let names = planned.plan.names(&planned.graph).take(tag_count);
+    let mut stays = names.map(|name| staying.contains(&name)).collect::<Vec<_>>().into_iter();
+    let plan = &mut planned.plan;
+    plan.tags.retain(|_| !stays.next().unwrap_or(false));
+    plan.skipped.extend(skipped);
+    plan.layer_links.clear();
+    plan.uploads.clear();
+    plan.blobs.clear();
+    plan.corrupt.clear();
+    plan.leftovers.clear();
+    plan.repositories.clear();
+}
+
 /// What the plan deletes that the API can delete, the tags that stay beside it, and what only the
 /// disk can give: the API deletes a tag with its manifest, so a manifest that stays keeps the tag.
 fn selection(planned: &Planned) -> (Vec<Name>, Selection, Vec<Skipped>) {

@@ -149,6 +149,25 @@ fn a_tag_whose_manifest_stays_is_left_because_the_api_deletes_both() {
 }
 
 #[test]
+fn a_dry_run_promises_what_the_api_can_do_and_no_more() {
+    let registry = registry(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let dry: Vec<&str> =
+        BOTH.iter().copied().filter(|word| !["--delete", "--yes"].contains(word)).collect();
+    let through = ["--garbage", "--via-api", &url(&registry)];
+    let text = bench.ends(1, &[&dry[..], &through].concat());
+    assert!(text.contains("team/app:1.0: the same manifest is also tagged `stable`"), "{text}");
+    assert!(text.contains("Would delete 1 tag, 2 revisions through the API"), "{text}");
+    assert!(text.contains(", but only when garbage is collected"), "{text}");
+    let output = bench.run(&[&dry[..], &through, &["-f", "json"]].concat());
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["counts"]["blobs"], 0, "{document:#}");
+    assert_eq!(document["freed_bytes"], 0, "{document:#}");
+    let items = document["items"].as_array().unwrap();
+    assert!(items.iter().all(|item| ["tag", "revision"].contains(&item["kind"].as_str().unwrap())));
+}
+
+#[test]
 fn a_scan_that_is_too_old_is_refused_because_nobody_can_look_again() {
     let registry = registry(str::to_owned);
     let bench = Bench::of(&registry.root());
