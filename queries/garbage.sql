@@ -20,7 +20,7 @@ line (position, class, count_name, bytes_name, command, report) AS (
     VALUES
         (1, 'orphan blobs', 'orphan_blob_count', 'orphan_bytes', 'regsql prune orphan-blobs', 'orphan-blobs'),
         (2, 'untagged revisions', 'untagged_revision_count', 'untagged_bytes', 'regsql prune untagged-revisions', 'untagged-revisions'),
-        (3, 'both of these together', NULL, 'untagged_and_orphan_bytes', 'regsql prune untagged-revisions', NULL),
+        (3, 'both of these together', NULL, 'untagged_and_orphan_bytes', 'regsql prune untagged-revisions orphan-blobs', NULL),
         (5, 'dangling layer links', 'dangling_link_count', NULL, 'regsql prune dangling-links', 'dangling-links'),
         (6, 'unneeded layer links', 'unneeded_link_count', NULL, 'regsql prune unneeded-links', 'unneeded-links'),
         (7, 'ghost repositories', 'ghost_repository_count', NULL, 'regsql prune ghost-repositories --whole-repositories', 'ghost-repositories')

@@ -63,6 +63,10 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         ("report --list".to_owned(), "all reports"),
         ("report broken-images".to_owned(), "what cannot be pulled, and why"),
         ("report keep-latest -p keep=2".to_owned(), "which tags a retention rule would drop"),
+        (
+            "prune untagged-revisions --garbage --min-age 0s".to_owned(),
+            "what could go, and what that frees",
+        ),
         ("sql 'SELECT * FROM tags ORDER BY exclusive_bytes DESC'".to_owned(), "your own question"),
         ("html -o registry.html".to_owned(), "a page with pictures"),
         ("schema".to_owned(), "the views and their columns"),

@@ -79,6 +79,8 @@ pub struct Act<'a> {
     hasher: RandomState,
     /// Directories that were young when the work began; taking what is in them makes all young.
     young_directories: HashSet<usize>,
+    /// Repositories of which a directory stays, and that was said.
+    told_repositories: HashSet<u32>,
     /// What must stay although the plan says otherwise.
     pub(super) needed: Needed,
     skipped: Vec<Skipped>,
@@ -146,6 +148,7 @@ impl<'a> Act<'a> {
             places,
             hasher,
             young_directories,
+            told_repositories: HashSet::new(),
             needed: Needed::default(),
             skipped: Vec::new(),
             put_back_count: 0,
@@ -175,8 +178,15 @@ impl<'a> Act<'a> {
                 Err((group, reason)) => {
                     self.states[at] = State::Skipped;
                     self.stays(target);
-                    // An upload or directory that is gone by itself is no news.
-                    if group != SkipGroup::NotThere {
+                    // An upload or directory that is gone by itself is no news, and a repository has
+                    // several directories.
+                    let is_news = match target {
+                        Target::Directory(place) => {
+                            group != SkipGroup::NotThere && self.told_repositories.insert(place)
+                        }
+                        _ => group != SkipGroup::NotThere,
+                    };
+                    if is_news {
                         self.skip(group, target.name(self.graph, self.steps), reason);
                     }
                 }
@@ -239,7 +249,7 @@ impl<'a> Act<'a> {
                 }
             }
             Target::Directory(_) if self.young_directories.contains(&at) => {
-                Err((SkipGroup::Young, "its directory is younger than --min-age".into()))
+                Err((SkipGroup::NotYet, "its directory is younger than --min-age".into()))
             }
             // A repository that keeps `_manifests` must keep `_layers`: the registry's own collector
             // stops at one without it.

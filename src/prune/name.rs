@@ -102,6 +102,16 @@ impl Name {
             Self::Row { row } => row.clone(),
         }
     }
+
+    /// Bytes of its data on disk: 0 for what only leads to data.
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Upload { size_bytes, .. }
+            | Self::Blob { size_bytes, .. }
+            | Self::CorruptBlob { size_bytes, .. } => *size_bytes,
+            _ => 0,
+        }
+    }
 }
 
 /// A set of names that takes 16 bytes for each: a plan may hold hundreds of thousands.
@@ -190,7 +200,7 @@ impl SkipGroup {
             Self::NotThere => "not there, or not what the row says",
             Self::Protected => "protected",
             Self::Young => "younger than --min-age",
-            Self::NotYet => "too young to go yet (--min-age); a later run takes them",
+            Self::NotYet => "too young to go yet (--min-age)",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "need an option that was not given",

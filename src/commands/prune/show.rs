@@ -118,11 +118,22 @@ pub fn skipped(skipped: &[Skipped], out: &mut dyn Write) -> io::Result<()> {
         groups.entry(item.group).or_default().push(item);
     }
     for (group, items) in &groups {
-        writeln!(out, "Stays: {} {}", items.len(), group.text())?;
         // Young garbage is no news, one by one.
         if !is_counted(*group) {
+            let size_bytes: u64 = items.iter().map(|item| item.name.size_bytes()).sum();
+            let bytes = match size_bytes {
+                0 => String::new(),
+                size_bytes => format!(", {}", ui::bytes(size_bytes as i64)),
+            };
+            writeln!(
+                out,
+                "Stays: {} {}{bytes}; a later run takes them",
+                items.len(),
+                group.text()
+            )?;
             continue;
         }
+        writeln!(out, "Stays: {} {}", items.len(), group.text())?;
         for item in items.iter().take(MOST_SKIPPED) {
             writeln!(out, "  {}: {}", visible(&item.name.text()), visible(&item.reason))?;
         }

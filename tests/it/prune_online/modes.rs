@@ -195,3 +195,16 @@ fn the_address_of_another_registry_is_found_out_by_the_first_link_that_stays() {
     assert!(!text.contains("Deleted 1 blob"), "{text}");
     assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.0").status, 200);
 }
+
+#[test]
+fn an_empty_repository_with_young_directories_stays_in_one_line_and_is_no_finding() {
+    let bench = Bench::of_sample();
+    // Its links and uploads are as old as their images say, its directories were just made.
+    bench.done(&["demo", "demo"]);
+    let prune = ["--db", "demo/registry.db", "prune", "--garbage"];
+    let plan = bench.ends(0, &prune);
+    assert!(plan.contains("1 empty repository"), "{plan}");
+    assert!(plan.contains(" too young to go yet (--min-age), "), "says how much: {plan}");
+    let text = bench.ends(0, &[&prune[..], OFFLINE].concat());
+    assert!(text.contains("Stays: 1 too young to go yet (--min-age); a later run"), "{text}");
+}
