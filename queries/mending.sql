@@ -15,77 +15,25 @@
 -- wrong (size-mismatch, blob-content-mismatch, manifest-unreadable) must be moved aside first: the
 -- registry keeps what it has. Wrong content is known after `regsql verify --content` only. Tags that
 -- are broken without a blob at fault, such as half tags, are in broken-images: push those again.
-WITH RECURSIVE
--- Problems that a push of what they are about mends.
-blob_problem AS (
-    SELECT code, digest, repository
-    FROM problem
-    WHERE digest IS NOT NULL AND code IN (
-        'file-unreadable', 'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
-        'manifest-too-large', 'config-missing', 'layer-missing', 'layer-link-missing',
-        'size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
-),
--- Ids follow the order of digests: the blob of a digest is found by halving.
-search (digest, low, high) AS (
-    SELECT p.digest, (SELECT MIN(id) FROM blob), (SELECT MAX(id) + 1 FROM blob)
-    FROM (SELECT DISTINCT digest FROM blob_problem) p
-    UNION ALL
-    SELECT
-        s.digest,
-        CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
-            < (s.digest NOT LIKE 'sha256:%', s.digest) THEN b.id + 1 ELSE s.low END,
-        CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
-            < (s.digest NOT LIKE 'sha256:%', s.digest) THEN s.high ELSE b.id END
-    FROM search s
-    CROSS JOIN blob b ON b.id = (s.low + s.high) / 2
-    WHERE s.low < s.high
-),
-named AS (
-    SELECT s.digest, b.id AS blob_id
-    FROM search s
-    CROSS JOIN blob b ON b.id = s.low
-    WHERE s.low = s.high AND COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) = s.digest
-),
+WITH
 -- One row for each thing to bring back: a blob, or its link in one repository (-1: no one's).
 fault AS (
     SELECT
         n.blob_id,
-        n.digest,
+        p.digest,
         CASE WHEN p.code IN ('layer-link-missing', 'layer-link-unreadable') THEN r.id ELSE -1 END AS repository_id,
         MIN(p.code) AS code
-    FROM blob_problem p
-    JOIN named n ON n.digest = p.digest
+    FROM problem_blob n
+    JOIN problem p ON p.id = n.problem_id
     LEFT JOIN repository r ON r.name = p.repository
+    -- Of the others, no push of the blob mends any.
+    WHERE p.code NOT IN ('reference-invalid', 'child-without-revision')
     GROUP BY 1, 2, 3
-),
--- Manifests that cannot be pulled whole without the blob.
-holder (blob_id, manifest_id) AS (
-    SELECT blob_id, blob_id FROM named
-    UNION
-    SELECT n.blob_id, f.manifest_id
-    FROM named n
-    CROSS JOIN referenced_by x ON x.blob_id = n.blob_id
-    CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role IN ('config', 'layer', 'manifest') AND f.is_external = 0
-    UNION
-    -- A digest of another algorithm that stands for the blob.
-    SELECT n.blob_id, f.manifest_id
-    FROM named n
-    CROSS JOIN alias a ON a.target_blob_id = n.blob_id
-    CROSS JOIN referenced_by x ON x.blob_id = a.blob_id
-    CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role IN ('config', 'layer', 'manifest') AND f.is_external = 0
-    UNION
-    SELECT h.blob_id, f.manifest_id
-    FROM holder h
-    CROSS JOIN referenced_by x ON x.blob_id = h.manifest_id
-    CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role = 'manifest'
 ),
 breaks AS (
     SELECT DISTINCT u.blob_id, u.repository_id, t.id AS tag_id
     FROM fault u
-    JOIN holder h ON h.blob_id = u.blob_id
+    JOIN problem_holder h ON h.blob_id = u.blob_id
     JOIN tag t ON t.manifest_id = h.manifest_id
     JOIN repository r ON r.id = t.repository_id
     WHERE u.repository_id IN (-1, t.repository_id) AND r.name GLOB COALESCE(:repository, '*')

@@ -72,7 +72,7 @@ fn tell_what_lies_elsewhere(
 
 /// `3 tags, 1 blob`; `nothing` when there is none.
 pub fn counted(counts: &Counts) -> String {
-    let parts = [
+    ui::counted(&[
         (counts.tags, "tag", "tags"),
         (counts.revisions, "revision", "revisions"),
         (counts.layer_links, "layer link", "layer links"),
@@ -80,13 +80,7 @@ pub fn counted(counts: &Counts) -> String {
         (counts.blobs, "blob", "blobs"),
         (counts.leftovers, "leftover", "leftovers"),
         (counts.directories, "empty directory", "empty directories"),
-    ];
-    let told: Vec<String> = parts
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
-        .collect();
-    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+    ])
 }
 
 /// A path in a message.

@@ -11,6 +11,9 @@ pub const APPLICATION_ID: i32 = 0x7273_716c;
 /// The public views, and the one source of what `schema` prints.
 pub const VIEWS_SQL: &str = include_str!("../../migrations/views.sql");
 
+/// Views that regsql's own queries share.
+pub const PRIVATE_VIEWS_SQL: &str = include_str!("../../migrations/private_views.sql");
+
 const INDICES_SQL: &str = include_str!("../../migrations/indices.sql");
 
 /// Never edit a migration that was released: append one.
@@ -34,6 +37,10 @@ pub fn create_indices(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(INDICES_SQL)
 }
 
+fn views_sha256() -> [u8; 32] {
+    Sha256::new().chain_update(VIEWS_SQL).chain_update(PRIVATE_VIEWS_SQL).finalize().into()
+}
+
 /// Whether the file's views are this program's.
 pub fn views_are_current(connection: &Connection) -> rusqlite::Result<bool> {
     let in_file: Option<Vec<u8>> = connection
@@ -43,7 +50,7 @@ pub fn views_are_current(connection: &Connection) -> rusqlite::Result<bool> {
             rusqlite::Error::QueryReturnedNoRows => Ok(None),
             other => Err(other),
         })?;
-    Ok(in_file.as_deref() == Some(Sha256::digest(VIEWS_SQL.as_bytes()).as_slice()))
+    Ok(in_file.as_deref() == Some(views_sha256().as_slice()))
 }
 
 /// Drops the file's views and makes this program's.
@@ -56,9 +63,10 @@ pub fn apply_views(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(&format!("DROP VIEW \"{}\"", name.replace('"', "\"\"")))?;
     }
     connection.execute_batch(VIEWS_SQL)?;
+    connection.execute_batch(PRIVATE_VIEWS_SQL)?;
     connection.execute(
         "INSERT OR REPLACE INTO views_in_file (id, sha256) VALUES (1, ?1)",
-        [Sha256::digest(VIEWS_SQL.as_bytes()).as_slice()],
+        [views_sha256().as_slice()],
     )?;
     Ok(())
 }

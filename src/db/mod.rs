@@ -19,7 +19,7 @@ pub use guard::{Guard, Stopper};
 pub use load::{ScanRecord, Snapshot, Totals};
 #[cfg(test)]
 pub(crate) use load::{load_figures, load_references};
-pub use migrate::{VIEWS_SQL, apply_views, create_indices, create_tables};
+pub use migrate::{PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables};
 use open::open_for_writing;
 pub use open::{DatabaseError, findings_by_severity, open_for_reading, scanned_root, total};
 pub use publish::{

@@ -75,6 +75,16 @@ pub fn heading(name: &str) -> String {
     }
 }
 
+/// `3 tags, 1 blob` of how many, what one is called and what many are; `nothing` when there is none.
+pub fn counted(parts: &[(u64, &str, &str)]) -> String {
+    let told: Vec<String> = parts
+        .iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+        .collect();
+    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -166,7 +166,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
 
 /// `13374 blobs, 120 tags`.
 pub fn counted(counts: &Counts) -> String {
-    let parts = [
+    ui::counted(&[
         (counts.blobs, "blob", "blobs"),
         (counts.tags, "tag", "tags"),
         (counts.revisions, "revision", "revisions"),
@@ -175,11 +175,5 @@ pub fn counted(counts: &Counts) -> String {
         (counts.repositories, "empty repository", "empty repositories"),
         (counts.corrupt_blobs, "corrupt blob", "corrupt blobs"),
         (counts.leftovers, "leftover", "leftovers"),
-    ];
-    let told: Vec<String> = parts
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
-        .collect();
-    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+    ])
 }
