@@ -179,6 +179,10 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     if !path.exists() {
         return Err(DatabaseError::Missing(path.to_owned()));
     }
+    // SQLite would call reading a directory an error of the disk.
+    if path.is_dir() {
+        return Err(DatabaseError::Foreign(path.to_owned()));
+    }
     let (connection, is_current) = match open_read_only(path) {
         Err(DatabaseError::HalfWritten(_)) => {
             roll_back(path)?;
