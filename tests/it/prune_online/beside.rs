@@ -9,11 +9,8 @@ use crate::real::registry::Registry;
 
 const WRITERS: usize = 4;
 
-/// `REGSQL_LONG_TESTS` makes it a minute.
-fn duration() -> Duration {
-    let is_long = std::env::var_os("REGSQL_LONG_TESTS").is_some();
-    Duration::from_secs(if is_long { 60 } else { 20 })
-}
+/// How long they push.
+const DURATION: Duration = Duration::from_mins(1);
 
 #[test]
 fn no_push_is_lost_beside_a_registry_without_a_cache() {
@@ -44,7 +41,7 @@ fn prune_beside_writers(mut registry: Registry, how: &[&str]) {
     // The storage must be there before it can be scanned.
     crate::real::pushes::put(&registry, "first", "1.0", &images[0][0]);
     let bench = Bench::of(&registry.root());
-    let end = Instant::now() + duration();
+    let end = Instant::now() + DURATION;
     let is_over = AtomicBool::new(false);
     let (stories, pruned) = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
