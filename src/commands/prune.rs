@@ -241,7 +241,6 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         return Ok(if has_skipped { Outcome::Findings } else { Outcome::Done });
     }
     if planned.plan.is_empty() {
-        context.printer.note("nothing to delete");
         if is_json {
             show::json(context, &document(Mode::Deleted))?;
         }
@@ -292,7 +291,7 @@ fn check(args: &PruneArgs) -> Result<()> {
 }
 
 fn is_counted(group: SkipGroup) -> bool {
-    group != SkipGroup::NotYet
+    !matches!(group, SkipGroup::NotYet | SkipGroup::Spared)
 }
 
 /// Whether something stays that somebody asked for.
@@ -459,10 +458,7 @@ fn ask(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
             .with_hint("add --yes to delete without a question"));
     }
     let freed = ui::bytes(planned.plan.freed_bytes as i64);
-    context.printer.note(&format!("Delete this, {freed}? Type yes to go on:"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if answer.trim() == "yes" {
+    if context.printer.says_yes(&format!("Delete this, {freed}?"))? {
         return Ok(());
     }
     Err(Error::new("nothing was deleted: the answer was not yes"))

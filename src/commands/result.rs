@@ -74,7 +74,10 @@ impl Snapshot {
         out.flush()?;
         let end = result?;
         if end.is_cut {
-            printer.warn(&format!("cut after {} rows; --max-rows 0 gives all of them", end.rows));
+            printer.warn_always(&format!(
+                "cut after {} rows; --max-rows 0 gives all of them",
+                end.rows
+            ));
         }
         if !format.is_for_people() {
             printer.note(&about_scan.join("; "));

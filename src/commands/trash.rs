@@ -1,6 +1,6 @@
 //! `trash`: see what deletions left in the trash, and free it for good.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::undo::{counted, shown, warn_of};
 use super::{Context, end_on_interrupt};
 use crate::cli::{OutputArgs, StorageArgs, parse_duration};
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::prune::NeededAgain;
 use crate::report::{Column, End, RowSink, Unit, Value};
 use crate::storage::FilesystemStorage;
@@ -58,6 +58,9 @@ struct PurgeArgs {
     /// Tell what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask on a terminal
+    #[arg(short, long)]
+    yes: bool,
 }
 
 /// Lists or purges.
@@ -148,6 +151,7 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         let needed = needed_again(context, &storage)?;
         trash::purge_preview(&storage, &options, &|item| needed.has(item))?
     } else {
+        ask(context, args, &storage, &options)?;
         let lock = StorageLock::take(&storage)?;
         let needed = needed_again(context, &storage)?;
         // What is left is purged the next time.
@@ -160,6 +164,31 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         && report.held_back.is_empty()
         && report.runs.iter().all(|run| run.kept.is_empty() && run.leftovers.is_empty());
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+}
+
+/// Nothing brings back what is purged. Without a terminal the command itself is the word.
+fn ask(
+    context: &Context,
+    args: &PurgeArgs,
+    storage: &FilesystemStorage,
+    options: &PurgeOptions,
+) -> Result<()> {
+    if args.yes || !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let is_meant = |run: &RunInfo| run.started_at.is_none_or(|time| time < options.started_before);
+    let runs: Vec<RunInfo> = trash::list(storage)?.into_iter().filter(is_meant).collect();
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let size_bytes = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.size_bytes));
+    let (count, bytes) = (runs.len(), ui::bytes(size_bytes as i64));
+    let what = if count == 1 { "one run".to_owned() } else { format!("{count} runs") };
+    let question = format!("Remove {what} ({bytes}) for good? No undo brings that back.");
+    if context.printer.says_yes(&question)? {
+        return Ok(());
+    }
+    Err(Error::new("nothing was removed: the answer was not yes"))
 }
 
 /// What of the trash something on disk needs now. An empty trash takes no scan.

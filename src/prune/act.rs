@@ -340,6 +340,11 @@ impl<'a> Act<'a> {
         all.filter(|(_, (state, _))| **state == State::Taken).map(|(at, (_, target))| (at, *target))
     }
 
+    /// Whether anything went.
+    pub fn has_taken(&self) -> bool {
+        self.states.iter().any(|state| matches!(state, State::Taken | State::PutBack))
+    }
+
     /// What was done so far. Names of all that went take as much memory as the plan.
     pub fn done(mut self, has_names: bool) -> (Done, Way<'a>) {
         let mut done = Done {

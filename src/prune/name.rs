@@ -181,6 +181,8 @@ pub enum SkipGroup {
     Young,
     /// It is garbage, and too young to go: a later run takes it. Nobody asked for just this.
     NotYet,
+    /// It is garbage that the running registry may still use; a run with it stopped takes it.
+    Spared,
     /// Something else needs it.
     Needed,
     /// Something that cannot be read may need it.
@@ -201,6 +203,7 @@ impl SkipGroup {
             Self::Protected => "protected",
             Self::Young => "younger than --min-age",
             Self::NotYet => "too young to go yet (--min-age)",
+            Self::Spared => "garbage that the running registry may still remember",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "need an option that was not given",

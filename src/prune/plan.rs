@@ -274,8 +274,9 @@ impl Work<'_> {
                 let reason = "something is being uploaded to a repository that links it";
                 Some((young, reason.to_owned()))
             } else if self.policy.spares_manifests && node.may_be_manifest {
+                let group = if chosen.blobs[at] { SkipGroup::Needed } else { SkipGroup::Spared };
                 let reason = "the running registry may remember this manifest";
-                Some((young, reason.to_owned()))
+                Some((group, reason.to_owned()))
             } else if has_odd_link[at] {
                 let reason = "a layer link of an old kind leads to it";
                 Some((SkipGroup::Needed, reason.to_owned()))

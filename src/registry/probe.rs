@@ -37,7 +37,7 @@ impl Registry {
     /// When the answer is none of these: that is never a reason to take it for safe.
     pub fn probe(&self, repository: &str) -> Result<ServingState, RegistryError> {
         let uploads = format!("{}/blobs/uploads/", repository_path(repository)?);
-        if self.transport.is_refused(&self.address)? {
+        if self.is_stopped()? {
             return Ok(ServingState::Stopped);
         }
         let access = Access { repository, action: Action::Push };
@@ -54,6 +54,14 @@ impl Registry {
             }
             _ => Err(answer.unexpected()),
         }
+    }
+
+    /// Whether nobody listens at its address.
+    ///
+    /// # Errors
+    /// When that cannot be found out, as for a name that does not resolve.
+    pub fn is_stopped(&self) -> Result<bool, RegistryError> {
+        self.transport.is_refused(&self.address)
     }
 
     fn cancel_upload(

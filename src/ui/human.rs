@@ -75,6 +75,23 @@ pub fn heading(name: &str) -> String {
     }
 }
 
+/// Text for people with all its sha256 digests cut to twelve digits, which `regsql why` takes.
+pub fn short_digests(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("sha256:") {
+        let (before, digest) = rest.split_at(at);
+        short.push_str(before);
+        let hex = digest["sha256:".len()..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (digest, after) = digest.split_at("sha256:".len() + hex);
+        let shown = if hex == 64 { &digest[.."sha256:".len() + 12] } else { digest };
+        short.push_str(shown);
+        rest = after;
+    }
+    short.push_str(rest);
+    short
+}
+
 /// `3 tags, 1 blob` of how many, what one is called and what many are; `nothing` when there is none.
 pub fn counted(parts: &[(u64, &str, &str)]) -> String {
     let told: Vec<String> = parts
@@ -126,5 +143,13 @@ mod tests {
         assert_eq!(time("2026-01-31T12:00:09Z").unwrap(), "2026-01-31 12:00Z");
         assert_eq!(time("yesterday"), None);
         assert_eq!(time("ääääääääääääääääääää"), None);
+    }
+
+    #[test]
+    fn digests_in_a_text_are_cut_and_what_only_looks_like_one_is_not() {
+        let hex = "ab".repeat(32);
+        let text = format!("a@sha256:{hex}: as sha256:{hex}, not sha256:abc");
+        let short = "a@sha256:abababababab: as sha256:abababababab, not sha256:abc";
+        assert_eq!(short_digests(&text), short);
     }
 }

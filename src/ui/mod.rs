@@ -16,7 +16,7 @@ mod sarif;
 mod table;
 
 pub use format::{Format, Frame, Look, sink};
-pub use human::{age, bytes, counted, duration_ms, heading, short_digest, time};
+pub use human::{age, bytes, counted, duration_ms, heading, short_digest, short_digests, time};
 pub use json::write_json;
 pub use junit::Sink as JunitSink;
 pub use printer::{Color, LogTime, Printer, Verbosity};

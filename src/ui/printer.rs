@@ -104,9 +104,23 @@ impl Printer {
     /// A line about something that may be wrong, unless they asked for quiet.
     pub fn warn(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            let label = self.styled("warning:", "\x1b[1;33m");
-            self.to_stderr(&format!("{label} "), text);
+            self.warn_always(text);
         }
+    }
+
+    /// A line without which what stands on standard output would be taken for something else: also
+    /// for who asked for quiet.
+    pub fn warn_always(&self, text: &str) {
+        let label = self.styled("warning:", "\x1b[1;33m");
+        self.to_stderr(&format!("{label} "), text);
+    }
+
+    /// A question, and whether the answer on standard input is a plain yes.
+    pub fn says_yes(&self, question: &str) -> io::Result<bool> {
+        self.to_stderr("", &format!("{question} Type yes to go on:"));
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim() == "yes")
     }
 
     /// An error: its message and causes, then what to do next.

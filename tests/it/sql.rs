@@ -123,6 +123,14 @@ fn the_row_limit_says_that_it_cut() {
     warning: cut after 2 rows; --max-rows 0 gives all of them
     scan of 3 minutes ago, took 1.2 s
     "#);
+    assert_snapshot!(fixture.run(&["-q", "sql", ENDLESS, "--max-rows", "1", "-f", "csv"]), @r#"
+    exit 0
+    --- stdout
+    i
+    1
+    --- stderr
+    warning: cut after 1 rows; --max-rows 0 gives all of them
+    "#);
     let all = fixture.stdout(&[
         "sql", "-q", "--max-rows", "0", "-f", "csv",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n",

@@ -26,12 +26,14 @@ pub fn run(
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
+    let has_answered = gate::answers(args)?;
     let before = match &args.acting.before {
         Some(command) => gate::shell(context, "--before", command),
         None => Ok(()),
     };
-    let result =
-        stop_if_interrupted().and(before).and_then(|()| act(context, args, planned, saved));
+    let result = stop_if_interrupted()
+        .and(before)
+        .and_then(|()| act(context, args, planned, saved, has_answered));
     // Also after a failure: it starts the registry again.
     let after = match &args.acting.after {
         Some(command) => gate::shell(context, "--after", command),
@@ -47,8 +49,14 @@ pub fn run(
     }
 }
 
-fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&SavedPlan>) -> Result {
-    let registry = gate::check(context, args, &planned.graph)?;
+fn act(
+    context: &Context,
+    args: &PruneArgs,
+    planned: Planned,
+    saved: Option<&SavedPlan>,
+    has_answered: bool,
+) -> Result {
+    let registry = gate::check(context, args, &planned.graph, has_answered)?;
     let storage = super::super::storage::open(context, &crate::cli::StorageArgs::default())?;
     let lock = StorageLock::take(&storage)?;
     let planned = plan_again(context, args, planned, saved, &storage)?;
@@ -90,7 +98,7 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
     if !was_interrupted() {
         act.run(Phase::Data);
     }
-    if args.acting.online {
+    if args.acting.online && act.has_taken() {
         // Also when it was stopped: what has gone must be watched for as long as a push may take.
         if was_interrupted() {
             context.printer.note(
@@ -101,6 +109,7 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
         pause(context, wait, &is_watch_ended);
         act.sweep();
     }
+    let has_taken = act.has_taken();
     let is_sure = !act.is_everything_needed() && !is_watch_ended();
     let (done, way) = act.done(args.format == super::FormatArg::Json);
     progress.finish();
@@ -111,8 +120,8 @@ fn act(context: &Context, args: &PruneArgs, planned: Planned, saved: Option<&Sav
     let is_recorded = is_sure && record(context, &done, &way);
     drop(way);
     let trash_run = match trash_run {
-        // Unless something of it may be needed.
-        Some(run) if args.acting.no_trash && is_recorded => {
+        // Unless something of it may be needed. A run without anything is nothing to undo.
+        Some(run) if (args.acting.no_trash || !has_taken) && is_recorded => {
             let purged = purge_one(&storage, &lock, &run);
             purged.err().map(|error| {
                 context.printer.warn(&Error::from(error).messages().join(": "));
@@ -270,6 +279,7 @@ fn tell(
             writeln!(text, "Moved to the trash as run {run}: regsql undo {run} puts it back")?;
             writeln!(text, "The space, {bytes}, comes free only with regsql trash purge")?;
         }
+        None if done.counts == crate::trash::Counts::default() => {}
         None => writeln!(text, "Freed {bytes}")?,
     }
     let mut skipped = planned.plan.skipped.clone();

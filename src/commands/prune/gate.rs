@@ -12,7 +12,14 @@ use crate::removal::StoredGraph;
 
 /// Makes sure that nothing writes to the storage, or that the registry beside which this acts
 /// deletes links when asked to. Gives the registry in that case.
-pub fn check(context: &Context, args: &PruneArgs, graph: &StoredGraph) -> Result<Option<Registry>> {
+///
+/// `has_answered`: something listened there before `--before` ran.
+pub fn check(
+    context: &Context,
+    args: &PruneArgs,
+    graph: &StoredGraph,
+    has_answered: bool,
+) -> Result<Option<Registry>> {
     let acting = &args.acting;
     let Some(url) = &acting.registry_url else {
         return Ok(None);
@@ -38,9 +45,13 @@ pub fn check(context: &Context, args: &PruneArgs, graph: &StoredGraph) -> Result
     }
     match registry.probe(repository)? {
         ServingState::Stopped => {
-            context
-                .printer
-                .note(&format!("nobody listens at {}: taken as stopped", registry.url()));
+            let text = format!("nobody listens at {}: taken as stopped", registry.url());
+            // A registry that answered a moment ago was stopped; a wrong port never answered.
+            if has_answered {
+                context.printer.note(&text);
+            } else {
+                context.printer.warn(&format!("{text}, but a wrong port looks the same"));
+            }
             Ok(None)
         }
         ServingState::ReadOnly => {
@@ -60,6 +71,17 @@ pub fn check(context: &Context, args: &PruneArgs, graph: &StoredGraph) -> Result
             "stop it (--before and --after can), make it read-only \
              (storage.maintenance.readonly.enabled: true, and restart), or use --online",
         )),
+    }
+}
+
+/// Whether anything listens at `--registry-url`.
+pub fn answers(args: &PruneArgs) -> Result<bool> {
+    match &args.acting.registry_url {
+        Some(url) => {
+            let is_stopped = args.acting.registry.connect(url)?.is_stopped();
+            Ok(is_stopped.is_ok_and(|is_stopped| !is_stopped))
+        }
+        None => Ok(false),
     }
 }
 

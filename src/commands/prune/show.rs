@@ -118,27 +118,30 @@ pub fn skipped(skipped: &[Skipped], out: &mut dyn Write) -> io::Result<()> {
         groups.entry(item.group).or_default().push(item);
     }
     for (group, items) in &groups {
-        // Young garbage is no news, one by one.
+        let size_bytes =
+            items.iter().fold(0_u64, |sum, item| sum.saturating_add(item.name.size_bytes()));
+        let bytes = match size_bytes {
+            0 => String::new(),
+            size_bytes => format!(", {}", ui::bytes(size_bytes as i64)),
+        };
+        let when = match group {
+            SkipGroup::NotYet => "; a later run takes them",
+            SkipGroup::Spared => "; a run with it stopped takes them",
+            _ => "",
+        };
+        writeln!(out, "Stays: {} {}{bytes}{when}", items.len(), group.text())?;
+        // What goes another time is no news, one by one.
         if !is_counted(*group) {
-            let size_bytes: u64 = items.iter().map(|item| item.name.size_bytes()).sum();
-            let bytes = match size_bytes {
-                0 => String::new(),
-                size_bytes => format!(", {}", ui::bytes(size_bytes as i64)),
-            };
-            writeln!(
-                out,
-                "Stays: {} {}{bytes}; a later run takes them",
-                items.len(),
-                group.text()
-            )?;
             continue;
         }
-        writeln!(out, "Stays: {} {}", items.len(), group.text())?;
-        for item in items.iter().take(MOST_SKIPPED) {
-            writeln!(out, "  {}: {}", visible(&item.name.text()), visible(&item.reason))?;
+        // "and 1 more" would take the line that the one takes.
+        let most = if items.len() == MOST_SKIPPED + 1 { items.len() } else { MOST_SKIPPED };
+        for item in items.iter().take(most) {
+            let line = format!("{}: {}", item.name.text(), item.reason);
+            writeln!(out, "  {}", visible(&ui::short_digests(&line)))?;
         }
-        if items.len() > MOST_SKIPPED {
-            let rest = items.len() - MOST_SKIPPED;
+        if items.len() > most {
+            let rest = items.len() - most;
             writeln!(out, "  and {rest} more; --format json names all")?;
         }
     }
@@ -149,7 +152,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     let plan = &planned.plan;
     if plan.shared_bytes > 0 {
         let shared = ui::bytes(plan.shared_bytes as i64);
-        writeln!(out, "Stays: {shared} of it, which something else needs too")?;
+        writeln!(out, "Stays: {shared} that is shared with something that stays")?;
     }
     if plan.is_empty() {
         return writeln!(out, "Nothing to delete");

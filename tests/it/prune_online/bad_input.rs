@@ -214,9 +214,9 @@ fn a_protect_list_that_names_nothing_is_told() {
 }
 
 /// Prunes beside pushes with a wait, and sends Ctrl-C each time that it waits. What it said.
-fn interrupted(bench: &Bench, wait: &str, most: usize) -> String {
+fn interrupted(bench: &Bench, choice: &[&str], wait: &str, most: usize) -> String {
     let online = ["--online", "--cache-off", "--wait", wait, "--delete", "--yes"];
-    let mut command = bench.command(&[GARBAGE, &online, &["--after", "touch started"]].concat());
+    let mut command = bench.command(&[choice, &online, &["--after", "touch started"]].concat());
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let mut told = String::new();
@@ -240,7 +240,7 @@ fn ctrl_c_in_the_middle_ends_the_run_in_order_and_undo_puts_it_back() {
     let bench = Bench::of_sample();
     let before = bench.tree();
     // Revisions and links have gone, blobs have not.
-    interrupted(&bench, "1s", 1);
+    interrupted(&bench, GARBAGE, "1s", 1);
     let list = bench.done(&["trash", "list", "-f", "csv"]);
     assert!(list.contains(",finished,0,1,") && list.contains(",0,0,0\n"), "{list}");
     bench.done(&["undo"]);
@@ -248,10 +248,21 @@ fn ctrl_c_in_the_middle_ends_the_run_in_order_and_undo_puts_it_back() {
 }
 
 #[test]
+fn ctrl_c_before_anything_moved_ends_at_once_and_leaves_no_empty_run() {
+    let bench = Bench::of_sample();
+    let before = bench.tree();
+    // A blob that nothing refers to goes after the wait.
+    let told = interrupted(&bench, &["prune", "orphan-blobs", "--min-age", "0s"], "60s", 1);
+    assert_eq!(told.matches("waiting").count(), 1, "{told}");
+    assert_eq!(bench.done(&["trash", "list", "-f", "csv"]).lines().count(), 1, "{told}");
+    before.assert_same(&bench.tree(), "after the interruption");
+}
+
+#[test]
 fn a_second_ctrl_c_ends_the_watch_and_the_next_run_looks_again() {
     let bench = Bench::of_sample();
     let before = bench.tree();
-    let told = interrupted(&bench, "60s", 2);
+    let told = interrupted(&bench, GARBAGE, "60s", 2);
     assert!(told.contains("Ctrl-C again"), "{told}");
     let list = bench.done(&["trash", "list", "-f", "csv"]);
     assert!(list.contains(",unfinished,"), "{list}");

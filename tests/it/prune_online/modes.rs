@@ -52,7 +52,9 @@ fn a_registry_that_takes_pushes_is_refused_and_one_that_is_stopped_or_read_only_
 
     bench.done(&["undo"]);
     registry.stop();
-    bench.ends(0, &[GARBAGE, DELETE, &["--registry-url", &url]].concat());
+    let text = bench.ends(0, &[GARBAGE, DELETE, &["--registry-url", &url]].concat());
+    assert!(text.contains("warning: nobody listens at"), "{text}");
+    assert!(text.contains("taken as stopped, but a wrong port looks the same"), "{text}");
     registry.serve();
     assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.0").status, 200);
 }
@@ -137,35 +139,53 @@ fn lines_of_a_log_begin_with_the_time() {
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("20"));
 }
 
+/// What a command on a terminal says to who answers its question with `word`.
+fn answer(bench: &Bench, arguments: &[&str], word: &str) -> (Option<i32>, String) {
+    let line = format!("{} {}", env!("CARGO_BIN_EXE_regsql"), arguments.join(" "));
+    let mut script = std::process::Command::new("script");
+    let mut child = script
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .current_dir(bench.path("."))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script of bsdutils");
+    child.stdin.take().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 #[test]
 fn on_a_terminal_only_yes_is_yes() {
     let bench = Bench::of_sample();
     let before = bench.tree();
-    let answer = |word: &str| {
-        let program = env!("CARGO_BIN_EXE_regsql");
-        let line = format!("{program} {} --offline --delete", GARBAGE.join(" "));
-        let mut script = std::process::Command::new("script");
-        let mut child = script
-            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .current_dir(bench.path("."))
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("script of bsdutils");
-        child.stdin.take().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let (code, text) = answer("y");
+    let prune = [GARBAGE, &["--offline", "--delete"]].concat();
+    let (code, text) = answer(&bench, &prune, "y");
     assert_eq!(code, Some(2), "{text}");
     assert!(
         text.contains("Type yes to go on") && text.contains("the answer was not yes"),
         "{text}"
     );
     before.assert_same(&bench.tree(), "after another answer");
-    let (code, text) = answer("yes");
+    let (code, text) = answer(&bench, &prune, "yes");
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("Deleted "), "{text}");
+}
+
+#[test]
+fn on_a_terminal_a_purge_asks_because_nothing_undoes_it() {
+    let bench = Bench::of_sample();
+    bench.prune(0, &[]);
+    let held = bench.done(&["trash", "list", "-f", "csv"]);
+    let (code, text) = answer(&bench, &["-q", "trash", "purge"], "n");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("Remove one run (") && text.contains("nothing was removed"), "{text}");
+    assert_eq!(bench.done(&["trash", "list", "-f", "csv"]), held);
+    let (code, text) = answer(&bench, &["trash", "purge", "--older-than", "7d"], "n");
+    assert_eq!(code, Some(0), "nothing is meant, so nothing is asked: {text}");
+    let (code, text) = answer(&bench, &["trash", "purge"], "yes");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(bench.done(&["trash", "list", "-f", "csv"]).lines().count(), 1);
 }
 
 #[test]
