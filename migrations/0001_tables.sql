@@ -149,7 +149,7 @@ CREATE TABLE tag (
     logical_bytes   INTEGER NOT NULL,
     exclusive_bytes INTEGER NOT NULL,
     layer_count     INTEGER NOT NULL,
-    is_broken       INTEGER NOT NULL,
+    is_broken       INTEGER NOT NULL,           -- 1: something is missing; 2: see mark_broken_tags.sql
     version_key     TEXT
 ) STRICT;
 

@@ -56,3 +56,30 @@ holder (blob_id, manifest_id) AS (
     WHERE f.role = 'manifest'
 )
 SELECT blob_id, manifest_id FROM holder;
+
+-- Tags that cannot be pulled for a problem.
+CREATE VIEW problem_tag AS
+WITH holder AS MATERIALIZED (
+    SELECT blob_id, manifest_id FROM problem_holder
+)
+SELECT p.id AS problem_id, t.id AS tag_id
+FROM problem_blob n
+CROSS JOIN problem p ON p.id = n.problem_id
+CROSS JOIN holder h ON h.blob_id = n.blob_id
+CROSS JOIN tag t ON t.manifest_id = h.manifest_id
+WHERE p.repository IS NULL
+    OR t.repository_id = (SELECT r.id FROM repository r WHERE r.name = p.repository)
+UNION
+-- The tag itself is at fault; its path names it.
+SELECT p.id, t.id
+FROM problem p
+JOIN repository r ON r.name = p.repository
+JOIN tag t ON t.repository_id = r.id AND t.name = replace(
+    substr(p.path, instr(p.path, '/_manifests/tags/') + length('/_manifests/tags/')), '/current/link', '')
+WHERE p.code IN ('tag-link-unreadable', 'half-tag', 'tag-without-revision')
+UNION
+SELECT p.id, t.id
+FROM problem p
+JOIN repository r ON r.name = p.repository
+JOIN tag t ON t.repository_id = r.id
+WHERE p.code = 'revisions-directory-missing';

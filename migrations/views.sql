@@ -123,7 +123,7 @@ SELECT
     t.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     t.exclusive_bytes AS exclusive_bytes, -- freed by deleting this tag alone and all that it leaves unreferenced
     t.layer_count AS layer_count, -- distinct layers it reaches
-    t.is_broken AS is_broken, -- 1: it cannot be pulled whole
+    t.is_broken <> 0 AS is_broken, -- 1: it cannot be pulled whole; wrong content is known after `verify --content`
     t.version_key AS version_key, -- sorts tags as versions; NULL when the tag is not a version
     m.kind AS kind -- the kind of the manifest it points at
 FROM tag t

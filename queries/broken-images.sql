@@ -1,24 +1,25 @@
 -- title: Tags that cannot be pulled
--- summary: Each broken tag and what is missing of it
+-- summary: Each broken tag and what is missing or wrong of it
 -- param: repository glob = * -- only in repositories whose name matches
 -- param: limit limit = all -- rows to show
 -- column: repository text -- the repository
 -- column: tag text -- the tag
 -- column: fault text -- what is wrong
--- column: missing_digest digest -- what is missing or cannot be read
+-- column: missing_digest digest -- what is missing, wrong or cannot be read
 -- column: manifest_digest digest -- what the tag points at
 -- next: regsql report problems -- where on disk each fault is
 -- next: regsql why REPOSITORY:TAG -- all that is missing of one, and what it holds
 --
 -- One line for each fault: a tag may miss several layers. Push the image again to mend it; the
--- registry takes a layer anew when its blob is gone. A layer with the wrong size is in `problems`:
--- the registry keeps such a blob even when it is pushed again, so delete it first.
+-- registry takes a layer anew when its blob is gone. A blob that is there with the wrong size or content
+-- it keeps even then, so move that away first (`regsql prune --corrupt`). Wrong content is known after
+-- `regsql verify --content` only.
 WITH RECURSIVE
 broken AS (
     SELECT t.id, t.repository_id, t.name, t.manifest_id
     FROM tag t
     JOIN repository r ON r.id = t.repository_id
-    WHERE t.is_broken = 1 AND r.name GLOB COALESCE(:repository, '*')
+    WHERE t.is_broken <> 0 AND r.name GLOB COALESCE(:repository, '*')
 ),
 part (tag_id, manifest_id) AS (
     SELECT id, manifest_id FROM broken WHERE manifest_id IS NOT NULL
@@ -27,6 +28,16 @@ part (tag_id, manifest_id) AS (
     FROM part p
     CROSS JOIN reference f ON f.manifest_id = p.manifest_id
     WHERE f.role = 'manifest'
+),
+-- Blobs that are there and not what they should be.
+wrong (blob_id, fault) AS MATERIALIZED (
+    SELECT n.blob_id, CASE q.code
+        WHEN 'size-mismatch' THEN ' has the wrong size'
+        WHEN 'blob-content-mismatch' THEN ' has the wrong content'
+        ELSE ' cannot be read' END
+    FROM problem q
+    JOIN problem_blob n ON n.problem_id = q.id
+    WHERE q.code IN ('size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
 ),
 fault (tag_id, position, fault, blob_id) AS (
     SELECT id, 0, 'its link is missing or cannot be read', NULL FROM broken WHERE manifest_id IS NULL
@@ -50,6 +61,16 @@ fault (tag_id, position, fault, blob_id) AS (
         AND NOT EXISTS (
             SELECT 1 FROM alias a JOIN blob x ON x.id = a.target_blob_id
             WHERE a.blob_id = b.id AND x.is_present = 1)
+    UNION
+    SELECT p.tag_id, 4, f.role || w.fault, w.blob_id
+    FROM part p
+    CROSS JOIN reference f ON f.manifest_id = p.manifest_id
+    JOIN wrong w ON w.blob_id = f.blob_id
+    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
+    UNION
+    SELECT p.tag_id, 4, 'manifest' || w.fault, w.blob_id
+    FROM part p
+    JOIN wrong w ON w.blob_id = p.manifest_id
 )
 SELECT
     r.name AS repository,

@@ -38,7 +38,7 @@ SELECT
     t.logical_bytes AS logical_bytes,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
     t.layer_count AS layer_count,
-    t.is_broken AS is_broken,
+    t.is_broken <> 0 AS is_broken,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
 FROM chosen c
 JOIN tag t ON t.id = c.id

@@ -155,10 +155,24 @@ pub fn record_content(lock: &WriteLock, results: &[ContentResult]) -> Result<(),
         }
         if changed {
             transaction.execute_batch(include_str!("sql/count_problems.sql"))?;
+            transaction.execute_batch(MARK_BROKEN_TAGS_SQL)?;
         }
         transaction.commit()
     };
     record().map_err(|source| DatabaseError::from_sqlite_write(path, source))
+}
+
+const MARK_BROKEN_TAGS_SQL: &str = include_str!("sql/mark_broken_tags.sql");
+
+/// Marks the tags that something breaks of which the figures know nothing: they see what is missing,
+/// which may be much, and so this looks only where there is more.
+pub(super) fn mark_broken_tags(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM problem WHERE digest IS NOT NULL \
+        AND code NOT IN ('manifest-missing', 'config-missing', 'layer-missing'))";
+    if connection.query_row(sql, [], |row| row.get(0))? {
+        connection.execute_batch(MARK_BROKEN_TAGS_SQL)?;
+    }
+    Ok(())
 }
 
 const CONTENT_CODES: [&str; 2] = ["blob-content-mismatch", "blob-unreadable"];

@@ -263,6 +263,7 @@ impl<'a> NewDatabase<'a> {
         let finish = || {
             migrate::create_indices(connection)?;
             migrate::apply_views(connection)?;
+            super::content::mark_broken_tags(connection)?;
             connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
         };
         finish().map_err(on_sqlite)?;

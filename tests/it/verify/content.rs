@@ -64,12 +64,22 @@ fn what_is_corrupt_stays_known_until_the_file_changes_or_is_found_right() {
     let known = "SELECT count(*) FROM problems WHERE code = 'blob-content-mismatch'";
     assert_eq!(storage.count(known), 1);
     assert_eq!(storage.count("SELECT value FROM totals WHERE name = 'error_count'"), 1);
+    let broken = "SELECT count(*) FROM tags WHERE is_broken";
+    let broken_total = "SELECT value FROM totals WHERE name = 'broken_tag_count'";
+    assert_eq!((storage.count(broken), storage.count(broken_total)), (2, 2));
+    let (out, _) = storage.ends(0, &["report", "broken-images", "-f", "json"]);
+    assert_eq!(rows(&out).len(), 2);
+    for row in rows(&out) {
+        assert_eq!(row["fault"], "layer has the wrong content");
+        assert_eq!(row["missing_digest"], storage.base.digest.to_string());
+    }
     // Without reading anything again, and in a snapshot that is made anew.
     storage.ends(1, &["verify"]);
     let root = storage.root();
     storage.ends(0, &["scan", "--full", root.to_str().unwrap()]);
     assert_eq!(storage.count(known), 1);
     assert_eq!(storage.verified(), 9, "times are carried into the new snapshot");
+    assert_eq!((storage.count(broken), storage.count(broken_total)), (2, 2));
     let (out, _) = storage.ends(0, &["report", "mending", "-f", "json"]);
     assert_eq!(rows(&out)[0]["broken_tag_count"], 2);
 
@@ -77,6 +87,7 @@ fn what_is_corrupt_stays_known_until_the_file_changes_or_is_found_right() {
     fs::write(storage.data(&storage.base), &good).unwrap();
     storage.ends(0, &["verify", "--content"]);
     assert_eq!((storage.count(known), storage.verified()), (0, 10));
+    assert_eq!((storage.count(broken), storage.count(broken_total)), (0, 0));
     assert_eq!(storage.count("SELECT value FROM totals WHERE name = 'error_count'"), 0);
 
     // A file that was written again was not read since, whatever it holds.
