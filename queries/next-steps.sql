@@ -14,6 +14,7 @@ figure AS (
         COALESCE(MAX(CASE name WHEN 'blob_bytes' THEN value END), 0) AS blob_bytes,
         COALESCE(MAX(CASE name WHEN 'broken_tag_count' THEN value END), 0) AS broken_tags,
         COALESCE(MAX(CASE name WHEN 'error_count' THEN value END), 0) AS errors,
+        COALESCE(MAX(CASE name WHEN 'trash_bytes' THEN value END), 0) AS trash_bytes,
         COALESCE(MAX(CASE name WHEN 'untagged_bytes' THEN value END), 0) AS untagged_bytes,
         COALESCE(MAX(CASE name WHEN 'orphan_bytes' THEN value END), 0)
         + (SELECT COALESCE(SUM(size_bytes), 0) FROM upload
@@ -31,6 +32,10 @@ step (position, command, meaning, freed_bytes) AS (
     UNION ALL
     SELECT 3, 'regsql report problems', 'faults that images may suffer from: ' || errors, NULL
     FROM figure WHERE broken_tags = 0 AND errors > 0
+    UNION ALL
+    SELECT CASE WHEN trash_bytes * 1000 > blob_bytes THEN 4 ELSE 9 END,
+        'regsql trash purge', 'what deletions moved to the trash, for good', trash_bytes
+    FROM figure WHERE trash_bytes > 0
     UNION ALL
     SELECT CASE WHEN garbage_bytes * 1000 > blob_bytes THEN 4 ELSE 9 END,
         'regsql prune --garbage', 'what nothing can miss', NULLIF(garbage_bytes, 0)

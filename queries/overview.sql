@@ -26,6 +26,7 @@ WITH line (position, section, figure, count_name, more_count_name, bytes_name, r
         (24, 'comes free', 'unfinished uploads', 'upload_count', NULL, 'upload_bytes', 'stale-uploads'),
         (25, 'comes free', 'leftover layer links', 'dangling_link_count', 'unneeded_link_count', NULL, 'garbage'),
         (26, 'comes free', 'ghost repositories', 'ghost_repository_count', NULL, NULL, 'ghost-repositories'),
+        (27, 'comes free', 'trash of deletions', 'trash_run_count', NULL, 'trash_bytes', NULL),
         (31, 'look at', 'broken tags', 'broken_tag_count', NULL, NULL, 'broken-images'),
         (32, 'look at', 'problems', 'problem_count', NULL, NULL, 'problems')
 ),

@@ -63,13 +63,29 @@ pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
     Ok(summary)
 }
 
+/// Whether the context's database is a scan of the storage at `root`.
+fn is_of(context: &Context, root: &Path) -> bool {
+    let known = db::open_for_reading(&context.db).ok();
+    let known = known.and_then(|connection| db::scanned_root(&connection).ok().flatten());
+    known.is_some_and(|known| known == text_of(root.as_os_str()))
+}
+
+/// Tells the database what a command changed in the storage, if it is of that storage. What fails is
+/// left for the next scan.
+pub fn refresh(context: &Context, storage: &FilesystemStorage) {
+    let root = storage.root();
+    if is_of(context, root)
+        && let Err(error) = rescan(context, root)
+    {
+        context.printer.detail(&error.messages().join(": "));
+    }
+}
+
 /// Who leads to what in a storage now. The database gets the scan if it is of that storage and can
 /// be written; else nobody keeps it.
 pub fn graph_now(context: &Context, storage: &FilesystemStorage) -> Result<StoredGraph> {
     let root = storage.root();
-    let known = db::open_for_reading(&context.db).ok();
-    let known = known.and_then(|connection| db::scanned_root(&connection).ok().flatten());
-    if known.is_some_and(|known| known == text_of(root.as_os_str())) {
+    if is_of(context, root) {
         match rescan(context, root) {
             Ok(_) => return Snapshot::open(context, None)?.graph(context),
             Err(error) if error.is_interrupted() => return Err(error),

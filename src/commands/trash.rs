@@ -156,7 +156,11 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         let needed = needed_again(context, &storage)?;
         // What is left is purged the next time.
         end_on_interrupt();
-        trash::purge(&storage, &lock, &options, &|item| needed.has(item))?
+        let report = trash::purge(&storage, &lock, &options, &|item| needed.has(item))?;
+        if !report.runs.is_empty() {
+            super::storage::refresh(context, &storage);
+        }
+        report
     };
     tell(context, &report, args.dry_run);
     let is_whole = report.failed.is_empty()

@@ -183,8 +183,10 @@ fn on_a_terminal_a_purge_asks_because_nothing_undoes_it() {
     assert_eq!(bench.done(&["trash", "list", "-f", "csv"]), held);
     let (code, text) = answer(&bench, &["trash", "purge", "--older-than", "7d"], "n");
     assert_eq!(code, Some(0), "nothing is meant, so nothing is asked: {text}");
+    assert!(bench.done(&["report"]).contains("regsql trash purge"), "the overview leads there");
     let (code, text) = answer(&bench, &["trash", "purge"], "yes");
     assert_eq!(code, Some(0), "{text}");
+    assert!(!bench.done(&["report"]).contains("trash"), "nothing is left in it");
     assert_eq!(bench.done(&["trash", "list", "-f", "csv"]).lines().count(), 1);
 }
 
