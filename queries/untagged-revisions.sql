@@ -11,7 +11,7 @@
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- bar: exclusive_bytes
 -- selects: revisions
--- next: regsql report overview -- what all of them free together
+-- next: regsql prune untagged-revisions -- what would go with all of them, and what that frees
 -- next: regsql why REPOSITORY@DIGEST -- which tag left one behind, and what it frees
 --
 -- Left out are the children of an index that is tagged, the referrers (signatures, SBOMs) of

@@ -116,6 +116,9 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
         return Ok(Outcome::Done);
     }
     let how = match report.name.as_str() {
+        "keep-latest" if args.params.param.iter().any(|given| given == "keep=1") => {
+            ": choose among all with --from tags"
+        }
         "keep-latest" => ": keep fewer, such as -p keep=1, or choose among all with --from tags",
         _ => "",
     };
@@ -169,7 +172,7 @@ fn without_tags(snapshot: &Snapshot) -> Option<String> {
     let bytes = snapshot.total("untagged_and_orphan_bytes");
     (bytes > 0).then(|| {
         format!(
-            "{} come free without dropping a tag: see regsql report orphan-blobs and untagged-revisions",
+            "{} come free without dropping a tag: regsql prune untagged-revisions --garbage",
             ui::bytes(bytes)
         )
     })

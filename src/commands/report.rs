@@ -63,7 +63,7 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
     let format = args.output.format.into();
     if args.what_if {
         let bound = bind_report(&report.name, &report.header.params, &args.params.param)?;
-        let frame = frame(report, &bound);
+        let frame = frame(report, &bound, &args.params.param);
         let snapshot = Snapshot::open(context, None)?;
         let selects = report.header.selects;
         return what_if::run(context, &snapshot, &query(report, bound), selects, format, frame);
@@ -85,7 +85,7 @@ fn show(
     format: Format,
 ) -> Result {
     let bound = bind_report(&report.name, &report.header.params, params)?;
-    let mut frame = frame(report, &bound);
+    let mut frame = frame(report, &bound, params);
     let snapshot = Snapshot::open(context, None)?;
     if let Some(name) = &report.header.next_from
         && format == Format::Table
@@ -133,7 +133,7 @@ pub fn query(report: &Report, bound: Vec<(String, Bound)>) -> Query<'_> {
     }
 }
 
-fn frame(report: &Report, bound: &[(String, Bound)]) -> Frame {
+fn frame(report: &Report, bound: &[(String, Bound)], given: &[String]) -> Frame {
     let header = &report.header;
     let limit = header
         .params
@@ -146,7 +146,10 @@ fn frame(report: &Report, bound: &[(String, Bound)]) -> Frame {
             }
             _ => None,
         });
-    let steps = header.next.iter().map(|step| (step.command.clone(), step.meaning.clone()));
+    let steps = header
+        .next
+        .iter()
+        .map(|step| (with_given(&step.command, report, given), step.meaning.clone()));
     Frame {
         title: Some(header.title.clone()),
         totals: header.totals.clone(),
@@ -156,6 +159,35 @@ fn frame(report: &Report, bound: &[(String, Bound)]) -> Frame {
         tail: aligned(&steps.collect::<Vec<_>>()),
         limit,
         ..Frame::default()
+    }
+}
+
+/// A next step that is about the same rows takes the parameters along that chose them; how many are
+/// shown is none of these.
+fn with_given(command: &str, report: &Report, given: &[String]) -> String {
+    let words = command.strip_prefix("regsql report ").or(command.strip_prefix("regsql prune "));
+    let is_same =
+        words.and_then(|rest| rest.split(' ').next()).is_some_and(|name| name == report.name);
+    let is_limit = |given: &&String| {
+        let name = given.split('=').next();
+        let mut params = report.header.params.iter();
+        params.any(|param| param.kind == ParamKind::Limit && Some(param.name.as_str()) == name)
+    };
+    let mut command = command.to_owned();
+    for given in given.iter().filter(|given| is_same && !is_limit(given)) {
+        command.push_str(" -p ");
+        command.push_str(&shell_word(given));
+    }
+    command
+}
+
+/// As a shell takes it for one word.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=_-./:,@%+".contains(&byte);
+    if text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 

@@ -131,10 +131,10 @@ codes! {
         "push the image again";
     /// A blob has another size than a manifest says; the registry keeps such a blob even when it is pushed again.
     SizeMismatch = "size-mismatch", Error,
-        "regsql prune --corrupt moves it to the trash; then push an image that has it";
+        "regsql prune --corrupt moves it to the trash (--min-age 0s if it is young); then push an image that has it";
     /// A blob's content has another digest than its name.
     BlobContentMismatch = "blob-content-mismatch", Error,
-        "regsql prune --corrupt moves it to the trash; then push an image that has it";
+        "regsql prune --corrupt moves it to the trash (--min-age 0s if it is young); then push an image that has it";
     /// A blob could not be read to its end while its content was checked.
     BlobUnreadable = "blob-unreadable", Error,
         "look for disk errors in the kernel's log, then restore the file or push one of its images again";

@@ -48,13 +48,27 @@ pub fn resolve(connection: &Connection, given: &str) -> Result<Target, WhyError>
             found => return found,
         }
     }
-    match in_repository(connection, given)? {
-        Some(target) => Ok(target),
-        None => Err(match beginning {
-            Some(error) => error,
-            None => unknown(connection, given)?,
-        }),
+    if let Some(target) = in_repository(connection, given)? {
+        return Ok(target);
     }
+    // A digest has no part before a slash that looks like a host.
+    if let Some(name) = without_host(given) {
+        return resolve(connection, name);
+    }
+    Err(match beginning {
+        Some(error) => error,
+        // Too few digits, or none.
+        None if given.starts_with("sha256:") => WhyError::NoTarget(given.to_owned()),
+        None => unknown(connection, given)?,
+    })
+}
+
+/// An image reference as clients write it, without the registry that it begins with: the part
+/// before the first slash is a host if it has a dot or a colon, or is `localhost` (reference
+/// grammar of distribution).
+fn without_host(given: &str) -> Option<&str> {
+    let (host, name) = given.split_once('/')?;
+    (host.contains(['.', ':']) || host == "localhost").then_some(name)
 }
 
 fn blob(connection: &Connection, given: &str, prefix: &Prefix) -> Result<Target, WhyError> {

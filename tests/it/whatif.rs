@@ -266,7 +266,7 @@ fn free_names_the_fewest_tags_and_says_how_much_they_free() {
 
     2 rows · scan of 3 minutes ago, took 1.2 s
 
-    62.003 MiB come free without dropping a tag: see regsql report orphan-blobs and untagged-revisions
+    62.003 MiB come free without dropping a tag: regsql prune untagged-revisions --garbage
     "#
     );
     assert_snapshot!(
@@ -319,7 +319,7 @@ fn free_says_what_can_come_free_when_the_goal_is_too_high() {
 
     0 rows · scan of 3 minutes ago, took 1.2 s
 
-    62.003 MiB come free without dropping a tag: see regsql report orphan-blobs and untagged-revisions
+    62.003 MiB come free without dropping a tag: regsql prune untagged-revisions --garbage
     --- stderr
     warning: only 0 B of 10.000 GiB can come free by dropping tags that report `keep-latest` names: keep fewer, such as -p keep=1, or choose among all with --from tags
     "#);

@@ -216,7 +216,8 @@ fn an_untagged_revision_keeps_and_says_which_tag_left_it_behind() {
       layer of manifest sha256:f625f055079dae78415fb6d3783718057afdfd0bd9827eb031dca9a5900597f7 (linux/amd64)
         revision of team/app that no tag leads to, pushed 2026-01-01 00:00Z
 
-    Only team/app needs it: deleting that repository frees 6.289 KiB.
+    No tag alone keeps it. Only team/app needs it: deleting that whole repository
+    frees 6.289 KiB.
 
     scan of NOW
     "#);
@@ -471,7 +472,8 @@ fn what_cannot_be_read_keeps_what_it_may_need_and_is_named() {
     Kept, though no tag leads to it
       what its repository links is kept, because something cannot be read: manifest-unreadable at docker/registry/v2/blobs/sha256/0a/0ac67c149516340be1fb403054e1fe60ab0c2c2331b602df8e0cd3ac378d5062/data
 
-    Only team/app needs it: deleting that repository frees 2.950 KiB.
+    No tag alone keeps it. Only team/app needs it: deleting that whole repository
+    frees 2.950 KiB.
 
     scan of NOW
     "#);
@@ -532,7 +534,8 @@ fn revisions_that_cannot_be_listed_keep_what_their_repository_links() {
     Kept, though no tag leads to it
       what may be a manifest is kept, because something cannot be read: symlink-not-followed at docker/registry/v2/repositories/team/app/_manifests
 
-    Only team/app needs it: deleting that repository frees ≥ 2.930 KiB.
+    No tag alone keeps it. Only team/app needs it: deleting that whole repository
+    frees ≥ 2.930 KiB.
 
     scan of NOW · incomplete: every figure is at least
     "#);
@@ -609,6 +612,19 @@ fn hostile_names_are_found_and_shown_as_they_are() {
 }
 
 #[test]
+fn an_image_may_be_named_with_the_registry_that_clients_pull_it_from() {
+    let mut registry = registry();
+    let layer = registry.layer("base", 3000);
+    registry.image("team/app").layers([&layer]).push_tag("1.0");
+    let scanned = Scanned::of(&registry);
+    let answer = scanned.why(&["team/app:1.0"]);
+    assert!(answer.contains("tag team/app:1.0"), "{answer}");
+    for host in ["registry.example:5000", "localhost", "10.0.0.1"] {
+        assert_eq!(scanned.why(&[&format!("{host}/team/app:1.0")]), answer);
+    }
+}
+
+#[test]
 fn what_names_nothing_or_several_things_is_an_error_with_a_hint() {
     let mut registry = registry();
     let layer = registry.layer("base", 3000);
@@ -618,10 +634,11 @@ fn what_names_nothing_or_several_things_is_an_error_with_a_hint() {
     for target in [
         "team/ap:1.0",
         "team/app:lates",
-        "registry.example:5000/team/app:1.0",
+        "registry.example:5000/team/ap:1.0",
         "team/app",
         "team/app@sha256:0000",
         "ffffffff",
+        "sha256:abc",
         "abc",
         "",
         "zzz:1",
@@ -639,10 +656,10 @@ fn what_names_nothing_or_several_things_is_an_error_with_a_hint() {
     --- stderr
     error: repository `team/app` has no tag `lates`
     hint: did you mean `team/app:latest`?
-    $ regsql why 'registry.example:5000/team/app:1.0'
+    $ regsql why 'registry.example:5000/team/ap:1.0'
     exit 2
     --- stderr
-    error: there is no repository `registry.example:5000/team/app` in the snapshot
+    error: there is no repository `team/ap` in the snapshot
     hint: did you mean `team/app`?
     $ regsql why 'team/app'
     exit 2
@@ -659,6 +676,11 @@ fn what_names_nothing_or_several_things_is_an_error_with_a_hint() {
     --- stderr
     error: no blob in the snapshot has the digest `ffffffff`
     hint: a blob that came after the scan is not in it; `regsql scan` looks again
+    $ regsql why 'sha256:abc'
+    exit 2
+    --- stderr
+    error: `sha256:abc` is neither a digest nor REPO:TAG nor REPO@DIGEST
+    hint: name a digest (sha256:… or at least four digits of it), REPO:TAG or REPO@DIGEST
     $ regsql why 'abc'
     exit 2
     --- stderr

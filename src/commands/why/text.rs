@@ -160,7 +160,10 @@ impl<'a> Text<'a> {
                 let bytes = self.bytes(*freed_bytes);
                 self.prose(
                     0,
-                    &format!("Only {repository} needs it: deleting that repository frees {bytes}."),
+                    &format!(
+                        "No tag alone keeps it. Only {repository} needs it: deleting that whole \
+                         repository frees {bytes}."
+                    ),
                 )
             }
             Reason::SameDigest { tags, count, freed_bytes } => {
