@@ -135,7 +135,7 @@ pub struct ActArgs {
     #[arg(long)]
     pub online: bool,
     /// Your word that the registry has no blob descriptor cache, for --online without
-    /// --registry-url
+    /// --registry-url, or with corrupt blobs
     #[arg(long, requires = "online")]
     pub cache_off: bool,
     /// How long to wait between the phases of --online: longer than a push takes from checking a
@@ -237,6 +237,9 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         return Ok(Outcome::Findings);
     }
     let has_skipped = has_skipped(&planned.plan);
+    if args.acting.delete && !planned.plan.corrupt.is_empty() {
+        refuse_corrupt_beside_cache(&args.acting)?;
+    }
     if !args.acting.delete {
         return Ok(if has_skipped { Outcome::Findings } else { Outcome::Done });
     }
@@ -287,7 +290,20 @@ fn check(args: &PruneArgs) -> Result<()> {
                  forgets them, or --cache-off if it has no blob descriptor cache",
             ));
     }
-    Ok(())
+    if args.corrupt { refuse_corrupt_beside_cache(acting) } else { Ok(()) }
+}
+
+/// A registry that remembers a corrupt blob says that it has it after it is gone, and then a push
+/// sends nothing: what was to be healed would be broken for good. Removing a link through the API
+/// does not help, since the links of the images that need it stay.
+fn refuse_corrupt_beside_cache(acting: &ActArgs) -> Result<()> {
+    if !acting.online || acting.cache_off {
+        return Ok(());
+    }
+    Err(Error::new("the registry may cache corrupt blobs, and then no push heals them").with_hint(
+        "stop it or make it read-only and use --registry-url without --online, or add --cache-off \
+         if it has no blob descriptor cache",
+    ))
 }
 
 fn is_counted(group: SkipGroup) -> bool {

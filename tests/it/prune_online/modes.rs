@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Bench, GARBAGE, OFFLINE, url};
+use super::{Bench, GARBAGE, OFFLINE, sample, url};
 use crate::real::layout::{Image, layer};
 use crate::real::pushes;
 use crate::real::registry::Registry;
@@ -90,6 +90,31 @@ fn online_with_a_registry_that_deletes_nothing_is_refused_before_anything_moves(
     // Nor can a registry be asked that is not there.
     let text = refused(&bench, &registry, &["--online", "--registry-url", "http://127.0.0.1:1"]);
     assert!(text.contains("127.0.0.1:1"), "{text}");
+}
+
+#[test]
+fn a_corrupt_blob_stays_beside_a_registry_whose_cache_would_keep_a_push_from_healing_it() {
+    let bench = Bench::of_sample();
+    let layer = sample().layer("one", 3_000);
+    let data = bench.root().join(regsql::sample::paths::blob(&layer.digest));
+    std::fs::write(&data, "cut").unwrap();
+    bench.done(&["scan", "registry"]);
+    let corrupt = ["prune", "--corrupt", "--min-age", "0s"];
+    bench.done(&[&corrupt[..], &["--save", "plan.json"]].concat());
+    let before = bench.tree();
+    let online = ["--online", "--registry-url", "http://127.0.0.1:1", "--wait", "0s"];
+    let by_plan = ["prune", "--plan", "plan.json", "--min-age", "0s"];
+    for choice in [&corrupt, &by_plan[..]] {
+        let text = bench.ends(2, &[choice, DELETE, &online].concat());
+        assert!(text.contains("may cache corrupt blobs, and then no push heals them"), "{text}");
+        assert!(text.contains("hint: stop it or make it read-only"), "{text}");
+        assert!(text.contains("--cache-off"), "{text}");
+        before.assert_same(&bench.tree(), "after the refusal");
+    }
+    let cacheless = ["--online", "--cache-off", "--wait", "0s"];
+    let text = bench.ends(0, &[&by_plan[..], DELETE, &cacheless].concat());
+    assert!(text.contains("Deleted 1 corrupt blob\n"), "{text}");
+    assert!(!data.exists());
 }
 
 #[test]
