@@ -20,7 +20,7 @@ use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_siz
 use crate::error::{Error, Outcome, Result};
 use crate::prune::{
     Clock, Document, DocumentError, Mode, NameSet, Origin, Plan, Policy, Protect, ProtectError,
-    SkipGroup, named_count, plan,
+    SkipGroup, named_count, plan, unmatched_patterns,
 };
 use crate::removal::StoredGraph;
 use crate::snapshot::Summary;
@@ -99,11 +99,12 @@ pub struct GuardArgs {
     /// Leave what was written or linked within this time [default: 24h; for uploads 7d]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub min_age: Option<Duration>,
-    /// Leave what a list names: image references or digests in use, as kubectl prints them; may be
-    /// repeated
+    /// Leave what a list names: image references or digests in use, as kubectl and docker print
+    /// them; may be repeated
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<PathBuf>,
-    /// Leave tags whose name matches, such as v1.*; REPO:GLOB for one repository; may be repeated
+    /// Leave tags whose name matches, such as v1.*; REPO:GLOB for one repository, with or without
+    /// the registry's host before it; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub protect_tags: Vec<String>,
     /// Refuse when more would come free than this, such as 100GiB
@@ -391,6 +392,19 @@ fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
     Ok(())
 }
 
+/// Tells how much of what is to be protected is here: nothing of it is a sign of a mistake.
+fn tell_protected(context: &Context, graph: &StoredGraph, protect: &Protect) {
+    let count = protect.reference_count();
+    if count > 0 {
+        let named_count = named_count(graph, protect);
+        let note = format!("{named_count} of {count} protected references name something here");
+        context.printer.note(&note);
+    }
+    for pattern in unmatched_patterns(graph, protect) {
+        context.printer.warn(&format!("--protect-tags `{pattern}` matches no tag"));
+    }
+}
+
 /// Works the plan out over what the database says; `only` is what a person has seen.
 fn make_plan(
     context: &Context,
@@ -405,11 +419,8 @@ fn make_plan(
     let snapshot = Snapshot::open(context, None)?;
     let origin = snapshot.origin(context)?;
     let graph = snapshot.graph(context)?;
-    if is_first && protect.reference_count() > 0 {
-        let named_count = named_count(&graph, &protect);
-        let count = protect.reference_count();
-        let note = format!("{named_count} of {count} protected references name something here");
-        context.printer.note(&note);
+    if is_first {
+        tell_protected(context, &graph, &protect);
     }
     let blob_bytes = graph.blobs.iter().filter_map(|blob| blob.size_bytes).sum();
     let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;

@@ -32,7 +32,7 @@ pub use document::{Counts, Document, DocumentError, Mode, Origin};
 pub use name::{Name, NameSet, SkipGroup, Skipped};
 pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};
-pub use protected::named_count;
+pub use protected::{named_count, unmatched_patterns};
 pub use rescue::{NeededAgain, Rescued, rescue};
 pub use steps::Steps;
 

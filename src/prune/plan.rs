@@ -266,7 +266,7 @@ impl Work<'_> {
             }
             let touched_ns = self.ages.touched_ns(blob);
             let young = if chosen.blobs[at] { SkipGroup::Young } else { SkipGroup::NotYet };
-            let skip = if self.policy.protect.has_digest(&node.digest) {
+            let skip = if self.protected.has_blob(blob) {
                 Some((SkipGroup::Protected, "it is protected".to_owned()))
             } else if self.policy.clock.is_fresh(touched_ns) {
                 Some((young, self.young("written or linked", touched_ns)))
@@ -372,7 +372,7 @@ impl Work<'_> {
             }
             let node = &graph.blobs[blob as usize];
             let name = corrupt_name(graph, blob);
-            if self.policy.protect.has_digest(&node.digest) {
+            if self.protected.has_blob(blob) {
                 self.skip(SkipGroup::Protected, name, "it is protected");
             } else if self.policy.clock.is_fresh(node.changed_ns) {
                 self.skip(SkipGroup::Young, name, self.young("written", node.changed_ns));

@@ -2,8 +2,8 @@
 //!
 //! A list holds one or more words a line, as `kubectl get pods -A -o jsonpath=…` prints image
 //! references: `repo`, `repo:tag`, `repo@sha256:…`, `repo:tag@sha256:…`, each with or without a
-//! registry's host before it, or a bare digest, also one without `sha256:` (CRI-O). `#` begins a
-//! comment. How many of the first components are a host, a proxy's prefix or the repository's own
+//! registry's host before it, or a bare digest, also one without `sha256:` (CRI-O) or cut, as
+//! `docker images -q` prints them. `#` begins a comment. How many of the first components are a host, a proxy's prefix or the repository's own
 //! is not certain, so all readings are protected.
 
 use std::collections::{HashMap, HashSet};
@@ -15,13 +15,28 @@ use crate::model::{Digest, is_repository_name, is_tag_name};
 /// A line longer than this is no list of references.
 const MAX_WORD_BYTES: usize = 1024;
 
+/// So many hexadecimal digits has a digest.
+const HEX_DIGITS: usize = 64;
+
+/// So many are left of one where container runtimes cut it; fewer could mean anything.
+const LEAST_PREFIX_DIGITS: usize = 12;
+
 /// What must stay.
 #[derive(Clone, Debug, Default)]
 pub struct Protect {
     tags: HashMap<String, HashSet<String>>,
     digests: HashSet<Digest>,
-    patterns: GlobSet,
+    patterns: Patterns,
     references: HashSet<Reference>,
+}
+
+/// Patterns for names of tags.
+#[derive(Clone, Debug, Default)]
+struct Patterns {
+    texts: Vec<String>,
+    readings: GlobSet,
+    /// Which of the texts each reading is of.
+    text_of: Vec<usize>,
 }
 
 /// One word of a list.
@@ -31,6 +46,8 @@ pub(super) struct Reference {
     name: Option<(String, String)>,
     /// The manifest's or blob's digest.
     pub(super) digest: Option<Digest>,
+    /// The first hexadecimal digits of a manifest's or config's digest.
+    hex_prefix: Option<String>,
 }
 
 impl Reference {
@@ -39,11 +56,38 @@ impl Reference {
         let name = self.name.iter();
         name.flat_map(|(path, tag)| suffixes(path).map(move |reading| (reading, tag.as_str())))
     }
+
+    /// The first and the last digest that begin as the word does.
+    pub(super) fn digest_range(&self) -> Option<(Digest, Digest)> {
+        let prefix = self.hex_prefix.as_ref()?;
+        let padded = |digit: &str| prefix.clone() + &digit.repeat(HEX_DIGITS - prefix.len());
+        let digest = |digit: &str| Digest::from_sha256_hex(padded(digit).as_bytes());
+        digest("0").zip(digest("f"))
+    }
 }
 
 /// A path, and what is left of it without its first components.
 fn suffixes(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest))
+}
+
+/// How a pattern may be meant: with all leading components, or without those that may be a host, a
+/// proxy's prefix or the repository's own, as in a [`Reference`]. A component that is itself a
+/// pattern is the repository's.
+fn pattern_readings(pattern: &str) -> Vec<String> {
+    if !pattern.contains(':') {
+        return vec![format!("**:{pattern}")];
+    }
+    std::iter::successors(Some(pattern), |pattern| without_first(pattern))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A pattern for `repository:tag` without its first component, if that may be a host.
+fn without_first(pattern: &str) -> Option<&str> {
+    let (first, rest) = pattern.split_once('/')?;
+    let is_literal = !first.contains(['*', '?', '[', ']', '{', '}', '\\']);
+    (rest.contains(':') && (is_literal || is_host(first))).then_some(rest)
 }
 
 /// A list or pattern that cannot be understood. Ignoring a word of it could cost an image.
@@ -122,19 +166,41 @@ impl Protect {
         Ok(word_count)
     }
 
-    /// Adds patterns for names of tags; one with a `:` is for `repository:tag`.
+    /// Adds patterns for names of tags; one with a `:` is for `repository:tag`, with or without a
+    /// registry's host before it.
     pub fn add_patterns(&mut self, patterns: &[String]) -> Result<(), ProtectError> {
         let mut builder = GlobSetBuilder::new();
-        for pattern in patterns {
+        let mut text_of = Vec::new();
+        for (at, pattern) in patterns.iter().enumerate() {
             let error = |source| ProtectError::Pattern { pattern: pattern.clone(), source };
-            let of_all =
-                if pattern.contains(':') { pattern.clone() } else { format!("**:{pattern}") };
-            builder.add(Glob::new(&of_all).map_err(error)?);
+            for reading in pattern_readings(pattern) {
+                builder.add(Glob::new(&reading).map_err(error)?);
+                text_of.push(at);
+            }
         }
-        self.patterns = builder
+        let readings = builder
             .build()
             .map_err(|source| ProtectError::Pattern { pattern: patterns.join(" "), source })?;
+        self.patterns = Patterns { texts: patterns.to_vec(), readings, text_of };
         Ok(())
+    }
+
+    /// The patterns that match none of these, each a repository and a tag.
+    pub(super) fn unmatched_patterns<'a>(
+        &self,
+        tags: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<&str> {
+        let Patterns { texts, readings, text_of } = &self.patterns;
+        let mut is_matched = vec![false; texts.len()];
+        let mut matches = Vec::new();
+        for (repository, tag) in tags.take_while(|_| !texts.is_empty()) {
+            readings.matches_into(format!("{repository}:{tag}"), &mut matches);
+            for reading in &matches {
+                is_matched[text_of[*reading]] = true;
+            }
+        }
+        let texts = texts.iter().zip(is_matched);
+        texts.filter(|(_, is_matched)| !is_matched).map(|(text, _)| text.as_str()).collect()
     }
 
     fn add(&mut self, word: &str) -> Option<()> {
@@ -153,7 +219,8 @@ impl Protect {
     /// Whether a tag must stay.
     pub fn has_tag(&self, repository: &str, tag: &str) -> bool {
         self.tags.get(repository).is_some_and(|tags| tags.contains(tag))
-            || !self.patterns.is_empty() && self.patterns.is_match(format!("{repository}:{tag}"))
+            || !self.patterns.texts.is_empty()
+                && self.patterns.readings.is_match(format!("{repository}:{tag}"))
     }
 
     /// Whether a manifest or blob must stay, wherever it is.
@@ -170,11 +237,6 @@ impl Protect {
     pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
         self.references.iter()
     }
-
-    /// Digests read from lists.
-    pub(super) fn digests(&self) -> impl Iterator<Item = &Digest> {
-        self.digests.iter()
-    }
 }
 
 /// What a word means, if it is a reference.
@@ -186,14 +248,14 @@ fn reference(word: &str) -> Option<Reference> {
         None => word,
     };
     if let Some(digest) = Digest::from_sha256_hex(word.as_bytes()) {
-        return Some(Reference { name: None, digest: Some(digest) });
+        return Some(Reference { name: None, digest: Some(digest), hex_prefix: None });
     }
     if let Ok(digest) = Digest::parse(word) {
         // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
         let (repository, tag) = word.split_once(':')?;
         let is_name = is_repository_name(repository) && is_tag_name(tag);
         let name = is_name.then(|| (repository.to_owned(), tag.to_owned()));
-        return Some(Reference { name, digest: Some(digest) });
+        return Some(Reference { name, digest: Some(digest), hex_prefix: None });
     }
     let (name, digest) = match word.split_once('@') {
         Some((name, digest)) => (name, Some(Digest::parse(digest).ok()?)),
@@ -217,7 +279,16 @@ fn reference(word: &str) -> Option<Reference> {
     };
     let has_name = tag.is_some() || digest.is_none();
     let tag = tag.unwrap_or("latest");
-    Some(Reference { name: has_name.then(|| (repository.to_owned(), tag.to_owned())), digest })
+    let name = has_name.then(|| (repository.to_owned(), tag.to_owned()));
+    // It may be a repository's name, too: both readings are protected.
+    let hex_prefix = is_hex_prefix(word).then(|| word.to_owned());
+    Some(Reference { name, digest, hex_prefix })
+}
+
+/// Whether a text is the beginning of a digest, as `docker images -q` and `docker ps` print it.
+fn is_hex_prefix(text: &str) -> bool {
+    (LEAST_PREFIX_DIGITS..HEX_DIGITS).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -352,5 +423,45 @@ mod tests {
         assert!(protect.has_tag("team/app", "nightly"));
         assert!(!protect.has_tag("other", "nightly"));
         assert!(Protect::default().add_patterns(&["[".into()]).is_err());
+    }
+
+    #[test]
+    fn patterns_may_have_a_host_as_references_may() {
+        let patterns = ["reg.example.com:5000/multi:v*", "[::1]:5000/db:*", "corp/*/app:stable"];
+        let mut protect = Protect::default();
+        protect.add_patterns(&patterns.map(str::to_owned)).unwrap();
+        assert!(protect.has_tag("multi", "v1"));
+        assert!(protect.has_tag("db", "17"));
+        assert!(protect.has_tag("corp/team/app", "stable") && protect.has_tag("a/app", "stable"));
+        for (repository, tag) in [("multi", "w1"), ("other", "v1"), ("app", "stable")] {
+            assert!(!protect.has_tag(repository, tag), "{repository}:{tag}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_match_no_tag_are_told() {
+        let mut protect = Protect::default();
+        let patterns = ["v1.*", "host:5000/app:v*", "host:5000/app", "tea/app:v*"];
+        protect.add_patterns(&patterns.map(str::to_owned)).unwrap();
+        let tags = [("app", "v2.0"), ("team/app", "1.0")];
+        let unmatched = protect.unmatched_patterns(tags.into_iter());
+        assert_eq!(unmatched, ["v1.*", "host:5000/app"]);
+    }
+
+    #[test]
+    fn a_bare_word_of_hex_digits_is_a_cut_digest_and_a_name() {
+        let prefix = &DIGEST[7..19];
+        let protect = list(prefix);
+        assert!(protect.has_tag(prefix, "latest"));
+        let digest = Digest::parse(DIGEST).unwrap();
+        let has = |text: &str| {
+            let protect = list(text);
+            let range = protect.references().find_map(Reference::digest_range);
+            range.is_some_and(|(first, last)| first <= digest && digest <= last)
+        };
+        assert!(has(prefix) && has(&DIGEST[7..70]));
+        assert!(!has(&DIGEST[7..18]), "11 digits could mean anything");
+        assert!(!has("e3b0c44298fd") && !has("e3b0c44298fb"));
+        assert!(!has(&format!("{prefix}:v1")), "that is a tag");
     }
 }

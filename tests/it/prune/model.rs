@@ -56,8 +56,26 @@ struct Choice {
     layers: Set,
     protected_tags: BTreeSet<(String, String)>,
     protected_digests: Set,
+    /// Those, and every index that leads to one.
+    protected_images: Set,
     is_garbage_chosen: bool,
     keeps_revisions: bool,
+}
+
+/// All that lead to one of these, and these.
+fn with_parents(model: &Model, digests: &Set) -> Set {
+    let mut found = digests.clone();
+    loop {
+        let count = found.len();
+        for (digest, manifest) in &model.manifests {
+            if !manifest.children.is_disjoint(&found) {
+                found.insert(digest.clone());
+            }
+        }
+        if found.len() == count {
+            return found;
+        }
+    }
 }
 
 fn pick<T: Clone + Ord>(indexes: &[Index], all: &[T]) -> BTreeSet<T> {
@@ -79,13 +97,15 @@ impl Choice {
         let layers = graph.blobs.iter().filter(|blob| blob.is_layer);
         let layers: Vec<String> = layers.map(|blob| blob.digest.to_string()).collect();
         let digests: Vec<String> = model.manifests.keys().cloned().collect();
+        let protected_digests = pick(&wish.protected_digests, &digests);
         Self {
             tags: pick(&wish.tags, &tags),
             revisions: pick(&wish.revisions, &revisions),
             repositories: pick(&wish.repositories, &names),
             layers: pick(&wish.layers, &layers),
             protected_tags: pick(&wish.protected_tags, &tags),
-            protected_digests: pick(&wish.protected_digests, &digests),
+            protected_images: with_parents(model, &protected_digests),
+            protected_digests,
             is_garbage_chosen: wish.is_garbage_chosen,
             keeps_revisions: wish.keeps_revisions,
         }
@@ -121,7 +141,7 @@ impl Choice {
     }
 
     fn keeps_tag(&self, repository: &str, tag: &str, target: &str) -> bool {
-        self.protected_digests.contains(target)
+        self.protected_images.contains(target)
             || self.protected_tags.contains(&(repository.to_owned(), tag.to_owned()))
     }
 
@@ -151,7 +171,7 @@ impl Choice {
         for (name, node) in &model.repositories {
             let after = left.repositories.get_mut(name).unwrap();
             let is_kept_tag = |tag: &str| self.keeps_tag(name, tag, &node.tags[tag]);
-            let is_kept = |digest: &String| self.protected_digests.contains(digest);
+            let is_kept = |digest: &String| self.protected_images.contains(digest);
             if self.keeps_revisions {
                 after.tags.retain(|tag, _| {
                     is_kept_tag(tag) || !self.tags.contains(&(name.clone(), tag.clone()))

@@ -78,19 +78,82 @@ fn tags_on_a_protected_manifest_stay_and_a_protected_layer_keeps_no_image() {
 }
 
 #[test]
-fn a_child_in_use_stays_with_all_it_needs_when_its_index_goes() {
+fn a_child_in_use_keeps_every_index_that_leads_to_it_with_its_tags() {
     let mut registry = RegistryBuilder::new();
     let child = image(&mut registry, "shop/web", "amd64", &[]);
     let other = image(&mut registry, "shop/web", "arm64", &[]);
-    registry.index("shop/web").children([&child, &other]).push_tag("1.0");
-    let layer = registry.layer("amd64", 900);
+    let index = registry.index("shop/web").children([&child, &other]).push_tag("1.0");
+    registry.index("shop/web").children([&index]).push_tag("nested");
+    registry.index("shop/web").children([&other]).push_tag("arm");
     let disk = Disk::of(&registry);
     let config = config_digest(&disk, &child);
-    let (text, names) = delete_all_but(&disk, &config.to_string());
-    assert!(names.iter().all(|name| !name.ends_with(":1.0")), "{text}");
-    for digest in [&child.digest, &config, &layer.digest] {
-        assert!(disk.below(paths::blob(digest)).exists(), "{text}");
+    let before = super::pulls::pulls(&disk.root());
+    for list in [config.to_string(), child.digest.to_string()] {
+        let (text, names) = delete_all_but(&disk, &list);
+        assert_eq!(names, ["shop/web:1.0", "shop/web:nested"], "{text}");
+        assert!(text.contains("shop/web:1.0: it is protected"), "{text}");
+        assert!(text.contains("Deleted 1 blob, 1 tag, 1 revision\n"), "{text}");
+        let after = super::pulls::pulls(&disk.root());
+        let is_whole = |(name, image)| before.get(name) == Some(image);
+        assert!(after.iter().all(is_whole), "{text}");
+        disk.undo_all("looked at");
     }
-    assert!(disk.below(paths::revision_link("shop/web", &child.digest)).exists(), "{text}");
-    assert!(!disk.below(paths::blob(&other.digest)).exists(), "{text}");
+}
+
+#[test]
+fn an_image_stays_by_the_first_digits_of_its_digest_as_docker_prints_them() {
+    let mut registry = RegistryBuilder::new();
+    let by_manifest = image(&mut registry, "shop/web", "used", &["1.0"]);
+    let by_config = image(&mut registry, "shop/api", "other", &["1.0"]);
+    image(&mut registry, "shop/web", "old", &["0.9"]);
+    let orphan = registry.blob("an orphan blob that somebody names").digest;
+    // A repository may have such a name as well.
+    image(&mut registry, "123456abcdef", "named so", &["latest", "old"]);
+    let disk = Disk::of(&registry);
+    let config = config_digest(&disk, &by_config);
+    let list = format!(
+        "{}\n{}\n{} 123456abcdef\nffffffffffff\n",
+        &by_manifest.digest.encoded()[..12],
+        &config.encoded()[..20],
+        &orphan.encoded()[..12],
+    );
+    let (text, names) = delete_all_but(&disk, &list);
+    assert_eq!(names, ["123456abcdef:latest", "shop/api:1.0", "shop/web:1.0"], "{text}");
+    assert!(disk.below(paths::blob(&orphan)).exists(), "{text}");
+    assert!(text.contains("4 of 5 protected references name something here"), "{text}");
+}
+
+#[test]
+fn references_to_what_is_named_but_gone_are_not_counted() {
+    let mut registry = RegistryBuilder::new();
+    let layer = registry.layer("gone", 900);
+    let used = registry.image("shop/web").layers([&layer]).push_tag("1.0");
+    let disk = Disk::of(&registry);
+    fs::remove_file(disk.below(paths::blob(&layer.digest))).unwrap();
+    fs::remove_dir_all(disk.below(paths::layer_link("shop/web", &layer.digest)).parent().unwrap())
+        .unwrap();
+    let prefix = &layer.digest.encoded()[..12];
+    let list = format!("{}\n{prefix}\n{}\n", layer.digest, used.digest);
+    let (text, names) = delete_all_but(&disk, &list);
+    assert_eq!(names, ["shop/web:1.0"], "{text}");
+    assert!(text.contains("1 of 3 protected references name something here"), "{text}");
+}
+
+#[test]
+fn patterns_for_tags_may_have_a_host_and_are_told_when_they_match_nothing() {
+    let mut registry = RegistryBuilder::new();
+    image(&mut registry, "multi", "one", &["v1"]);
+    image(&mut registry, "multi", "two", &["w1"]);
+    let disk = Disk::of(&registry);
+    assert!(disk.command(&["scan", "registry"]).output().unwrap().status.success());
+    let choice = ["prune", "--target", "multi:v1", "--target", "multi:w1", "--min-age", "0s"];
+    let patterns =
+        ["reg.example.com:5000/multi:v*", "release-*"].map(|text| ["--protect-tags", text]);
+    let acts = ["--delete", "--offline", "--yes", "--max-delete-percent=100"];
+    let output = disk.regsql(&[&choice[..], patterns.as_flattened(), &acts].concat());
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(text.contains("multi:v1: it is protected"), "{text}");
+    assert!(text.contains(" 1 tag, 1 revision"), "{text}");
+    assert_eq!(text.matches("--protect-tags `release-*` matches no tag").count(), 1, "{text}");
+    assert!(!text.contains("reg.example.com:5000/multi:v*` matches"), "{text}");
 }
