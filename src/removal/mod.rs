@@ -348,6 +348,7 @@ impl Work<'_> {
         self.stays.go(graph, repository, held.chain(others).chain(outside));
 
         self.blobs_of_part(place);
+        let kept_tags = self.kept_tags(repository);
         let stays = |blob: BlobId| graph.manifest_at(blob).is_none_or(|id| self.stays.has(id));
         for revision in repository.revisions.clone() {
             let is_kept = self.selection.kept_revisions[revision as usize];
@@ -363,7 +364,8 @@ impl Work<'_> {
                 let reason = Reason::Kept;
                 self.removal.skipped.push(Skipped { repository: place, item, reason });
             } else if revisions.binary_search(&revision).is_ok() {
-                let reason = self.reason(repository, graph.revisions[revision as usize]);
+                let blob = graph.revisions[revision as usize];
+                let reason = self.reason(repository, &kept_tags, blob);
                 let item = Item::Revision(revision);
                 self.removal.skipped.push(Skipped { repository: place, item, reason });
             }
@@ -423,33 +425,50 @@ impl Work<'_> {
         }
     }
 
-    fn reason(&self, repository: &RepositoryNode, blob: BlobId) -> Reason {
+    /// Tags of the repository that are to be kept, by what they point at.
+    fn kept_tags(&self, repository: &RepositoryNode) -> Vec<(BlobId, u32)> {
+        let kept = repository.tags.clone().filter(|tag| self.selection.kept_tags[*tag as usize]);
+        let with_target = |tag: u32| Some((self.graph.tags[tag as usize].target?, tag));
+        let mut kept: Vec<(BlobId, u32)> = kept.filter_map(with_target).collect();
+        kept.sort_unstable();
+        kept
+    }
+
+    fn reason(
+        &self,
+        repository: &RepositoryNode,
+        kept_tags: &[(BlobId, u32)],
+        blob: BlobId,
+    ) -> Reason {
         let graph = self.graph;
         match graph.manifest_at(blob).map(|id| self.stays.via(id)) {
             Some(Via::Parent(id)) => Reason::NamedBy(graph.manifests[id as usize]),
             Some(Via::Subject(id)) => Reason::About(graph.manifests[id as usize]),
-            Some(Via::Start) | None => self.kept_by(repository, blob),
+            Some(Via::Start) | None => self.kept_by(repository, kept_tags, blob),
         }
     }
 
     /// Why a walk over what stays begins at a selected revision.
-    fn kept_by(&self, repository: &RepositoryNode, blob: BlobId) -> Reason {
-        let graph = self.graph;
-        let is_kept = |at: u32| {
-            self.selection.kept_revisions[at as usize] && graph.revisions[at as usize] == blob
-        };
+    fn kept_by(
+        &self,
+        repository: &RepositoryNode,
+        kept_tags: &[(BlobId, u32)],
+        blob: BlobId,
+    ) -> Reason {
         if repository.is_held {
             return Reason::Held;
         }
-        if repository.revisions.clone().any(is_kept) {
+        let at = self.graph.revisions_of(repository).binary_search(&blob);
+        let is_kept =
+            |at: usize| self.selection.kept_revisions[repository.revisions.start as usize + at];
+        if at.is_ok_and(is_kept) {
             return Reason::Kept;
         }
-        let mut tags = repository.tags.clone();
-        let tag = tags.find(|tag| {
-            self.selection.kept_tags[*tag as usize]
-                && graph.tags[*tag as usize].target == Some(blob)
-        });
-        tag.map_or(Reason::Held, Reason::Tagged)
+        let first = kept_tags.partition_point(|(target, _)| *target < blob);
+        match kept_tags.get(first) {
+            Some((target, tag)) if *target == blob => Reason::Tagged(*tag),
+            _ => Reason::Held,
+        }
     }
 
     fn finish(mut self) -> Removal {
