@@ -26,6 +26,9 @@ use crate::removal::StoredGraph;
 use crate::snapshot::Summary;
 use crate::ui;
 
+/// Long enough for any push to end.
+const MIN_AGE: Duration = Duration::from_hours(24);
+
 /// The registry keeps an upload for a week (distribution `registry/storage/purgeuploads.go`).
 const UPLOAD_MIN_AGE: Duration = Duration::from_hours(168);
 
@@ -67,7 +70,7 @@ pub struct PruneArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "sql", "file", "target", "garbage", "corrupt", "leftovers"])]
     pub plan: Option<PathBuf>,
     /// Remove the tags alone, and nothing that they leave behind
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["garbage", "corrupt", "leftovers"])]
     pub keep_revisions: bool,
     /// Let rows that name a layer stand for every image that holds it
     #[arg(long)]
@@ -212,6 +215,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         let origin = planned.origin.clone();
         let mut document =
             Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) };
+        document.min_age_seconds = Some(planned.policy.clock.min_age.as_secs());
         if planned.is_via_api {
             document.freed_bytes = 0;
         }
@@ -415,6 +419,7 @@ fn make_plan(
 ) -> Result<Planned> {
     // Told once, and not again when the plan is worked out again.
     let is_first = only.is_none();
+    let min_age = args.guards.min_age.unwrap_or(MIN_AGE);
     let protect = protect(context, args, is_first)?;
     let snapshot = Snapshot::open(context, None)?;
     let origin = snapshot.origin(context)?;
@@ -426,14 +431,16 @@ fn make_plan(
     let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;
     let mut only = only;
     if let Some(saved) = saved {
-        let names = Document::names_in(&saved.file, &saved.text, &origin.root)?;
-        for name in &names {
+        let saved = Document::saved_in(&saved.file, &saved.text, &origin.root)?;
+        for name in &saved.items {
             // What follows from these follows again.
             chosen.add(name.clone());
         }
-        only = only.or_else(|| Some(names.into_iter().collect()));
+        if is_first && let Some(saved_seconds) = saved.min_age_seconds {
+            tell_min_age(context, saved_seconds, min_age.as_secs());
+        }
+        only = only.or_else(|| Some(saved.items.into_iter().collect()));
     }
-    let min_age = args.guards.min_age.unwrap_or(Duration::from_hours(24));
     let policy = Policy {
         clock: Clock { now_ns, min_age },
         upload_min_age: args.guards.min_age.unwrap_or(UPLOAD_MIN_AGE),
@@ -443,13 +450,36 @@ fn make_plan(
         spares_manifests: args.acting.online && args.acting.registry_url.is_some(),
         only,
     };
-    let plan = plan(chosen, &policy);
     let is_via_api = args.acting.via_api.is_some();
+    let asked = is_via_api.then(|| chosen.asked());
+    let plan = plan(chosen, &policy);
     let mut planned = Planned { graph, plan, policy, origin, blob_bytes, is_via_api };
-    if is_via_api {
-        via_api::restrict(&mut planned);
+    if let Some(asked) = asked {
+        via_api::restrict(&mut planned, &asked);
     }
     Ok(planned)
+}
+
+/// Tells why less may go than a saved plan says. The guard of this run counts.
+fn tell_min_age(context: &Context, saved_seconds: u64, min_age_seconds: u64) {
+    if saved_seconds < min_age_seconds {
+        context.printer.note(&format!(
+            "the plan was saved with --min-age {}; this run keeps what is younger than {}",
+            time_option(saved_seconds),
+            time_option(min_age_seconds)
+        ));
+    }
+}
+
+/// A time as the option takes it, in the largest unit that tells it exactly; a day is 24h.
+fn time_option(seconds: u64) -> String {
+    match seconds {
+        0 => "0s".into(),
+        _ if seconds > 86_400 && seconds.is_multiple_of(86_400) => format!("{}d", seconds / 86_400),
+        _ if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
 }
 
 /// Why the plan is too large to be carried out.

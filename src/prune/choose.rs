@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::name::{Name, SkipGroup, Skipped};
+use super::named::{blob_name, corrupt_name, link_name, revision_name, upload_name};
 use crate::graph::BlobId;
 use crate::model::Digest;
 use crate::removal::{Missing, Names, Row, Selection, StoredGraph};
@@ -27,6 +28,19 @@ pub struct Chosen<'a> {
     pub is_garbage_chosen: bool,
     /// What was named and cannot be chosen.
     pub skipped: Vec<Skipped>,
+}
+
+/// What was chosen by itself of that which a registry's API cannot delete: not what merely follows.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// One for each repository of the graph.
+    pub repositories: Vec<bool>,
+    /// One for each blob of the graph.
+    pub blobs: Vec<bool>,
+    /// One for each layer link of the graph.
+    pub layer_links: Vec<bool>,
+    /// One for each upload of the graph.
+    pub uploads: Vec<bool>,
 }
 
 impl<'a> Chosen<'a> {
@@ -147,6 +161,54 @@ impl<'a> Chosen<'a> {
         let links = self.graph.links_of(repository);
         let at = links.binary_search_by_key(&blob, |link| link.name).map_err(|_| none())?;
         Ok(repository.links.start + at as u32)
+    }
+
+    /// What a plan may clear that somebody asked for. A saved plan names blobs and links that only
+    /// follow from its tags, too: of these, what nothing needs already was asked for.
+    pub fn asked(&self) -> Asked {
+        let blobs = self.blobs.iter().zip(&self.graph.blobs);
+        let links = self.layer_links.iter().zip(&self.graph.links);
+        Asked {
+            repositories: self.selection.repositories.clone(),
+            blobs: blobs.map(|(is_chosen, blob)| *is_chosen && blob.is_orphan).collect(),
+            layer_links: links.map(|(is_chosen, link)| *is_chosen && !link.is_needed).collect(),
+            uploads: self.uploads.clone(),
+        }
+    }
+
+    /// Takes back all that is no tag, and notes that it stays for `reason`.
+    pub(super) fn keep_all_but_tags(&mut self, reason: &str) {
+        let graph = self.graph;
+        let take = |flags: &mut Vec<bool>| {
+            let taken = std::mem::take(flags);
+            flags.resize(taken.len(), false);
+            (0_u32..).zip(taken).filter(|(_, is_chosen)| *is_chosen).map(|(at, _)| at)
+        };
+        let mut names = Vec::new();
+        for at in take(&mut self.selection.revisions) {
+            let place = graph.repositories.partition_point(|node| node.revisions.end <= at);
+            names.push(revision_name(graph, place as u32, at));
+        }
+        for place in take(&mut self.selection.repositories) {
+            let repository = graph.repositories[place as usize].name.clone();
+            names.push(Name::Repository { repository });
+        }
+        for blob in take(&mut self.selection.layers) {
+            let layer_digest = graph.blobs[blob as usize].digest.to_string();
+            names.push(Name::Layer { layer_digest });
+        }
+        for at in take(&mut self.layer_links) {
+            let place = graph.repositories.partition_point(|node| node.links.end <= at);
+            names.push(link_name(graph, place as u32, at));
+        }
+        names.extend(take(&mut self.uploads).map(|at| upload_name(graph, at)));
+        names.extend(take(&mut self.blobs).map(|blob| blob_name(graph, blob)));
+        names.extend(take(&mut self.corrupt).map(|blob| corrupt_name(graph, blob)));
+        let leftovers = std::mem::take(&mut self.leftovers).into_iter();
+        names.extend(leftovers.map(|path| Name::Leftover { path }));
+        for name in names {
+            self.skip(SkipGroup::NotAllowed, name, reason);
+        }
     }
 
     /// What is chosen over.

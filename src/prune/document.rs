@@ -81,6 +81,9 @@ pub struct Document {
     pub freed_bytes: u64,
     /// Bytes that the choice leads to and that something else keeps.
     pub shared_bytes: u64,
+    /// What was younger stayed (`--min-age`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_age_seconds: Option<u64>,
     /// The trash run that holds them, when they were moved there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trash_run: Option<String>,
@@ -148,14 +151,18 @@ impl DocumentError {
     }
 }
 
-/// A plan that was saved, as far as it is used: names, which are looked up again.
+/// A plan that was saved, as far as it is used.
 #[derive(Debug, Deserialize)]
-struct Saved {
+pub struct Saved {
     schema: u64,
     mode: Mode,
     #[serde(flatten)]
     origin: Origin,
-    items: Vec<Name>,
+    /// The guard that it was worked out with, when it says so; that of the present run counts.
+    #[serde(default)]
+    pub min_age_seconds: Option<u64>,
+    /// Names, which are looked up again.
+    pub items: Vec<Name>,
 }
 
 impl Document {
@@ -168,6 +175,7 @@ impl Document {
             counts: Counts::of(plan),
             freed_bytes: plan.freed_bytes,
             shared_bytes: plan.shared_bytes,
+            min_age_seconds: None,
             trash_run: None,
             items: plan.names(graph).collect(),
             skipped: plan.skipped.clone(),
@@ -183,15 +191,16 @@ impl Document {
             counts: Counts::default(),
             freed_bytes: 0,
             shared_bytes: 0,
+            min_age_seconds: None,
             trash_run: None,
             items: Vec::new(),
             skipped: Vec::new(),
         }
     }
 
-    /// What a saved plan for the storage at `root` names; `file` is for messages. Everything else
-    /// that it says is worked out again.
-    pub fn names_in(file: &str, text: &str, root: &str) -> Result<Vec<Name>, DocumentError> {
+    /// A saved plan for the storage at `root`; `file` is for messages. Everything else that it says
+    /// is worked out again.
+    pub fn saved_in(file: &str, text: &str, root: &str) -> Result<Saved, DocumentError> {
         let file = file.to_owned();
         let saved: Saved = match serde_json::from_str(text) {
             Ok(saved) => saved,
@@ -207,6 +216,6 @@ impl Document {
             let root = root.to_owned();
             return Err(DocumentError::OtherStorage { file, planned: saved.origin.root, root });
         }
-        Ok(saved.items)
+        Ok(saved)
     }
 }

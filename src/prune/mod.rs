@@ -27,8 +27,8 @@ mod sweep;
 
 pub use act::{Act, Done, LinkRemover, Means, Phase, Way};
 pub use age::{Ages, Clock};
-pub use choose::Chosen;
-pub use document::{Counts, Document, DocumentError, Mode, Origin};
+pub use choose::{Asked, Chosen};
+pub use document::{Counts, Document, DocumentError, Mode, Origin, Saved};
 pub use name::{Name, NameSet, SkipGroup, Skipped};
 pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};

@@ -187,7 +187,7 @@ pub enum SkipGroup {
     Needed,
     /// Something that cannot be read may need it.
     Held,
-    /// It takes an option that was not given.
+    /// An option that was given rules it out.
     NotAllowed,
     /// It changed between the plan and the act.
     Changed,
@@ -206,7 +206,7 @@ impl SkipGroup {
             Self::Spared => "garbage that the running registry may still remember",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
-            Self::NotAllowed => "need an option that was not given",
+            Self::NotAllowed => "ruled out by an option that was given",
             Self::Changed => "changed since the plan",
             Self::Failed => "could not be removed",
         }

@@ -73,14 +73,17 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
         ages: Ages::new(graph),
         plan: Plan::default(),
     };
+    if policy.keeps_revisions {
+        chosen.keep_all_but_tags("--keep-revisions deletes tags only");
+    }
     work.hold_back(&mut chosen);
     let removal = removal::removal(graph, &chosen.selection);
     work.plan.skipped = std::mem::take(&mut chosen.skipped);
     work.plan.shared_bytes = removal.shared_bytes();
     work.tell_skipped(&removal);
     if policy.keeps_revisions {
-        let is_chosen = |tag: &u32| chosen.selection.tags[*tag as usize];
-        work.plan.tags = removal.tags.iter().copied().filter(is_chosen).collect();
+        // No revision is chosen any more, so these are the chosen ones.
+        work.plan.tags = removal.tags;
         work.plan.shared_bytes = 0;
         return work.plan;
     }
@@ -150,6 +153,10 @@ impl Work<'_> {
 
     fn tell_skipped(&mut self, removal: &Removal) {
         for skipped in &removal.skipped {
+            if self.policy.keeps_revisions && matches!(skipped.item, Item::Revision(_)) {
+                // Nobody asked for what a tag leads to.
+                continue;
+            }
             let name = self.name_of(skipped.repository, skipped.item);
             let (group, reason) = match skipped.reason {
                 Reason::Kept => self.why_kept(skipped.repository, skipped.item),

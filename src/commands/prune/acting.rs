@@ -293,6 +293,8 @@ fn tell(
             mode: Mode::Deleted,
             counts,
             freed_bytes: done.size_bytes,
+            shared_bytes: planned.plan.shared_bytes,
+            min_age_seconds: Some(planned.policy.clock.min_age.as_secs()),
             trash_run,
             items: done.names.clone(),
             skipped,

@@ -1,6 +1,6 @@
 //! Deleting through the registry's API alone, without access to its disk.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use super::{Planned, PruneArgs, has_skipped, show};
 use crate::commands::{Context, on_interrupt, was_interrupted};
 use crate::error::{Error, Outcome, Result};
 use crate::model::Digest;
-use crate::prune::{Counts, Document, Mode, Name, SkipGroup, Skipped};
+use crate::prune::{Asked, Counts, Document, Mode, Name, Plan, SkipGroup, Skipped};
 use crate::registry::delete::{self, DeleteOptions, Item, Outcome as Became, Selection, Stop};
 use crate::report::QueryError;
 
@@ -21,7 +21,12 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
         context.printer.detail(&format!("{}: {}", names[at].text(), told(became)));
         if was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let mut document = Document { mode: Mode::Deleted, ..Document::empty(planned.origin.clone()) };
+    let mut document = Document {
+        mode: Mode::Deleted,
+        shared_bytes: planned.plan.shared_bytes,
+        min_age_seconds: Some(planned.policy.clock.min_age.as_secs()),
+        ..Document::empty(planned.origin.clone())
+    };
     for (name, became) in names.into_iter().zip(&report.outcomes) {
         match became {
             Became::Deleted => {
@@ -61,23 +66,40 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
 }
 
-/// Leaves in a plan what the API can delete. What would come free stays as it is: it is what a
-/// collection of garbage frees afterwards.
-pub fn restrict(planned: &mut Planned) {
+/// Leaves in a plan what the API can delete, and tells what of the rest was asked for. What would
+/// come free stays as it is: it is what a collection of garbage frees afterwards.
+pub fn restrict(planned: &mut Planned, asked: &Asked) {
     let (_, _, skipped) = selection(planned);
     let staying: HashSet<&Name> = skipped.iter().map(|skipped| &skipped.name).collect();
     let tag_count = planned.plan.tags.len();
     let names = planned.plan.names(&planned.graph).take(tag_count);
     let mut stays = names.map(|name| staying.contains(&name)).collect::<Vec<_>>().into_iter();
+    let rest = beyond_api(&mut planned.plan, asked);
     let plan = &mut planned.plan;
     plan.tags.retain(|_| !stays.next().unwrap_or(false));
     plan.skipped.extend(skipped);
-    plan.layer_links.clear();
-    plan.uploads.clear();
-    plan.blobs.clear();
-    plan.corrupt.clear();
-    plan.leftovers.clear();
-    plan.repositories.clear();
+    let reason = "the API deletes tags and revisions only";
+    let rest = rest.names(&planned.graph);
+    plan.skipped.extend(rest.map(|name| Skipped::new(SkipGroup::NotAllowed, name, reason)));
+}
+
+/// Takes out of a plan what the API cannot delete; gives what of that was asked for.
+fn beyond_api(plan: &mut Plan, asked: &Asked) -> Plan {
+    let take = |places: &mut Vec<u32>, is_asked: &[bool]| {
+        let mut taken = std::mem::take(places);
+        taken.retain(|at| is_asked[*at as usize]);
+        taken
+    };
+    Plan {
+        layer_links: take(&mut plan.layer_links, &asked.layer_links),
+        uploads: take(&mut plan.uploads, &asked.uploads),
+        blobs: take(&mut plan.blobs, &asked.blobs),
+        repositories: take(&mut plan.repositories, &asked.repositories),
+        // These are nobody's garbage: they never go unless somebody asks.
+        corrupt: std::mem::take(&mut plan.corrupt),
+        leftovers: std::mem::take(&mut plan.leftovers),
+        ..Plan::default()
+    }
 }
 
 /// What the plan deletes that the API can delete, the tags that stay beside it, and what only the
@@ -88,10 +110,16 @@ fn selection(planned: &Planned) -> (Vec<Name>, Selection, Vec<Skipped>) {
         planned.plan.names(graph).filter(|name| matches!(name, Name::Revision { .. })).collect();
     let (mut names, mut skipped) = (Vec::new(), Vec::new());
     let mut selection = Selection::default();
+    let mut staying_by_digest = HashMap::new();
     for name in planned.plan.names(graph) {
         let (repository, tag, digest) = match &name {
             Name::Tag { repository, tag, manifest_digest: Some(digest) } => {
                 (repository, Some(tag.clone()), digest)
+            }
+            Name::Tag { manifest_digest: None, .. } => {
+                let reason = "its link cannot be read, and the API deletes a tag with its manifest";
+                skipped.push(Skipped::new(SkipGroup::Held, name, reason));
+                continue;
             }
             Name::Revision { repository, manifest_digest } => (repository, None, manifest_digest),
             _ => continue,
@@ -99,7 +127,10 @@ fn selection(planned: &Planned) -> (Vec<Name>, Selection, Vec<Skipped>) {
         let revision =
             Name::Revision { repository: repository.clone(), manifest_digest: digest.clone() };
         if !going.contains(&revision) {
-            let reason = why_not_alone(planned, repository, digest);
+            let staying = staying_by_digest
+                .entry(repository.clone())
+                .or_insert_with(|| first_tag_by_digest(planned, repository));
+            let reason = why_not_alone(staying, digest);
             skipped.push(Skipped::new(SkipGroup::Needed, name, reason));
             continue;
         }
@@ -118,17 +149,25 @@ fn selection(planned: &Planned) -> (Vec<Name>, Selection, Vec<Skipped>) {
 }
 
 /// Why a tag whose manifest stays cannot go.
-fn why_not_alone(planned: &Planned, repository: &str, digest: &str) -> String {
-    let graph = &planned.graph;
-    let at = graph.repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
-    let staying = at.map(|at| staying_tags(planned, &graph.repositories[at])).unwrap_or_default();
-    let other = staying.iter().find(|(_, target)| target.to_string() == digest);
-    match other {
-        Some((tag, _)) => {
+fn why_not_alone(staying: &HashMap<String, String>, digest: &str) -> String {
+    match staying.get(digest) {
+        Some(tag) => {
             format!("the same manifest is also tagged `{tag}`, which would go with it")
         }
         None => "its manifest stays, and the API cannot remove a tag alone".into(),
     }
+}
+
+/// The first tag of a repository that stays on each digest.
+fn first_tag_by_digest(planned: &Planned, repository: &str) -> HashMap<String, String> {
+    let graph = &planned.graph;
+    let at = graph.repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
+    let staying = at.map(|at| staying_tags(planned, &graph.repositories[at])).unwrap_or_default();
+    let mut first = HashMap::new();
+    for (tag, digest) in staying {
+        first.entry(digest.to_string()).or_insert(tag);
+    }
+    first
 }
 
 fn staying_tags(

@@ -107,8 +107,8 @@ pub fn name(bytes: &[u8]) {
 /// Whatever a plan names is written as it was read.
 pub fn plan(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let names = match Document::names_in("plan.json", &text, "/srv/registry") {
-        Ok(names) => names,
+    let names = match Document::saved_in("plan.json", &text, "/srv/registry") {
+        Ok(saved) => saved.items,
         Err(error) => {
             assert!(error.hint().is_some() && error.to_string().contains("plan.json"), "{error}");
             return;

@@ -150,6 +150,68 @@ fn a_plan_of_an_older_scan_is_worked_out_again_and_what_changed_stays() {
 }
 
 #[test]
+fn a_plan_that_was_saved_with_a_shorter_min_age_says_so_and_the_guard_of_the_run_counts() {
+    let bench = Bench::of_sample();
+    bench.done(&[GARBAGE, &["--save", "plan.json"]].concat());
+    let told = "the plan was saved with --min-age 0s; this run keeps what is younger than 24h";
+    let plan = ["prune", "--plan", "plan.json"];
+    let before = bench.tree();
+    let text = bench.ends(1, &[&plan[..], OFFLINE].concat());
+    assert_eq!(text.matches(told).count(), 1, "{text}");
+    before.assert_same(&bench.tree(), "all of it is young");
+    // Plans of those that did not write it down are read as before.
+    edited(&bench, |plan| drop(plan.as_object_mut().unwrap().remove("min_age_seconds").unwrap()));
+    let text = bench.ends(1, &plan);
+    assert!(!text.contains("was saved with"), "{text}");
+    bench.done(&[GARBAGE, &["--save", "plan.json"]].concat());
+    let text = bench.ends(0, &[&plan[..], &["--min-age", "0s"], OFFLINE].concat());
+    assert!(!text.contains("was saved with"), "{text}");
+}
+
+#[test]
+fn what_is_no_tag_stays_with_keep_revisions_and_is_told() {
+    let bench = Bench::of_sample();
+    let orphan = regsql::model::Digest::of(&[7; 4_000]);
+    let (plan, _) = bench.json(GARBAGE);
+    let untagged = plan["items"][0]["manifest_digest"].as_str().unwrap();
+    let revision = format!("team/app@{untagged}");
+    let keep = ["prune", "--keep-revisions", "--min-age", "0s"];
+    let before = bench.tree();
+    for target in [revision.as_str(), &orphan.to_string()] {
+        let text = bench.ends(1, &[&keep[..], &["--target", target]].concat());
+        assert!(text.contains(": --keep-revisions deletes tags only"), "{text}");
+        assert!(text.contains("Nothing to delete"), "{text}");
+    }
+    let whole = ["--sql", "SELECT repository FROM repositories", "--whole-repositories"];
+    let text = bench.ends(1, &[&keep[..], &whole].concat());
+    assert!(text.contains("repository tool/cli: --keep-revisions deletes tags only"), "{text}");
+    let layers = ["--sql", "SELECT digest AS layer_digest FROM layers", "--images-holding-layers"];
+    let text = bench.ends(1, &[&keep[..], &layers].concat());
+    assert!(text.contains(": --keep-revisions deletes tags only"), "{text}");
+    for other in ["--garbage", "--corrupt", "--leftovers"] {
+        let text = bench.ends(2, &[&keep[..], &[other]].concat());
+        assert!(text.contains("cannot be used with"), "{text}");
+    }
+    before.assert_same(&bench.tree(), "nothing was a tag");
+
+    // What a tag leads to is nothing that anybody asked for, also when a plan lacks it.
+    let tag = ["--target", "team/app:1.1", "--save", "plan.json"];
+    bench.ends(0, &[&keep[..], &tag].concat());
+    let text = bench.ends(0, &[&keep[..], &["--plan", "plan.json"], OFFLINE].concat());
+    assert!(text.contains("Deleted 1 tag\n") && !text.contains("Stays: 1"), "{text}");
+}
+
+#[test]
+fn json_says_after_the_deletion_how_much_of_it_something_else_needs() {
+    let bench = Bench::of_sample();
+    let target = ["prune", "--target", "team/app:1.1", "--min-age", "0s"];
+    let (dry, _) = bench.json(&target);
+    assert_eq!(dry["shared_bytes"], 5_000, "{dry:#}");
+    let (done, _) = bench.json(&[&target[..], OFFLINE].concat());
+    assert_eq!(done["shared_bytes"], dry["shared_bytes"], "{done:#}");
+}
+
+#[test]
 fn free_saves_a_plan_that_prune_takes() {
     let bench = Bench::of_sample();
     let free = ["free", "1KB", "--from", "tags", "-f", "json", "--save", "plan.json"];

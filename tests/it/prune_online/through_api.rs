@@ -167,6 +167,46 @@ fn a_dry_run_promises_what_the_api_can_do_and_no_more() {
     assert!(items.iter().all(|item| ["tag", "revision"].contains(&item["kind"].as_str().unwrap())));
 }
 
+/// What stays of a dry run, and why; it ends with `code`.
+fn stays(bench: &Bench, code: i32, choice: &[&str]) -> Vec<(Value, String)> {
+    let dry = ["--min-age", "0s", "--max-delete-percent", "100", "-f", "json"];
+    let through = ["--via-api", "http://127.0.0.1:1"];
+    let output = bench.run(&[&["prune"], choice, &dry, &through].concat());
+    assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let skipped = document["skipped"].as_array().unwrap();
+    let told = |item: &Value| (item["kind"].clone(), item["reason"].as_str().unwrap().to_owned());
+    skipped.iter().map(told).collect()
+}
+
+#[test]
+fn what_was_asked_for_and_only_the_disk_can_give_is_told() {
+    let bench = Bench::of_sample();
+    let half = regsql::sample::paths::tag("tool/cli", "half");
+    std::fs::create_dir_all(bench.root().join(half)).unwrap();
+    bench.done(&["scan", "registry"]);
+    let reason = "the API deletes tags and revisions only";
+    let told = |kind: &str| (Value::from(kind), reason.to_owned());
+
+    let orphan = regsql::model::Digest::of(&[7; 4_000]).to_string();
+    assert_eq!(stays(&bench, 1, &["--target", &orphan]), [told("blob")]);
+    let repository = "SELECT repository FROM repositories WHERE repository = 'team/app'";
+    let whole = ["--whole-repositories", "--sql"];
+    assert_eq!(stays(&bench, 1, &[&whole[..], &[repository]].concat()), [told("repository")]);
+    // Of this repository a tag cannot be named to the API either.
+    let repository = "SELECT repository FROM repositories WHERE repository = 'tool/cli'";
+    let stay = stays(&bench, 1, &[&whole[..], &[repository]].concat());
+    let half = "its link cannot be read, and the API deletes a tag with its manifest";
+    assert!(stay.contains(&(Value::from("tag"), half.into())), "{stay:?}");
+    assert!(stay.contains(&told("repository")), "{stay:?}");
+    // What merely follows, and garbage that a later collection takes, is no news; nor is it when a
+    // saved plan names it.
+    let tag = ["--target", "team/app:1.1"];
+    assert_eq!(stays(&bench, 0, &[&tag[..], &["--garbage"]].concat()), []);
+    bench.done(&[&["prune", "--min-age", "0s", "--save", "plan.json"], &tag[..]].concat());
+    assert_eq!(stays(&bench, 0, &["--plan", "plan.json"]), []);
+}
+
 #[test]
 fn a_scan_that_is_too_old_is_refused_because_nobody_can_look_again() {
     let registry = registry(str::to_owned);
