@@ -6,8 +6,8 @@
 -- column: mended_tag_count count -- of those, the ones that nothing else keeps from being pulled
 -- column: code text -- what is wrong with it
 -- column: image text -- an image that brings it back when it is pushed again: of those that name it, the one that brings back most
--- column: repository text -- the repository in which it is not linked, when only the link is missing
 -- column: digest digest -- the blob
+-- column: repository text -- the repository in which it is not linked, when only the link is missing
 -- next: regsql report broken-images -- every broken tag, and what is missing of it
 -- next: regsql report problems -- where on disk each fault is
 --
@@ -56,8 +56,8 @@ SELECT
     sum(k.fault_count = 1) AS mended_tag_count,
     u.code AS code,
     MAX(CASE WHEN k.place = 1 THEN r.name || ':' || t.name END) AS image,
-    l.name AS repository,
-    u.digest AS digest
+    u.digest AS digest,
+    l.name AS repository
 FROM ranked k
 JOIN fault u ON u.blob_id = k.blob_id AND u.repository_id = k.repository_id
 JOIN tag t ON t.id = k.tag_id

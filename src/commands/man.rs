@@ -13,7 +13,7 @@ use crate::error::{Outcome, Result};
 #[derive(Args, Debug)]
 pub struct ManArgs {
     /// Write a page for each command into this directory; it is made when missing
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 

@@ -84,6 +84,7 @@ fn list(context: &Context, args: &ListArgs) -> Result {
         title: Some("Runs in the trash".into()),
         footer,
         totals: vec!["size_bytes".into()],
+        may_hide: true,
         ..Frame::default()
     };
     let mut out = context.printer.out();
@@ -105,12 +106,12 @@ fn write_rows(sink: &mut dyn RowSink, runs: &[RunInfo]) -> io::Result<()> {
         ("run", Unit::Text),
         ("started_at", Unit::Time),
         ("state", Unit::Text),
+        ("size_bytes", Unit::Bytes),
         ("tag_count", Unit::Count),
         ("revision_count", Unit::Count),
         ("layer_link_count", Unit::Count),
         ("upload_count", Unit::Count),
         ("blob_count", Unit::Count),
-        ("size_bytes", Unit::Bytes),
     ];
     sink.begin(&columns.map(|(name, unit)| Column { name: name.into(), unit }))?;
     for run in runs {
@@ -123,12 +124,12 @@ fn write_rows(sink: &mut dyn RowSink, runs: &[RunInfo]) -> io::Result<()> {
         let started = run.started_at.map(|time| time.to_string());
         let counts = &run.counts;
         let numbers = [
+            run.size_bytes,
             counts.tags,
             counts.revisions,
             counts.layer_links,
             counts.uploads,
             counts.blobs,
-            run.size_bytes,
         ];
         let mut row = vec![
             Value::Text(run.run.as_str().into()),
@@ -163,11 +164,32 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         report
     };
     tell(context, &report, args.dry_run);
+    tell_younger(context, args, &storage, &options)?;
     let is_whole = report.failed.is_empty()
         && report.unfinished.is_empty()
         && report.held_back.is_empty()
         && report.runs.iter().all(|run| run.kept.is_empty() && run.leftovers.is_empty());
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+}
+
+/// Why a trash that `trash list` shows gives nothing.
+fn tell_younger(
+    context: &Context,
+    args: &PurgeArgs,
+    storage: &FilesystemStorage,
+    options: &PurgeOptions,
+) -> Result<()> {
+    if args.older_than.is_zero() {
+        return Ok(());
+    }
+    let is_younger =
+        |run: &RunInfo| run.started_at.is_some_and(|time| time >= options.started_before);
+    let count = trash::list(storage)?.iter().filter(|run| is_younger(run)).count();
+    if count > 0 {
+        let what = ui::counted(&[(count as u64, "run", "runs")]);
+        context.printer.note(&format!("{what} younger than --older-than in the trash"));
+    }
+    Ok(())
 }
 
 /// Nothing brings back what is purged. Without a terminal the command itself is the word.

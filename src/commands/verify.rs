@@ -253,7 +253,7 @@ fn findings(context: &Context, args: &VerifyArgs) -> Result {
             };
             out.flush()?;
             result?;
-            return Ok(end(context, &tally, failing));
+            return Ok(end(context, &snapshot, &tally, failing));
         }
     };
     let format = Format::from(format);
@@ -265,7 +265,7 @@ fn findings(context: &Context, args: &VerifyArgs) -> Result {
     if format.is_for_people() {
         what_to_do(context, format, &tally)?;
     }
-    Ok(end(context, &tally, failing))
+    Ok(end(context, &snapshot, &tally, failing))
 }
 
 fn rule(code: Code) -> Rule {
@@ -294,10 +294,13 @@ fn what_to_do(context: &Context, format: Format, tally: &Tally) -> Result<()> {
     Ok(())
 }
 
-fn end(context: &Context, tally: &Tally, failing: &[&str]) -> Outcome {
+fn end(context: &Context, snapshot: &Snapshot, tally: &Tally, failing: &[&str]) -> Outcome {
     let [error, warning, info] = tally.counts;
     let told = if error + warning + info == 0 {
-        "nothing is wrong".to_owned()
+        match snapshot.total("blob_count") {
+            0 => "nothing is in here: is it the registry's root?".to_owned(),
+            _ => "nothing is wrong".to_owned(),
+        }
     } else {
         let counted = [(error, "error"), (warning, "warning"), (info, "note")];
         let words = counted

@@ -220,7 +220,7 @@ fn id_of(connection: &Connection, digest: &Digest, hint: i64) -> rusqlite::Resul
 
 /// The findings about content that the snapshot at `database` has.
 pub fn content_findings(database: &Path) -> Result<Vec<StoredFinding>, DatabaseError> {
-    if !database.exists() {
+    if !super::open::is_there(database) {
         return Ok(Vec::new());
     }
     let connection = open_for_reading(database)?;

@@ -23,11 +23,11 @@ weighed AS (
 SELECT
     w.severity AS severity,
     w.code AS code,
-    w.repository AS repository,
-    w.path AS path,
-    w.detail AS detail,
-    COALESCE(b.tag_count, 0) AS broken_tag_count,
     b.tags AS first_broken_tags,
+    w.path AS path,
+    COALESCE(b.tag_count, 0) AS broken_tag_count,
+    w.repository AS repository,
+    w.detail AS detail,
     w.digest AS digest
 FROM weighed w
 LEFT JOIN broken b ON b.problem_id = w.id

@@ -89,14 +89,14 @@ fn the_trash_lists_what_a_purge_frees() {
     --- stdout
     Runs in the trash
 
-    run                  started            state       tags  revisions  layer links  uploads  blobs       size
+    run                  started            state            size  tags  revisions  layer links  uploads  blobs
     ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-    20261121T070746Z     2026-11-21 07:07Z  finished       1          1            1        1      2  2.534 KiB
-    20261121T070746Z-02  2026-11-21 07:07Z  unfinished     0          0            0        0      0        0 B
-    20261122T000000Z                        not begun      0          0            0        0      0        0 B
-    20261123T000000Z                        damaged        0          0            0        0      0        0 B
-                                                                                                      ─────────
-    total                                                                                             2.534 KiB
+    20261121T070746Z     2026-11-21 07:07Z  finished    2.534 KiB     1          1            1        1      2
+    20261121T070746Z-02  2026-11-21 07:07Z  unfinished        0 B     0          0            0        0      0
+    20261122T000000Z                        not begun         0 B     0          0            0        0      0
+    20261123T000000Z                        damaged           0 B     0          0            0        0      0
+                                                        ─────────
+    total                                               2.534 KiB
 
     4 rows · regsql trash purge frees it; regsql undo RUN puts it back
     --- stderr
@@ -106,10 +106,10 @@ fn the_trash_lists_what_a_purge_frees() {
         registry.run(&["trash", "list", "--storage", "registry", "-q", "-f", "ndjson"]), @r#"
     exit 0
     --- stdout
-    {"run":"20261121T070746Z","started_at":"2026-11-21T07:07:46Z","state":"finished","tag_count":1,"revision_count":1,"layer_link_count":1,"upload_count":1,"blob_count":2,"size_bytes":2595}
-    {"run":"20261121T070746Z-02","started_at":"2026-11-21T07:07:46Z","state":"unfinished","tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0,"size_bytes":0}
-    {"run":"20261122T000000Z","started_at":null,"state":"not begun","tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0,"size_bytes":0}
-    {"run":"20261123T000000Z","started_at":null,"state":"damaged","tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0,"size_bytes":0}
+    {"run":"20261121T070746Z","started_at":"2026-11-21T07:07:46Z","state":"finished","size_bytes":2595,"tag_count":1,"revision_count":1,"layer_link_count":1,"upload_count":1,"blob_count":2}
+    {"run":"20261121T070746Z-02","started_at":"2026-11-21T07:07:46Z","state":"unfinished","size_bytes":0,"tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0}
+    {"run":"20261122T000000Z","started_at":null,"state":"not begun","size_bytes":0,"tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0}
+    {"run":"20261123T000000Z","started_at":null,"state":"damaged","size_bytes":0,"tag_count":0,"revision_count":0,"layer_link_count":0,"upload_count":0,"blob_count":0}
     "#);
 }
 
@@ -133,6 +133,7 @@ fn a_purge_is_told_before_and_after() {
     exit 0
     --- stderr
     freed 0 B
+    1 run younger than --older-than in the trash
     "#);
     assert_eq!(registry.runs().len(), 1);
     assert_snapshot!(purge(&["--older-than", "3m"]), @r#"
