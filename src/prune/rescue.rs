@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::graph::BlobId;
-use crate::model::{Digest, MAX_MANIFEST_BYTES, Role, parse_manifest};
+use crate::model::{
+    Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, Role, parse_link, parse_manifest,
+};
 use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{Storage, StorageWriter};
 use crate::trash::{
@@ -41,12 +43,15 @@ impl NeededAgain {
     }
 }
 
+/// Something that a run took.
+type Taken<'a> = (&'a HeldRun, &'a Move);
+
 /// What the trash holds that is not on disk, by name.
 #[derive(Default)]
 struct Held<'a> {
-    blobs: HashMap<Digest, (&'a HeldRun, &'a Move)>,
-    layer_links: HashMap<(&'a str, Digest), &'a Move>,
-    revisions: HashMap<(&'a str, Digest), &'a Move>,
+    blobs: HashMap<Digest, Taken<'a>>,
+    layer_links: HashMap<(&'a str, Digest), Taken<'a>>,
+    revisions: HashMap<(&'a str, Digest), Taken<'a>>,
 }
 
 impl<'a> Held<'a> {
@@ -62,10 +67,10 @@ impl<'a> Held<'a> {
                         held.blobs.insert(digest, (run, item));
                     }
                     (MoveKind::LayerLink, Some(name)) if !has_link(graph, name, &digest) => {
-                        held.layer_links.insert((name, digest), item);
+                        held.layer_links.insert((name, digest), (run, item));
                     }
                     (MoveKind::Revision, Some(name)) if !has_revision(graph, name, &digest) => {
-                        held.revisions.insert((name, digest), item);
+                        held.revisions.insert((name, digest), (run, item));
                     }
                     _ => {}
                 }
@@ -105,12 +110,13 @@ impl Work<'_> {
                 continue;
             }
             self.need_blob(&digest);
-            self.need_revision(&repository.name, &digest);
+            rest.extend(self.need_revision(&repository.name, &digest));
             for (named, may_be_manifest) in self.named_by(&digest) {
                 self.need_blob(&named);
-                self.need_link(&repository.name, &named);
+                let targets = self.need_link(&repository.name, &named);
                 if may_be_manifest {
                     rest.push(named);
+                    rest.extend(targets);
                 }
             }
         }
@@ -178,22 +184,52 @@ impl Work<'_> {
     }
 
     fn need_blob(&mut self, digest: &Digest) {
-        let held = self.held.blobs.get(digest).map(|(_, item)| *item);
-        self.need(held);
-    }
-
-    fn need_link(&mut self, repository: &str, digest: &Digest) {
-        self.need(self.held.layer_links.get(&(repository, digest.clone())).copied());
-    }
-
-    fn need_revision(&mut self, repository: &str, digest: &Digest) {
-        self.need(self.held.revisions.get(&(repository, digest.clone())).copied());
-    }
-
-    fn need(&mut self, item: Option<&Move>) {
-        if let Some(item) = item {
+        if let Some((_, item)) = self.held.blobs.get(digest) {
             self.needed.0.insert(item.path.clone());
         }
+    }
+
+    /// A layer link, and what it leads to. Gives that, where it has another name.
+    fn need_link(&mut self, repository: &str, digest: &Digest) -> Vec<Digest> {
+        let mut targets = Vec::new();
+        let mut next = Some(digest.clone());
+        while let Some(digest) = next.take() {
+            let taken = self.held.layer_links.get(&(repository, digest.clone())).copied();
+            next = taken.and_then(|taken| self.need_target(taken, &digest));
+            targets.extend(next.clone());
+        }
+        targets
+    }
+
+    /// A revision's link, and the manifest that it leads to. Gives that, where it has another name.
+    fn need_revision(&mut self, repository: &str, digest: &Digest) -> Option<Digest> {
+        let taken = self.held.revisions.get(&(repository, digest.clone())).copied();
+        taken.and_then(|taken| self.need_target(taken, digest))
+    }
+
+    /// Links under another algorithm lead to a blob of another name. Gives that, the first time.
+    fn need_target(&mut self, (run, item): Taken<'_>, digest: &Digest) -> Option<Digest> {
+        if !self.needed.0.insert(item.path.clone()) {
+            return None;
+        }
+        let content = run.read(self.storage, &item.path.join("link"), MAX_LINK_BYTES as u64);
+        match content.map(|content| parse_link(&content.bytes)) {
+            Ok(LinkContent::Clean(target) | LinkContent::Spaced(target)) => {
+                self.need_blob(&target);
+                Some(target).filter(|target| target != digest)
+            }
+            // It may lead to any blob that went when it did or later.
+            Ok(LinkContent::Nothing(_)) | Err(_) => {
+                if matches!(digest, Digest::Other(_)) {
+                    self.need_every_blob();
+                }
+                None
+            }
+        }
+    }
+
+    fn need_every_blob(&mut self) {
+        self.needed.0.extend(self.held.blobs.values().map(|(_, item)| item.path.clone()));
     }
 }
 

@@ -53,8 +53,13 @@ impl Bench {
 
     /// A storage made in code (see [`sample`]) and scanned.
     fn of_sample() -> Self {
+        Self::of_registry(&sample())
+    }
+
+    /// A storage made in code and scanned.
+    fn of_registry(registry: &RegistryBuilder) -> Self {
         let bench = Self { directory: tempfile::tempdir().unwrap() };
-        sample().write_to(&bench.root()).unwrap();
+        registry.write_to(&bench.root()).unwrap();
         bench.done(&["scan", "registry"]);
         bench
     }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use regsql::sample::{RegistryBuilder, paths};
+
 use super::{Bench, GARBAGE, OFFLINE};
 use crate::tree::Tree;
 
@@ -103,4 +105,73 @@ fn a_run_that_was_stopped_before_it_took_anything_goes_with_the_others() {
     fs::remove_dir_all(done_file(&bench, &run).with_file_name("files")).unwrap();
     bench.ends(0, &["trash", "purge"]);
     assert_eq!(runs(&bench), [""; 0]);
+}
+
+/// Two runs: the first takes `v1`, the second `v2` and the layer that both name by its sha512.
+/// Gives the path of that layer's link, too.
+fn two_runs_that_share_an_alias() -> (Bench, Tree, [String; 2], String) {
+    let mut registry = RegistryBuilder::new();
+    let shared = registry.layer("named by its sha512", 2_000);
+    let alias = registry.sha512_alias("app", &shared);
+    registry.link_layer("app", &shared.digest);
+    for tag in ["v1", "v2", "stays"] {
+        let own = registry.layer(tag, 700);
+        let layers = if tag == "stays" { vec![&own] } else { vec![&alias, &own] };
+        registry.image("app").oci().layers(layers).push_tag(tag);
+    }
+    let bench = Bench::of_registry(&registry);
+    let before = bench.tree();
+    for tag in ["v1", "v2"] {
+        delete_tags(&bench, &format!("tag = '{tag}'"));
+    }
+    assert!(!bench.root().join(paths::blob(&shared.digest)).exists());
+    let runs = runs(&bench).try_into().unwrap();
+    (bench, before, runs, paths::layer_link("app", &alias.digest))
+}
+
+#[test]
+fn a_purge_keeps_a_layer_that_an_image_names_by_its_sha512() {
+    let (bench, before, [first, second], _) = two_runs_that_share_an_alias();
+    bench.ends(1, &["undo", &first]);
+    let text = bench.ends(1, &["trash", "purge"]);
+    // Both links and the layer itself.
+    assert_eq!(text.matches("it is needed again").count(), 3, "{text}");
+    assert!(text.contains("/blobs/sha256/"), "{text}");
+    bench.ends(1, &["undo", &second]);
+    let after = bench.tree();
+    let is_there = |path: &&PathBuf| after.nodes.contains_key(*path);
+    let lost: Vec<_> = before.nodes.keys().filter(|path| !is_there(path)).collect();
+    // What `v2` alone had was purged.
+    assert!(lost.iter().all(|path| !path.to_str().unwrap().contains("sha512")), "{lost:?}");
+    bench.ends(0, &["scan", "registry"]);
+    assert_eq!(
+        bench.done(&["sql", "-f", "csv", "SELECT code FROM problems WHERE severity = 'error'"]),
+        "code\n"
+    );
+}
+
+#[test]
+fn the_next_prune_puts_back_a_layer_that_an_image_names_by_its_sha512() {
+    let (bench, _, [first, second], _) = two_runs_that_share_an_alias();
+    bench.ends(1, &["undo", &first]);
+    fs::remove_file(done_file(&bench, &second)).unwrap();
+    let text = bench.ends(0, &[GARBAGE, OFFLINE].concat());
+    assert!(text.contains("3 things that something needs were put back"), "{text}");
+    bench.ends(0, &["trash", "purge"]);
+    assert_eq!(
+        bench.done(&["sql", "-f", "csv", "SELECT code FROM problems WHERE severity = 'error'"]),
+        "code\n"
+    );
+}
+
+#[test]
+fn an_alias_in_the_trash_that_nobody_can_read_keeps_every_blob_there() {
+    let (bench, _, [first, second], link) = two_runs_that_share_an_alias();
+    bench.ends(1, &["undo", &first]);
+    let held = bench.root().join(".regsql/trash").join(&second).join("files");
+    fs::write(held.join(link), "").unwrap();
+    let text = bench.ends(1, &["trash", "purge"]);
+    let kept = text.lines().filter(|line| line.contains("needed again"));
+    // The shared layer, and what `v2` had of its own: manifest, config and layer.
+    assert_eq!(kept.filter(|line| line.contains("/blobs/")).count(), 4, "{text}");
 }
