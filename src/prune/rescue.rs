@@ -39,7 +39,8 @@ impl NeededAgain {
 
     /// Whether something must not be removed for good.
     pub fn has(&self, item: &Move) -> bool {
-        self.0.contains(&item.path)
+        // Another run may hold a good one of the same path.
+        !item.is_corrupt && self.0.contains(&item.path)
     }
 }
 
@@ -58,7 +59,8 @@ impl<'a> Held<'a> {
     fn new(graph: &StoredGraph, runs: &'a [HeldRun]) -> Self {
         let mut held = Self::default();
         for run in runs {
-            for item in &run.moves {
+            // A blob whose content is wrong is nobody's need: a registry would keep it for ever.
+            for item in run.moves.iter().filter(|item| !item.is_corrupt) {
                 let Ok(digest) = Digest::parse(&item.name) else {
                     continue;
                 };

@@ -144,6 +144,7 @@ impl Steps {
                 name,
                 size_bytes: 0,
                 access: None,
+                is_corrupt: false,
             });
             self.targets.push(Target::Leftover(at));
         }
@@ -175,7 +176,9 @@ impl Steps {
         };
         let repository = target.repository(graph);
         let repository = repository.map(|place| graph.repositories[place as usize].name.clone());
-        self.moves.push(Move { path, kind, repository, name, size_bytes, access: None });
+        let is_corrupt = matches!(target, Target::Corrupt(_));
+        let access = None;
+        self.moves.push(Move { path, kind, repository, name, size_bytes, access, is_corrupt });
         self.targets.push(target);
     }
 }

@@ -55,6 +55,15 @@ pub struct Move {
     /// Whose a [`MoveKind::Directory`] is when the run begins; others keep theirs when they move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// A [`MoveKind::Blob`] whose content is wrong: it heals nobody. Lists from before it was
+    /// written down say nothing of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_corrupt: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How many of each kind.
@@ -302,6 +311,7 @@ mod tests {
             name: text_of(OsStr::from_bytes(name)),
             size_bytes: u64::MAX,
             access: None,
+            is_corrupt: false,
         }
     }
 
@@ -313,6 +323,20 @@ mod tests {
         let (header, read) = read(&bytes, &layout, Path::new("moves.jsonl")).unwrap();
         assert_eq!(read, moves);
         assert_eq!((header.counts.blobs, header.size_bytes), (3, u64::MAX));
+    }
+
+    #[test]
+    fn a_list_tells_corrupt_blobs_and_one_from_before_that_is_read_as_it_was() {
+        let layout = Layout::new("v2".into());
+        let list = Path::new("moves.jsonl");
+        let moves = [Move { is_corrupt: true, ..blob(b"a") }, blob(b"b")];
+        let bytes = written(&moves, MAX_MOVES_BYTES).unwrap();
+        assert_eq!(read(&bytes, &layout, list).unwrap().1, moves);
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.matches("is_corrupt").count(), 1, "{text}");
+        let before = text.replace(",\"is_corrupt\":true", "");
+        let (_, moves) = read(before.as_bytes(), &layout, list).unwrap();
+        assert!(moves.iter().all(|item| !item.is_corrupt));
     }
 
     #[test]

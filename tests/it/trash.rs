@@ -38,7 +38,15 @@ fn now() -> Timestamp {
 
 fn item(kind: MoveKind, path: impl Into<PathBuf>, name: &str, size_bytes: u64) -> Move {
     let repository = (kind != MoveKind::Blob).then(|| "team/app".to_owned());
-    Move { path: path.into(), kind, repository, name: name.into(), size_bytes, access: None }
+    Move {
+        path: path.into(),
+        kind,
+        repository,
+        name: name.into(),
+        size_bytes,
+        access: None,
+        is_corrupt: false,
+    }
 }
 
 fn parent(path: &str) -> &str {

@@ -66,6 +66,56 @@ fn a_corrupt_blob_goes_to_the_trash_so_that_a_push_heals_every_image_with_it() {
     assert_eq!(fs::read(&data).unwrap(), right);
 }
 
+/// Two images that share a layer, which was cut, and was moved to the trash for that.
+fn mended() -> (Disk, Digest) {
+    let (disk, digest) = two_images();
+    let data = disk.below(paths::blob_directory(&digest)).join("data");
+    fs::write(&data, "cut").unwrap();
+    assert!(disk.command(&["scan", "registry"]).output().unwrap().status.success());
+    let (code, text) = prune(&disk, &[&["--corrupt"], &DELETE[..]].concat());
+    assert!(code == 0 && text.contains("Deleted 1 corrupt blob\n"), "{text}");
+    (disk, digest)
+}
+
+fn regsql(disk: &Disk, arguments: &[&str]) -> (i32, String) {
+    let output = disk.command(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_corrupt_blob_in_the_trash_is_freed_by_a_purge_although_images_name_it() {
+    let (disk, digest) = mended();
+    let (code, text) = regsql(&disk, &["trash", "purge"]);
+    assert!(code == 0 && text.contains("removed 1 blob (3 B)"), "{text}");
+    assert_eq!(disk.runs(), [""; 0]);
+    assert!(!disk.below(paths::blob_directory(&digest)).exists());
+}
+
+#[test]
+fn an_undo_of_another_run_asks_for_no_corrupt_blob() {
+    let (disk, _) = mended();
+    let (code, text) = prune(&disk, &[&["--target", "shop/web:1.0"], &DELETE[..]].concat());
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = regsql(&disk, &["undo"]);
+    assert!(code == 0 && !text.contains("lies in the trash"), "{text}");
+}
+
+#[test]
+fn a_mending_that_was_killed_is_ended_and_its_corrupt_blob_stays_away() {
+    let (disk, digest) = mended();
+    let run = disk.runs().pop().unwrap();
+    fs::remove_file(disk.below(".regsql/trash").join(&run).join("done.json")).unwrap();
+    let (code, text) = prune(&disk, &[&["--garbage"], &DELETE[..]].concat());
+    assert!(code == 0 && text.contains("nothing needs what it took"), "{text}");
+    assert!(!disk.below(paths::blob_directory(&digest)).exists());
+    // Who asks for it gets it back as it was.
+    let (code, text) = regsql(&disk, &["undo", &run]);
+    assert_eq!(code, 0, "{text}");
+    let data = disk.below(paths::blob_directory(&digest)).join("data");
+    assert_eq!(fs::read(data).unwrap(), b"cut");
+}
+
 #[test]
 fn a_protected_corrupt_blob_stays() {
     let (disk, digest) = two_images();
