@@ -79,9 +79,9 @@ pub enum Command {
     /// Put back what a deletion moved to the trash
     ///
     /// It needs no database, works after a crash, and can be stopped and called again. What was
-    /// pushed meanwhile is never replaced: then the old one stays in the trash and is named.
-    /// Exit code 1: not everything is back, or something needs what lies in the trash of another
-    /// run, which is named.
+    /// pushed meanwhile is never replaced: the old one stays in the trash and is named, unless what
+    /// was pushed is the same. Exit code 1: not everything is back, or something needs what lies in
+    /// the trash of another run, which is named.
     Undo(undo::UndoArgs),
     /// See what is in the trash, and free it for good
     Trash(trash::TrashArgs),

@@ -11,6 +11,7 @@
 pub mod direct;
 mod error;
 mod held;
+mod in_place;
 mod list;
 mod lock;
 mod moves;

@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::TrashError;
+use super::in_place::is_in_place;
 use super::lock::StorageLock;
 use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
-use super::tree::{MAX_DEPTH, create_if_missing, is_copy, remove_tree};
+use super::tree::{MAX_DEPTH, create_if_missing, remove_tree};
 use crate::storage::{Access, Content, FileFacts, FileKind, Storage, StorageWriter};
 
 /// Runs that may begin in one second.
@@ -259,14 +260,14 @@ impl<'s> TrashRun<'s> {
         }
     }
 
-    /// Removes a copy from the trash if what it was made of is still in its place. False when
-    /// something else is there.
-    pub(super) fn discard_copy(&self, path: &Path) -> io::Result<bool> {
-        let taken = self.taken(path);
-        if !is_copy(self.storage, path, &taken, MAX_DEPTH)? {
+    /// Removes something from the trash for good if its place has it: the registry did not delete
+    /// what was copied, or it was pushed again. False when something else is there.
+    pub(super) fn discard_needless(&self, item: &Move) -> io::Result<bool> {
+        let taken = self.taken(&item.path);
+        if !is_in_place(self.storage, item, &taken)? {
             return Ok(false);
         }
-        // Half of it would no longer be known as a copy.
+        // Half of it must never be put back.
         let gone = self.work_name(GONE);
         self.storage.rename_new(&taken, &gone)?;
         remove_tree(self.storage, &gone)?;

@@ -1,10 +1,10 @@
-//! Directory trees: removing one, comparing two. Never follows a link, never goes deeper than a
+//! Directory trees: removing and sweeping them. Never follows a link, never goes deeper than a
 //! registry does.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::storage::{FileKind, MAX_COPY_BYTES, Storage, StorageWriter};
+use crate::storage::{FileKind, StorageWriter};
 
 /// A repository's name has 255 bytes, so no tree of a registry is deeper.
 pub const MAX_DEPTH: usize = 160;
@@ -114,48 +114,6 @@ pub fn remove_tree(storage: &dyn StorageWriter, path: &Path) -> io::Result<()> {
 /// In use, or something was put into it meanwhile: the next run may have more luck.
 fn is_busy(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty)
-}
-
-/// Whether `copy` is a copy of `original`: the same names, and files of the same bytes and mtimes.
-/// Files too large for [`StorageWriter::copy_new`] are never copies.
-pub fn is_copy(
-    storage: &dyn Storage,
-    original: &Path,
-    copy: &Path,
-    depth: usize,
-) -> io::Result<bool> {
-    let (a, b) = (storage.stat(original)?, storage.stat(copy)?);
-    if a.kind != b.kind || depth == 0 {
-        return Ok(false);
-    }
-    match a.kind {
-        FileKind::File => {
-            let is_alike = a.size_bytes == b.size_bytes
-                && a.modified_ns == b.modified_ns
-                && a.size_bytes <= MAX_COPY_BYTES;
-            let read = |path| storage.read(path, MAX_COPY_BYTES).map(|content| content.bytes);
-            Ok(is_alike && read(original)? == read(copy)?)
-        }
-        FileKind::Directory => {
-            let names = |directory| -> io::Result<Vec<_>> {
-                let mut names: Vec<_> =
-                    storage.list(directory)?.into_iter().map(|entry| entry.name).collect();
-                names.sort_unstable();
-                Ok(names)
-            };
-            let names = (names(original)?, names(copy)?);
-            if names.0 != names.1 {
-                return Ok(false);
-            }
-            for name in &names.0 {
-                if !is_copy(storage, &original.join(name), &copy.join(name), depth - 1)? {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        }
-        FileKind::Symlink | FileKind::Special => Ok(false),
-    }
 }
 
 /// Makes a directory of regsql's own and the parents it lacks; one that is there is as good.

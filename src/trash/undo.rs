@@ -26,10 +26,10 @@ pub struct UndoReport {
     pub restored: Counts,
     /// The sizes of that together.
     pub restored_bytes: u64,
-    /// What was in its place already: never taken, or put back before.
+    /// What was in its place already: never taken, put back before, or pushed again as it was.
     pub in_place_count: u64,
-    /// What stays in the trash because something has its place: a tag was pushed again, a blob
-    /// uploaded again.
+    /// What stays in the trash because something else has its place: a tag was pushed again with
+    /// another image, a blob is there whose content is wrong.
     pub conflicts: Vec<Move>,
     /// What could not be moved; another undo tries again.
     pub failures: Vec<Left>,
@@ -117,8 +117,7 @@ fn put_back(
         }
         Ok(PutBack::NotThere) if exists(storage, &item.path)? => report.in_place_count += 1,
         Ok(PutBack::NotThere) => report.missing.push(item.clone()),
-        // It was copied for the registry to delete, and the registry did not.
-        Ok(PutBack::PlaceTaken) if run.discard_copy(&item.path)? => report.in_place_count += 1,
+        Ok(PutBack::PlaceTaken) if run.discard_needless(item)? => report.in_place_count += 1,
         Ok(PutBack::PlaceTaken) => report.conflicts.push(item.clone()),
         Err(error) => return Err(error),
     }

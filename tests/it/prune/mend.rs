@@ -61,9 +61,11 @@ fn a_corrupt_blob_goes_to_the_trash_so_that_a_push_heals_every_image_with_it() {
     fs::write(&data, &right).unwrap();
     let found = verify(&disk);
     assert!(!found.contains("mismatch") && !found.contains("layer-missing"), "{found}");
-    let undone = disk.command(&["undo", "--storage", "registry"]).output().unwrap();
-    assert_eq!(undone.status.code(), Some(1), "its place is taken, by a better one");
+    let (code, text) = regsql(&disk, &["undo", "--storage", "registry"]);
+    assert!(code == 0 && text.contains("put back nothing"), "{text}");
+    assert!(text.contains("1 were in their place") && !text.contains("warning"), "{text}");
     assert_eq!(fs::read(&data).unwrap(), right);
+    assert_eq!(disk.runs(), [""; 0]);
 }
 
 /// Two images that share a layer, which was cut, and was moved to the trash for that.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use regsql::model::Digest;
@@ -13,7 +13,7 @@ use regsql::trash::{
     Move, MoveKind, PutBack, RemovedDirectory, StorageLock, TrashError, TrashRun, undo,
 };
 
-use super::{Registry, UPLOAD, delete, item, now, open};
+use super::{Registry, UPLOAD, delete, item, now, open, parent};
 use crate::tree::{Node, Tree};
 
 #[test]
@@ -137,6 +137,56 @@ fn a_blob_that_was_uploaded_again_stays_as_it_is() {
     assert_eq!(report.conflicts[0].path, blob);
     assert_eq!(fs::read(registry.below(blob).join("data")).unwrap(), b"uploaded again");
     assert!(registry.run_directory(&run).join("files").join(blob).join("data").is_file());
+}
+
+#[test]
+fn what_was_pushed_again_as_it_was_is_in_its_place() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let files = registry.run_directory(&run).join("files");
+    // A push writes the same bytes, later.
+    for item in &registry.moves {
+        if !matches!(item.kind, MoveKind::Upload | MoveKind::Directory) {
+            copy_tree(&files.join(&item.path), &registry.below(&item.path));
+        }
+    }
+    let pushed = registry.tree();
+    let report = registry.undo(&run);
+    assert!(report.is_whole() && report.is_removed, "{report:?}");
+    assert_eq!((report.in_place_count, report.restored.total()), (5, 2));
+    let after = registry.tree();
+    for (path, node) in pushed.nodes.iter().filter(|(_, node)| !node.is_directory()) {
+        assert_eq!(after.nodes.get(path), Some(node), "{}", path.display());
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &to);
+        } else {
+            fs::write(to, fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_was_pushed_again_as_it_was_with_a_shorter_past_keeps_the_old_one() {
+    let registry = Registry::new();
+    let other = Digest::of(b"an image before");
+    let tag = registry.path(MoveKind::Tag).to_owned();
+    let entry = paths::tag_index("team/app", "1.0", &other);
+    fs::create_dir_all(registry.below(parent(&entry))).unwrap();
+    fs::write(registry.below(&entry), other.to_string()).unwrap();
+    let run = registry.delete();
+    let taken = registry.run_directory(&run).join("files").join(&tag);
+    copy_tree(&taken.join("current"), &registry.below(&tag).join("current"));
+    let report = registry.undo(&run);
+    assert_eq!(report.conflicts.len(), 1);
+    assert!(taken.join("current/link").is_file());
 }
 
 #[test]
