@@ -23,7 +23,8 @@ pub struct HeldRun {
 /// never came to their end.
 ///
 /// # Errors
-/// When the trash, or what is in it, cannot be looked at.
+/// When the trash, or what is in it, cannot be looked at: also a list that is there and cannot be
+/// read.
 pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, TrashError> {
     let is_there = |path: &Path| {
         exists(storage, path)
@@ -35,9 +36,15 @@ pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, 
         if is_unfinished && is_there(&directory.join(DONE))? {
             continue;
         }
-        // A list that is damaged or missing is told by whoever acts on the run.
-        let Ok((_, listed)) = read_list(storage, &directory) else {
-            continue;
+        let listed = match read_list(storage, &directory) {
+            Ok((_, listed)) => listed,
+            // A list that is damaged or missing is told by whoever acts on the run.
+            Err(TrashError::Damaged { .. }) => continue,
+            Err(TrashError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                continue;
+            }
+            // One that cannot be read just now may be read a moment later, by who removes.
+            Err(error) => return Err(error),
         };
         let files = directory.join(FILES);
         let mut moves = Vec::new();

@@ -175,3 +175,23 @@ fn an_alias_in_the_trash_that_nobody_can_read_keeps_every_blob_there() {
     // The shared layer, and what `v2` had of its own: manifest, config and layer.
     assert_eq!(kept.filter(|line| line.contains("/blobs/")).count(), 4, "{text}");
 }
+
+#[test]
+fn a_purge_removes_nothing_while_a_list_cannot_be_read() {
+    let (bench, before, [first, second]) = two_runs();
+    let list = done_file(&bench, &first).with_file_name("moves.jsonl");
+    let aside = bench.path("aside");
+    fs::rename(&list, &aside).unwrap();
+    // A link is not followed: the list is there and cannot be read.
+    std::os::unix::fs::symlink(&aside, &list).unwrap();
+    for arguments in [&["trash", "purge", "--dry-run"][..], &["trash", "purge"]] {
+        let text = bench.ends(2, arguments);
+        let path = format!("trash/{first}/moves.jsonl`");
+        assert!(text.contains("cannot read `") && text.contains(&path), "{text}");
+    }
+    fs::remove_file(&list).unwrap();
+    fs::rename(&aside, &list).unwrap();
+    bench.ends(0, &["undo", &second]);
+    bench.ends(0, &["undo", &first]);
+    before.assert_same(&bench.tree(), "after both undos");
+}
