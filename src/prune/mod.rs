@@ -14,6 +14,7 @@ mod age;
 mod check;
 mod choose;
 mod document;
+mod manifests;
 mod name;
 mod named;
 mod need;

@@ -6,13 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::act::Act;
+use super::manifests::{Certainty, Named, READ_BYTES};
 use super::name::SkipGroup;
 use super::paths;
 use super::steps::Target;
 use crate::graph::BlobId;
-use crate::model::{
-    Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, Role, parse_link, parse_manifest,
-};
+use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::Content;
 
 /// What must stay.
@@ -82,37 +81,29 @@ impl Act<'_> {
 
     /// A manifest stays in the repository at `directory`, with all that a pull of it asks for.
     pub(super) fn require(&mut self, directory: &Path, digest: &Digest) {
-        let mut met = HashSet::from([digest.clone()]);
-        let mut rest = vec![(digest.clone(), true)];
-        while let Some((digest, is_certain)) = rest.pop() {
+        let root = digest;
+        let mut met = HashSet::from([root.clone()]);
+        let mut rest = vec![(root.clone(), Certainty::Certain)];
+        while let Some((digest, certainty)) = rest.pop() {
             self.keep(paths::revision(directory, &digest));
             self.keep_linked(directory, &digest);
             self.require_referrers(directory, &digest, &mut met, &mut rest);
-            let body = match self.read_manifest(&digest) {
-                Ok(content) if content.is_whole => content.bytes,
-                // A child that is not here: a sparse index.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_certain => continue,
-                _ => {
-                    self.require_repository(directory);
-                    continue;
-                }
-            };
-            let Ok(manifest) = parse_manifest(&body) else {
-                // What an index names may be a blob of any kind (a build cache's layers are).
-                if is_certain {
-                    self.require_repository(directory);
-                }
+            let content = self.read_manifest(&digest);
+            let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+            // A child that is not here: a sparse index.
+            if digest != *root && content.as_ref().is_err_and(is_missing) {
                 continue;
-            };
-            for reference in &manifest.references {
-                let named = &reference.digest;
-                if reference.role == Role::Subject {
-                    continue;
-                }
-                self.keep_linked(directory, named);
-                let may_be_manifest = matches!(reference.role, Role::Manifest | Role::Blob);
-                if may_be_manifest && met.insert(named.clone()) {
-                    rest.push((named.clone(), false));
+            }
+            let named = Named::by(&digest, content, certainty);
+            if named.is_unknown {
+                self.require_repository(directory);
+            }
+            for (named, certainty) in named.references {
+                self.keep_linked(directory, &named);
+                if let Some(certainty) = certainty
+                    && met.insert(named.clone())
+                {
+                    rest.push((named, certainty));
                 }
             }
         }
@@ -124,7 +115,7 @@ impl Act<'_> {
         directory: &Path,
         digest: &Digest,
         met: &mut HashSet<Digest>,
-        rest: &mut Vec<(Digest, bool)>,
+        rest: &mut Vec<(Digest, Certainty)>,
     ) {
         let graph = self.graph;
         let Some(id) = graph.blob_by_digest(digest).and_then(|blob| graph.manifest_at(blob)) else {
@@ -135,7 +126,7 @@ impl Act<'_> {
             let is_linked = paths::revision(directory, digest)
                 .is_some_and(|path| self.is_step(&path) || self.storage.stat(&path).is_ok());
             if is_linked && met.insert(digest.clone()) {
-                rest.push((digest.clone(), false));
+                rest.push((digest.clone(), Certainty::Likely));
             }
         }
     }
@@ -143,7 +134,7 @@ impl Act<'_> {
     fn read_manifest(&self, digest: &Digest) -> io::Result<Content> {
         let directory =
             paths::blob(self.storage.layout(), digest).ok_or(io::ErrorKind::NotFound)?;
-        self.storage.read(&directory.join("data"), MAX_MANIFEST_BYTES)
+        self.storage.read(&directory.join("data"), READ_BYTES)
     }
 
     /// A blob stays, and the link by which a repository serves it.

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::manifests::{Certainty, Named, READ_BYTES};
 use crate::graph::BlobId;
-use crate::model::{
-    Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, Role, parse_link, parse_manifest,
-};
+use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, parse_link};
 use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{Storage, StorageWriter};
 use crate::trash::{
@@ -100,63 +99,78 @@ impl Work<'_> {
             self.need_blob(&graph.blobs[link.name as usize].digest);
             self.need_blob(&graph.blobs[link.target as usize].digest);
         }
+        let name = repository.name.as_str();
         let tags = graph.tags_of(repository).iter().filter_map(|tag| tag.target);
         let revisions = graph.revisions_of(repository).iter().copied();
-        let held = graph.held_blobs(repository);
-        let roots: Vec<BlobId> = tags.chain(revisions).chain(held).collect();
+        let roots = tags.chain(revisions).map(|blob| (blob, Certainty::Certain));
+        let held = graph.held_blobs(repository).map(|blob| (blob, Certainty::Likely));
+        let mut rest: Vec<(Digest, Certainty)> = held
+            .chain(roots)
+            .map(|(blob, certainty)| (graph.blobs[blob as usize].digest.clone(), certainty))
+            .collect();
         let mut met = HashSet::new();
-        let mut rest: Vec<Digest> =
-            roots.into_iter().map(|blob| graph.blobs[blob as usize].digest.clone()).collect();
-        while let Some(digest) = rest.pop() {
+        let mut is_unknown = false;
+        while let Some((digest, certainty)) = rest.pop() {
             if !met.insert(digest.clone()) {
                 continue;
             }
             self.need_blob(&digest);
-            rest.extend(self.need_revision(&repository.name, &digest));
-            for (named, may_be_manifest) in self.named_by(&digest) {
+            rest.extend(self.need_revision(name, &digest).map(|target| (target, certainty)));
+            let named = self.named_by(name, &digest, certainty);
+            if named.is_unknown && !std::mem::replace(&mut is_unknown, true) {
+                let revisions = self.need_repository(name).into_iter();
+                rest.extend(revisions.map(|digest| (digest, Certainty::Certain)));
+            }
+            for (named, certainty) in named.references {
                 self.need_blob(&named);
-                let targets = self.need_link(&repository.name, &named);
-                if may_be_manifest {
-                    rest.push(named);
-                    rest.extend(targets);
+                let targets = self.need_link(name, &named);
+                if let Some(certainty) = certainty {
+                    let all = std::iter::once(named).chain(targets);
+                    rest.extend(all.map(|digest| (digest, certainty)));
                 }
             }
         }
     }
 
-    /// What a manifest names, and whether that may be a manifest.
-    fn named_by(&self, digest: &Digest) -> Vec<(Digest, bool)> {
+    /// What a manifest of a repository names.
+    fn named_by(&self, repository: &str, digest: &Digest, certainty: Certainty) -> Named {
         let graph = self.graph;
         let blob = graph.blob_by_digest(digest);
         let id = blob.and_then(|blob| graph.manifest_at(blob));
         if let Some(id) = id.filter(|_| is_present(graph, digest)) {
             let digest = |blob: BlobId| graph.blobs[blob as usize].digest.clone();
             let children = graph.children(id).iter();
-            let children = children.map(|id| (digest(graph.manifests[*id as usize]), true));
+            let children = children
+                .map(|id| (digest(graph.manifests[*id as usize]), Some(Certainty::Certain)));
             // A blob that is not on disk may be a child whose manifest lies in the trash.
-            let kept = graph.kept_blobs(id).iter();
-            let kept =
-                kept.map(|blob| (digest(*blob), graph.blobs[*blob as usize].size_bytes.is_none()));
-            return children.chain(kept).collect();
+            let kept = graph.kept_blobs(id).iter().map(|blob| {
+                let is_missing = graph.blobs[*blob as usize].size_bytes.is_none();
+                (digest(*blob), is_missing.then_some(Certainty::Likely))
+            });
+            return Named { references: children.chain(kept).collect(), is_unknown: false };
         }
         let Some((run, item)) = self.held.blobs.get(digest) else {
-            return Vec::new();
+            return Named::default();
         };
-        let body = run.read(self.storage, &item.path.join("data"), MAX_MANIFEST_BYTES);
-        let Some(body) = body.ok().filter(|body| body.is_whole) else {
-            return Vec::new();
+        let is_revision = has_revision(graph, repository, digest)
+            || self.held.revisions.contains_key(&(repository, digest.clone()));
+        let certainty = if is_revision { Certainty::Certain } else { certainty };
+        let content = run.read(self.storage, &item.path.join("data"), READ_BYTES);
+        Named::by(digest, content, certainty)
+    }
+
+    /// Something that cannot be read may need whatever a repository once linked. Gives the
+    /// revisions of that.
+    fn need_repository(&mut self, repository: &str) -> Vec<Digest> {
+        let of_repository = |taken: &HashMap<(&str, Digest), Taken<'_>>| -> Vec<Digest> {
+            let names = taken.keys().filter(|(name, _)| *name == repository);
+            names.map(|(_, digest)| digest.clone()).collect()
         };
-        let Ok(manifest) = parse_manifest(&body.bytes) else {
-            return Vec::new();
-        };
-        let references = manifest.references.into_iter();
-        references
-            .filter(|reference| reference.role != Role::Subject)
-            .map(|reference| {
-                let may_be_manifest = matches!(reference.role, Role::Manifest | Role::Blob);
-                (reference.digest, may_be_manifest)
-            })
-            .collect()
+        for digest in of_repository(&self.held.layer_links) {
+            self.need_blob(&digest);
+            self.need_link(repository, &digest);
+        }
+        of_repository(&self.held.revisions)
     }
 
     /// A repository or directory that could not be read may need what it once had.

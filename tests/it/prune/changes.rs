@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use regsql::prune::Done;
-use regsql::sample::{Content, Descriptor, RegistryBuilder, paths};
+use regsql::sample::{Content, Descriptor, RegistryBuilder, media_types, paths};
 use regsql::trash::undo;
 
 use super::crash::{chosen, registry};
@@ -188,6 +188,24 @@ fn a_new_index_keeps_children_that_go() {
             let layer = pushed.layer("amd64", 500);
             let layers = [&base, &layer];
             let child = pushed.image("a").oci().layers(layers).platform("linux/amd64").push();
+            let index = pushed.index("a").children([&child]).push_tag("again");
+            push(root, &pushed, &index);
+            vec![("a", "again")]
+        },
+        true,
+    );
+}
+
+#[test]
+fn a_new_index_keeps_children_that_go_whatever_it_calls_them() {
+    change_everywhere(
+        |root| {
+            let mut pushed = RegistryBuilder::new();
+            let base = pushed.layer("base", 900);
+            let layer = pushed.layer("amd64", 500);
+            let layers = [&base, &layer];
+            let child = pushed.image("a").oci().layers(layers).platform("linux/amd64").push();
+            let child = child.of_type(media_types::OCI_LAYER);
             let index = pushed.index("a").children([&child]).push_tag("again");
             push(root, &pushed, &index);
             vec![("a", "again")]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use regsql::sample::{RegistryBuilder, paths};
+use regsql::sample::{Descriptor, RegistryBuilder, media_types, paths};
 
 use super::{Bench, GARBAGE, OFFLINE};
 use crate::tree::Tree;
@@ -194,4 +194,44 @@ fn a_purge_removes_nothing_while_a_list_cannot_be_read() {
     bench.ends(0, &["undo", &second]);
     bench.ends(0, &["undo", &first]);
     before.assert_same(&bench.tree(), "after both undos");
+}
+
+/// A run that took an index, its child and all that is theirs; then an index of that index is
+/// pushed by someone who had looked before. Gives the run and the child.
+fn late_index(child_type: &str) -> (Bench, String, Descriptor) {
+    let mut registry = RegistryBuilder::new();
+    let layer = registry.layer("of the child", 2_000);
+    let child = registry.image("app").oci().layers([&layer]).push().of_type(child_type);
+    let index = registry.index("app").children([&child]).push_tag("1.0");
+    let other = registry.layer("of another", 1_000);
+    registry.image("app").oci().layers([&other]).push_tag("stays");
+    let bench = Bench::of_registry(&registry);
+    delete_tags(&bench, "tag = '1.0'");
+    let mut pushed = RegistryBuilder::new();
+    let index = index.of_type(media_types::OCI_INDEX);
+    pushed.index("app").children([&index]).push_tag("late");
+    pushed.write_to(&bench.root()).unwrap();
+    let [run] = runs(&bench).try_into().unwrap();
+    (bench, run, child)
+}
+
+/// The index, its child, a config and a layer: of each the link and the data.
+const LATE_NEEDS: usize = 8;
+
+#[test]
+fn a_purge_keeps_all_that_a_manifest_may_name_which_nobody_can_read() {
+    let (bench, run, child) = late_index(media_types::OCI_MANIFEST);
+    let held = bench.root().join(".regsql/trash").join(&run).join("files");
+    for wrong in ["", "{\"layers\": [", "{\"schemaVersion\": 2, \"config\": {}}"] {
+        fs::write(held.join(paths::blob(&child.digest)), wrong).unwrap();
+        let text = bench.ends(1, &["trash", "purge", "--dry-run"]);
+        assert_eq!(text.matches("it is needed again").count(), LATE_NEEDS, "{wrong}: {text}");
+    }
+}
+
+#[test]
+fn a_purge_follows_an_index_that_calls_its_child_a_layer() {
+    let (bench, _, _) = late_index(media_types::OCI_LAYER);
+    let text = bench.ends(1, &["trash", "purge"]);
+    assert_eq!(text.matches("it is needed again").count(), LATE_NEEDS, "{text}");
 }
