@@ -7,11 +7,12 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::age::Clock;
 use super::name::{Name, SkipGroup, Skipped};
 use super::need::Needed;
+use super::paths;
 use super::steps::{Steps, Target};
 use crate::model::Digest;
 use crate::removal::StoredGraph;
@@ -77,6 +78,8 @@ pub struct Act<'a> {
     states: Vec<State>,
     places: HashMap<u64, u32>,
     hasher: RandomState,
+    /// The repositories of the graph by where they lie.
+    pub(super) places_by_directory: HashMap<PathBuf, u32>,
     /// Directories that were young when the work began; taking what is in them makes all young.
     young_directories: HashSet<usize>,
     /// Repositories of which a directory stays, and that was said.
@@ -127,6 +130,11 @@ impl<'a> Act<'a> {
         let hasher = RandomState::new();
         let all = (0..).zip(&steps.moves);
         let places = all.map(|(at, item)| (hasher.hash_one(&item.path), at)).collect();
+        let layout = means.storage.layout();
+        let repositories = (0..).zip(&graph.repositories);
+        let places_by_directory = repositories
+            .filter_map(|(place, node)| Some((paths::repository(layout, &node.name)?, place)))
+            .collect();
         let is_young = |at: &usize| {
             matches!(steps.targets[*at], Target::Directory(_))
                 && !means
@@ -147,6 +155,7 @@ impl<'a> Act<'a> {
             states: vec![State::Waiting; steps.moves.len()],
             places,
             hasher,
+            places_by_directory,
             young_directories,
             told_repositories: HashSet::new(),
             needed: Needed::default(),
@@ -356,7 +365,7 @@ impl<'a> Act<'a> {
         for (at, target) in self.taken() {
             let item = &self.steps.moves[at];
             done.counts.add(item.kind);
-            done.size_bytes += item.size_bytes;
+            done.size_bytes = done.size_bytes.saturating_add(item.size_bytes);
             done.corrupt_blobs += u64::from(matches!(target, Target::Corrupt(_)));
             done.leftovers += u64::from(matches!(target, Target::Leftover(_)));
             if has_names && !matches!(target, Target::Directory(_)) {

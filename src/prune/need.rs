@@ -185,16 +185,11 @@ impl Act<'_> {
         if !self.needed.repositories.insert(directory.to_owned()) {
             return;
         }
-        let layout = self.storage.layout();
-        let of_name = |place: &usize| {
-            let name = &self.graph.repositories[*place].name;
-            paths::repository(layout, name).is_some_and(|path| path == directory)
-        };
-        let Some(place) = (0..self.graph.repositories.len()).find(of_name) else {
+        let Some(&place) = self.places_by_directory.get(directory) else {
             return self.require_everything();
         };
         let graph = self.graph;
-        let repository = &graph.repositories[place];
+        let repository = &graph.repositories[place as usize];
         let revisions = graph.revisions_of(repository).iter().copied();
         let links = graph.links_of(repository).iter().flat_map(|link| [link.name, link.target]);
         let blobs: Vec<BlobId> = revisions.chain(links).collect();
