@@ -22,7 +22,7 @@ use crate::prune::{
     Clock, Document, DocumentError, Mode, NameSet, Origin, Plan, Policy, Protect, ProtectError,
     SkipGroup, named_count, plan, unmatched_patterns,
 };
-use crate::removal::StoredGraph;
+use crate::removal::{StoredGraph, total_bytes};
 use crate::snapshot::Summary;
 use crate::ui;
 
@@ -427,7 +427,7 @@ fn make_plan(
     if is_first {
         tell_protected(context, &graph, &protect);
     }
-    let blob_bytes = graph.blobs.iter().filter_map(|blob| blob.size_bytes).sum();
+    let blob_bytes = total_bytes(graph.blobs.iter().filter_map(|blob| blob.size_bytes));
     let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;
     let mut only = only;
     if let Some(saved) = saved {
@@ -485,7 +485,7 @@ fn time_option(seconds: u64) -> String {
 /// Why the plan is too large to be carried out.
 fn too_much(args: &PruneArgs, planned: &Planned) -> Option<String> {
     let freed = planned.plan.freed_bytes;
-    let shown = |bytes: u64| ui::bytes(bytes as i64);
+    let shown = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     if let Some(limit) = args.guards.max_delete_bytes
         && freed > limit
     {

@@ -11,7 +11,7 @@ use super::protect::Protect;
 use super::protected::Protected;
 use crate::graph::BlobId;
 use crate::model::Digest;
-use crate::removal::{self, Item, Reason, Removal, StoredGraph};
+use crate::removal::{self, Item, Reason, Removal, StoredGraph, total_bytes};
 
 /// The rules that a plan keeps.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     let sizes =
         work.plan.blobs.iter().chain(&work.plan.corrupt).map(|blob| graph.size_bytes(*blob));
     let uploads = work.plan.uploads.iter().map(|at| graph.uploads[*at as usize].size_bytes);
-    work.plan.freed_bytes = sizes.chain(uploads).sum();
+    work.plan.freed_bytes = total_bytes(sizes.chain(uploads));
     work.plan
 }
 

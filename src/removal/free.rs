@@ -16,6 +16,7 @@
 use std::collections::{BinaryHeap, HashMap};
 
 use super::graph::StoredGraph;
+use super::total_bytes;
 use super::walk::Walk;
 use crate::graph::BlobId;
 
@@ -59,7 +60,7 @@ pub struct Choice {
 /// cannot be, everything that frees something is chosen.
 pub fn free(graph: &StoredGraph, candidates: &[u32], goal: u64, order: FreeOrder) -> Choice {
     let parcels = Parcels::new(graph, candidates);
-    let reachable_bytes = parcels.parcels.iter().map(|parcel| parcel.bytes).sum();
+    let reachable_bytes = total_bytes(parcels.parcels.iter().map(|parcel| parcel.bytes));
     let goal = goal.min(reachable_bytes);
     let groups = match order {
         FreeOrder::Fewest => {
@@ -110,7 +111,8 @@ struct State<'a> {
     /// Groups that still keep a parcel, and their tags.
     groups_left: Vec<u32>,
     tags_left: Vec<u32>,
-    freed: u64,
+    /// Wide enough for the sum of any sizes: what was added is taken off again.
+    freed: u128,
     /// Scratch: how often a parcel was met.
     met: Vec<u32>,
 }
@@ -135,7 +137,8 @@ impl Parcels {
                 }
                 number
             });
-            parcels[number as usize].bytes += bytes;
+            let parcel = &mut parcels[number as usize];
+            parcel.bytes = parcel.bytes.saturating_add(bytes);
         }
         Self { groups, parcels }
     }
@@ -165,7 +168,7 @@ impl Parcels {
         let mut state = self.state();
         let mut picks = Vec::new();
         for &group in groups {
-            if state.freed >= goal {
+            if state.freed >= u128::from(goal) {
                 break;
             }
             state.drop(group);
@@ -181,7 +184,7 @@ impl Parcels {
         let mut heap: BinaryHeap<(u128, std::cmp::Reverse<u32>)> = parcels
             .map(|parcel| (state.worth(parcel, goal, wide), std::cmp::Reverse(parcel)))
             .collect();
-        while state.freed < goal {
+        while let Some(wanted) = state.wanted(goal) {
             let Some((worth, std::cmp::Reverse(parcel))) = heap.pop() else {
                 break;
             };
@@ -189,7 +192,7 @@ impl Parcels {
                 continue;
             }
             // The goal has come nearer since, so that less of it counts.
-            let now = state.worth(parcel, goal - state.freed, wide);
+            let now = state.worth(parcel, wanted, wide);
             if now < worth {
                 heap.push((now, std::cmp::Reverse(parcel)));
                 continue;
@@ -203,8 +206,10 @@ impl Parcels {
             }
             for &group in &self.parcels[parcel as usize].groups {
                 for &other in &self.groups[group as usize].parcels {
-                    if state.groups_left[other as usize] > 0 && state.freed < goal {
-                        let worth = state.worth(other, goal - state.freed, wide);
+                    if state.groups_left[other as usize] > 0
+                        && let Some(wanted) = state.wanted(goal)
+                    {
+                        let worth = state.worth(other, wanted, wide);
                         heap.push((worth, std::cmp::Reverse(other)));
                     }
                 }
@@ -215,25 +220,32 @@ impl Parcels {
 
     /// The answer, tag by tag.
     fn told(&self, groups: &[u32], reachable_bytes: u64) -> Choice {
+        let shown = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
         let mut state = self.state();
         let mut picks = Vec::new();
         for &group in groups {
             let before = state.freed;
             let tags = &self.groups[group as usize].tags;
             for &tag in tags {
-                picks.push(Pick { tag, freed_bytes: 0, cumulative_bytes: before });
+                picks.push(Pick { tag, freed_bytes: 0, cumulative_bytes: shown(before) });
             }
             state.drop(group);
             if let Some(last) = picks.last_mut() {
-                last.freed_bytes = state.freed - before;
-                last.cumulative_bytes = state.freed;
+                last.freed_bytes = shown(state.freed - before);
+                last.cumulative_bytes = shown(state.freed);
             }
         }
-        Choice { picks, freed_bytes: state.freed, reachable_bytes }
+        Choice { picks, freed_bytes: shown(state.freed), reachable_bytes }
     }
 }
 
 impl State<'_> {
+    /// What is missing to the goal, if it is not reached.
+    fn wanted(&self, goal: u64) -> Option<u64> {
+        let rest = u128::from(goal).checked_sub(self.freed)?;
+        u64::try_from(rest).ok().filter(|rest| *rest > 0)
+    }
+
     fn drop(&mut self, group: u32) {
         let all = self.all;
         let Group { tags, parcels } = &all.groups[group as usize];
@@ -243,7 +255,7 @@ impl State<'_> {
             self.tags_left[at] -= tags.len() as u32;
             self.groups_left[at] -= 1;
             if self.groups_left[at] == 0 {
-                self.freed += all.parcels[at].bytes;
+                self.freed += u128::from(all.parcels[at].bytes);
             }
         }
     }
@@ -255,7 +267,7 @@ impl State<'_> {
         for &parcel in parcels {
             let at = parcel as usize;
             if self.groups_left[at] == 0 {
-                self.freed -= all.parcels[at].bytes;
+                self.freed -= u128::from(all.parcels[at].bytes);
             }
             self.tags_left[at] += tags.len() as u32;
             self.groups_left[at] += 1;
@@ -276,7 +288,7 @@ impl State<'_> {
             for &other in &met {
                 self.met[other as usize] += 1;
                 if self.met[other as usize] == self.groups_left[other as usize] {
-                    bytes += all.parcels[other as usize].bytes;
+                    bytes = bytes.saturating_add(all.parcels[other as usize].bytes);
                 }
             }
             for other in met {
@@ -290,7 +302,7 @@ impl State<'_> {
     fn put_back_what_is_not_needed(&mut self, mut picks: Vec<u32>, goal: u64) -> Vec<u32> {
         for &pick in picks.iter().rev() {
             self.put_back(pick);
-            if self.freed < goal {
+            if self.freed < u128::from(goal) {
                 self.drop(pick);
             }
         }

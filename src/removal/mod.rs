@@ -38,6 +38,12 @@ pub use select::{Missing, Names, Row};
 use crate::graph::{BlobId, ManifestId};
 use walk::{Marks, Via, Walk};
 
+/// The sum of some sizes, or the largest number there is: a limit must never be compared with a sum
+/// that began again at 0. Sparse files may claim any size.
+pub fn total_bytes(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
 /// What is to be deleted. Flags, so that rows that name a thing twice cost nothing.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -477,10 +483,10 @@ impl Work<'_> {
                 continue;
             };
             if fate.is_selected {
-                self.removal.logical_bytes += size;
+                self.removal.logical_bytes = self.removal.logical_bytes.saturating_add(size);
             }
             if fate.may_go && !fate.stays && !self.graph.is_held_globally(blob) {
-                self.removal.freed_bytes += size;
+                self.removal.freed_bytes = self.removal.freed_bytes.saturating_add(size);
                 self.removal.blobs.push(blob);
             }
         }

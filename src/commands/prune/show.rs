@@ -7,7 +7,7 @@ use super::{Planned, is_counted};
 use crate::commands::Context;
 use crate::error::Result;
 use crate::prune::{Counts, Document, Plan, SkipGroup, Skipped};
-use crate::removal::StoredGraph;
+use crate::removal::{StoredGraph, total_bytes};
 use crate::report::{Column, End, Unit, Value};
 use crate::ui::{self, Format, Frame, visible};
 
@@ -118,8 +118,7 @@ pub fn skipped(skipped: &[Skipped], out: &mut dyn Write) -> io::Result<()> {
         groups.entry(item.group).or_default().push(item);
     }
     for (group, items) in &groups {
-        let size_bytes =
-            items.iter().fold(0_u64, |sum, item| sum.saturating_add(item.name.size_bytes()));
+        let size_bytes = total_bytes(items.iter().map(|item| item.name.size_bytes()));
         let bytes = match size_bytes {
             0 => String::new(),
             size_bytes => format!(", {}", ui::bytes(size_bytes as i64)),

@@ -5,13 +5,16 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use regsql::model::Digest;
+use regsql::model::{Digest, Role};
 use regsql::prune::{Chosen, Name, Policy, plan};
+use regsql::removal::{
+    BlobNode, Edge, FreeOrder, Parts, RepositoryNode, StoredGraph, TagNode, free,
+};
 use regsql::sample::{Content, RegistryBuilder, paths};
 
 use super::crash::{chosen, registry};
 use super::pulls::{assert_none_lost, pulls};
-use super::{Disk, act, plan_of, policy};
+use super::{Disk, act, plan_of, policy, tag};
 
 fn repository(name: &str) -> Name {
     Name::Repository { repository: name.into() }
@@ -187,5 +190,53 @@ fn what_was_not_in_the_plan_that_was_shown_stays_whole() {
         let done = act(&disk.storage(), &graph, &plan, true).unwrap();
         assert_eq!(done.skipped, [], "choice {number}");
         assert_none_lost(&before, &pulls(&disk.root()), &format!("choice {number}"));
+    }
+}
+
+/// Holes can be of any size, and the sum of a few passes what a number of bytes has room for.
+#[test]
+fn sizes_that_no_disk_has_add_up_to_no_small_number() {
+    let huge_bytes = i64::MAX as u64;
+    let blob = |name: &str, is_orphan: bool| BlobNode {
+        digest: Digest::of(name.as_bytes()),
+        size_bytes: Some(huge_bytes),
+        may_be_manifest: false,
+        is_layer: !is_orphan,
+        is_orphan,
+        changed_ns: Some(0),
+    };
+    let mut blobs = ["a", "b", "c"].map(|name| blob(name, true)).to_vec();
+    blobs.extend(["manifest", "layer", "layer two", "layer three"].map(|name| blob(name, false)));
+    blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
+    let place = |name: &str| {
+        let digest = Digest::of(name.as_bytes());
+        blobs.iter().position(|blob| blob.digest == digest).unwrap() as u32
+    };
+    let manifest = place("manifest");
+    let named = ["layer", "layer two", "layer three"].map(place);
+    let edge = |blob| Edge { manifest, role: Role::Layer, blob };
+    let whole = RepositoryNode {
+        name: "app".into(),
+        tags: 0..1,
+        revisions: 0..1,
+        ..RepositoryNode::default()
+    };
+    let tag_node = TagNode { name: "1.0".into(), target: Some(manifest), pushed_ns: Some(0) };
+    let graph = StoredGraph::new(Parts {
+        manifests: vec![manifest],
+        edges: named.map(edge).to_vec(),
+        repositories: vec![whole],
+        tags: vec![tag_node],
+        revisions: vec![manifest],
+        revisions_pushed_ns: vec![Some(0)],
+        blobs,
+        ..Parts::default()
+    });
+    assert_eq!(plan_of(&graph, []).freed_bytes, u64::MAX);
+    let planned = plan_of(&graph, [tag("app", "1.0")]);
+    assert_eq!((planned.blobs.len(), planned.freed_bytes, planned.shared_bytes), (7, u64::MAX, 0));
+    for order in [FreeOrder::Fewest, FreeOrder::Oldest, FreeOrder::Given] {
+        let choice = free(&graph, &[0], u64::MAX, order);
+        assert_eq!((choice.picks.len(), choice.freed_bytes), (1, u64::MAX));
     }
 }

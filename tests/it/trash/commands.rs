@@ -140,6 +140,7 @@ fn a_purge_is_told_before_and_after() {
     exit 0
     --- stderr
     freed 0 B
+    1 run younger than --older-than in the trash
     "#);
     assert_snapshot!(purge(&[]), @r#"
     exit 0
