@@ -167,8 +167,7 @@ const MARK_BROKEN_TAGS_SQL: &str = include_str!("sql/mark_broken_tags.sql");
 /// Marks the tags that something breaks of which the figures know nothing: they see what is missing,
 /// which may be much, and so this looks only where there is more.
 pub(super) fn mark_broken_tags(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM problem WHERE digest IS NOT NULL \
-        AND code NOT IN ('manifest-missing', 'config-missing', 'layer-missing'))";
+    let sql = include_str!("sql/has_more_than_missing.sql");
     if connection.query_row(sql, [], |row| row.get(0))? {
         connection.execute_batch(MARK_BROKEN_TAGS_SQL)?;
     }
@@ -220,7 +219,7 @@ fn id_of(connection: &Connection, digest: &Digest, hint: i64) -> rusqlite::Resul
 
 /// The findings about content that the snapshot at `database` has.
 pub fn content_findings(database: &Path) -> Result<Vec<StoredFinding>, DatabaseError> {
-    if !super::open::is_there(database) {
+    if !super::stamp::is_there(database) {
         return Ok(Vec::new());
     }
     let connection = open_for_reading(database)?;

@@ -173,16 +173,10 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Whether there is a database, or something that is none. An empty file is nothing: a full disk left
-/// it, or `mktemp` made it.
-pub(super) fn is_there(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|facts| facts.is_dir() || facts.len() > 0)
-}
-
 /// Opens the snapshot at `path` for reading; one made by an older regsql is migrated first.
 pub fn open_for_reading(path: &Path) -> Result<Connection, DatabaseError> {
     let on_error = |source| DatabaseError::from_sqlite(path, source);
-    if !is_there(path) {
+    if !super::stamp::is_there(path) {
         return Err(DatabaseError::Missing(path.to_owned()));
     }
     // SQLite would call reading a directory an error of the disk.

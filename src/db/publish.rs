@@ -131,7 +131,7 @@ pub struct PreviousScan {
 /// # Errors
 /// When there is a file and it is not one that this program may replace, or a damaged one.
 pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseError> {
-    if !super::open::is_there(database) {
+    if !super::stamp::is_there(database) {
         return Ok(None);
     }
     let connection = super::open_for_reading(database)?;
@@ -224,7 +224,7 @@ impl<'a> NewDatabase<'a> {
             rusqlite_migration::Error::RusqliteError { err, .. } => on_sqlite(err),
             other => DatabaseError::Migrate { path: database.clone(), source: Box::new(other) },
         })?;
-        if super::open::is_there(database) {
+        if super::stamp::is_there(database) {
             match copy_history(connection, database) {
                 Ok(old) => new.old = Some(old),
                 Err(error) if error.is_damage() => {

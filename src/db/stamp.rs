@@ -25,3 +25,9 @@ impl FileStamp {
         })
     }
 }
+
+/// Whether there is a database, or something that is none. An empty file is nothing: a full disk left
+/// it, or `mktemp` made it.
+pub(super) fn is_there(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|facts| facts.is_dir() || facts.len() > 0)
+}
