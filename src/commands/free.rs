@@ -95,9 +95,13 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
         bytes(choice.freed_bytes),
         if is_enough { "" } else { ": that is all they can free" },
     );
+    let mut notes = vec![verdict];
+    if without_tags_bytes(&snapshot) >= args.bytes {
+        notes.insert(0, "No tag need go for that: other things come free first, see below.".into());
+    }
     let frame = Frame {
         title: Some(format!("Tags to drop so that {} come free", bytes(args.bytes))),
-        notes: vec![verdict],
+        notes,
         totals: vec!["freed_bytes".into()],
         may_hide: true,
         tail: without_tags(&snapshot).into_iter().collect(),
@@ -169,13 +173,17 @@ fn given(report: &Report, args: &FreeArgs) -> Vec<String> {
 
 /// What comes free before any tag must go.
 fn without_tags(snapshot: &Snapshot) -> Option<String> {
-    let bytes = snapshot.total("untagged_and_orphan_bytes");
+    let bytes = without_tags_bytes(snapshot);
     (bytes > 0).then(|| {
         format!(
             "{} come free without dropping a tag: regsql prune untagged-revisions --garbage",
-            ui::bytes(bytes)
+            ui::bytes(bytes as i64)
         )
     })
+}
+
+fn without_tags_bytes(snapshot: &Snapshot) -> u64 {
+    u64::try_from(snapshot.total("untagged_and_orphan_bytes")).unwrap_or(0)
 }
 
 fn write(graph: &StoredGraph, choice: &Choice, sink: &mut dyn RowSink) -> std::io::Result<End> {

@@ -255,6 +255,7 @@ fn free_names_the_fewest_tags_and_says_how_much_they_free() {
     exit 0
     --- stdout
     Tags to drop so that 50.000 MiB come free
+    No tag need go for that: other things come free first, see below.
     Dropping 2 of 6 tags that report `tags` names frees 200.002 MiB.
 
     repository  tag                           freed   cumulative  pushed             manifest digest

@@ -63,6 +63,11 @@ pub fn check(
             registry.url()
         ))
         .with_hint("stop it or make it read-only; or use --online")),
+        ServingState::Writable if acting.before.is_some() => Err(Error::new(format!(
+            "the registry at {} still takes pushes after --before: nothing was touched",
+            registry.url()
+        ))
+        .with_hint("its command must wait until the registry has stopped, and stop that one")),
         ServingState::Writable => Err(Error::new(format!(
             "the registry at {} takes pushes: nothing was touched",
             registry.url()

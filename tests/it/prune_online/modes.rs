@@ -37,6 +37,8 @@ fn a_registry_that_takes_pushes_is_refused_and_one_that_is_stopped_or_read_only_
     let text = refused(&bench, &registry, &["--registry-url", &url]);
     assert!(text.contains("takes pushes: nothing was touched"), "{text}");
     assert!(text.contains("hint: stop it (--before and --after can)"), "{text}");
+    let text = refused(&bench, &registry, &["--registry-url", &url, "--before", "true"]);
+    assert!(text.contains("still takes pushes after --before: nothing was touched"), "{text}");
     let text = refused(&bench, &registry, &["--offline", "--registry-url", &url]);
     assert!(text.contains("although --offline says that nothing writes"), "{text}");
 
