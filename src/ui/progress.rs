@@ -25,6 +25,9 @@ impl Bar {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg:10}") {
+            bar.set_style(style);
+        }
         bar.enable_steady_tick(Duration::from_millis(120));
         Self { shown: bar, printer: printer.clone(), phase: Mutex::new(None) }
     }
@@ -42,12 +45,13 @@ impl Bar {
 impl Bar {
     fn begin(&self, name: &'static str, total: Option<u64>, template: &str) {
         self.next_phase(Some(name));
+        // Each of these may draw: the old position never stands beside the new length.
+        self.shown.set_position(0);
+        self.shown.set_length(total.unwrap_or(0));
+        self.shown.set_message(name);
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.shown.set_style(style);
         }
-        self.shown.set_length(total.unwrap_or(0));
-        self.shown.set_position(0);
-        self.shown.set_message(name);
         // The rate and the time left are those of this phase.
         self.shown.reset_eta();
     }
