@@ -1,6 +1,5 @@
 //! The storage that a command works on.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::result::Snapshot;
@@ -51,7 +50,7 @@ pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
     let options = ScanOptions {
         storage: root.to_owned(),
         database: context.db.clone(),
-        io_threads: NonZeroUsize::new(32).unwrap_or(NonZeroUsize::MIN),
+        io_threads: super::scan::IO_THREADS,
         deep: DeepLook::Auto,
         is_full: false,
     };
