@@ -3,8 +3,8 @@
 //! A list holds one or more words a line, as `kubectl get pods -A -o jsonpath=…` prints image
 //! references: `repo`, `repo:tag`, `repo@sha256:…`, `repo:tag@sha256:…`, each with or without a
 //! registry's host before it, or a bare digest, also one without `sha256:` (CRI-O) or cut, as
-//! `docker images -q` prints them. `#` begins a comment. How many of the first components are a host, a proxy's prefix or the repository's own
-//! is not certain, so all readings are protected.
+//! `docker images -q` prints them. `#` begins a comment. How many of the first components are a
+//! host, a proxy's prefix or the repository's own is not certain, so all readings are protected.
 
 use std::collections::{HashMap, HashSet};
 
