@@ -4,6 +4,7 @@
 //! what has changed since stays, and so does all that it needs. Then, before blobs go, all
 //! repositories are read again ([`super::sweep`]).
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -89,6 +90,8 @@ pub struct Act<'a> {
     skipped: Vec<Skipped>,
     put_back_count: u64,
     is_interrupted: bool,
+    /// Something was to be moved or removed, whatever came of it.
+    has_touched: Cell<bool>,
 }
 
 /// What [`Act::new`] is told beside the plan.
@@ -162,6 +165,7 @@ impl<'a> Act<'a> {
             skipped: Vec::new(),
             put_back_count: 0,
             is_interrupted: false,
+            has_touched: Cell::new(false),
         };
         for &target in &steps.unnamed {
             act.stays(target);
@@ -230,6 +234,7 @@ impl<'a> Act<'a> {
                         if self.graph.blobs[node.target as usize].size_bytes.is_none() {
                             return self.take(path, Some("link"));
                         }
+                        self.has_touched.set(true);
                         run.copy(path).map_err(|error| failed(&error))?;
                         api.remove(repository, digest).map_err(|why| (SkipGroup::Failed, why))?;
                         self.must_be_gone(&path.join("link"))
@@ -273,6 +278,7 @@ impl<'a> Act<'a> {
     }
 
     fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
+        self.has_touched.set(true);
         match &self.way {
             Way::Trash(run) => run.take(path).map_err(|error| failed(&error)),
             Way::Direct => {
@@ -287,6 +293,7 @@ impl<'a> Act<'a> {
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), (SkipGroup, String)> {
+        self.has_touched.set(true);
         let removed = match &self.way {
             Way::Trash(run) => run.remove_empty_directory(path).map_err(|error| failed(&error))?,
             Way::Direct => match self.storage.remove_directory(path) {
@@ -349,9 +356,10 @@ impl<'a> Act<'a> {
         all.filter(|(_, (state, _))| **state == State::Taken).map(|(at, (_, target))| (at, *target))
     }
 
-    /// Whether anything went.
-    pub fn has_taken(&self) -> bool {
-        self.states.iter().any(|state| matches!(state, State::Taken | State::PutBack))
+    /// Whether the trash may hold anything of this run, or the disk lack anything. A step that failed
+    /// may have done its work all the same: a registry may remove a link and not live to say so.
+    pub fn has_touched(&self) -> bool {
+        self.has_touched.get()
     }
 
     /// What was done so far. Names of all that went take as much memory as the plan.

@@ -4,7 +4,7 @@
 mod auth;
 mod calls;
 mod deleting;
-mod fake;
+pub mod fake;
 mod hostile;
 mod probe;
 

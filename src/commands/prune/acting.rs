@@ -26,7 +26,7 @@ pub fn run(
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
-    let has_answered = gate::answers(args)?;
+    let has_answered = gate::answers(args);
     let before = match &args.acting.before {
         Some(command) => gate::shell(context, "--before", command),
         None => Ok(()),
@@ -98,7 +98,7 @@ fn act(
     if !was_interrupted() {
         act.run(Phase::Data);
     }
-    if args.acting.online && act.has_taken() {
+    if args.acting.online && act.has_touched() {
         // Also when it was stopped: what has gone must be watched for as long as a push may take.
         if was_interrupted() {
             context.printer.note(
@@ -109,7 +109,7 @@ fn act(
         pause(context, wait, &is_watch_ended);
         act.sweep();
     }
-    let has_taken = act.has_taken();
+    let has_touched = act.has_touched();
     let is_sure = !act.is_everything_needed() && !is_watch_ended();
     let (done, way) = act.done(args.format == super::FormatArg::Json);
     progress.finish();
@@ -121,7 +121,7 @@ fn act(
     drop(way);
     let trash_run = match trash_run {
         // Unless something of it may be needed. A run without anything is nothing to undo.
-        Some(run) if (args.acting.no_trash || !has_taken) && is_recorded => {
+        Some(run) if (args.acting.no_trash || !has_touched) && is_recorded => {
             let purged = purge_one(&storage, &lock, &run);
             purged.err().map(|error| {
                 context.printer.warn(&Error::from(error).messages().join(": "));

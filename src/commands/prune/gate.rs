@@ -79,15 +79,12 @@ pub fn check(
     }
 }
 
-/// Whether anything listens at `--registry-url`.
-pub fn answers(args: &PruneArgs) -> Result<bool> {
-    match &args.acting.registry_url {
-        Some(url) => {
-            let is_stopped = args.acting.registry.connect(url)?.is_stopped();
-            Ok(is_stopped.is_ok_and(|is_stopped| !is_stopped))
-        }
-        None => Ok(false),
-    }
+/// Whether anything listens at `--registry-url`, as far as that can be found out: [`check`] tells what
+/// is wrong, when `--after` is sure to run.
+pub fn answers(args: &PruneArgs) -> bool {
+    let url = args.acting.registry_url.as_deref();
+    let registry = url.and_then(|url| args.acting.registry.connect(url).ok());
+    registry.is_some_and(|registry| registry.is_stopped().is_ok_and(|is_stopped| !is_stopped))
 }
 
 /// A name that the registry accepts.

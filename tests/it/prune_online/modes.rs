@@ -2,10 +2,13 @@
 
 use std::io::Write as _;
 
+use regsql::sample::paths;
+
 use super::{Bench, GARBAGE, OFFLINE, sample, url};
 use crate::real::layout::{Image, layer};
 use crate::real::pushes;
 use crate::real::registry::Registry;
+use crate::registry_api::fake::{Fake, reply};
 use crate::tree::Tree;
 
 /// A registry with an image whose tag moved on, and what is left of it.
@@ -206,7 +209,7 @@ fn on_a_terminal_a_purge_asks_because_nothing_undoes_it() {
     let held = bench.done(&["trash", "list", "-f", "csv"]);
     let (code, text) = answer(&bench, &["-q", "trash", "purge"], "n");
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("Remove one run (") && text.contains("nothing was removed"), "{text}");
+    assert!(text.contains("Remove 1 run (") && text.contains("nothing was removed"), "{text}");
     assert_eq!(bench.done(&["trash", "list", "-f", "csv"]), held);
     let (code, text) = answer(&bench, &["trash", "purge", "--older-than", "7d"], "n");
     assert_eq!(code, Some(0), "nothing is meant, so nothing is asked: {text}");
@@ -256,4 +259,34 @@ fn an_empty_repository_with_young_directories_stays_in_one_line_and_is_no_findin
     assert!(plan.contains(" too young to go yet (--min-age), "), "says how much: {plan}");
     let text = bench.ends(0, &[&prune[..], OFFLINE].concat());
     assert!(text.contains("Stays: 1 too young to go yet (--min-age); a later run"), "{text}");
+}
+
+#[test]
+fn a_link_that_went_although_the_registry_failed_to_say_so_stays_in_the_trash() {
+    let bench = Bench::of_sample();
+    let mut registry = sample();
+    let left = registry.layer("of a deleted image", 2_000);
+    registry.link_layer("team/app", &left.digest);
+    registry.write_to(&bench.root()).unwrap();
+    bench.done(&["scan", "registry"]);
+    let before = bench.tree();
+    let link = bench.root().join(paths::layer_link("team/app", &left.digest));
+    let digest = left.digest.to_string();
+    let server = Fake::start({
+        let link = link.clone();
+        move |head, stream| {
+            if head.contains(&digest) {
+                std::fs::remove_file(&link).ok();
+                reply(stream, "500 Internal Server Error", &[], "{}");
+            } else {
+                let unknown = "{\"errors\":[{\"code\":\"BLOB_UNKNOWN\"}]}";
+                reply(stream, "404 Not Found", &[], unknown);
+            }
+        }
+    });
+    let prune = ["prune", "unneeded-links", "--min-age", "0s", "--online", "--wait", "0s"];
+    let text = bench.ends(1, &[&prune[..], &["--registry-url", &server.url()], DELETE].concat());
+    assert!(text.contains("could not be removed") && !link.exists(), "{text}");
+    bench.done(&["undo"]);
+    before.assert_same(&bench.tree(), "after undo");
 }
