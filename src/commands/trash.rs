@@ -11,6 +11,7 @@ use super::{Context, end_on_interrupt};
 use crate::cli::{OutputArgs, StorageArgs, parse_duration};
 use crate::error::{Error, Outcome, Result};
 use crate::prune::NeededAgain;
+use crate::removal::total_bytes;
 use crate::report::{Column, End, RowSink, Unit, Value};
 use crate::storage::FilesystemStorage;
 use crate::trash::{self, PurgeOptions, PurgeReport, RunInfo, RunState, StorageLock, TrashError};
@@ -172,6 +173,11 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
 }
 
+/// Whether a purge is about a run, as far as its age goes; one of unknown age it looks at.
+fn is_meant(run: &RunInfo, options: &PurgeOptions) -> bool {
+    run.started_at.is_none_or(|time| time < options.started_before)
+}
+
 /// Why a trash that `trash list` shows gives nothing.
 fn tell_younger(
     context: &Context,
@@ -182,9 +188,7 @@ fn tell_younger(
     if args.older_than.is_zero() {
         return Ok(());
     }
-    let is_younger =
-        |run: &RunInfo| run.started_at.is_some_and(|time| time >= options.started_before);
-    let count = trash::list(storage)?.iter().filter(|run| is_younger(run)).count();
+    let count = trash::list(storage)?.iter().filter(|run| !is_meant(run, options)).count();
     if count > 0 {
         let what = ui::counted(&[(count as u64, "run", "runs")]);
         context.printer.note(&format!("{what} younger than --older-than in the trash"));
@@ -202,14 +206,13 @@ fn ask(
     if args.yes || !io::stdin().is_terminal() {
         return Ok(());
     }
-    let is_meant = |run: &RunInfo| run.started_at.is_none_or(|time| time < options.started_before);
-    let runs: Vec<RunInfo> = trash::list(storage)?.into_iter().filter(is_meant).collect();
+    let mut runs = trash::list(storage)?;
+    runs.retain(|run| is_meant(run, options));
     if runs.is_empty() {
         return Ok(());
     }
-    let size_bytes = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.size_bytes));
-    let (count, bytes) = (runs.len(), ui::bytes(size_bytes as i64));
-    let what = if count == 1 { "one run".to_owned() } else { format!("{count} runs") };
+    let bytes = ui::bytes(total_bytes(runs.iter().map(|run| run.size_bytes)) as i64);
+    let what = ui::counted(&[(runs.len() as u64, "run", "runs")]);
     let question = format!("Remove {what} ({bytes}) for good? No undo brings that back.");
     if context.printer.says_yes(&question)? {
         return Ok(());
