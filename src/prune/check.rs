@@ -1,17 +1,14 @@
 //! Whether a thing is still what the scan saw, asked at the moment of its step.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
-
-use sha2::Digest as _;
 
 use super::act::{Act, Way, failed};
 use super::name::SkipGroup;
 use super::steps::Target;
 use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::removal::{BlobNode, StoredGraph};
-use crate::storage::{FileFacts, FileKind};
+use crate::storage::{FileFacts, FileKind, sha256};
 
 /// Why something is not taken, if it is not.
 pub(super) type Checked = Result<(), (SkipGroup, String)>;
@@ -105,18 +102,12 @@ impl Act<'_> {
     pub(super) fn check_corrupt(&self, path: &Path, node: &BlobNode) -> Checked {
         let data = path.join("data");
         let facts = self.facts(&data)?;
-        let mut hash = sha2::Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        let streamed = self.storage.stream(&data, &mut buffer, &mut |piece| {
-            hash.update(piece);
-            ControlFlow::Continue(())
-        });
-        streamed.map_err(|error| failed(&error))?;
+        let content = sha256(self.storage, &data).map_err(|error| failed(&error))?;
         let after = self.facts(&data)?;
         if after != facts {
             return Err((SkipGroup::Changed, "it was written while it was read".into()));
         }
-        if Digest::Sha256(hash.finalize().into()) == node.digest {
+        if Digest::Sha256(content) == node.digest {
             return Err((SkipGroup::Changed, "its content is what its digest says".into()));
         }
         Ok(())

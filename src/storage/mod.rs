@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use filesystem::FilesystemStorage;
 pub use locate::{LocateError, Location, locate};
+pub use stream::sha256;
 pub use write::{Access, Fill, HeldLock, MAX_COPY_BYTES, MountId, StorageWriter};
 
 /// What kind of thing a name stands for.

@@ -12,9 +12,16 @@
 use std::io::{self, IoSliceMut};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
+use sha2::{Digest as _, Sha256};
+
+use super::Storage;
+
+/// Pieces in which a file is read that is only hashed.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// `RWF_DONTCACHE` of `linux/fs.h`.
 const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
@@ -63,6 +70,20 @@ pub fn stream(
         let _advice_only = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
     }
     Ok(done)
+}
+
+/// The SHA-256 of a whole file, in little memory.
+///
+/// # Errors
+/// As [`Storage::stream`].
+pub fn sha256(storage: &dyn Storage, path: &Path) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    storage.stream(path, &mut buffer, &mut |piece| {
+        hash.update(piece);
+        ControlFlow::Continue(())
+    })?;
+    Ok(hash.finalize().into())
 }
 
 /// Whether none of the places that were asked is in the page cache; `false` when that is unknown.

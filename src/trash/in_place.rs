@@ -1,15 +1,12 @@
 //! Whether what is in something's place makes the one in the trash needless.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
-
-use sha2::Digest as _;
 
 use super::moves::{Move, MoveKind};
 use super::tree::MAX_DEPTH;
 use crate::model::Digest;
-use crate::storage::{FileKind, MAX_COPY_BYTES, Storage};
+use crate::storage::{FileKind, MAX_COPY_BYTES, Storage, sha256};
 
 /// Whether there is nothing to put back of `item`, which lies at `taken`, because its place has it:
 /// links of the same bytes, or a blob whose content is what its path says, whatever the one in the
@@ -66,14 +63,8 @@ fn is_right_blob(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
     if data != storage.layout().blob_data(hex) {
         return Ok(false);
     }
-    let mut hash = sha2::Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let streamed = storage.stream(&data, &mut buffer, &mut |piece| {
-        hash.update(piece);
-        ControlFlow::Continue(())
-    });
-    match streamed {
-        Ok(_) => Ok(Digest::Sha256(hash.finalize().into()) == digest),
+    match sha256(storage, &data) {
+        Ok(content) => Ok(Digest::Sha256(content) == digest),
         // No blob, whatever else is there.
         Err(error)
             if matches!(

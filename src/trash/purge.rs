@@ -59,9 +59,10 @@ pub struct PurgedRun {
 /// Removes runs for good, all but the items that `keep` asks for. It touches nothing outside of
 /// the trash.
 ///
-/// A run that was stopped and still holds something, or that cannot be read now, keeps all later ones,
-/// because an undo of it may need them: a layer goes with the last tag that has it. Runs that are too young keep nothing, for
-/// what they need is not in older ones: it would have been missing when they began.
+/// A run that was stopped and still holds something, or that cannot be read now, keeps all later
+/// ones, because an undo of it may need them: a layer goes with the last tag that has it. Runs that
+/// are too young keep nothing, for what they need is not in older ones: it would have been missing
+/// when they began.
 ///
 /// Items go in the order of the list, tags before what they need, and each as a whole: an undo of
 /// what an interrupted purge left puts back no half of anything. The next purge goes on.
