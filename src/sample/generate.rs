@@ -1,6 +1,7 @@
 //! Registries of any size for benchmarks, with the skew of real ones.
 //!
-//! A few repositories have thousands of tags and most have one or two; a few base images lie under
+//! A few repositories have thousands of tags and most have one or two (in `flat` all have about as
+//! many, which is the easier case for the registry's own collector); a few base images lie under
 //! everything; tags moved on from about half of all revisions; some repositories are multi-arch; a
 //! tenth of all blobs are orphans. Layers are sparse (see [`RegistryBuilder::with_sparse_layers`]);
 //! manifests and configs are real. The same [`Size`] gives the same tree, whatever the threads.
@@ -39,23 +40,36 @@ pub struct Size {
     pub layers: (u64, u64),
     /// The share of blobs that nothing references.
     pub orphan_share: f64,
+    /// All repositories are about as large; otherwise their sizes follow Zipf's law.
+    pub is_flat: bool,
     /// Another seed gives another registry of the same size.
     pub seed: u64,
 }
 
 impl Size {
     /// The names that [`Size::preset`] knows.
-    pub const PRESETS: [&'static str; 3] = ["tiny", "165k", "1m"];
+    pub const PRESETS: [&'static str; 4] = ["tiny", "165k", "flat", "1m"];
 
     /// A size by name.
     pub fn preset(name: &str) -> Option<Self> {
         let (repositories, blobs, revisions, tags, layers) = match name {
             "tiny" => (20, 1_500, 280, 150, (4, 10)),
             "165k" => (2_000, 165_000, 31_000, 17_000, (5, 15)),
+            "flat" => (2_000, 165_325, 39_384, 17_150, (5, 15)),
             "1m" => (2_000, 1_000_000, 250_000, 150_000, (16, 32)),
             _ => return None,
         };
-        Some(Self { repositories, blobs, revisions, tags, layers, orphan_share: 0.1, seed: 1 })
+        let is_flat = name == "flat";
+        Some(Self {
+            repositories,
+            blobs,
+            revisions,
+            tags,
+            layers,
+            orphan_share: 0.1,
+            is_flat,
+            seed: 1,
+        })
     }
 }
 

@@ -36,13 +36,14 @@ impl RepositoryPlan {
 }
 
 impl Plan {
-    /// Tags follow Zipf's law; revisions follow the tags.
+    /// Tags follow Zipf's law, or are spread evenly; revisions follow the tags.
     pub(super) fn new(size: &Size, base_layers: u64) -> Self {
-        let weights: f64 = (1..=size.repositories).map(|rank| 1.0 / rank as f64).sum();
+        let weight = |number: u64| if size.is_flat { 1.0 } else { 1.0 / (number as f64 + 1.0) };
+        let weights: f64 = (0..size.repositories).map(weight).sum();
         let mut repositories = Vec::with_capacity(size.repositories as usize);
         let (mut tags_due, mut revisions_due) = (0.0_f64, 0.0_f64);
         for number in 0..size.repositories {
-            let share = 1.0 / (number as f64 + 1.0) / weights;
+            let share = weight(number) / weights;
             tags_due += share * size.tags as f64;
             revisions_due += share * size.revisions as f64;
             let mut random = Random::named(&format!("plan {number} of {}", size.seed));
