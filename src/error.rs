@@ -6,8 +6,8 @@ use crate::check::CheckError;
 use crate::db::DatabaseError;
 use crate::export::ExportError;
 use crate::prune::{DocumentError, ProtectError};
-use crate::registry::RegistryError;
 use crate::registry::delete::Stop;
+use crate::registry::{GateError, RegistryError};
 use crate::report::{CatalogError, ParamError, QueryError, RunError};
 use crate::serve::ServeError;
 use crate::snapshot::ScanError;
@@ -105,6 +105,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<ProtectError>().and_then(ProtectError::hint))
         .or_else(|| cause.downcast_ref::<TrashError>().and_then(TrashError::hint))
         .or_else(|| cause.downcast_ref::<RegistryError>().and_then(RegistryError::hint))
+        .or_else(|| cause.downcast_ref::<GateError>().and_then(GateError::hint))
         .or_else(|| cause.downcast_ref::<Stop>().and_then(Stop::hint))
         .or_else(|| cause.downcast_ref::<ExportError>().and_then(ExportError::hint))
         .or_else(|| cause.downcast_ref::<ServeError>().and_then(ServeError::hint))

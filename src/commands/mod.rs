@@ -90,7 +90,7 @@ pub enum Command {
     /// Without --delete it only tells what would go, what would come free, and what stays for which
     /// reason. Deleted things move to the trash beside the registry's data, from which `undo` puts
     /// them back and `trash purge` frees their space. Exit code 1: something that was asked for
-    /// stays, or a limit was passed.
+    /// stays, or a limit was passed. What --protect or --min-age keeps is no reason for it.
     Prune(Box<prune::PruneArgs>),
     /// Find what is wrong in the storage, and which tags cannot be pulled for it
     ///

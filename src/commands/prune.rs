@@ -19,18 +19,13 @@ use super::{Context, end_on_interrupt};
 use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
 use crate::error::{Error, Outcome, Result};
 use crate::prune::{
-    Clock, Document, DocumentError, Mode, NameSet, Origin, Plan, Policy, Protect, ProtectError,
-    SkipGroup, named_count, plan, unmatched_patterns,
+    Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy, Protect,
+    ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count, plan,
+    unmatched_patterns,
 };
 use crate::removal::{StoredGraph, total_bytes};
 use crate::snapshot::Summary;
 use crate::ui;
-
-/// Long enough for any push to end.
-const MIN_AGE: Duration = Duration::from_hours(24);
-
-/// The registry keeps an upload for a week (distribution `registry/storage/purgeuploads.go`).
-const UPLOAD_MIN_AGE: Duration = Duration::from_hours(168);
 
 /// A plan or a list larger than this is none: some two million items.
 const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -186,6 +181,8 @@ struct Planned {
     blob_bytes: u64,
     /// It is for the registry's API alone.
     is_via_api: bool,
+    /// What stays and was not shown to stay, because the plan was worked out again.
+    newly_skipped: Vec<Skipped>,
 }
 
 /// Plans, shows, and acts when asked to.
@@ -311,13 +308,9 @@ fn refuse_corrupt_beside_cache(acting: &ActArgs) -> Result<()> {
     ))
 }
 
-fn is_counted(group: SkipGroup) -> bool {
-    !matches!(group, SkipGroup::NotYet | SkipGroup::Spared)
-}
-
 /// Whether something stays that somebody asked for.
 fn has_skipped(plan: &Plan) -> bool {
-    plan.skipped.iter().any(|skipped| is_counted(skipped.group))
+    plan.skipped.iter().any(|skipped| skipped.group.is_finding())
 }
 
 fn read_file(path: &std::path::Path) -> std::io::Result<String> {
@@ -453,9 +446,11 @@ fn make_plan(
     let is_via_api = args.acting.via_api.is_some();
     let asked = is_via_api.then(|| chosen.asked());
     let plan = plan(chosen, &policy);
-    let mut planned = Planned { graph, plan, policy, origin, blob_bytes, is_via_api };
+    let newly_skipped = Vec::new();
+    let mut planned =
+        Planned { graph, plan, policy, origin, blob_bytes, is_via_api, newly_skipped };
     if let Some(asked) = asked {
-        via_api::restrict(&mut planned, &asked);
+        keep_what_the_api_deletes(&mut planned.plan, &planned.graph, &asked);
     }
     Ok(planned)
 }

@@ -5,10 +5,19 @@
 //! So a blob is as fresh as the newest of its data, the layer links that lead to it in any
 //! repository, and the revisions that name it (distribution `linkedblobstore.go`, `blobwriter.go`).
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::graph::BlobId;
 use crate::removal::StoredGraph;
+use crate::storage::StorageWriter;
+
+/// How old a thing must be to go, unless a person says otherwise: longer than any push takes.
+pub const MIN_AGE: Duration = Duration::from_hours(24);
+
+/// How long an upload must have been idle, unless a person says otherwise: the registry keeps one for
+/// a week (distribution `registry/storage/purgeuploads.go`).
+pub const UPLOAD_MIN_AGE: Duration = Duration::from_hours(168);
 
 /// What time it is, and how old a thing must be to go.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +42,17 @@ impl Clock {
             None => !self.min_age.is_zero(),
         }
     }
+}
+
+/// The time in nanoseconds since 1970 by the clock that stamps the storage's files, or `local_ns`, the
+/// time by this machine's, if that is earlier or the disk is too full for a file.
+pub fn now_on(storage: &dyn StorageWriter, local_ns: i64) -> i64 {
+    let file = Path::new(".regsql/clock");
+    drop(storage.remove_file(file));
+    drop(storage.write_new(file, b""));
+    let stamped = storage.stat(file).map(|facts| facts.modified_ns);
+    drop(storage.remove_file(file));
+    stamped.map_or(local_ns, |stamped| stamped.min(local_ns))
 }
 
 /// The last time that anything was written for each blob, in nanoseconds since 1970.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::act::{Act, Way, failed};
+use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
 use super::steps::Target;
 use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
@@ -13,7 +13,7 @@ use crate::storage::{FileFacts, FileKind, sha256};
 /// Why something is not taken, if it is not.
 pub(super) type Checked = Result<(), (SkipGroup, String)>;
 
-impl Act<'_> {
+impl Executor<'_> {
     /// A link must be what the scan saw.
     pub(super) fn check_link(&self, path: &Path, time_ns: Option<i64>) -> Checked {
         let facts = self.facts(path)?;
@@ -54,7 +54,7 @@ impl Act<'_> {
 
     /// A push may have written to the tag between the look and the rename.
     pub(super) fn recheck_tag(&mut self, path: &Path, target: Target) -> Checked {
-        let Way::Trash(run) = &self.way else {
+        let Destination::Trash(run) = &self.destination else {
             return Ok(());
         };
         let checked = match run.read_taken(&path.join("current/link"), MAX_LINK_BYTES as u64) {

@@ -1,41 +1,47 @@
 //! Planning a delete, and acting on the plan.
 //!
 //! ```text
-//! rows, targets, garbage ──Chosen──> plan() ──Plan──> Act ──> trash, or gone
+//! rows, targets, garbage ──Chosen──> plan() ──Plan──> run() ──> trash, or gone
 //! ```
 //!
 //! [`plan()`] is a pure function of a stored graph, what was chosen and a [`Policy`]; it says what
-//! would go, what comes free and what stays for which reason. [`Act`] is given a plan over a scan
-//! made a moment ago and looks at every item once more before it moves it. Nothing in here calls a
-//! delete of the file system: that is [`crate::trash`]'s alone.
+//! would go, what comes free and what stays for which reason. [`run()`] carries a plan out that was
+//! made over a scan of a moment ago, and looks at every item once more before it moves it. Every
+//! deletion in here goes through [`crate::trash`]; beside it only an empty file is made and removed,
+//! which shows the clock of the storage ([`now_on`]).
 
-mod act;
 mod age;
 mod check;
 mod choose;
 mod document;
+mod executor;
 mod manifests;
 mod name;
 mod named;
 mod need;
+mod online;
 mod paths;
 mod plan;
 mod protect;
 mod protected;
+mod recheck;
 mod rescue;
+mod run;
 mod steps;
-mod sweep;
+mod via_api;
 
-pub use act::{Act, Done, LinkRemover, Means, Phase, Way};
-pub use age::{Ages, Clock};
+pub use age::{Ages, Clock, MIN_AGE, UPLOAD_MIN_AGE, now_on};
 pub use choose::{Asked, Chosen};
 pub use document::{Counts, Document, DocumentError, Mode, Origin, Saved};
+pub use executor::{LinkRemover, Outcome};
 pub use name::{Name, NameSet, SkipGroup, Skipped};
+pub use online::repository_to_ask;
 pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};
 pub use protected::{named_count, unmatched_patterns};
 pub use rescue::{NeededAgain, Rescued, rescue};
-pub use steps::Steps;
+pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, run};
+pub use via_api::{ApiDeletion, keep_what_the_api_deletes};
 
 pub use crate::scan::is_pull_through;
 

@@ -183,6 +183,8 @@ pub enum SkipGroup {
     NotYet,
     /// It is garbage that the running registry may still use; a run with it stopped takes it.
     Spared,
+    /// It came to be deletable after the plan was shown; a later run takes it.
+    Unseen,
     /// Something else needs it.
     Needed,
     /// Something that cannot be read may need it.
@@ -196,6 +198,12 @@ pub enum SkipGroup {
 }
 
 impl SkipGroup {
+    /// Whether a command that leaves such a thing where it is ends with exit code 1. What a guard or
+    /// a policy keeps is what the person wanted, and so is what a later run takes.
+    pub fn is_finding(self) -> bool {
+        !matches!(self, Self::Protected | Self::Young | Self::NotYet | Self::Spared | Self::Unseen)
+    }
+
     /// In words, after a count.
     pub fn text(self) -> &'static str {
         match self {
@@ -204,6 +212,7 @@ impl SkipGroup {
             Self::Young => "younger than --min-age",
             Self::NotYet => "too young to go yet (--min-age)",
             Self::Spared => "garbage that the running registry may still remember",
+            Self::Unseen => "not in the plan that was shown",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "ruled out by an option that was given",

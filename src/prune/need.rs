@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::act::Act;
+use super::executor::Executor;
 use super::manifests::{Certainty, Named, READ_BYTES};
 use super::name::SkipGroup;
 use super::paths;
@@ -22,7 +22,7 @@ pub struct Needed {
     is_everything: bool,
 }
 
-impl Act<'_> {
+impl Executor<'_> {
     /// Whether a step must not be made.
     pub(super) fn is_needed(&self, at: usize, target: Target) -> bool {
         let item = &self.steps.moves[at];
@@ -164,14 +164,14 @@ impl Act<'_> {
         if self.needed.paths.insert(path.clone()) {
             match self.put_back(&path) {
                 Ok(true) => {}
-                Ok(false) => self.tell_lost(&path),
+                Ok(false) => self.report_lost(&path),
                 Err(_) => self.require_everything(),
             }
         }
     }
 
     /// Something new needs what was deleted at once: whoever wrote it must write it again.
-    fn tell_lost(&mut self, path: &Path) {
+    fn report_lost(&mut self, path: &Path) {
         let taken = self.taken().find(|(at, _)| self.steps.moves[*at].path == path);
         if let Some((_, target)) = taken {
             let reason =

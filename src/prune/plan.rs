@@ -188,7 +188,7 @@ impl Work<'_> {
         if self.policy.clock.is_fresh(pushed_ns) {
             return (SkipGroup::Young, self.young("pushed", pushed_ns));
         }
-        (SkipGroup::Changed, UNSEEN.into())
+        (SkipGroup::Unseen, UNSEEN.into())
     }
 
     fn young(&self, what: &str, time_ns: Option<i64>) -> String {
@@ -249,7 +249,7 @@ impl Work<'_> {
                     self.skip(SkipGroup::Young, upload_name(graph, at as u32), reason);
                 }
             } else if self.is_unseen(|| upload_name(graph, at as u32)) {
-                self.skip(SkipGroup::Changed, upload_name(graph, at as u32), UNSEEN);
+                self.skip(SkipGroup::Unseen, upload_name(graph, at as u32), UNSEEN);
             } else {
                 self.plan.uploads.push(at as u32);
             }
@@ -290,7 +290,7 @@ impl Work<'_> {
             } else if !matches!(node.digest, Digest::Sha256(_)) {
                 Some((SkipGroup::Needed, "it lies where no registry puts blobs".to_owned()))
             } else if self.is_unseen(|| blob_name(graph, blob)) {
-                Some((SkipGroup::Changed, UNSEEN.to_owned()))
+                Some((SkipGroup::Unseen, UNSEEN.to_owned()))
             } else {
                 None
             };
@@ -360,7 +360,7 @@ impl Work<'_> {
                     let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
                     self.skip(group, link_name(graph, place, at), reason);
                 } else if self.is_unseen(|| link_name(graph, place, at)) {
-                    self.skip(SkipGroup::Changed, link_name(graph, place, at), UNSEEN);
+                    self.skip(SkipGroup::Unseen, link_name(graph, place, at), UNSEEN);
                 } else if has_known_path(&graph.blobs[link.name as usize].digest) {
                     self.plan.layer_links.push(at);
                 } else {
@@ -384,7 +384,7 @@ impl Work<'_> {
             } else if self.policy.clock.is_fresh(node.changed_ns) {
                 self.skip(SkipGroup::Young, name, self.young("written", node.changed_ns));
             } else if self.is_unseen(|| corrupt_name(graph, blob)) {
-                self.skip(SkipGroup::Changed, name, UNSEEN);
+                self.skip(SkipGroup::Unseen, name, UNSEEN);
             } else {
                 self.plan.corrupt.push(blob);
             }
@@ -392,7 +392,7 @@ impl Work<'_> {
         for path in &chosen.leftovers {
             let name = Name::Leftover { path: path.clone() };
             if self.is_unseen(|| name.clone()) {
-                self.skip(SkipGroup::Changed, name, UNSEEN);
+                self.skip(SkipGroup::Unseen, name, UNSEEN);
             } else {
                 self.plan.leftovers.push(path.clone());
             }
@@ -435,7 +435,7 @@ impl Work<'_> {
             let is_asked_for = chosen.selection.repositories[place as usize];
             let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
             if self.is_unseen(|| name.clone()) {
-                self.skip(SkipGroup::Changed, name, UNSEEN);
+                self.skip(SkipGroup::Unseen, name, UNSEEN);
             } else if has_upload.contains(&place) {
                 self.skip(group, name, "an upload in it stays");
             } else if repository.links.clone().all(goes) {

@@ -12,7 +12,7 @@ use super::lock::StorageLock;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, GONE, TRASH};
 use super::run::{error_at, existing, exists, read_list, remove_half_done};
-use super::tree::{remove_tree, sweep};
+use super::tree::{remove_empty_directories, remove_tree};
 use super::undo::remove_run;
 use crate::storage::{Storage, StorageWriter};
 
@@ -209,7 +209,7 @@ fn purge_run(
         remove_tree(storage, &gone)?;
         purged.count(item);
     }
-    purged.leftovers = sweep(storage, &files, &|path| kept.contains(path))?;
+    purged.leftovers = remove_empty_directories(storage, &files, &|path| kept.contains(path))?;
     if !exists(storage, &files)? {
         purged.leftovers.extend(remove_run(storage, directory)?);
         purged.is_removed = purged.leftovers.is_empty();

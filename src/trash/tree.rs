@@ -1,4 +1,4 @@
-//! Directory trees: removing and sweeping them. Never follows a link, never goes deeper than a
+//! Directory trees: removing them, whole or as far as they are empty. Never follows a link, never goes deeper than a
 //! registry does.
 
 use std::io;
@@ -133,17 +133,17 @@ pub fn create_if_missing(storage: &dyn StorageWriter, directory: &Path) -> io::R
 
 /// Removes the directories below `directory`, and it itself, as far as they are empty. Gives what
 /// else is there, at most [`MAX_LEFTOVERS`] of it, and leaves what `is_kept` as it is.
-pub fn sweep(
+pub fn remove_empty_directories(
     storage: &dyn StorageWriter,
     directory: &Path,
     is_kept: &dyn Fn(&Path) -> bool,
 ) -> io::Result<Vec<PathBuf>> {
     let mut others = Vec::new();
-    sweep_into(storage, directory, is_kept, MAX_DEPTH, &mut others)?;
+    remove_empty_below(storage, directory, is_kept, MAX_DEPTH, &mut others)?;
     Ok(others)
 }
 
-fn sweep_into(
+fn remove_empty_below(
     storage: &dyn StorageWriter,
     directory: &Path,
     is_kept: &dyn Fn(&Path) -> bool,
@@ -160,7 +160,7 @@ fn sweep_into(
             continue;
         }
         if entry.kind == FileKind::Directory && depth > 0 {
-            sweep_into(storage, &path, is_kept, depth - 1, others)?;
+            remove_empty_below(storage, &path, is_kept, depth - 1, others)?;
         } else if others.len() < MAX_LEFTOVERS {
             others.push(path);
         }

@@ -11,7 +11,7 @@ use super::lock::StorageLock;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, MOVES, PARTIAL};
 use super::run::{PutBack, TrashRun, error_at, existing, exists, remove_half_done};
-use super::tree::{Left, remove_tree, sweep};
+use super::tree::{Left, remove_empty_directories, remove_tree};
 use crate::storage::StorageWriter;
 
 /// More failures than this have one cause: a disk that is broken, full or read-only.
@@ -134,7 +134,7 @@ fn clean_up(
     let files = directory.join(FILES);
     let error = error_at(storage, directory);
     let mut clean = || -> io::Result<bool> {
-        report.leftovers = sweep(storage, &files, &|path| kept.contains(path))?;
+        report.leftovers = remove_empty_directories(storage, &files, &|path| kept.contains(path))?;
         if exists(storage, &files)? {
             return Ok(false);
         }

@@ -11,22 +11,24 @@ mod protected;
 mod pulls;
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
-use regsql::progress::Hidden;
+use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
-    Act, Chosen, Clock, Done, Means, Name, Phase, Plan, Policy, Protect, Steps, Way, plan,
+    Chosen, Clock, Environment, Name, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
+    RunOptions, Step, plan,
 };
 use regsql::removal::StoredGraph;
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
 use regsql::snapshot::{ScanOptions, scan};
 use regsql::storage::{FilesystemStorage, StorageWriter, locate};
-use regsql::trash::{RunSummary, StorageLock, TrashError, TrashRun, undo};
+use regsql::trash::{StorageLock, TrashError, undo};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -182,55 +184,87 @@ struct How<'a> {
     uses_trash: bool,
     /// Looks once more at the end, as beside a registry that takes pushes.
     is_online: bool,
-    /// Is told the number of each step before it is made.
+    /// Gets the number of each step before it is made.
     before_step: &'a dyn Fn(u64),
 }
 
-/// Carries a plan out as the command does.
+/// A plan over a graph, when age does not matter.
+struct Made<'a> {
+    graph: &'a StoredGraph,
+    plan: &'a Plan,
+}
+
+impl PlannedDeletion for Made<'_> {
+    fn graph(&self) -> &StoredGraph {
+        self.graph
+    }
+
+    fn plan(&self) -> &Plan {
+        self.plan
+    }
+
+    fn clock(&self) -> Clock {
+        policy().clock
+    }
+}
+
+/// Nothing stops it, nothing is shown, and no time passes.
+struct Unattended<'a> {
+    how: &'a How<'a>,
+    step: Cell<u64>,
+}
+
+impl Environment for Unattended<'_> {
+    fn note(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn detail(&self, _: &str) {}
+
+    fn progress(&self) -> &dyn Progress {
+        &Hidden
+    }
+
+    fn stop_count(&self) -> u32 {
+        0
+    }
+
+    fn sleep(&self, _: Duration) {}
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    fn before(&self, step: Step) {
+        if matches!(step, Step::Remove(_) | Step::Wait | Step::Recheck) {
+            (self.how.before_step)(self.step.get());
+            self.step.set(self.step.get() + 1);
+        }
+    }
+}
+
+/// Carries a plan out, by the very function that the command calls.
 fn act_as(
     storage: &dyn StorageWriter,
     graph: &StoredGraph,
     plan: &Plan,
     how: &How<'_>,
-) -> Result<Done, TrashError> {
-    let lock = lock(storage)?;
-    let steps = Steps::new(plan, graph, storage);
-    let way = if how.uses_trash {
-        Way::Trash(Box::new(TrashRun::begin(storage, &lock, jiff::Timestamp::now(), &steps.moves)?))
-    } else {
-        Way::Direct
-    };
-    let step = Cell::new(0);
-    let before_step = || {
-        (how.before_step)(step.get());
-        step.set(step.get() + 1);
-        false
-    };
-    let means = Means {
-        storage,
-        way,
-        clock: policy().clock,
+) -> Result<Outcome, TrashError> {
+    // The lock may be another test's for a moment (see `lock`).
+    drop(lock(storage)?);
+    let options = RunOptions {
+        keeps_trash: how.uses_trash,
+        is_online: how.is_online,
+        wait: if how.is_online { Duration::from_mins(10) } else { Duration::ZERO },
         links: None,
-        is_stopped: &before_step,
-        advance: &|_| {},
+        has_names: true,
     };
-    let mut act = Act::new(graph, &steps, means);
-    act.run(Phase::References);
-    act.sweep();
-    act.run(Phase::Data);
-    if how.is_online {
-        act.sweep();
+    let environment = Unattended { how, step: Cell::new(0) };
+    let planned = || Ok::<_, Infallible>(Made { graph, plan });
+    match regsql::prune::run(storage, &options, &environment, planned) {
+        Ok(deleted) => Ok(deleted.outcome),
+        Err(RunError::Trash(error)) => Err(error),
+        Err(RunError::Plan(never)) => match never {},
+        Err(RunError::Stopped) => unreachable!("nothing stops it"),
     }
-    let (done, way) = act.done(true);
-    if let Way::Trash(run) = way {
-        run.finish(&RunSummary {
-            taken: done.counts,
-            size_bytes: done.size_bytes,
-            put_back_count: done.put_back_count,
-            finished_at: jiff::Timestamp::now(),
-        })?;
-    }
-    Ok(done)
 }
 
 fn act(
@@ -238,6 +272,6 @@ fn act(
     graph: &StoredGraph,
     plan: &Plan,
     uses_trash: bool,
-) -> Result<Done, TrashError> {
+) -> Result<Outcome, TrashError> {
     act_as(storage, graph, plan, &How { uses_trash, is_online: false, before_step: &|_| {} })
 }

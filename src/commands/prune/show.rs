@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::{Planned, is_counted};
+use super::Planned;
 use crate::commands::Context;
 use crate::error::Result;
 use crate::prune::{Counts, Document, Plan, SkipGroup, Skipped};
@@ -124,13 +124,13 @@ pub fn skipped(skipped: &[Skipped], out: &mut dyn Write) -> io::Result<()> {
             size_bytes => format!(", {}", ui::bytes(size_bytes as i64)),
         };
         let when = match group {
-            SkipGroup::NotYet => "; a later run takes them",
+            SkipGroup::NotYet | SkipGroup::Unseen => "; a later run takes them",
             SkipGroup::Spared => "; a run with it stopped takes them",
             _ => "",
         };
         writeln!(out, "Stays: {} {}{bytes}{when}", items.len(), group.text())?;
-        // What goes another time is no news, one by one.
-        if !is_counted(*group) {
+        // What goes another time by itself needs no names.
+        if matches!(group, SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen) {
             continue;
         }
         // "and 1 more" would take the line that the one takes.

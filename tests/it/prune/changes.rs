@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use regsql::prune::Done;
+use regsql::prune::Outcome;
 use regsql::sample::{Content, Descriptor, RegistryBuilder, media_types, paths};
 use regsql::trash::undo;
 
@@ -258,7 +258,7 @@ fn an_unreadable_part_that_appears_stops_the_rest() {
 }
 
 /// Carries the plan out after a change that was made since the scan.
-fn act_after(change: impl Fn(&Path), uses_trash: bool) -> (Disk, Done) {
+fn act_after(change: impl Fn(&Path), uses_trash: bool) -> (Disk, Outcome) {
     let disk = Disk::of(&registry());
     let graph = disk.graph();
     let plan = chosen(&graph);
@@ -268,7 +268,7 @@ fn act_after(change: impl Fn(&Path), uses_trash: bool) -> (Disk, Done) {
     (disk, done)
 }
 
-fn reasons(done: &Done) -> Vec<String> {
+fn reasons(done: &Outcome) -> Vec<String> {
     done.skipped
         .iter()
         .map(|skipped| format!("{}: {}", skipped.name.text(), skipped.reason))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
-use regsql::prune::{Done, Name, Plan};
+use regsql::prune::{Name, Outcome, Plan};
 use regsql::removal::StoredGraph;
 use regsql::sample::{Content, Descriptor, RegistryBuilder, paths};
 use regsql::storage::faulty::{Fault, FaultyStorage};
@@ -103,7 +103,7 @@ pub fn chosen(graph: &StoredGraph) -> Plan {
 }
 
 /// Plans over a fresh scan, and carries the plan out on a storage with this fault.
-fn prune(disk: &Disk, fault: Fault, uses_trash: bool) -> (Result<Done, TrashError>, u64) {
+fn prune(disk: &Disk, fault: Fault, uses_trash: bool) -> (Result<Outcome, TrashError>, u64) {
     let graph = disk.graph();
     let plan = chosen(&graph);
     let storage = FaultyStorage::new(disk.storage(), fault);

@@ -58,7 +58,7 @@ fn a_registry_that_takes_pushes_is_refused_and_one_that_is_stopped_or_read_only_
     bench.done(&["undo"]);
     registry.stop();
     let text = bench.ends(0, &[GARBAGE, DELETE, &["--registry-url", &url]].concat());
-    assert!(text.contains("warning: nobody listens at"), "{text}");
+    assert!(text.contains("warning: nothing listens at"), "{text}");
     assert!(text.contains("taken as stopped, but a wrong port looks the same"), "{text}");
     registry.serve();
     assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.0").status, 200);

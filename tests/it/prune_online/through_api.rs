@@ -72,6 +72,7 @@ fn a_registry_that_deletes_nothing_says_how_to_change_that() {
     let text = bench.ends(2, &[BOTH, &["--via-api", &url(&registry)]].concat());
     assert!(text.contains("deletes are not enabled in its configuration"), "{text}");
     assert!(text.contains("hint: set `storage.delete.enabled: true`"), "{text}");
+    assert_eq!(text.matches("hint: ").count(), 1, "{text}");
     assert!(text.contains("REGISTRY_STORAGE_DELETE_ENABLED=true"), "{text}");
     assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.1").status, 200);
 }

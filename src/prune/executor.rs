@@ -1,8 +1,8 @@
-//! Carrying out a plan.
+//! The steps of a deletion, one by one.
 //!
 //! The plan was made over a scan of a moment ago. Still each item is looked at when its turn comes:
 //! what has changed since stays, and so does all that it needs. Then, before blobs go, all
-//! repositories are read again ([`super::sweep`]).
+//! repositories are read again ([`super::recheck`]).
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -14,18 +14,19 @@ use super::age::Clock;
 use super::name::{Name, SkipGroup, Skipped};
 use super::need::Needed;
 use super::paths;
+use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::{Steps, Target};
 use crate::model::Digest;
 use crate::removal::StoredGraph;
 use crate::storage::StorageWriter;
 use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
 
-/// Where things go.
-pub enum Way<'s> {
+/// Where deleted things go.
+pub enum Destination<'s> {
     /// To the trash.
     Trash(Box<TrashRun<'s>>),
-    /// Away, at once.
-    Direct,
+    /// Nowhere: they are removed at once.
+    Nowhere,
 }
 
 /// Removes layer links by the registry's own API, so that its cache forgets them.
@@ -43,9 +44,9 @@ enum State {
     Skipped,
 }
 
-/// What was done.
+/// What a deletion did.
 #[derive(Debug, Default)]
-pub struct Done {
+pub struct Outcome {
     /// What went and did not come back.
     pub counts: Counts,
     /// Bytes of that.
@@ -66,16 +67,15 @@ pub struct Done {
     pub is_interrupted: bool,
 }
 
-/// The work in progress.
-pub struct Act<'a> {
+/// A deletion under way.
+pub struct Executor<'a> {
     pub(super) storage: &'a dyn StorageWriter,
     pub(super) graph: &'a StoredGraph,
     pub(super) steps: &'a Steps,
-    pub(super) way: Way<'a>,
+    pub(super) destination: Destination<'a>,
     pub(super) clock: Clock,
     links: Option<&'a dyn LinkRemover>,
-    is_stopped: &'a dyn Fn() -> bool,
-    advance: &'a dyn Fn(u64),
+    environment: &'a dyn Environment,
     states: Vec<State>,
     places: HashMap<u64, u32>,
     hasher: RandomState,
@@ -83,8 +83,8 @@ pub struct Act<'a> {
     pub(super) places_by_directory: HashMap<PathBuf, u32>,
     /// Directories that were young when the work began; taking what is in them makes all young.
     young_directories: HashSet<usize>,
-    /// Repositories of which a directory stays, and that was said.
-    told_repositories: HashSet<u32>,
+    /// Repositories of which a directory stays, and which are reported.
+    reported_repositories: HashSet<u32>,
     /// What must stay although the plan says otherwise.
     pub(super) needed: Needed,
     skipped: Vec<Skipped>,
@@ -92,22 +92,6 @@ pub struct Act<'a> {
     is_interrupted: bool,
     /// Something was to be moved or removed, whatever came of it.
     has_touched: Cell<bool>,
-}
-
-/// What [`Act::new`] is told beside the plan.
-pub struct Means<'a> {
-    /// The storage.
-    pub storage: &'a dyn StorageWriter,
-    /// Where things go.
-    pub way: Way<'a>,
-    /// What time it is.
-    pub clock: Clock,
-    /// The registry's API, when its cache may know links.
-    pub links: Option<&'a dyn LinkRemover>,
-    /// Whether a person wants it to stop.
-    pub is_stopped: &'a dyn Fn() -> bool,
-    /// Is told how many steps were made.
-    pub advance: &'a dyn Fn(u64),
 }
 
 /// The kinds of steps that a phase makes.
@@ -127,40 +111,46 @@ impl Phase {
     }
 }
 
-impl<'a> Act<'a> {
-    /// Nothing is done yet.
-    pub fn new(graph: &'a StoredGraph, steps: &'a Steps, means: Means<'a>) -> Self {
+impl<'a> Executor<'a> {
+    /// Nothing is done yet. `links`: the registry's API, when its cache may know what is removed.
+    pub fn new(
+        planned: &'a dyn PlannedDeletion,
+        steps: &'a Steps,
+        storage: &'a dyn StorageWriter,
+        destination: Destination<'a>,
+        links: Option<&'a dyn LinkRemover>,
+        environment: &'a dyn Environment,
+    ) -> Self {
+        let (graph, clock) = (planned.graph(), planned.clock());
         let hasher = RandomState::new();
         let all = (0..).zip(&steps.moves);
         let places = all.map(|(at, item)| (hasher.hash_one(&item.path), at)).collect();
-        let layout = means.storage.layout();
+        let layout = storage.layout();
         let repositories = (0..).zip(&graph.repositories);
         let places_by_directory = repositories
             .filter_map(|(place, node)| Some((paths::repository(layout, &node.name)?, place)))
             .collect();
         let is_young = |at: &usize| {
             matches!(steps.targets[*at], Target::Directory(_))
-                && !means
-                    .storage
+                && !storage
                     .stat(&steps.moves[*at].path)
-                    .is_ok_and(|facts| !means.clock.is_fresh(Some(facts.modified_ns)))
+                    .is_ok_and(|facts| !clock.is_fresh(Some(facts.modified_ns)))
         };
         let young_directories = (0..steps.moves.len()).filter(is_young).collect();
-        let mut act = Self {
-            storage: means.storage,
+        let mut executor = Self {
+            storage,
             graph,
             steps,
-            way: means.way,
-            clock: means.clock,
-            links: means.links,
-            is_stopped: means.is_stopped,
-            advance: means.advance,
+            destination,
+            clock,
+            links,
+            environment,
             states: vec![State::Waiting; steps.moves.len()],
             places,
             hasher,
             places_by_directory,
             young_directories,
-            told_repositories: HashSet::new(),
+            reported_repositories: HashSet::new(),
             needed: Needed::default(),
             skipped: Vec::new(),
             put_back_count: 0,
@@ -168,10 +158,14 @@ impl<'a> Act<'a> {
             has_touched: Cell::new(false),
         };
         for &target in &steps.unnamed {
-            act.stays(target);
-            act.skip(SkipGroup::Failed, target.name(graph, steps), "its name leads to no path");
+            executor.stays(target);
+            executor.skip(
+                SkipGroup::Failed,
+                target.name(graph, steps),
+                "its name leads to no path",
+            );
         }
-        act
+        executor
     }
 
     /// Makes all steps of a phase, in order.
@@ -181,11 +175,12 @@ impl<'a> Act<'a> {
             if !phase.has(target) {
                 continue;
             }
-            if (self.is_stopped)() {
+            if self.environment.is_stopped() {
                 self.is_interrupted = true;
                 return;
             }
-            (self.advance)(1);
+            self.environment.before(Step::Remove(at));
+            self.environment.progress().advance(1);
             match self.step(at, target) {
                 Ok(()) => self.states[at] = State::Taken,
                 Err((group, reason)) => {
@@ -195,7 +190,7 @@ impl<'a> Act<'a> {
                     // several directories.
                     let is_news = match target {
                         Target::Directory(place) => {
-                            group != SkipGroup::NotThere && self.told_repositories.insert(place)
+                            group != SkipGroup::NotThere && self.reported_repositories.insert(place)
                         }
                         _ => group != SkipGroup::NotThere,
                     };
@@ -226,8 +221,8 @@ impl<'a> Act<'a> {
             Target::LayerLink(place, link) => {
                 let node = &self.graph.links[link as usize];
                 self.check_link(&path.join("link"), node.linked_ns)?;
-                match (self.links, &self.way) {
-                    (Some(api), Way::Trash(run)) => {
+                match (self.links, &self.destination) {
+                    (Some(api), Destination::Trash(run)) => {
                         let repository = &self.graph.repositories[place as usize].name;
                         let digest = &self.graph.blobs[node.name as usize].digest;
                         // The registry does not know a link whose blob is gone, so no cache does.
@@ -279,9 +274,9 @@ impl<'a> Act<'a> {
 
     fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
         self.has_touched.set(true);
-        match &self.way {
-            Way::Trash(run) => run.take(path).map_err(|error| failed(&error)),
-            Way::Direct => {
+        match &self.destination {
+            Destination::Trash(run) => run.take(path).map_err(|error| failed(&error)),
+            Destination::Nowhere => {
                 let last = last.map(|last| path.join(last));
                 let left = trash::direct::remove(self.storage, path, last.as_deref());
                 match left.map_err(|error| failed(&error))?.first() {
@@ -294,9 +289,11 @@ impl<'a> Act<'a> {
 
     fn remove_directory(&self, path: &Path) -> Result<(), (SkipGroup, String)> {
         self.has_touched.set(true);
-        let removed = match &self.way {
-            Way::Trash(run) => run.remove_empty_directory(path).map_err(|error| failed(&error))?,
-            Way::Direct => match self.storage.remove_directory(path) {
+        let removed = match &self.destination {
+            Destination::Trash(run) => {
+                run.remove_empty_directory(path).map_err(|error| failed(&error))?
+            }
+            Destination::Nowhere => match self.storage.remove_directory(path) {
                 Ok(()) => RemovedDirectory::Done,
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                     RemovedDirectory::NotEmpty
@@ -319,7 +316,7 @@ impl<'a> Act<'a> {
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);
         };
-        let Way::Trash(run) = &self.way else {
+        let Destination::Trash(run) = &self.destination else {
             // Someone may have written it again.
             let is_there = || self.storage.stat(path).is_ok();
             return Ok(self.states[at as usize] != State::Taken || is_there());
@@ -339,7 +336,7 @@ impl<'a> Act<'a> {
         self.places.contains_key(&self.hasher.hash_one(path))
     }
 
-    /// Whether a path is that of a blob which goes because its content is wrong: it heals nobody.
+    /// Whether a path is that of a blob that goes because its content is wrong: no image is mended by it.
     pub(super) fn is_corrupt(&self, path: &Path) -> bool {
         let at = self.places.get(&self.hasher.hash_one(path));
         at.is_some_and(|at| matches!(self.steps.targets[*at as usize], Target::Corrupt(_)))
@@ -363,30 +360,30 @@ impl<'a> Act<'a> {
     }
 
     /// What was done so far. Names of all that went take as much memory as the plan.
-    pub fn done(mut self, has_names: bool) -> (Done, Way<'a>) {
-        let mut done = Done {
+    pub fn finish(mut self, has_names: bool) -> (Outcome, Destination<'a>) {
+        let mut outcome = Outcome {
             put_back_count: self.put_back_count,
             skipped: std::mem::take(&mut self.skipped),
             is_interrupted: self.is_interrupted,
-            ..Done::default()
+            ..Outcome::default()
         };
         for (at, target) in self.taken() {
             let item = &self.steps.moves[at];
-            done.counts.add(item.kind);
-            done.size_bytes = done.size_bytes.saturating_add(item.size_bytes);
-            done.corrupt_blobs += u64::from(matches!(target, Target::Corrupt(_)));
-            done.leftovers += u64::from(matches!(target, Target::Leftover(_)));
+            outcome.counts.add(item.kind);
+            outcome.size_bytes = outcome.size_bytes.saturating_add(item.size_bytes);
+            outcome.corrupt_blobs += u64::from(matches!(target, Target::Corrupt(_)));
+            outcome.leftovers += u64::from(matches!(target, Target::Leftover(_)));
             if has_names && !matches!(target, Target::Directory(_)) {
-                done.names.push(target.name(self.graph, self.steps));
+                outcome.names.push(target.name(self.graph, self.steps));
             }
         }
         for place in self.gone_repositories() {
-            done.repositories += 1;
+            outcome.repositories += 1;
             if has_names {
-                done.names.push(Target::Directory(place).name(self.graph, self.steps));
+                outcome.names.push(Target::Directory(place).name(self.graph, self.steps));
             }
         }
-        (done, self.way)
+        (outcome, self.destination)
     }
 
     /// Repositories of the plan of which nothing is left, although others may lie in their directory.
@@ -411,11 +408,6 @@ impl<'a> Act<'a> {
             })
         });
         places
-    }
-
-    /// Whether a person stopped it.
-    pub fn is_interrupted(&self) -> bool {
-        self.is_interrupted
     }
 }
 

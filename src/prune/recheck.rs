@@ -7,7 +7,7 @@
 use std::io;
 use std::path::Path;
 
-use super::act::{Act, Way};
+use super::executor::{Destination, Executor};
 use super::name::SkipGroup;
 use super::paths;
 use super::steps::Target;
@@ -15,9 +15,9 @@ use crate::model::{LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
 use crate::removal::RepositoryNode;
 use crate::scan::{self, HoldScope, LinkFacts, RepositoryFacts, TagFacts};
 
-impl Act<'_> {
+impl Executor<'_> {
     /// Reads names and times of all repositories, and keeps what anything new needs.
-    pub fn sweep(&mut self) {
+    pub fn recheck(&mut self) {
         self.late_writes();
         let names = scan::read_names(self.storage);
         let of_repositories = names.repositories.iter().map(|found| &found.notes);
@@ -34,11 +34,11 @@ impl Act<'_> {
             self.require_everything();
         }
         for found in &names.repositories {
-            self.sweep_repository(found);
+            self.recheck_repository(found);
         }
     }
 
-    fn sweep_repository(&mut self, found: &RepositoryFacts) {
+    fn recheck_repository(&mut self, found: &RepositoryFacts) {
         let graph = self.graph;
         let place =
             graph.repositories.binary_search_by(|known| known.name.as_str().cmp(&found.name)).ok();
@@ -58,7 +58,7 @@ impl Act<'_> {
         }
         for tag in &found.tags {
             if !known.is_some_and(|known| self.is_known_tag(known, tag)) {
-                self.sweep_tag(&found.path, &tag.name);
+                self.require_tag(&found.path, &tag.name);
             }
         }
     }
@@ -82,7 +82,7 @@ impl Act<'_> {
         at.is_ok_and(|at| tags[at].pushed_ns == found.modified_ns)
     }
 
-    fn sweep_tag(&mut self, repository: &Path, name: &str) {
+    fn require_tag(&mut self, repository: &Path, name: &str) {
         let link = bytes_of(name)
             .map(|name| repository.join("_manifests/tags").join(name).join("current/link"));
         let content = link.map(|link| self.storage.read(&link, MAX_LINK_BYTES as u64));
@@ -114,7 +114,7 @@ impl Act<'_> {
                 _ => continue,
             };
             let path = self.steps.moves[at].path.clone();
-            let Way::Trash(run) = &self.way else {
+            let Destination::Trash(run) = &self.destination else {
                 return;
             };
             let is_as_it_was = match run.stat_taken(&path.join(file)) {
@@ -143,7 +143,7 @@ impl Act<'_> {
             // It may point elsewhere now.
             (Target::Tag(_, tag), Some(repository)) => {
                 let name = self.graph.tags[tag as usize].name.clone();
-                self.sweep_tag(&repository, &name);
+                self.require_tag(&repository, &name);
             }
             (Target::Revision(..) | Target::LayerLink(..), Some(_)) => self.stays(target),
             _ => self.require_everything(),

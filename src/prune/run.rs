@@ -1,0 +1,287 @@
+//! A deletion from end to end: the lock, a second look at the plan, the steps in their order with the
+//! waits between them, and what is written down of it.
+//!
+//! ```text
+//! lock ─> plan again ─> list ─> tags, revisions, links ─> wait ─> recheck ─> blobs ─> wait ─> recheck
+//!                                                                    └> record ─> purge (no trash)
+//! ```
+//!
+//! Beside a registry that takes pushes both waits are as long as a push may take from checking a
+//! manifest to writing it; else there is none.
+
+use std::error::Error;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::age::Clock;
+use super::executor::{Destination, Executor, LinkRemover, Outcome, Phase};
+use super::plan::Plan;
+use super::steps::Steps;
+use crate::progress::Progress;
+use crate::removal::StoredGraph;
+use crate::storage::StorageWriter;
+use crate::trash::{self, LastRun, RunSummary, StorageLock, TrashError, TrashRun};
+
+/// How often a wait looks whether it is to end.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A plan that is to be carried out.
+pub trait PlannedDeletion {
+    /// What the storage held when it was planned.
+    fn graph(&self) -> &StoredGraph;
+    /// What goes.
+    fn plan(&self) -> &Plan;
+    /// What time it is, and how old a thing must be to go.
+    fn clock(&self) -> Clock;
+}
+
+/// What surrounds a deletion: whoever looks on, the clock, and what can stop it.
+pub trait Environment {
+    /// Something that a person may want to read.
+    fn note(&self, text: &str);
+    /// Something that a person should read.
+    fn warn(&self, text: &str);
+    /// Something that helps when one looks for a fault.
+    fn detail(&self, text: &str);
+    /// Where the number of steps is shown.
+    fn progress(&self) -> &dyn Progress;
+    /// How often a person asked to stop. At the first time no further step is made; a second time ends
+    /// the wait for pushes under way too.
+    fn stop_count(&self) -> u32;
+    /// Waits, not much longer than `duration`. A test may let its own clock go on instead.
+    fn sleep(&self, duration: Duration);
+    /// The time, for the names of runs and their records.
+    fn now(&self) -> Timestamp;
+    /// Called before each step. A test may change the storage here, as a registry would.
+    fn before(&self, _step: Step) {}
+
+    /// Whether a person asked to stop.
+    fn is_stopped(&self) -> bool {
+        self.stop_count() > 0
+    }
+}
+
+/// What a deletion does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Plans again, under the lock.
+    Plan,
+    /// Writes the list of the run, or goes on without one.
+    Begin,
+    /// Looks at the item with this number in the order of the deletion, and removes it.
+    Remove(usize),
+    /// Waits for pushes under way.
+    Wait,
+    /// Reads all repositories again.
+    Recheck,
+    /// Writes down that the run has come to its end.
+    Record,
+    /// Frees what the run holds, since no trash was wanted.
+    Purge,
+}
+
+/// How a deletion is made.
+#[derive(Clone, Copy)]
+pub struct RunOptions<'a> {
+    /// What goes stays in the trash.
+    pub keeps_trash: bool,
+    /// A registry takes pushes meanwhile.
+    pub is_online: bool,
+    /// How long to wait for pushes under way, if there may be any.
+    pub wait: Duration,
+    /// The registry's API, when its cache may know what is removed.
+    pub links: Option<&'a dyn LinkRemover>,
+    /// Whether [`Outcome::names`] is wanted.
+    pub has_names: bool,
+}
+
+/// A deletion that was made.
+#[derive(Debug)]
+pub struct Deleted<P> {
+    /// The plan that was carried out.
+    pub planned: P,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The run that holds what went, if it is in the trash.
+    pub trash_run: Option<String>,
+    /// It is known that nothing which went is needed, and written down. If not, the next deletion
+    /// looks after it.
+    pub is_recorded: bool,
+}
+
+/// Why a deletion was not made.
+#[derive(Debug)]
+pub enum RunError<E> {
+    /// The trash or its lock cannot be used.
+    Trash(TrashError),
+    /// It could not be planned again.
+    Plan(E),
+    /// A person asked to stop before anything was touched.
+    Stopped,
+}
+
+impl<E> From<TrashError> for RunError<E> {
+    fn from(error: TrashError) -> Self {
+        Self::Trash(error)
+    }
+}
+
+/// Takes the lock, plans again by `plan_again`, and carries that plan out.
+///
+/// # Errors
+/// Only when nothing was touched. What goes wrong later is in the outcome.
+pub fn run<P: PlannedDeletion, E>(
+    storage: &dyn StorageWriter,
+    options: &RunOptions<'_>,
+    environment: &dyn Environment,
+    plan_again: impl FnOnce() -> Result<P, E>,
+) -> Result<Deleted<P>, RunError<E>> {
+    let lock = StorageLock::take(storage)?;
+    environment.before(Step::Plan);
+    let planned = plan_again().map_err(RunError::Plan)?;
+    let steps = Steps::new(planned.plan(), planned.graph(), storage);
+    if environment.is_stopped() {
+        return Err(RunError::Stopped);
+    }
+    environment.before(Step::Begin);
+    // Beside pushes everything must be able to come back, so it goes to the trash first.
+    let destination = if options.keeps_trash || options.is_online {
+        let begun = TrashRun::begin(storage, &lock, environment.now(), &steps.moves)?;
+        Destination::Trash(Box::new(begun))
+    } else {
+        Destination::Nowhere
+    };
+    environment.progress().phase("delete", Some(steps.moves.len() as u64));
+    let executor =
+        Executor::new(&planned, &steps, storage, destination, options.links, environment);
+    let made = make_steps(executor, options, environment);
+    environment.progress().finish();
+    let Made { outcome, destination, has_touched, is_sure } = made;
+    environment.before(Step::Record);
+    let is_recorded = is_sure && record(&destination, &outcome, environment);
+    let mut trash_run = match destination {
+        Destination::Trash(run) => Some(run.run().to_owned()),
+        Destination::Nowhere => None,
+    };
+    // A run that took nothing holds nothing to undo.
+    if let Some(run) = trash_run.take_if(|_| (!options.keeps_trash || !has_touched) && is_recorded)
+    {
+        environment.before(Step::Purge);
+        if let Err(error) = trash::purge_one(storage, &lock, &run) {
+            environment.warn(&with_causes(&error));
+            trash_run = Some(run);
+        }
+    }
+    record_last(storage, planned.plan(), &outcome, is_recorded, environment);
+    Ok(Deleted { planned, outcome, trash_run, is_recorded })
+}
+
+struct Made<'a> {
+    outcome: Outcome,
+    destination: Destination<'a>,
+    has_touched: bool,
+    /// Whatever was taken is known to be needed by nothing.
+    is_sure: bool,
+}
+
+fn make_steps<'a>(
+    mut executor: Executor<'a>,
+    options: &RunOptions<'_>,
+    environment: &dyn Environment,
+) -> Made<'a> {
+    let is_watch_ended = || environment.stop_count() > 1;
+    executor.run(Phase::References);
+    if options.is_online {
+        wait(options.wait, environment, &|| environment.is_stopped());
+    }
+    environment.before(Step::Recheck);
+    executor.recheck();
+    if !environment.is_stopped() {
+        executor.run(Phase::Data);
+    }
+    if options.is_online && executor.has_touched() {
+        // Also when it was stopped: what has gone must be watched for as long as a push may take.
+        if environment.is_stopped() {
+            environment.note(
+                "stopping; pushes under way are watched to their end first (Ctrl-C again ends \
+                 that, and the next prune --delete looks again)",
+            );
+        }
+        wait(options.wait, environment, &is_watch_ended);
+        environment.before(Step::Recheck);
+        executor.recheck();
+    }
+    let has_touched = executor.has_touched();
+    let is_sure = !executor.is_everything_needed() && !is_watch_ended();
+    let (outcome, destination) = executor.finish(options.has_names);
+    Made { outcome, destination, has_touched, is_sure }
+}
+
+fn wait(duration: Duration, environment: &dyn Environment, is_ended: &dyn Fn() -> bool) {
+    if duration.is_zero() {
+        return;
+    }
+    environment.before(Step::Wait);
+    let shown = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
+    environment.note(&format!("waiting {shown:#} for pushes under way"));
+    let mut rest = duration;
+    while !rest.is_zero() && !is_ended() {
+        let slice = rest.min(SLICE);
+        environment.sleep(slice);
+        rest -= slice;
+    }
+}
+
+/// Writes down that the run has come to its end. False when that failed.
+fn record(destination: &Destination<'_>, outcome: &Outcome, environment: &dyn Environment) -> bool {
+    let Destination::Trash(run) = destination else {
+        return true;
+    };
+    let summary = RunSummary {
+        taken: outcome.counts,
+        size_bytes: outcome.size_bytes,
+        put_back_count: outcome.put_back_count,
+        finished_at: environment.now(),
+    };
+    let finished = run.finish(&summary);
+    // The disk may be full by now. What was done is reported all the same.
+    if let Err(error) = &finished {
+        environment.warn(&with_causes(error));
+    }
+    finished.is_ok()
+}
+
+/// Writes down how it ended, for metrics; nothing else depends on it.
+fn record_last(
+    storage: &dyn StorageWriter,
+    plan: &Plan,
+    outcome: &Outcome,
+    is_recorded: bool,
+    environment: &dyn Environment,
+) {
+    let skipped = plan.skipped.iter().chain(&outcome.skipped);
+    let last = LastRun {
+        finished_at: environment.now(),
+        is_complete: is_recorded && !outcome.is_interrupted,
+        counts: outcome.counts,
+        size_bytes: outcome.size_bytes,
+        skipped_count: skipped.filter(|skipped| skipped.group.is_finding()).count() as u64,
+        put_back_count: outcome.put_back_count,
+    };
+    if let Err(error) = trash::record_last(storage, &last) {
+        environment.detail(&with_causes(&error));
+    }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
