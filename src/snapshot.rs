@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::db::{
-    self, DatabaseError, NewDatabase, ScanRecord, Snapshot, StoredFinding, Totals, WriteLock,
+    self, DatabaseError, NewDatabase, PreviousScan, ScanRecord, Snapshot, StoredFinding, Totals,
+    WriteLock,
 };
 use crate::graph::{self, Graph};
 use crate::model::{Finding, Severity, text_of};
 use crate::progress::Progress;
 pub use crate::scan::DeepLook;
 use crate::scan::{self, Depth, Notes};
-use crate::storage::{FilesystemStorage, LocateError, Location, Storage, locate};
+use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
 
 /// What to scan, and where to put the result.
@@ -115,9 +116,10 @@ pub fn root_text(root: &Path) -> String {
 pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, ScanError> {
     let started = Instant::now();
     let started_ns = now_ns();
-    let location = locate(&options.storage)?;
+    let mut location = locate(&options.storage)?;
     refuse_database_in_storage(&options.database, &location)?;
     let previous = db::previous_scan_if_whole(&options.database)?;
+    remember_proxy(&mut location, previous.as_ref());
     let lock = WriteLock::take(&options.database)?;
     let root = location.root.clone();
     let storage = FilesystemStorage::open(location)
@@ -137,6 +139,8 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         is_complete,
         is_deep,
         fingerprint,
+        proxy_url: storage.proxied_url().map(str::to_owned),
+        disk: None,
         other_totals: trash_totals(&trash::summary(&storage)),
     };
     let previous = previous.filter(|previous| {
@@ -214,6 +218,17 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         has_lost_history,
         duration: started.elapsed(),
     })
+}
+
+/// What a configuration said once is true until one says otherwise.
+fn remember_proxy(location: &mut Location, previous: Option<&PreviousScan>) {
+    if location.proxy == Proxy::Unknown
+        && let Some(previous) = previous
+        && previous.root == root_text(&location.root)
+        && let Some(url) = &previous.proxy_url
+    {
+        location.proxy = Proxy::Of(url.clone());
+    }
 }
 
 /// Figures about the trash and the last deletion, for metrics.

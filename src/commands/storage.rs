@@ -11,7 +11,7 @@ use crate::model::{bytes_of, text_of};
 use crate::removal::StoredGraph;
 use crate::report::QueryError;
 use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
-use crate::storage::{FilesystemStorage, Storage as _, locate};
+use crate::storage::{FilesystemStorage, Proxy, Storage as _, locate};
 use crate::ui;
 
 /// Opens the storage of `--storage`, else the one that the database is a scan of.
@@ -20,7 +20,12 @@ pub fn open(context: &Context, args: &StorageArgs) -> Result<FilesystemStorage> 
         Some(path) => path.clone(),
         None => root_of_scan(context)?,
     };
-    let location = locate(&path)?;
+    let mut location = locate(&path)?;
+    if location.proxy == Proxy::Unknown
+        && let Some(url) = remembered_proxy(context, &location.root)
+    {
+        location.proxy = Proxy::Of(url);
+    }
     let shown = location.root.display().to_string();
     FilesystemStorage::open(location).map_err(|error| {
         Error::from(anyhow::Error::new(error).context(format!("cannot read storage `{shown}`")))
@@ -43,6 +48,14 @@ fn root_of_scan(context: &Context) -> Result<PathBuf> {
     root.as_deref().and_then(bytes_of).map(PathBuf::from).ok_or_else(|| {
         asking(Error::new(format!("no scan in database `{}` yet", context.db.display())))
     })
+}
+
+/// The registry behind a pull-through cache, as a configuration said at an earlier scan.
+fn remembered_proxy(context: &Context, root: &Path) -> Option<String> {
+    let connection = db::open_for_reading(&context.db).ok()?;
+    let known = db::scanned_root(&connection).ok().flatten()?;
+    let is_of_root = known == text_of(root.as_os_str());
+    is_of_root.then(|| db::proxied_url(&connection).ok().flatten()).flatten()
 }
 
 /// Scans the storage at `root` into the context's database.

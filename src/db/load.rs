@@ -38,8 +38,21 @@ pub struct ScanRecord {
     pub is_deep: bool,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
+    /// The registry behind a pull-through cache, by its configuration.
+    pub proxy_url: Option<String>,
+    /// The file system that holds the blobs, if that is known.
+    pub disk: Option<DiskSpace>,
     /// Figures that are no part of the registry: what lies in the trash, the last deletion.
     pub other_totals: Vec<(&'static str, i64)>,
+}
+
+/// How large a file system is, and how full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of it, in bytes.
+    pub size_bytes: i64,
+    /// What is free for whoever is not root, in bytes.
+    pub free_bytes: i64,
 }
 
 /// Figures about the whole storage, by their names in the `totals` view.

@@ -17,7 +17,10 @@ pub const PRIVATE_VIEWS_SQL: &str = include_str!("../../migrations/private_views
 const INDICES_SQL: &str = include_str!("../../migrations/indices.sql");
 
 /// Never edit a migration that was released: append one.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_tables.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_tables.sql"),
+    include_str!("../../migrations/0002_storage.sql"),
+];
 
 /// The `user_version` of a file made by this program.
 pub const SCHEMA_VERSION: usize = MIGRATIONS.len();

@@ -16,12 +16,14 @@ pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
 };
 pub use guard::{Guard, Stopper};
-pub use load::{ScanRecord, Snapshot, Totals};
+pub use load::{DiskSpace, ScanRecord, Snapshot, Totals};
 #[cfg(test)]
 pub(crate) use load::{load_figures, load_references};
 pub use migrate::{PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables};
 use open::open_for_writing;
-pub use open::{DatabaseError, findings_by_severity, open_for_reading, scanned_root, total};
+pub use open::{
+    DatabaseError, findings_by_severity, open_for_reading, proxied_url, scanned_root, total,
+};
 pub use publish::{
     NewDatabase, PreviousScan, WriteLock, previous_scan, previous_scan_if_whole, publish_unchanged,
 };

@@ -239,6 +239,12 @@ pub fn scanned_root(connection: &Connection) -> rusqlite::Result<Option<String>>
     connection.query_row("SELECT root FROM scan", [], |row| row.get(0)).optional()
 }
 
+/// The registry behind a pull-through cache, by a configuration that was given at some scan.
+pub fn proxied_url(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let url = connection.query_row("SELECT proxy_url FROM storage", [], |row| row.get(0));
+    url.optional().map(Option::flatten)
+}
+
 /// How many problems the snapshot has: infos, warnings, errors.
 pub fn findings_by_severity(database: &Path) -> Result<[u64; 3], DatabaseError> {
     let connection = open_for_reading(database)?;

@@ -121,6 +121,8 @@ pub struct PreviousScan {
     pub is_complete: bool,
     /// What lies beside each blob and link was looked at, too.
     pub is_deep: bool,
+    /// The registry behind a pull-through cache, by a configuration that was given once.
+    pub proxy_url: Option<String>,
     /// The last sign of life of the upload that is the next to become stale: it is a finding then,
     /// though nothing has changed on disk.
     pub next_stale_upload_ns: Option<i64>,
@@ -135,7 +137,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
         return Ok(None);
     }
     let connection = super::open_for_reading(database)?;
-    let sql = "SELECT fingerprint, root, tool_version, is_complete, is_deep, (SELECT MIN(active_ns) FROM upload WHERE active_ns > started_ns - ?1), finished_ns FROM scan";
+    let sql = "SELECT fingerprint, root, tool_version, is_complete, is_deep, (SELECT MIN(active_ns) FROM upload WHERE active_ns > started_ns - ?1), finished_ns, (SELECT proxy_url FROM storage) FROM scan";
     let scan = connection.query_row(sql, [STALE_UPLOAD_NS], |row| {
         Ok(PreviousScan {
             fingerprint: row.get(0)?,
@@ -145,6 +147,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
             is_deep: row.get(4)?,
             next_stale_upload_ns: row.get(5)?,
             finished_ns: row.get(6)?,
+            proxy_url: row.get(7)?,
         })
     });
     match scan {
@@ -407,6 +410,15 @@ fn record_scan(
             scan.fingerprint.as_slice(),
             scan.is_deep,
             is_pull_through,
+        ],
+    )?;
+    connection.execute(
+        "INSERT OR REPLACE INTO storage (id, proxy_url, disk_bytes, disk_free_bytes)
+         VALUES (1, ?1, ?2, ?3)",
+        params![
+            scan.proxy_url,
+            scan.disk.map(|disk| disk.size_bytes),
+            scan.disk.map(|disk| disk.free_bytes)
         ],
     )?;
     let total = |name: &str| totals.get(name).copied().unwrap_or(0);

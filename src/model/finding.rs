@@ -171,6 +171,9 @@ codes! {
     /// A file or directory that no registry writes.
     ForeignFile = "foreign-file", Warning,
         "look at it, then move it out of the storage";
+    /// What a NAS, a file manager or a sync program left; it counts as no repository, tag or blob.
+    Clutter = "clutter", Info,
+        "nothing to do; exclude the storage in the program that writes it";
     /// What an interrupted write left behind.
     TemporaryFile = "temporary-file", Info,
         "regsql prune --leftovers removes it once it is old";

@@ -42,6 +42,7 @@ pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) 
         notes.append(shard.notes);
         fingerprint.part(&shard.fingerprint);
     }
+    notes.settle_clutter(None);
     WalkedBlobs { blobs, notes, fingerprint: fingerprint.finish() }
 }
 
@@ -100,6 +101,9 @@ fn list_or_note(storage: &dyn Storage, path: &Path, notes: &mut Notes) -> Vec<En
 }
 
 fn note_foreign(notes: &mut Notes, path: &Path, kind: FileKind, why: &str) {
+    if notes.count_clutter(path, kind) {
+        return;
+    }
     match kind {
         FileKind::Symlink => {
             notes.find(Code::SymlinkNotFollowed, None, path, "a symbolic link stands here");
@@ -205,6 +209,9 @@ pub fn note_others(
 ) {
     for other in others {
         let path = directory.join(&other.name);
+        if notes.count_clutter(&path, other.kind) {
+            continue;
+        }
         if other.name.to_string_lossy().ends_with(".tmp") {
             notes.find(Code::TemporaryFile, repository, &path, "an interrupted write left it");
         } else if other.kind == FileKind::Symlink {

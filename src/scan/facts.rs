@@ -1,8 +1,10 @@
 //! What the walk saw, before anything is concluded from it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Code, Digest, Finding, text_of};
+use crate::model::{Code, Digest, Finding, clutter, text_of};
+use crate::storage::FileKind;
 
 /// A blob whose `data` is a regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,9 +180,36 @@ pub struct Notes {
     pub holds: Vec<Hold>,
     /// Something could not be read that may be read another time.
     pub is_incomplete: bool,
+    /// What other programs left, by program: how much, and the first path.
+    clutter: BTreeMap<&'static str, (u64, PathBuf)>,
 }
 
 impl Notes {
+    /// Counts what lies at `path` if another program than a registry left it there. It is no
+    /// repository, tag or blob, whatever lies in it.
+    pub fn count_clutter(&mut self, path: &Path, kind: FileKind) -> bool {
+        use std::os::unix::ffi::OsStrExt as _;
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let Some(program) = clutter::of_entry(name, kind == FileKind::File) else { return false };
+        let (count, first) = self.clutter.entry(program).or_insert_with(|| (0, path.to_owned()));
+        *count += 1;
+        if path < first.as_path() {
+            path.clone_into(first);
+        }
+        true
+    }
+
+    /// Makes one finding for each program of all that it left.
+    pub fn settle_clutter(&mut self, repository: Option<&str>) {
+        for (program, (count, first)) in std::mem::take(&mut self.clutter) {
+            let detail = match count {
+                1 => format!("left by {program}"),
+                _ => format!("left by {program}, as {} more", count - 1),
+            };
+            self.find(Code::Clutter, repository, &first, detail);
+        }
+    }
+
     /// Adds a finding at `path`.
     pub fn find(
         &mut self,
@@ -220,5 +249,10 @@ impl Notes {
         self.findings.append(&mut other.findings);
         self.holds.append(&mut other.holds);
         self.is_incomplete |= other.is_incomplete;
+        for (program, (count, first)) in other.clutter {
+            let (sum, least) = self.clutter.entry(program).or_insert_with(|| (0, first.clone()));
+            *sum += count;
+            *least = first.min(std::mem::take(least));
+        }
     }
 }

@@ -126,8 +126,15 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
     let mut root_notes = Notes::default();
     let is_pull_through = is_pull_through(storage);
     if is_pull_through {
-        let detail = "the registry is a pull-through cache and deletes blobs by itself";
-        root_notes.find(Code::PullThroughCache, None, Path::new(SCHEDULER), detail);
+        let blobs = storage.layout().blobs();
+        let (path, detail) = if let Some(url) = storage.proxied_url() {
+            let detail = format!("the registry's configuration says that it caches {url}");
+            (blobs.parent().unwrap_or(&blobs), detail)
+        } else {
+            let detail = "the registry is a pull-through cache and deletes blobs by itself";
+            (Path::new(SCHEDULER), detail.into())
+        };
+        root_notes.find(Code::PullThroughCache, None, path, detail);
     }
     Walked { blobs, repositories, is_pull_through, root_notes }
 }
@@ -136,9 +143,11 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
 /// `registry/proxy/proxyregistry.go`).
 const SCHEDULER: &str = "scheduler-state.json";
 
-/// Whether the storage belongs to a pull-through cache.
+/// Whether the storage belongs to a pull-through cache. With `proxy.ttl: 0` its registry never
+/// schedules anything, and only the configuration says so.
 pub fn is_pull_through(storage: &dyn Storage) -> bool {
-    storage.stat(Path::new(SCHEDULER)).is_ok_and(|facts| facts.kind == FileKind::File)
+    storage.proxied_url().is_some()
+        || storage.stat(Path::new(SCHEDULER)).is_ok_and(|facts| facts.kind == FileKind::File)
 }
 
 /// Names and times of everything in the repositories, and nothing of what links say.

@@ -50,6 +50,7 @@ pub fn walk_repositories(
     rayon::scope(|scope| walk.directory(scope, top));
     let mut found = walk.found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    found.notes.settle_clutter(None);
     found.notes.findings.sort_unstable();
 
     let mut fingerprint = Fingerprint::default();
@@ -73,7 +74,7 @@ impl Walk<'_> {
 
     fn directory<'s>(&'s self, scope: &rayon::Scope<'s>, directory: PathBuf) {
         let is_top = directory == self.top;
-        let entries = match self.storage.list(&directory) {
+        let mut entries = match self.storage.list(&directory) {
             Ok(entries) => entries,
             // A registry that holds blobs has had repositories: it is a mount that failed, or a
             // mistake, and no garbage. The registry's own collector stops there, too.
@@ -91,6 +92,12 @@ impl Walk<'_> {
                 return;
             }
         };
+        self.note(|notes| {
+            entries.retain(|entry| {
+                let path = directory.join(&entry.name);
+                self.is_rescued(&path) || !notes.count_clutter(&path, entry.kind)
+            });
+        });
         if entries.is_empty() && !is_top {
             self.note(|notes| {
                 notes.find(
@@ -128,6 +135,16 @@ impl Walk<'_> {
         if is_repository {
             scope.spawn(move |_| self.repository(&directory));
         }
+    }
+
+    /// Whether fsck, or somebody after it, put a repository there: it is kept until it is back.
+    fn is_rescued(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == "lost+found")
+            && self.storage.list(path).is_ok_and(|entries| {
+                entries.iter().any(|entry| {
+                    matches!(entry.name.as_bytes(), b"_layers" | b"_manifests" | b"_uploads")
+                })
+            })
     }
 
     fn repository(&self, path: &Path) {

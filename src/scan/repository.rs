@@ -45,6 +45,7 @@ pub fn walk_repository(
     let mut notes = manifests.notes;
     notes.append(layers.notes);
     notes.append(uploads.notes);
+    notes.settle_clutter(Some(&name));
     notes.findings.sort_unstable();
     RepositoryFacts {
         path: path.to_owned(),
@@ -123,8 +124,10 @@ impl Walk<'_> {
         code
     }
 
-    fn note_foreign(&self, notes: &mut Notes, path: &Path) {
-        self.find(notes, Code::ForeignFile, path, "the registry does not write this");
+    fn note_foreign(&self, notes: &mut Notes, path: &Path, kind: FileKind) {
+        if !notes.count_clutter(path, kind) {
+            self.find(notes, Code::ForeignFile, path, "the registry does not write this");
+        }
     }
 
     /// What stands where a link is missing; rare enough to be looked at by every walk but the
@@ -169,7 +172,7 @@ impl Walk<'_> {
             let path = directory.join(&leaf.name);
             match leaf.name.to_str().and_then(digest_of) {
                 Some(name) => links.extend(self.link(notes, &path, unreadable, name, leaf)),
-                None => self.note_foreign(notes, &path),
+                None => self.note_foreign(notes, &path, kind_of(&leaf.state)),
             }
         }
         Ok(links)
@@ -260,8 +263,8 @@ impl Walk<'_> {
                 find(Code::SymlinkNotFollowed, "a symbolic link stands here".into());
                 link.is_doubtful = true;
             }
-            LeafState::NotADirectory(_) => {
-                self.note_foreign(notes, directory);
+            LeafState::NotADirectory(kind) => {
+                self.note_foreign(notes, directory, kind);
                 return None;
             }
         }
@@ -283,7 +286,8 @@ impl Walk<'_> {
                 found.exists = true;
                 for entry in &entries {
                     if entry.name != "revisions" && entry.name != "tags" {
-                        self.note_foreign(&mut found.notes, &directory.join(&entry.name));
+                        let path = directory.join(&entry.name);
+                        self.note_foreign(&mut found.notes, &path, entry.kind);
                     }
                 }
                 self.revisions(&directory.join("revisions"), &mut found, &mut fingerprint);
@@ -308,6 +312,9 @@ impl Walk<'_> {
         for entry in algorithms {
             let path = directory.join(&entry.name);
             let algorithm = text_of(&entry.name);
+            if found.notes.count_clutter(&path, entry.kind) {
+                continue;
+            }
             if entry.kind == FileKind::Symlink {
                 self.find(
                     &mut found.notes,
@@ -319,7 +326,7 @@ impl Walk<'_> {
                 continue;
             }
             if entry.kind != FileKind::Directory {
-                self.note_foreign(&mut found.notes, &path);
+                self.note_foreign(&mut found.notes, &path, entry.kind);
                 continue;
             }
             let digest_of = |encoded: &str| Digest::parse(&format!("{algorithm}:{encoded}")).ok();
@@ -362,6 +369,9 @@ impl Walk<'_> {
 
     fn tag(&self, directory: &Path, leaf: Leaf, notes: &mut Notes) -> Option<TagFacts> {
         let path = directory.join(&leaf.name);
+        if notes.count_clutter(&path, kind_of(&leaf.state)) {
+            return None;
+        }
         let current = path.join("current/link");
         let name = text_of(&leaf.name);
         let mut tag = TagFacts {
@@ -407,8 +417,8 @@ impl Walk<'_> {
                 notes.hold(HoldScope::Manifests, Code::SymlinkNotFollowed, &path);
                 return None;
             }
-            LeafState::NotADirectory(_) => {
-                self.note_foreign(notes, &path);
+            LeafState::NotADirectory(kind) => {
+                self.note_foreign(notes, &path, kind);
                 return None;
             }
         }
@@ -449,9 +459,11 @@ impl Walk<'_> {
             Ok(leaves) => {
                 for leaf in leaves {
                     let inside = index.join(&leaf.name);
-                    note_others(notes, Some(self.name), &inside, &leaf.others);
                     let digest =
                         leaf.name.to_str().and_then(|hex| Digest::from_sha256_hex(hex.as_bytes()));
+                    if digest.is_some() {
+                        note_others(notes, Some(self.name), &inside, &leaf.others);
+                    }
                     match (digest, leaf.state) {
                         (Some(name), LeafState::File { facts, .. }) => {
                             tag.entries.push(LinkFacts {
@@ -475,7 +487,9 @@ impl Walk<'_> {
                             let detail = "the index entry has no link";
                             self.find(notes, Code::EmptyDirectory, &index.join(&leaf.name), detail);
                         }
-                        _ => self.note_foreign(notes, &index.join(&leaf.name)),
+                        (_, state) => {
+                            self.note_foreign(notes, &index.join(&leaf.name), kind_of(&state));
+                        }
                     }
                 }
             }
@@ -526,6 +540,9 @@ impl Walk<'_> {
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for entry in entries {
             let path = directory.join(&entry.name);
+            if found.notes.count_clutter(&path, entry.kind) {
+                continue;
+            }
             if entry.kind == FileKind::Symlink {
                 self.find(
                     &mut found.notes,
@@ -537,7 +554,7 @@ impl Walk<'_> {
                 continue;
             }
             if entry.kind != FileKind::Directory || above.len() >= MAX_LINK_DEPTH {
-                self.note_foreign(&mut found.notes, &path);
+                self.note_foreign(&mut found.notes, &path, entry.kind);
                 continue;
             }
             let mut names = above.to_vec();
@@ -576,6 +593,9 @@ impl Walk<'_> {
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             for entry in entries {
                 let path = directory.join(&entry.name);
+                if found.notes.count_clutter(&path, entry.kind) {
+                    continue;
+                }
                 if entry.kind == FileKind::Directory {
                     let upload = self.upload(&path, text_of(&entry.name), &mut found.notes);
                     fingerprint.name(&entry.name);
@@ -584,7 +604,7 @@ impl Walk<'_> {
                     fingerprint.number(upload.active_ns.unwrap_or(0) as u64);
                     found.found.push(upload);
                 } else {
-                    self.note_foreign(&mut found.notes, &path);
+                    self.note_foreign(&mut found.notes, &path, entry.kind);
                 }
             }
         }
@@ -629,6 +649,14 @@ impl Walk<'_> {
             started_ns,
             active_ns: started_ns.max(data.map(|facts| facts.modified_ns)).max(newest_state),
         }
+    }
+}
+
+/// What the directory entry of a leaf is.
+fn kind_of(state: &LeafState) -> FileKind {
+    match state {
+        LeafState::NotADirectory(kind) => *kind,
+        _ => FileKind::Directory,
     }
 }
 

@@ -88,6 +88,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     fn layout(&self) -> &Layout {
         self.inner.layout()
     }
+
+    fn proxied_url(&self) -> Option<&str> {
+        self.inner.proxied_url()
+    }
 }
 
 impl<S: StorageWriter> StorageWriter for FaultyStorage<S> {

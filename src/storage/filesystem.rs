@@ -192,6 +192,10 @@ impl Storage for FilesystemStorage {
     fn layout(&self) -> &Layout {
         &self.location.layout
     }
+
+    fn proxied_url(&self) -> Option<&str> {
+        self.location.proxy.url()
+    }
 }
 
 /// The names in a directory, and what they stand for if the file system says so right away.

@@ -1,10 +1,20 @@
-//! From what the user typed to the registry's root: the root itself, its `docker/registry/v2`, or
-//! the registry's `config.yml`. Anything else is refused with a word on what it is.
+//! From what the user typed to the registry's root: the root itself, its `docker/registry/v2`, a
+//! directory above it, or the registry's `config.yml`. Anything else is refused with a word on what
+//! it is.
+//!
+//! One name is no proof. Registries of version 1, git servers and image layouts have directories of
+//! the same names, so `docker/registry/v2` counts first, and a bare v2 directory must hold something
+//! that only this registry writes.
+
+mod configuration;
+mod layouts;
+mod look;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Layout;
+use look::Found;
 
 /// Where a registry's storage lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +23,38 @@ pub struct Location {
     pub root: PathBuf,
     /// Where `blobs` and `repositories` lie below it.
     pub layout: Layout,
+    /// Whether the registry is a pull-through cache, as far as its configuration was given.
+    pub proxy: Proxy,
+}
+
+impl Location {
+    /// The storage whose `blobs` and `repositories` lie in `v2` below `root`.
+    pub fn new(root: PathBuf, v2: PathBuf) -> Self {
+        Self { root, layout: Layout::new(v2), proxy: Proxy::Unknown }
+    }
+}
+
+/// What a registry's configuration says of `proxy.remoteurl`: with it the registry is a pull-through
+/// cache (distribution `configuration/configuration.go`, `registry/handlers/app.go`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// No configuration was given.
+    #[default]
+    Unknown,
+    /// The configuration names no registry behind it.
+    None,
+    /// The registry behind it, without user and password.
+    Of(String),
+}
+
+impl Proxy {
+    /// The registry behind a pull-through cache.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Of(url) => Some(url),
+            Self::Unknown | Self::None => None,
+        }
+    }
 }
 
 /// Why a path is not a registry's storage.
@@ -33,6 +75,16 @@ pub enum LocateError {
         path: PathBuf,
         /// What was found there.
         found: String,
+        /// The next step.
+        hint: String,
+    },
+    /// Several registries lie below it.
+    #[error("`{}` holds {} registries: {}", .path.display(), .roots.len(), listed(.roots))]
+    Several {
+        /// The path.
+        path: PathBuf,
+        /// Their root directories.
+        roots: Vec<PathBuf>,
     },
     /// A configuration file that names no directory.
     #[error("cannot take the storage from configuration `{}`: {found}", .path.display())]
@@ -41,6 +93,8 @@ pub enum LocateError {
         path: PathBuf,
         /// What is wrong with it.
         found: String,
+        /// The next step.
+        hint: String,
     },
 }
 
@@ -49,142 +103,117 @@ impl LocateError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                "give the registry's root directory, its docker/registry/v2, or its config.yml".into()
+                "give the registry's root directory, its docker/registry/v2, or its config.yml"
+                    .into()
             }
             Self::Unreadable { .. } => "run as the user that owns the storage".into(),
-            Self::NotARegistry { .. } => {
-                "regsql reads `<root>/docker/registry/v2/{blobs,repositories}` as the CNCF registry writes it".into()
-            }
-            Self::Configuration { .. } => {
-                "give the directory itself; regsql reads `storage.filesystem.rootdirectory`".into()
-            }
+            Self::NotARegistry { hint, .. } | Self::Configuration { hint, .. } => hint.clone(),
+            Self::Several { .. } => "give one of them".into(),
         })
     }
 }
 
-/// A configuration larger than this is none.
-const MAX_CONFIGURATION_BYTES: u64 = 1 << 20;
+/// How many paths a message names.
+const MAX_LISTED: usize = 10;
 
-/// Finds the registry's root.
+fn listed(paths: &[PathBuf]) -> String {
+    let shown = paths.iter().take(MAX_LISTED).map(|path| format!("`{}`", path.display()));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if paths.len() > MAX_LISTED {
+        text.push_str(", …");
+    }
+    text
+}
+
+/// Where the registry's paths begin below its root (distribution `registry/storage/paths.go`).
+const V2: &str = "docker/registry/v2";
+
+/// Finds the registry's root. A configuration is read with the `REGISTRY_*` variables of the
+/// environment, as the registry reads it.
 pub fn locate(path: &Path) -> Result<Location, LocateError> {
     let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
     let canonical = path.canonicalize().map_err(unreadable)?;
-    if canonical.metadata().map_err(unreadable)?.is_file() {
-        return locate(&root_from_configuration(path)?);
+    if canonical.metadata().map_err(unreadable)?.is_dir() {
+        return locate_directory(path, &canonical, true);
     }
-    if is_v2(&canonical) {
-        return Ok(location_of_v2(canonical));
-    }
-    let nested = canonical.join("docker/registry/v2");
-    if is_v2(&nested) {
-        return Ok(Location { root: canonical, layout: Layout::new("docker/registry/v2".into()) });
+    let configured = configuration::read(path, &|name| std::env::var(name).ok())?;
+    let root = configured.existing_root(path)?;
+    let location = locate_directory(&root, &root, false)?;
+    Ok(Location { proxy: configured.proxy, ..location })
+}
+
+/// `may_descend`: a root below may stand for a directory that a person typed, and not for one that
+/// a configuration names.
+fn locate_directory(
+    given: &Path,
+    canonical: &Path,
+    may_descend: bool,
+) -> Result<Location, LocateError> {
+    let unreadable = |path: &Path, source| LocateError::Unreadable { path: path.into(), source };
+    let nested = canonical.join(V2);
+    if has_halves(&nested) {
+        return Ok(Location::new(canonical.to_owned(), V2.into()));
     }
     // A directory that only root may enter must not be called "something else".
-    let names = std::fs::read_dir(&canonical).map_err(unreadable)?;
+    let names = look::names(canonical).map_err(|source| unreadable(given, source))?;
     if let Err(source) = nested.metadata()
         && source.kind() == io::ErrorKind::PermissionDenied
     {
-        return Err(LocateError::Unreadable { path: nested, source });
+        return Err(unreadable(&nested, source));
     }
-    let names: Vec<String> = names
-        .flatten()
-        .take(1000)
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    if nested.is_dir() {
-        // A registry that has just been started and never pushed to.
-        return Ok(Location { root: canonical, layout: Layout::new("docker/registry/v2".into()) });
+    if canonical.ends_with(V2) && has_halves(canonical) {
+        let root = canonical.ancestors().nth(3).unwrap_or(canonical);
+        return Ok(Location::new(root.to_owned(), V2.into()));
     }
-    Err(LocateError::NotARegistry { path: path.to_owned(), found: describe(&canonical, &names) })
+    let is_v2 = layouts::is_v2(canonical).map_err(|(path, source)| unreadable(&path, source))?;
+    if is_v2 {
+        return Ok(Location::new(canonical.to_owned(), PathBuf::new()));
+    }
+    let other = layouts::other(canonical, &names);
+    if other.is_none() && nested.is_dir() {
+        // A registry that was never pushed to.
+        return Ok(Location::new(canonical.to_owned(), V2.into()));
+    }
+    let refused = |found: String, hint: String| LocateError::NotARegistry {
+        path: given.to_owned(),
+        found,
+        hint,
+    };
+    if let Some(root) = root_around(canonical) {
+        let hint = format!("give the root: {}", root.display());
+        return Err(refused(format!("it lies inside one, `{}`", root.display()), hint));
+    }
+    let Found { roots, is_all } = look::roots_below(canonical);
+    match (other, roots.as_slice()) {
+        (None, [root]) if is_all && may_descend => Ok(Location::new(root.to_owned(), V2.into())),
+        (None, [root]) => {
+            let hint = format!("give the root: {}", root.display());
+            Err(refused(format!("one lies below it, `{}`", root.display()), hint))
+        }
+        (None, []) => Err(refused(layouts::listing(&names), layouts::EXPECTED.into())),
+        (None, _) => Err(LocateError::Several { path: given.to_owned(), roots }),
+        (Some(other), []) => Err(refused(other.found, other.hint)),
+        (Some(other), _) => {
+            Err(refused(other.found, format!("a registry's root lies below: {}", listed(&roots))))
+        }
+    }
 }
 
-fn is_v2(path: &Path) -> bool {
-    path.join("repositories").is_dir()
-        || path.join("blobs").is_dir() && !path.join("oci-layout").exists()
+fn has_halves(v2: &Path) -> bool {
+    v2.join("repositories").is_dir() || v2.join("blobs").is_dir()
 }
 
-fn location_of_v2(v2: PathBuf) -> Location {
-    let suffix = Path::new("docker/registry/v2");
-    match v2.ends_with(suffix).then(|| v2.ancestors().nth(3)).flatten() {
-        Some(root) => Location { root: root.to_owned(), layout: Layout::new(suffix.into()) },
-        None => Location { root: v2, layout: Layout::new(PathBuf::new()) },
-    }
-}
-
-/// What people point at by mistake.
-fn describe(path: &Path, names: &[String]) -> String {
-    let has = |name: &str| names.iter().any(|other| other == name);
-    if has("oci-layout") || has("index.json") && has("blobs") {
-        return "it is an OCI image layout (oci-layout, index.json, blobs)".into();
-    }
-    if has("_trivy")
-        || has("_storage_upload")
-        || names.iter().any(|name| path.join(name).join("oci-layout").is_file())
-    {
-        return "it holds OCI image layouts, one a repository, as zot writes them".into();
-    }
-    if has("_layers") || has("_manifests") {
-        return "it is one repository of a registry, not the registry's root".into();
-    }
-    if has("overlay2") || has("image") && has("containers") {
-        return "it is the data directory of a container engine, not of a registry".into();
-    }
-    if path.file_name().is_some_and(|name| name == "docker") && has("registry") {
-        return "it is the `docker` directory inside a registry's root; give the directory above it".into();
-    }
-    if path.file_name().is_some_and(|name| name == "repositories" || name == "blobs") {
-        return "it is one half of a registry's v2 directory; give the directory above it".into();
-    }
-    if names.is_empty() {
-        return "it is an empty directory".into();
-    }
-    let mut shown: Vec<&str> = names.iter().map(String::as_str).collect();
-    shown.sort_unstable();
-    shown.truncate(5);
-    format!("it holds {}", shown.join(", "))
-}
-
-fn root_from_configuration(path: &Path) -> Result<PathBuf, LocateError> {
-    let error = |found: String| LocateError::Configuration { path: path.to_owned(), found };
-    let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
-    if path.metadata().map_err(unreadable)?.len() > MAX_CONFIGURATION_BYTES {
-        return Err(LocateError::NotARegistry {
-            path: path.to_owned(),
-            found: "it is a file of more than 1 MiB, so no configuration".into(),
-        });
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|_| error("it is not text".into()))?;
-    let value: serde_json::Value = serde_saphyr::from_str(&text)
-        .map_err(|reason| error(format!("it is not YAML ({})", first_line(&reason.to_string()))))?;
-    let storage = value.get("storage").ok_or_else(|| error("it has no `storage`".into()))?;
-    if let Some(directory) =
-        storage.pointer("/filesystem/rootdirectory").and_then(|value| value.as_str())
-    {
-        return Ok(path.parent().unwrap_or(Path::new(".")).join(directory));
-    }
-    if storage.get("filesystem").is_some() {
-        // The registry's own default (distribution registry/storage/driver/filesystem/driver.go).
-        return Ok(PathBuf::from("/var/lib/registry"));
-    }
-    let drivers: Vec<&str> =
-        storage.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    Err(error(format!("its storage is not a file system (it has {})", drivers.join(", "))))
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or("")
+/// The root of the registry that `path` is a part of.
+fn root_around(path: &Path) -> Option<&Path> {
+    path.ancestors()
+        .skip(1)
+        .find(|root| path.starts_with(root.join("docker")) && has_halves(&root.join(V2)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
-
-    fn refusal(path: &Path) -> String {
-        let text = locate(path).unwrap_err().to_string();
-        text.split_once(": ").map(|(_, found)| found.to_owned()).unwrap_or(text)
-    }
 
     #[test]
     fn the_root_its_v2_and_its_configuration_all_lead_to_the_root() {
@@ -200,23 +229,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_registry_is_named() {
+    fn a_directory_above_one_root_leads_to_it_and_above_two_names_both() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        assert_eq!(refusal(path), "it is an empty directory");
-        fs::create_dir(path.join("blobs")).unwrap();
-        fs::write(path.join("index.json"), "{}").unwrap();
-        fs::write(path.join("oci-layout"), "{}").unwrap();
-        assert_eq!(refusal(path), "it is an OCI image layout (oci-layout, index.json, blobs)");
+        let above = directory.path().canonicalize().unwrap();
+        let first = above.join("volumes/registry/_data");
+        fs::create_dir_all(first.join("docker/registry/v2/blobs")).unwrap();
+        // A snapshot of a NAS holds the registry as it was.
+        fs::create_dir_all(above.join(".snapshots/1/docker/registry/v2/blobs")).unwrap();
+        assert_eq!(locate(&above).unwrap().root, first);
+        let second = above.join("volumes/other/_data");
+        fs::create_dir_all(second.join("docker/registry/v2/blobs")).unwrap();
+        let text = locate(&above).unwrap_err().to_string();
+        for root in [first, second] {
+            assert!(text.contains(&root.display().to_string()), "{text}");
+        }
     }
 
     #[test]
-    fn a_configuration_for_another_driver_is_refused() {
+    fn a_part_of_a_registry_names_its_root() {
         let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("config.yml");
-        fs::write(&config, "storage:\n  s3:\n    bucket: b\n").unwrap();
-        assert_eq!(refusal(&config), "its storage is not a file system (it has s3)");
-        fs::write(&config, "[").unwrap();
-        assert!(refusal(&config).starts_with("it is not YAML"));
+        let root = directory.path().canonicalize().unwrap();
+        let repository = root.join("docker/registry/v2/repositories/team/app");
+        fs::create_dir_all(repository.join("_layers")).unwrap();
+        for part in ["docker", "docker/registry", "docker/registry/v2/repositories"] {
+            let error = locate(&root.join(part)).unwrap_err();
+            assert!(error.hint().unwrap().ends_with(&root.display().to_string()), "{part}");
+        }
+        let error = locate(&repository).unwrap_err();
+        assert!(error.hint().unwrap().ends_with(&root.display().to_string()), "{error}");
     }
 }

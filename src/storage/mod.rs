@@ -24,7 +24,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use filesystem::FilesystemStorage;
-pub use locate::{LocateError, Location, locate};
+pub use locate::{LocateError, Location, Proxy, locate};
 pub use stream::sha256;
 pub use write::{Access, Fill, HeldLock, MAX_COPY_BYTES, MountId, StorageWriter};
 
@@ -166,6 +166,11 @@ pub trait Storage: Sync {
 
     /// The path of `docker/registry/v2` below the root.
     fn layout(&self) -> &Layout;
+
+    /// The registry behind this one, when a configuration says that it is a pull-through cache.
+    fn proxied_url(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The fixed paths of a registry's layout (distribution `registry/storage/paths.go`), relative to

@@ -19,7 +19,7 @@ pub fn run(context: &Context) -> Result<()> {
         let root = shown(storage.root());
         return Err(Error::new(format!("`{root}` is the storage of a pull-through cache"))
             .with_hint(
-                "its registry removes what has expired by itself (scheduler-state.json); to have \
+                "its registry removes what has expired by itself; to have \
                  space at once, stop it and empty its storage: it fetches again what is asked for",
             ));
     }

@@ -245,6 +245,8 @@ pub fn snapshot(graph: &Graph) -> StoredGraph {
         is_complete: true,
         is_deep: true,
         fingerprint: [0; 32],
+        proxy_url: None,
+        disk: None,
         other_totals: Vec::new(),
     };
     let snapshot = db::Snapshot { graph, accounts: &accounts, findings: &[], scan };

@@ -51,9 +51,9 @@ fn case_14_blob_directories_with_something_else_in_them() {
     let scanned = fixture.scan();
     scanned.has_problem(Code::EmptyDirectory, &empty);
     scanned.has_problem(Code::ForeignFile, &format!("{nested}/data"));
-    scanned.has_problem(Code::ForeignFile, &silly_renamed);
+    scanned.has_problem(Code::Clutter, &silly_renamed);
     scanned.has_problem(Code::ForeignFile, &other);
-    scanned.has_only(&[Code::EmptyDirectory, Code::ForeignFile]);
+    scanned.has_only(&[Code::EmptyDirectory, Code::ForeignFile, Code::Clutter]);
     scanned.tag_is_whole("team/app", "1.0", &image.digest);
     scanned.only_garbage_is_orphan();
 }

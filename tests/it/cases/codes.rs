@@ -152,6 +152,7 @@ fn damaged(code: Code) -> Scanned {
             fixture.registry.referrer("team/app", &gone, "application/spdx+json", "{}");
         }
         Code::ForeignFile => fixture.overwrite(format!("{}/blobs/notes.txt", paths::V2), "x"),
+        Code::Clutter => fixture.overwrite(format!("{}/blobs/@eaDir/x", paths::V2), "x"),
         Code::TemporaryFile => fixture.overwrite(format!("{blob}.0c2f.tmp"), "x"),
         Code::EmptyDirectory => {
             fixture.registry.put(paths::blob_directory(&gone.digest), Content::Directory);

@@ -148,6 +148,94 @@ fn names_below(directory: &Path) -> Vec<std::path::PathBuf> {
     names
 }
 
+/// What NAS boxes, desktops and sync programs put into every directory.
+const CLUTTER: [&str; 5] = ["@eaDir", "#recycle", ".snapshot", ".stversions", ".@__thumb"];
+
+fn directories_below(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut names = names_below(directory);
+    names.retain(|path| path.is_dir());
+    names.push(directory.to_owned());
+    names
+}
+
+#[test]
+fn clutter_in_every_directory_is_no_repository_no_tag_and_no_hold() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    fixture.registry.upload("team/app", "upload", 10, "2026-01-02T03:04:05Z");
+    let on_disk = fixture.write();
+    for directory in directories_below(&on_disk.path(paths::V2)) {
+        for name in CLUTTER {
+            // A copy of a repository in the clutter is none.
+            let copy = directory.join(name).join("team/app/_manifests/tags/1.0/current");
+            fs::create_dir_all(&copy).unwrap();
+            fs::write(copy.join("link"), image.digest.to_string()).unwrap();
+        }
+        symlink("/etc", directory.join(".zfs")).unwrap();
+        fs::write(directory.join(".DS_Store"), "x").unwrap();
+        fs::write(directory.join("._data"), "x").unwrap();
+        fs::write(directory.join("Thumbs.db"), "x").unwrap();
+    }
+    let scanned = on_disk.scan();
+    scanned.has_only(&[Code::Clutter]);
+    let rows: i64 = scanned.one("SELECT count(*) FROM problems", []);
+    // Six programs; blobs, what lies between repositories, and two repositories.
+    assert!(rows <= 6 * 4, "{rows} rows");
+    let names: String = scanned
+        .one("SELECT group_concat(repository, ' ' ORDER BY repository) FROM repositories", []);
+    assert_eq!(names, "bystander/app team/app");
+    scanned.tag_is_whole("team/app", "1.0", &image.digest);
+    assert!(!scanned.exists("SELECT 1 FROM unreadable_roots", []));
+    assert!(!scanned.exists("SELECT 1 FROM tags WHERE tag <> '1.0'", []));
+    assert!(!scanned.exists("SELECT 1 FROM uploads WHERE upload_id <> 'upload'", []));
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn a_tag_or_repository_named_like_clutter_stays_what_it_is() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("desktop.ini/a.partial", "Thumbs.db");
+    let scanned = fixture.scan();
+    scanned.has_only(&[]);
+    scanned.tag_is_whole("desktop.ini/a.partial", "Thumbs.db", &image.digest);
+}
+
+#[test]
+fn a_configuration_with_a_remote_url_makes_a_cache_and_is_remembered() {
+    let mut fixture = Fixture::new();
+    let (_, layer) = fixture.push_with_layer("library/debian", "12");
+    fixture.remove(&paths::blob_directory(&layer.digest));
+    fixture.remove(&paths::layer_link("library/debian", &layer.digest));
+    let on_disk = fixture.write();
+    let config = on_disk.outside("config.yml");
+    let text = format!(
+        "version: 0.1\nproxy:\n  remoteurl: https://me:secret@registry.example.com\n  ttl: 0s\n\
+         storage:\n  filesystem:\n    rootdirectory: {}\n",
+        on_disk.root().display()
+    );
+    fs::write(&config, text).unwrap();
+    let scanned = on_disk.scan_as(&config);
+    scanned.has_only(&[Code::PullThroughCache]);
+    // The next scan is given the directory alone.
+    let scanned = scanned.into_disk().scan();
+    scanned.has_only(&[Code::PullThroughCache]);
+    let url: String = scanned.one("SELECT proxied_url FROM scan_info", []);
+    assert_eq!(url, "https://registry.example.com");
+    let pruned = scanned.run(&["prune", "--garbage", "--delete", "--offline", "--yes"]);
+    let message = String::from_utf8(pruned.stderr).unwrap();
+    assert_eq!(pruned.status.code(), Some(2), "{message}");
+    assert!(message.contains("pull-through cache"), "{message}");
+
+    // A configuration without a proxy says otherwise.
+    let on_disk = scanned.into_disk();
+    fs::write(
+        &config,
+        format!("storage: {{filesystem: {{rootdirectory: {}}}}}", on_disk.root().display()),
+    )
+    .unwrap();
+    on_disk.scan_as(&config).has_problem(Code::LayerMissing, &paths::blob(&layer.digest));
+}
+
 /// Makes a layout in a directory.
 type Make<'f> = &'f dyn Fn(&Path);
 

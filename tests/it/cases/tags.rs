@@ -70,7 +70,7 @@ fn case_11_stray_files_among_tags_are_told_and_ignored() {
     }
     let scanned = fixture.scan();
     for stray in &strays {
-        scanned.has_problem(Code::ForeignFile, stray);
+        scanned.has_problem(Code::Clutter, stray);
     }
     let count: i64 =
         scanned.one("SELECT tag_count FROM repositories WHERE repository = 'team/app'", []);

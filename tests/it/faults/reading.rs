@@ -156,6 +156,8 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         is_complete: true,
         is_deep: true,
         fingerprint,
+        proxy_url: None,
+        disk: None,
         other_totals: Vec::new(),
     };
     new.publish(&Snapshot { graph: &graph, accounts: &accounts, findings: &[], scan }).unwrap();

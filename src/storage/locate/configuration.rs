@@ -1,0 +1,268 @@
+//! A registry's `config.yml`, as versions 2 and 3 read it: `storage`, `proxy`, and the environment
+//! that overrides them (distribution `configuration/{configuration,parser}.go`).
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{LocateError, Proxy};
+
+/// A configuration larger than this is none.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Keys of `storage` that are no driver (distribution `configuration.go`, `Storage.Type`).
+const NO_DRIVERS: [&str; 5] = ["maintenance", "cache", "delete", "redirect", "tag"];
+
+/// Where a driver of that name without a `rootdirectory` keeps its data (distribution
+/// `registry/storage/driver/filesystem/driver.go`).
+const DEFAULT_ROOT: &str = "/var/lib/registry";
+
+const ROOT_VARIABLE: &str = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY";
+
+const GIVE_THE_DIRECTORY: &str =
+    "give the directory itself; regsql reads `storage.filesystem.rootdirectory`";
+
+/// What a configuration says of the storage.
+#[derive(Debug)]
+pub struct Configured {
+    /// The root directory, maybe relative, maybe one inside a container.
+    root: PathBuf,
+    /// Where that was found, for people.
+    source: &'static str,
+    /// Whether the registry is a pull-through cache.
+    pub proxy: Proxy,
+}
+
+impl Configured {
+    /// The root as it is on this machine. A relative one is looked for where the configuration lies
+    /// and where the command runs: the registry takes it from the directory it was started in,
+    /// which nothing tells.
+    pub fn existing_root(&self, configuration: &Path) -> Result<PathBuf, LocateError> {
+        let beside = configuration.parent().unwrap_or(Path::new(".")).join(&self.root);
+        let mut found: Vec<PathBuf> = [beside, self.root.clone()]
+            .iter()
+            .filter_map(|path| path.canonicalize().ok())
+            .collect();
+        found.dedup();
+        let is_registry = |path: &PathBuf| super::has_halves(&path.join(super::V2));
+        if !found.iter().all(is_registry) {
+            // Where the configuration lies, unless only the other one is a registry.
+            found.sort_by_key(|path| !is_registry(path));
+            found.truncate(1);
+        }
+        let error = |found, hint| LocateError::Configuration {
+            path: configuration.to_owned(),
+            found,
+            hint,
+        };
+        let shown = self.root.display();
+        match found.as_slice() {
+            [root] => Ok(root.clone()),
+            [first, second, ..] => Err(error(
+                format!(
+                    "{} `{shown}` may mean `{}` or `{}`",
+                    self.source,
+                    first.display(),
+                    second.display()
+                ),
+                "give one of them".into(),
+            )),
+            [] if self.root.is_relative() => Err(error(
+                format!("{} `{shown}` is relative, and not here", self.source),
+                "the registry takes it from the directory it was started in: give the directory \
+                 itself"
+                    .into(),
+            )),
+            [] => Err(error(
+                format!("{} `{shown}` does not exist on this machine", self.source),
+                format!(
+                    "if the registry runs in a container, give the directory of the host that is \
+                     mounted at {shown} (`docker inspect` lists it under Mounts)"
+                ),
+            )),
+        }
+    }
+}
+
+/// Reads the configuration at `path`; `variable` gives a variable of the environment.
+pub fn read(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Configured, LocateError> {
+    let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(no_configuration(path, "it is neither a directory nor a file"));
+    }
+    if path.metadata().map_err(unreadable)?.len() > MAX_BYTES {
+        return Err(no_configuration(path, "it is a file of more than 1 MiB, so no configuration"));
+    }
+    let text = String::from_utf8(std::fs::read(path).map_err(unreadable)?)
+        .map_err(|_| error(path, "it is not text".into()))?;
+    parse(path, &text, variable)
+}
+
+fn no_configuration(path: &Path, found: &str) -> LocateError {
+    LocateError::NotARegistry {
+        path: path.to_owned(),
+        found: found.to_owned(),
+        hint: super::layouts::EXPECTED.to_owned(),
+    }
+}
+
+fn error(path: &Path, found: String) -> LocateError {
+    LocateError::Configuration { path: path.to_owned(), found, hint: GIVE_THE_DIRECTORY.to_owned() }
+}
+
+fn parse(
+    path: &Path,
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Configured, LocateError> {
+    let yaml = |text: &str| {
+        serde_saphyr::from_str::<Value>(text).map_err(|reason| {
+            let reason = reason.to_string();
+            error(path, format!("it is not YAML ({})", reason.lines().next().unwrap_or("")))
+        })
+    };
+    let value = yaml(text)?;
+    let given = |name: &str| variable(name).filter(|text| !text.is_empty());
+    let proxy = given("REGISTRY_PROXY_REMOTEURL")
+        .or_else(|| value.pointer("/proxy/remoteurl")?.as_str().map(str::to_owned))
+        .filter(|url| !url.is_empty())
+        .map_or(Proxy::None, |url| Proxy::Of(without_user(&url)));
+
+    let root_variable = given(ROOT_VARIABLE).map(PathBuf::from);
+    let storage = match given("REGISTRY_STORAGE") {
+        Some(text) => Some(yaml(&text)?),
+        None => value.get("storage").cloned(),
+    };
+    let drivers: Vec<String> = match &storage {
+        None | Some(Value::Null) if root_variable.is_some() => vec!["filesystem".into()],
+        Some(Value::String(name)) => vec![name.clone()],
+        Some(Value::Object(sections)) => {
+            sections.keys().filter(|name| !NO_DRIVERS.contains(&name.as_str())).cloned().collect()
+        }
+        _ if value.get("services").is_some() => {
+            let found = "it is a Compose file, not a registry's configuration".into();
+            return Err(LocateError::Configuration {
+                path: path.to_owned(),
+                found,
+                hint: "give the directory that it mounts at /var/lib/registry".into(),
+            });
+        }
+        _ => return Err(error(path, "it has no `storage`".into())),
+    };
+    match drivers.as_slice() {
+        [name] if name == "filesystem" => {}
+        [] if root_variable.is_some() => {}
+        [] => return Err(error(path, "its `storage` names no driver".into())),
+        [_] => {
+            let found = format!("its storage is not a file system (it has {})", drivers.join(", "));
+            return Err(error(path, found));
+        }
+        _ => {
+            let found = format!(
+                "it has several storage drivers ({}), which no registry takes",
+                drivers.join(", ")
+            );
+            return Err(error(path, found));
+        }
+    }
+    let (root, source) = if let Some(root) = root_variable {
+        (root, "the root directory of REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY")
+    } else {
+        let named = storage.as_ref().and_then(|value| value.pointer("/filesystem/rootdirectory"));
+        match named {
+            None | Some(Value::Null) => (PathBuf::from(DEFAULT_ROOT), "the default root directory"),
+            Some(Value::String(root)) => (PathBuf::from(root), "the rootdirectory"),
+            // The registry prints whatever it is (`fmt.Sprint`).
+            Some(other) => (PathBuf::from(other.to_string()), "the rootdirectory"),
+        }
+    };
+    Ok(Configured { root, source, proxy })
+}
+
+/// User and password are nobody's business but the registry's.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Configured, LocateError> {
+        parse(Path::new("config.yml"), text, &|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn root(text: &str, variables: &[(&str, &str)]) -> PathBuf {
+        parsed(text, variables).unwrap().root
+    }
+
+    #[test]
+    fn the_forms_that_the_registry_takes_all_name_a_root() {
+        let default = Path::new(DEFAULT_ROOT);
+        assert_eq!(root("storage: filesystem", &[]), default);
+        assert_eq!(root("storage:\n  filesystem:\n", &[]), default);
+        assert_eq!(root("storage:\n  filesystem: {maxthreads: 100}\n", &[]), default);
+        let both = "storage:\n  cache: {blobdescriptor: inmemory}\n  delete: {enabled: true}\n  \
+                    tag: {concurrencylimit: 5}\n  filesystem: {rootdirectory: /srv/r}\n";
+        assert_eq!(root(both, &[]), Path::new("/srv/r"));
+        assert_eq!(root(both, &[(ROOT_VARIABLE, "/env")]), Path::new("/env"));
+        assert_eq!(root("version: 0.1\n", &[(ROOT_VARIABLE, "/env")]), Path::new("/env"));
+        assert_eq!(root("storage: s3", &[("REGISTRY_STORAGE", "filesystem")]), default);
+    }
+
+    #[test]
+    fn other_drivers_are_named_without_the_sections_that_are_none() {
+        for (text, word) in [
+            ("storage:\n  s3: {bucket: b}\n  cache: {}\n  redirect: {}\n", "(it has s3)"),
+            ("storage: inmemory", "(it has inmemory)"),
+            ("storage:\n  s3: {}\n  filesystem: {}\n", "filesystem"),
+            ("storage:\n  delete: {enabled: true}\n", "names no driver"),
+            ("http: {}", "no `storage`"),
+            ("services:\n  registry: {image: registry}\n", "Compose"),
+            ("[", "not YAML"),
+        ] {
+            let error = parsed(text, &[]).unwrap_err();
+            assert!(error.to_string().contains(word), "{text}: {error}");
+            assert!(error.hint().is_some());
+        }
+    }
+
+    #[test]
+    fn a_remote_url_makes_a_pull_through_cache_and_keeps_its_password() {
+        let proxy =
+            "storage: filesystem\nproxy:\n  remoteurl: https://u:p@example.com/x\n  ttl: 0\n";
+        assert_eq!(parsed(proxy, &[]).unwrap().proxy.url(), Some("https://example.com/x"));
+        let variable = [("REGISTRY_PROXY_REMOTEURL", "https://example.org")];
+        let of_variable = parsed("storage: filesystem", &variable).unwrap();
+        assert_eq!(of_variable.proxy.url(), Some("https://example.org"));
+        assert_eq!(parsed("storage: filesystem", &[]).unwrap().proxy, Proxy::None);
+    }
+
+    #[test]
+    fn a_root_that_is_not_here_is_named_with_the_way_to_the_host() {
+        let directory = tempfile::tempdir().unwrap();
+        let configuration = directory.path().join("config.yml");
+        let absolute =
+            parsed("storage: {filesystem: {rootdirectory: /no/such/root}}", &[]).unwrap();
+        let error = absolute.existing_root(&configuration).unwrap_err();
+        assert!(error.to_string().contains("`/no/such/root` does not exist"), "{error}");
+        assert!(error.hint().unwrap().contains("mounted at /no/such/root"));
+        let relative = parsed("storage: {filesystem: {rootdirectory: ./data-of-r}}", &[]).unwrap();
+        let error = relative.existing_root(&configuration).unwrap_err();
+        assert!(error.to_string().contains("`./data-of-r` is relative"), "{error}");
+        std::fs::create_dir(directory.path().join("data-of-r")).unwrap();
+        let root = relative.existing_root(&configuration).unwrap();
+        assert_eq!(root, directory.path().join("data-of-r").canonicalize().unwrap());
+    }
+}
