@@ -45,6 +45,9 @@ pub struct GlobalArgs {
     #[arg(long, global = true, env = "REGSQL_LOG_TIME", hide_env_values = true)]
     #[arg(value_name = "WHEN", default_value = "auto")]
     pub log_time: LogTimeArg,
+    /// Do not show what is longer than the screen in a pager (`REGSQL_PAGER`, `PAGER`, or less)
+    #[arg(long, global = true)]
+    pub no_pager: bool,
 }
 
 /// When lines on standard error begin with the time.
@@ -87,6 +90,7 @@ impl GlobalArgs {
             LogTimeArg::Always => LogTime::Always,
             LogTimeArg::Never => LogTime::Never,
         };
-        Printer::new(verbosity, color, log_time)
+        let printer = Printer::new(verbosity, color, log_time);
+        if self.no_pager { printer.without_pager() } else { printer }
     }
 }

@@ -35,6 +35,14 @@ pub fn was_interrupted() -> bool {
     interrupt_count() > 0
 }
 
+/// Ctrl-C does not end the program while a pager shows its output: the pager would be left alone with
+/// the terminal. What stops the work, if something does, stays.
+pub fn outlive_interrupts() {
+    if ACTION.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        on_interrupt(|| ());
+    }
+}
+
 /// Lets Ctrl-C end the program at once again: what runs now may be stopped at any point.
 pub fn end_on_interrupt() {
     #[expect(clippy::exit, reason = "nothing is waiting for what runs now")]

@@ -36,7 +36,7 @@ pub use scan::ScanArgs;
 
 use crate::cli::GlobalArgs;
 use crate::error::Result;
-use crate::ui::Printer;
+use crate::ui::{Out, Printer};
 
 /// See with SQL what a Docker/OCI registry has on disk
 ///
@@ -134,6 +134,16 @@ pub struct Context {
     pub db: PathBuf,
     /// The only way to write.
     pub printer: Printer,
+}
+
+impl Context {
+    /// Standard output for what a person reads, through a pager where it is longer than the screen.
+    fn paged(&self) -> Out {
+        if self.printer.look().is_terminal {
+            interrupt::outlive_interrupts();
+        }
+        self.printer.paged()
+    }
 }
 
 impl Cli {

@@ -55,9 +55,9 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
         ));
     }
     if args.sql {
-        let mut out = context.printer.out();
+        let mut out = context.paged();
         out.write_all(report.sql.as_bytes())?;
-        out.flush()?;
+        out.finish()?;
         return Ok(Outcome::Done);
     }
     let format = args.output.format.into();
@@ -200,7 +200,7 @@ fn list(context: &Context, args: &ReportArgs, catalog: &Catalog) -> Result {
     let columns = names.map(|name| Column { name: name.into(), unit: Unit::Text });
     let frame =
         Frame { footer: vec!["regsql report NAME -p parameter=value".into()], ..Frame::default() };
-    let mut out = context.printer.out();
+    let mut out = context.paged();
     {
         let mut sink = ui::sink(format, &mut out, frame, context.printer.look());
         sink.begin(&columns)?;
@@ -218,7 +218,7 @@ fn list(context: &Context, args: &ReportArgs, catalog: &Catalog) -> Result {
         }
         sink.end(end)?;
     }
-    out.flush()?;
+    out.finish()?;
     Ok(Outcome::Done)
 }
 

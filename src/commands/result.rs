@@ -1,7 +1,6 @@
 //! Runs a query for a command and writes what it gives, with what a reader must know about the
 //! scan behind it.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -66,12 +65,12 @@ impl Snapshot {
         let about_scan = self.about_scan();
         frame.is_at_least = self.is_at_least();
         frame.footer.extend(about_scan.iter().cloned());
-        let mut out = printer.out();
+        let mut out = context.paged();
         let result = {
             let mut sink = ui::sink(format, &mut out, frame, printer.look());
             fill(sink.as_mut())
         };
-        out.flush()?;
+        out.finish()?;
         let end = result?;
         if end.is_cut {
             printer.warn_always(&format!(

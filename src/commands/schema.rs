@@ -31,11 +31,11 @@ pub fn run(context: &Context, args: &SchemaArgs) -> Result {
         None => views.iter().collect(),
         Some(name) => vec![find(&views, name)?],
     };
-    let mut out = context.printer.out();
+    let mut out = context.paged();
     // Markdown is read from top to bottom: a section for each view, as docs/schema.md has it.
     if format == Format::Markdown {
         out.write_all(markdown(&chosen).as_bytes())?;
-        out.flush()?;
+        out.finish()?;
         return Ok(Outcome::Done);
     }
     let is_list = format == Format::Table && args.view.is_none();
@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &SchemaArgs) -> Result {
             list_columns(sink.as_mut(), &chosen, format)?;
         }
     }
-    out.flush()?;
+    out.finish()?;
     Ok(Outcome::Done)
 }
 

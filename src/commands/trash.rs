@@ -1,6 +1,6 @@
 //! `trash`: see what deletions left in the trash, and free it for good.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -88,12 +88,12 @@ fn list(context: &Context, args: &ListArgs) -> Result {
         may_hide: true,
         ..Frame::default()
     };
-    let mut out = context.printer.out();
+    let mut out = context.paged();
     {
         let mut sink = ui::sink(format, &mut out, frame, context.printer.look());
         write_rows(sink.as_mut(), &runs)?;
     }
-    out.flush()?;
+    out.finish()?;
     for run in &runs {
         if let RunState::Damaged(error) = &run.state {
             context.printer.warn(&with_cause(&run.run, error));

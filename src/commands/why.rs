@@ -4,8 +4,6 @@ mod json;
 mod rows;
 mod text;
 
-use std::io::Write as _;
-
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
@@ -59,7 +57,7 @@ fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
     let question = Question::new(&snapshot.connection, &args.target)?;
     let answer = question.answer()?;
     let about_scan = snapshot.about_scan();
-    let mut out = context.printer.out();
+    let mut out = context.paged();
     let end = {
         let look = context.printer.look();
         let mut writer: Box<dyn Writer + '_> = match format {
@@ -76,7 +74,7 @@ fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
         writer.end(*end.as_ref().unwrap_or(&End { is_cut: true, ..End::default() }))?;
         end
     };
-    out.flush()?;
+    out.finish()?;
     let end = end?;
     if args.all && end.is_cut {
         context.printer.warn(&format!("cut after {} paths", end.paths));

@@ -51,6 +51,20 @@ pub fn short_digest(text: &str) -> &str {
     if is_sha256 { text.get(..19).unwrap_or(text) } else { text }
 }
 
+/// A word that fits into `width` columns: its beginning, an ellipsis, and its end, which is where
+/// paths and names differ.
+pub fn fold(word: &str, width: usize) -> String {
+    let count = word.chars().count();
+    if count <= width {
+        return word.to_owned();
+    }
+    let kept = width.saturating_sub(1);
+    let end = kept.div_ceil(2);
+    let beginning: String = word.chars().take(kept - end).collect();
+    let end: String = word.chars().skip(count - end).collect();
+    format!("{beginning}…{end}")
+}
+
 /// A column's heading: `untagged_revision_count` is `untagged revisions`.
 pub fn heading(name: &str) -> String {
     let name = name.strip_prefix("is_").unwrap_or(name);
@@ -143,6 +157,14 @@ mod tests {
         assert_eq!(time("2026-01-31T12:00:09Z").unwrap(), "2026-01-31 12:00Z");
         assert_eq!(time("yesterday"), None);
         assert_eq!(time("ääääääääääääääääääää"), None);
+    }
+
+    #[test]
+    fn a_long_word_keeps_both_ends() {
+        assert_eq!(fold("docker/registry/v2/blobs", 11), "docke…blobs");
+        assert_eq!(fold("short", 5), "short");
+        assert_eq!(fold("äöüß", 3), "ä…ß");
+        assert_eq!(fold("word", 0), "…");
     }
 
     #[test]

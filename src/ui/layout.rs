@@ -1,16 +1,17 @@
 //! Widths of a table's columns on a terminal: figures keep theirs, names and commands share the
-//! rest, and what does not fit is left out from the right, never silently. Bars come into what is
-//! free: no column is left out for one.
+//! rest, and what does not fit is left out from the right, never silently. What is free then goes to
+//! headings (so that they stay on one line), to bars, and last to whole digests: no column is left
+//! out for any of these.
 
 use crate::report::Unit;
 
 /// Blank columns between two columns.
 pub const GAP: usize = 2;
 
-/// A name is not broken below this width, nor a command cut below the other.
+/// A name is not folded below this width, nor a command cut below the other.
 const NAME_AT_LEAST: usize = 20;
 const COMMAND_AT_LEAST: usize = 16;
-/// A name that is no longer than this is not broken for a bar.
+/// A name that is no longer than this is not folded for a bar or a command.
 const NAME_BEFORE_BARS: usize = 32;
 /// A bar is not drawn narrower, nor wider.
 const BAR_AT_LEAST: usize = 5;
@@ -23,9 +24,15 @@ const ALWAYS: usize = 2;
 pub struct Wish {
     /// What its values are.
     pub unit: Unit,
-    /// Its widest cell.
+    /// Its widest cell, with short digests.
     pub content: usize,
+    /// The longest word of its cells.
+    pub word: usize,
+    /// The widest cell with whole digests.
+    pub whole: usize,
     /// The longest word of its heading.
+    pub heading_word: usize,
+    /// Its heading on one line.
     pub heading: usize,
     /// Bars are drawn beside it, where there is room.
     pub has_bar: bool,
@@ -42,7 +49,7 @@ pub struct Layout {
 
 impl Wish {
     fn natural(self) -> usize {
-        self.content.max(self.heading)
+        self.content.max(self.heading_word)
     }
 
     fn is_flexible(self) -> bool {
@@ -55,7 +62,7 @@ impl Wish {
             Unit::Command => self.content.min(COMMAND_AT_LEAST),
             _ => self.content,
         };
-        least.max(self.heading)
+        least.max(self.heading_word)
     }
 }
 
@@ -71,11 +78,12 @@ pub fn layout(wishes: &[Wish], width: usize, may_hide: bool) -> Layout {
     let shown = &wishes[..count];
     let mut widths: Vec<usize> = shown.iter().map(|wish| wish.at_least()).collect();
     let mut spare = width.saturating_sub(needed(count));
+    widen(&mut widths, shown, &mut spare, |wish| wish.at_least().max(wish.heading));
     let bars = shown.iter().filter(|wish| wish.has_bar).count();
     let mut bar_width = 0;
     let (mut widened, mut left) = (widths.clone(), spare);
     widen(&mut widened, shown, &mut left, |wish| match wish.unit {
-        Unit::Text => wish.natural().min(NAME_BEFORE_BARS),
+        Unit::Text => wish.word.min(NAME_BEFORE_BARS),
         _ => 0,
     });
     let room = left.checked_div(bars).map(|each| each.saturating_sub(GAP).min(BAR_AT_MOST));
@@ -83,8 +91,20 @@ pub fn layout(wishes: &[Wish], width: usize, may_hide: bool) -> Layout {
         (widths, bar_width) = (widened, room);
         spare = left - bars * (bar_width + GAP);
     }
+    widen(&mut widths, shown, &mut spare, |wish| match wish.unit {
+        Unit::Text => wish.word.min(NAME_BEFORE_BARS),
+        _ => 0,
+    });
     let natural = |wish: &Wish| if wish.is_flexible() { wish.natural() } else { 0 };
     widen(&mut widths, shown, &mut spare, natural);
+    // A digest is whole or short, nothing between.
+    for (width, wish) in widths.iter_mut().zip(shown) {
+        let more = wish.whole.saturating_sub(*width);
+        if matches!(wish.unit, Unit::Digest | Unit::Text) && more <= spare {
+            *width += more;
+            spare -= more;
+        }
+    }
     Layout { widths, bar_width }
 }
 
@@ -115,7 +135,17 @@ mod tests {
     use super::*;
 
     fn wish(unit: Unit, content: usize) -> Wish {
-        Wish { unit, content, heading: 4, has_bar: false }
+        let whole = if unit == Unit::Digest { 71 } else { content };
+        Wish { unit, content, word: content, whole, heading_word: 4, heading: 4, has_bar: false }
+    }
+
+    #[test]
+    fn a_heading_stays_on_one_line_and_a_digest_whole_where_there_is_room() {
+        let revisions = Wish { heading_word: 9, heading: 18, ..wish(Unit::Count, 2) };
+        let wishes = [wish(Unit::Text, 18), revisions, wish(Unit::Digest, 19)];
+        assert_eq!(layout(&wishes, 200, true).widths, [18, 18, 71]);
+        assert_eq!(layout(&wishes, 110, true).widths, [18, 18, 19], "a whole digest needs 111");
+        assert_eq!(layout(&wishes, 50, true).widths, [18, 9, 19], "the heading breaks first");
     }
 
     #[test]

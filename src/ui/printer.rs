@@ -1,10 +1,11 @@
 //! The only way to write: data to standard output, everything else to standard error.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::format::Look;
+use super::pager::Out;
 use super::sanitize::visible;
 
 /// How much is said beside the data.
@@ -49,6 +50,7 @@ pub struct Printer {
     verbosity: Verbosity,
     color: Color,
     log_time: LogTime,
+    has_pager: bool,
     has_times: Arc<AtomicBool>,
 }
 
@@ -56,7 +58,13 @@ impl Printer {
     /// A printer.
     pub fn new(verbosity: Verbosity, color: Color, log_time: LogTime) -> Self {
         let has_times = Arc::new(AtomicBool::new(log_time == LogTime::Always));
-        Self { verbosity, color, log_time, has_times }
+        Self { verbosity, color, log_time, has_pager: true, has_times }
+    }
+
+    /// The same printer, which never starts a pager.
+    #[must_use]
+    pub fn without_pager(self) -> Self {
+        Self { has_pager: false, ..self }
     }
 
     /// From now on a registry is being changed: whoever keeps a log of it wants to know when.
@@ -66,9 +74,15 @@ impl Printer {
         }
     }
 
-    /// Standard output, for data. Flush it: what is lost in `drop` is lost silently.
-    pub fn out(&self) -> BufWriter<io::StdoutLock<'static>> {
-        BufWriter::with_capacity(1 << 16, io::stdout().lock())
+    /// Standard output, for data. Finish it: what is lost in `drop` is lost silently.
+    pub fn out(&self) -> Out {
+        Out::direct()
+    }
+
+    /// The same for what a person reads: on a terminal, what is longer than the screen goes through
+    /// a pager. Ctrl-C must not end the program meanwhile, since the pager would be left alone.
+    pub fn paged(&self) -> Out {
+        if self.has_pager { Out::paged() } else { Out::direct() }
     }
 
     /// What standard output can show.
@@ -175,5 +189,11 @@ impl Printer {
 /// The terminal's width; `COLUMNS` wins, for terminals that do not know theirs.
 fn width() -> u16 {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    columns.or_else(|| comfy_table::Table::new().width()).unwrap_or(80).max(40)
+    let of_terminal = || terminal_size().map(|size| size.ws_col).filter(|columns| *columns > 0);
+    columns.or_else(of_terminal).unwrap_or(80).max(40)
+}
+
+/// Rows and columns of the terminal that standard output is.
+pub(super) fn terminal_size() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok()
 }

@@ -76,6 +76,7 @@ pub(super) fn shown(value: &Value<'_>, unit: Unit, is_at_least: bool) -> String 
 /// The line under a result: rows, what cut them, and what the frame adds.
 pub(super) fn footer(frame: &Frame, end: End) -> String {
     let mut parts = vec![match end.rows {
+        0 => "no rows".to_owned(),
         1 => "1 row".to_owned(),
         rows => format!("{rows} rows"),
     }];
@@ -120,15 +121,7 @@ impl<'a> Sink<'a> {
 
     fn cells(&self, values: &[Value<'_>]) -> Vec<String> {
         let cell = |(value, column): (&Value<'_>, &Column)| {
-            let text = shown(value, column.unit, self.frame.is_at_least);
-            let text = visible(&text);
-            if !self.look.is_terminal {
-                return text.into_owned();
-            }
-            match column.unit {
-                Unit::Digest => human::short_digest(&text).to_owned(),
-                _ => text.into_owned(),
-            }
+            visible(&shown(value, column.unit, self.frame.is_at_least)).into_owned()
         };
         values.iter().zip(&self.columns).map(cell).collect()
     }
@@ -137,11 +130,23 @@ impl<'a> Sink<'a> {
     fn layout(&self) -> Option<Layout> {
         let width = usize::from(self.look.width?);
         let wish = |(index, column): (usize, &Column)| {
-            let cells = self.rows.iter().filter_map(|row| row.get(index));
+            let cells = || self.rows.iter().filter_map(|row| row.get(index));
+            let short = |cell: &String| match column.unit {
+                Unit::Digest => human::short_digest(cell).chars().count(),
+                Unit::Text => human::short_digests(cell).chars().count(),
+                _ => cell.chars().count(),
+            };
+            let heading = heading(column);
             layout::Wish {
                 unit: column.unit,
-                content: cells.map(|cell| cell.chars().count()).max().unwrap_or(0),
-                heading: longest_word(&heading(column)),
+                content: cells().map(short).max().unwrap_or(0),
+                word: cells()
+                    .map(|cell| longest_word(&human::short_digests(cell)))
+                    .max()
+                    .unwrap_or(0),
+                whole: cells().map(|cell| cell.chars().count()).max().unwrap_or(0),
+                heading_word: longest_word(&heading),
+                heading: heading.chars().count(),
                 has_bar: self.bars.has(index),
             }
         };
@@ -166,10 +171,8 @@ impl<'a> Sink<'a> {
             let mut cells = Vec::new();
             for (index, (cell, column)) in row.iter().zip(&self.columns).take(shown).enumerate() {
                 cells.push(match layout {
-                    Some(layout) if column.unit == Unit::Command => {
-                        Cell::new(cut(cell, layout.widths[index]))
-                    }
-                    _ => Cell::new(cell),
+                    Some(layout) => Cell::new(fit(cell, column.unit, layout.widths[index])),
+                    None => Cell::new(cell),
                 });
                 let bar = || Cell::new(self.bars.bar(index, number, bar_width));
                 cells.extend(has_bar(index).then(bar));
@@ -229,12 +232,25 @@ fn longest_word(text: &str) -> usize {
     text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+/// A cell for a column of `width`: whole if it fits. Of a command the beginning says most. No path,
+/// name or digest breaks inside, since half of one cannot be copied: it is folded in the middle.
+fn fit(cell: &str, unit: Unit, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return cell.to_owned();
     }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}…")
+    match unit {
+        Unit::Command => {
+            let kept: String = cell.chars().take(width.saturating_sub(1)).collect();
+            format!("{kept}…")
+        }
+        Unit::Digest => human::fold(human::short_digest(cell), width),
+        Unit::Text => {
+            let short = human::short_digests(cell);
+            let words = short.split(' ').map(|word| human::fold(word, width));
+            words.collect::<Vec<_>>().join(" ")
+        }
+        _ => cell.to_owned(),
+    }
 }
 
 /// A line above the totals, as wide as the figures over it.
@@ -295,17 +311,21 @@ impl RowSink for Sink<'_> {
             writeln!(self.out)?;
         }
         let layout = self.layout();
-        for line in self.table(layout.as_ref()).lines() {
-            let line = line.trim_end();
-            // The rule is drawn under the last column's padding too: one more than the width.
-            let line = line
-                .strip_suffix('─')
-                .filter(|rule| rule.chars().all(|char| char == '─'))
-                .unwrap_or(line);
-            writeln!(self.out, "{line}")?;
+        // Headings over nothing say nothing.
+        if !self.rows.is_empty() {
+            for line in self.table(layout.as_ref()).lines() {
+                let line = line.trim_end();
+                // The rule is drawn under the last column's padding too: one more than the width.
+                let line = line
+                    .strip_suffix('─')
+                    .filter(|rule| rule.chars().all(|char| char == '─'))
+                    .unwrap_or(line);
+                writeln!(self.out, "{line}")?;
+            }
+            writeln!(self.out)?;
         }
-        writeln!(self.out, "\n{dim}{}{plain}", footer(&self.frame, end))?;
-        if let Some(left_out) = self.left_out(layout.as_ref()) {
+        writeln!(self.out, "{dim}{}{plain}", footer(&self.frame, end))?;
+        if let Some(left_out) = self.left_out(layout.as_ref()).filter(|_| !self.rows.is_empty()) {
             writeln!(self.out, "{dim}{left_out}{plain}")?;
         }
         if !self.frame.tail.is_empty() {
@@ -376,6 +396,46 @@ mod tests {
 
         2 rows · scan of 3 minutes ago, took 1.2 s
         "#);
+    }
+
+    #[test]
+    fn a_path_folds_in_the_middle_a_sentence_wraps_and_both_are_whole_where_there_is_room() {
+        let columns = [
+            Column { name: "code".into(), unit: Unit::Text },
+            Column { name: "path".into(), unit: Unit::Text },
+            Column { name: "detail".into(), unit: Unit::Text },
+        ];
+        let path = format!("docker/registry/v2/blobs/sha256/e3/{}/data", &DIGEST[7..]);
+        let detail = format!("named by the manifest {DIGEST}");
+        let at = |width| {
+            let look = Look { is_terminal: true, width: Some(width), color: false };
+            let mut out = Vec::new();
+            let mut sink = Sink::new(&mut out, Frame::default(), look);
+            sink.begin(&columns).unwrap();
+            let values = ["layer-missing", &path, &detail];
+            sink.row(&values.map(|text| Value::Text(text.to_owned().into()))).unwrap();
+            sink.end(End { rows: 1, is_cut: false }).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        insta::assert_snapshot!(at(80), @"
+        code           path                                    detail
+        ────────────────────────────────────────────────────────────────────────────────
+        layer-missing  docker/registry/v2…95991b7852b855/data  named by the manifest
+                                                               sha256:e3b0c44298fc
+
+        1 row
+        ");
+        assert!(at(220).contains(&path) && at(220).contains(&detail));
+    }
+
+    #[test]
+    fn a_result_without_rows_has_no_headings() {
+        let frame = Frame { title: Some("Tags".into()), ..Frame::default() };
+        insta::assert_snapshot!(render(frame, Look::default(), &[]), @"
+        Tags
+
+        no rows
+        ");
     }
 
     #[test]

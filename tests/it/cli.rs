@@ -100,3 +100,23 @@ fn the_schema_is_shown_view_by_view() {
     let rows: Vec<serde_json::Value> = serde_json::from_str(&all).unwrap();
     assert!(rows.iter().any(|row| row["view"] == "tags" && row["column"] == "version_key"));
 }
+
+#[test]
+fn what_is_longer_than_the_screen_goes_through_a_pager_and_nothing_else_does() {
+    let fixture = Fixture::new();
+    let paged = |rows, command: &str| {
+        let command = format!("export PAGER='sed s/^/p:/'; {command}");
+        let text = fixture.screen(80, Some(rows), &command);
+        let (paged, plain): (Vec<_>, Vec<_>) =
+            text.lines().partition(|line| line.starts_with("p:"));
+        (paged.len(), plain.len())
+    };
+    let (all, none) = paged(10, "regsql report");
+    assert!(all > 10 && none == 0, "{all} {none}");
+    assert_eq!(paged(all as u16 + 1, "regsql report"), (0, all), "all of it fits");
+    assert_eq!(paged(10, "regsql report --no-pager"), (0, all));
+    assert_eq!(paged(10, "regsql report | cat"), (0, paged(10, "regsql report | cat").1));
+    assert_eq!(paged(10, "PAGER= regsql report"), (0, all));
+    assert_eq!(paged(10, "PAGER=no-such-pager regsql report"), (0, all), "nothing is lost");
+    assert_eq!(paged(10, "PAGER='head -n 3 | sed s/^/p:/' regsql report"), (3, 0), "closed early");
+}

@@ -101,15 +101,23 @@ impl Fixture {
 }
 
 impl Fixture {
-    /// What regsql prints on a terminal of so many columns.
+    /// What `regsql arguments` prints on a terminal of so many columns, none of it through a pager.
     pub fn terminal(&self, columns: u16, arguments: &str) -> String {
+        self.screen(columns, None, &format!("regsql --color never {arguments}"))
+    }
+
+    /// What a command of the shell, which must succeed, prints on a terminal of that size; `rows` is
+    /// `None` for a terminal that does not tell.
+    pub fn screen(&self, columns: u16, rows: Option<u16>, command: &str) -> String {
+        let program = Path::new(env!("CARGO_BIN_EXE_regsql")).parent().unwrap();
+        let size = rows.map_or(String::new(), |rows| format!("stty rows {rows} cols {columns}; "));
         // `script` is in bsdutils: it gives the command a terminal.
         let output = Command::new("script")
-            .args(["-q", "-e", "-c"])
-            .arg(format!("{} --color never {arguments}", env!("CARGO_BIN_EXE_regsql")))
-            .arg("/dev/null")
+            .args(["-q", "-e", "-c", &format!("{size}{command}"), "/dev/null"])
             .current_dir(self.directory())
             .env_clear()
+            .env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()))
+            .env("TERM", "xterm")
             .env("REGSQL_NOW", NOW)
             .env("COLUMNS", columns.to_string())
             .stdin(Stdio::null())

@@ -157,11 +157,11 @@ fn a_referrer_is_kept_by_what_it_is_about_in_its_own_repository() {
     registry.tag("team/copy", "1.0", &image.digest);
     let config = Digest::of(b"{\"a\":1}");
     let scanned = Scanned::of(&registry);
-    assert_snapshot!(scanned.why(&[&format!("team/app@{}", bill.digest)]), @r#"
+    assert_snapshot!(scanned.why(&[&format!("team/app@{}", bill.digest)]), @"
     exit 0
     --- stdout
     revision of team/app
-      sha256:c56331a5da9187b81a1c8c97e2a583d778ee08eeaa6557876f075be99606ab33
+      digest sha256:c56331a5da9187b81a1c8c97e2a583d778ee08eeaa6557876f075be99606ab33
       manifest, 580 B, application/vnd.oci.image.manifest.v1+json,
       application/spdx+json
       pushed 2026-01-01 00:00Z
@@ -177,7 +177,7 @@ fn a_referrer_is_kept_by_what_it_is_about_in_its_own_repository() {
     Its own bytes are counted to what it is about.
 
     scan of NOW
-    "#);
+    ");
     assert_snapshot!(scanned.why(&[&text(&config), "--all"]), @r#"
     exit 0
     --- stdout
@@ -221,11 +221,11 @@ fn an_untagged_revision_keeps_and_says_which_tag_left_it_behind() {
 
     scan of NOW
     "#);
-    assert_snapshot!(scanned.why(&[&format!("team/app@{}", old.digest)]), @r#"
+    assert_snapshot!(scanned.why(&[&format!("team/app@{}", old.digest)]), @"
     exit 0
     --- stdout
     revision of team/app
-      sha256:f625f055079dae78415fb6d3783718057afdfd0bd9827eb031dca9a5900597f7
+      digest sha256:f625f055079dae78415fb6d3783718057afdfd0bd9827eb031dca9a5900597f7
       manifest, 424 B, application/vnd.docker.distribution.manifest.v2+json
       pushed 2026-01-01 00:00Z
 
@@ -238,7 +238,7 @@ fn an_untagged_revision_keeps_and_says_which_tag_left_it_behind() {
     Deleting it, its tags and what they leave unreferenced frees 3.633 KiB.
 
     scan of NOW
-    "#);
+    ");
 }
 
 #[test]
@@ -295,11 +295,11 @@ fn an_index_whose_other_platforms_were_not_copied_still_keeps_the_one_that_was()
         .of_type("application/vnd.oci.image.manifest.v1+json");
     registry.index("team/app").children([&image, &absent]).push_tag("1.0");
     let scanned = Scanned::of(&registry);
-    assert_snapshot!(scanned.why(&[&format!("team/app@{}", image.digest)]), @r#"
+    assert_snapshot!(scanned.why(&[&format!("team/app@{}", image.digest)]), @"
     exit 0
     --- stdout
     revision of team/app
-      sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
+      digest sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
       manifest, 424 B, application/vnd.docker.distribution.manifest.v2+json
       pushed 2026-01-01 00:00Z
 
@@ -311,7 +311,7 @@ fn an_index_whose_other_platforms_were_not_copied_still_keeps_the_one_that_was()
     Deleting it, its tags and what they leave unreferenced frees 0 B.
 
     scan of NOW
-    "#);
+    ");
     assert_snapshot!(scanned.why(&[&text(&absent.digest)]), @r#"
     exit 0
     --- stdout
@@ -383,11 +383,11 @@ fn a_blob_that_is_gone_says_which_tags_miss_it_and_which_links_dangle() {
 
     scan of NOW
     "#);
-    assert_snapshot!(scanned.why(&["team/app:1.0"]), @r#"
+    assert_snapshot!(scanned.why(&["team/app:1.0"]), @"
     exit 0
     --- stdout
     tag team/app:1.0
-      points at sha256:6033465c4233c3d160c27dc68d78af9bb40db843386cda2a91955341cd99ef68
+      digest sha256:6033465c4233c3d160c27dc68d78af9bb40db843386cda2a91955341cd99ef68
       manifest, 424 B, application/vnd.docker.distribution.manifest.v2+json
       set 2026-01-01 00:00Z
 
@@ -403,7 +403,7 @@ fn a_blob_that_is_gone_says_which_tags_miss_it_and_which_links_dangle() {
     Deleting this tag alone frees 0 B.
 
     scan of NOW
-    "#);
+    ");
 }
 
 #[test]
@@ -415,11 +415,11 @@ fn tags_on_one_digest_free_nothing_alone_and_the_rest_is_shared() {
     let image = registry.image("team/app").layers([&base, &own]).push_tags(["1.0", "1", "latest"]);
     registry.index("team/app").children([&image]).push_tag("multi");
     let scanned = Scanned::of(&registry);
-    assert_snapshot!(scanned.why(&["team/app:1.0"]), @r#"
+    assert_snapshot!(scanned.why(&["team/app:1.0"]), @"
     exit 0
     --- stdout
     tag team/app:1.0
-      points at sha256:60c56a619a3bce5586844f9816448f78f2e917628734e463f66317c78930e313
+      digest sha256:60c56a619a3bce5586844f9816448f78f2e917628734e463f66317c78930e313
       manifest, 585 B, application/vnd.docker.distribution.manifest.v2+json
       set 2026-01-01 00:00Z
 
@@ -436,12 +436,12 @@ fn tags_on_one_digest_free_nothing_alone_and_the_rest_is_shared() {
     Deleting this tag alone frees 0 B.
 
     scan of NOW
-    "#);
-    assert_snapshot!(scanned.why(&["team/base:1"]), @r#"
+    ");
+    assert_snapshot!(scanned.why(&["team/base:1"]), @"
     exit 0
     --- stdout
     tag team/base:1
-      points at sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
+      digest sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
       manifest, 424 B, application/vnd.docker.distribution.manifest.v2+json
       set 2026-01-01 00:00Z
 
@@ -452,7 +452,7 @@ fn tags_on_one_digest_free_nothing_alone_and_the_rest_is_shared() {
     Deleting this tag alone frees 720 B.
 
     scan of NOW
-    "#);
+    ");
 }
 
 #[test]
@@ -564,11 +564,11 @@ fn after_an_incomplete_scan_every_figure_is_at_least() {
 
     scan of NOW · incomplete: every figure is at least
     "#);
-    assert_snapshot!(scanned.why(&["team/app:1.0"]), @r#"
+    assert_snapshot!(scanned.why(&["team/app:1.0"]), @"
     exit 0
     --- stdout
     tag team/app:1.0
-      points at sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
+      digest sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
       manifest, 424 B, application/vnd.docker.distribution.manifest.v2+json
       set 2026-01-01 00:00Z
 
@@ -579,7 +579,7 @@ fn after_an_incomplete_scan_every_figure_is_at_least() {
     Deleting this tag alone frees ≥ 0 B.
 
     scan of NOW · incomplete: every figure is at least
-    "#);
+    ");
 }
 
 #[test]
@@ -594,7 +594,7 @@ fn hostile_names_are_found_and_shown_as_they_are() {
     exit 0
     --- stdout
     tag team/app:v:1\x1b[31m\u{202e}<b>|`
-      points at sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
+      digest sha256:1ff9384e7d105cc748162a9d28168f90d7c58b606fb9f91e580412d0bfe077b0
       manifest, 424 B, application/vnd.docker.distribution.manifest.v2+json
       set 2026-01-01 00:00Z
 

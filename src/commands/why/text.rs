@@ -51,17 +51,20 @@ impl<'a> Text<'a> {
 
     fn heading(&mut self) -> io::Result<()> {
         let answer = self.answer;
-        let digest = answer.digest.as_deref().unwrap_or("nothing that can be read");
+        let digest = match &answer.digest {
+            Some(digest) => format!("digest {digest}"),
+            None => "points at nothing that can be read".into(),
+        };
         match (answer.kind, &answer.repository, &answer.tag) {
             (TargetKind::Tag, Some(repository), Some(tag)) => {
                 self.bold(&format!("tag {}", name(repository, tag)))?;
-                self.line(1, &format!("points at {digest}"))?;
+                self.line(1, &digest)?;
             }
             (TargetKind::Revision, Some(repository), _) => {
                 self.bold(&format!("revision of {repository}"))?;
-                self.line(1, digest)?;
+                self.line(1, &digest)?;
             }
-            _ => self.bold(digest)?,
+            _ => self.bold(answer.digest.as_deref().unwrap_or_default())?,
         }
         let kind = match answer.blob_kind.as_deref() {
             Some("unknown") => Some("a blob of which nothing tells what it is"),
