@@ -20,6 +20,7 @@ mod sql;
 mod storage;
 mod trash;
 mod undo;
+mod usage;
 mod verify;
 mod what_if;
 mod why;
@@ -33,6 +34,7 @@ pub use demo::DemoArgs;
 pub use interrupt::{end_on_interrupt, interrupt_count, on_interrupt, was_interrupted};
 pub use report::show_built_in;
 pub use scan::ScanArgs;
+pub use usage::explain;
 
 use crate::cli::GlobalArgs;
 use crate::error::Result;

@@ -98,7 +98,25 @@ fn show(
         let steps = next_steps.rows.iter().map(|row| step(&next_steps.columns, row, at_least));
         frame.tail.extend(aligned(&steps.collect::<Vec<_>>()));
     }
-    snapshot.show(context, &query(report, bound), format, frame)
+    let end = snapshot.show(context, &query(report, bound), format, frame)?;
+    if end.rows == 0 {
+        for (name, value) in whole_names(report, params) {
+            context.printer.note(&format!(
+                "{name}={value} is a whole name: -p {name}='{value}*' takes all that begin with it"
+            ));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Patterns that were given without a star, of which people expect that they match a part.
+fn whole_names<'a>(report: &Report, given: &'a [String]) -> Vec<(&'a str, &'a str)> {
+    let pairs = given.iter().filter_map(|given| given.split_once('='));
+    let is_glob = |name: &str| {
+        let mut params = report.header.params.iter();
+        params.any(|param| param.name == name && param.kind == ParamKind::Glob)
+    };
+    pairs.filter(|(name, value)| is_glob(name) && !value.contains(['*', '?', '['])).collect()
 }
 
 /// A row as a command and what it does: the first column is the command, the others say why.

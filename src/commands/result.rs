@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{Context, on_interrupt};
 use crate::db::{self, DatabaseError, Guard, ReadGraphError};
-use crate::error::{Outcome, Result};
+use crate::error::Result;
 use crate::prune::Origin;
 use crate::removal::StoredGraph;
 use crate::report::{self, End, Query, QueryError, RowSink, RunError, ScanInfo};
@@ -40,7 +40,7 @@ impl Snapshot {
         query: &Query<'_>,
         format: Format,
         frame: Frame,
-    ) -> Result {
+    ) -> Result<End> {
         self.write(context, format, frame, |sink| self.run(query, sink))
     }
 
@@ -60,7 +60,7 @@ impl Snapshot {
         format: Format,
         mut frame: Frame,
         fill: impl FnOnce(&mut dyn RowSink) -> std::result::Result<End, RunError>,
-    ) -> Result {
+    ) -> Result<End> {
         let printer = &context.printer;
         let about_scan = self.about_scan();
         frame.is_at_least = self.is_at_least();
@@ -81,7 +81,7 @@ impl Snapshot {
         if !format.is_for_people() {
             printer.note(&about_scan.join("; "));
         }
-        Ok(Outcome::Done)
+        Ok(end)
     }
 
     /// Whether something could not be read, so that every figure is "at least".

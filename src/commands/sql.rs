@@ -9,7 +9,8 @@ use clap::Args;
 use super::result::Snapshot;
 use super::{Context, what_if};
 use crate::cli::{LimitArgs, OutputArgs, ParamArgs};
-use crate::error::{Error, Result};
+use crate::db;
+use crate::error::{Error, Outcome, Result};
 use crate::report::{Query, bind_untyped};
 use crate::ui::Frame;
 
@@ -58,7 +59,42 @@ pub fn run(context: &Context, args: &SqlArgs) -> Result {
         let format = args.output.format.into();
         return what_if::run(context, &snapshot, &query, None, format, frame);
     }
-    snapshot.show(context, &query, args.output.format.into(), frame)
+    snapshot.show(context, &query, args.output.format.into(), frame)?;
+    for (table, view) in private_tables(&sql) {
+        context.printer.note(&format!(
+            "`{table}` is a table of regsql's own, which may change with each version: the view for \
+             queries is `{view}`"
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+/// The tables after FROM and JOIN whose view is what a person most likely means.
+fn private_tables(sql: &str) -> Vec<(String, &'static str)> {
+    let views = db::views();
+    let plural = |table: &str| match table.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{table}s"),
+    };
+    let mut found: Vec<(String, &'static str)> = Vec::new();
+    let mut before = String::new();
+    for word in sql.to_lowercase().split(|char: char| !(char.is_alphanumeric() || char == '_')) {
+        if matches!(before.as_str(), "from" | "join")
+            && let Some(view) = views.iter().find(|view| view.name == plural(word))
+            && !found.iter().any(|(table, _)| table == word)
+        {
+            found.push((word.to_owned(), view.name));
+        }
+        if !word.is_empty() {
+            word.clone_into(&mut before);
+        }
+    }
+    // A name that the query defines itself is no table.
+    let sql = sql.to_lowercase();
+    found.retain(|(table, _)| {
+        !sql.contains(&format!("{table} as (")) && !sql.contains(&format!("{table}("))
+    });
+    found
 }
 
 /// The query and what messages call it.
@@ -88,4 +124,18 @@ fn read(source: impl std::io::Read, name: &str) -> Result<String> {
         return Err(Error::new(format!("{name} is longer than 1 MiB")));
     }
     String::from_utf8(bytes).map_err(|_| Error::new(format!("{name} is not text in UTF-8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::private_tables;
+
+    #[test]
+    fn a_private_table_is_met_with_its_view_and_nothing_else_is() {
+        assert_eq!(private_tables("SELECT * FROM tag"), [("tag".into(), "tags")]);
+        let joined = "select 1 from blobs b join Repository on 1 JOIN repository";
+        assert_eq!(private_tables(joined), [("repository".into(), "repositories")]);
+        assert!(private_tables("SELECT tag FROM tags").is_empty());
+        assert!(private_tables("WITH tag AS (SELECT 1) SELECT * FROM tag").is_empty());
+    }
 }

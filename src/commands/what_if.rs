@@ -3,7 +3,7 @@
 use super::Context;
 use super::result::Snapshot;
 use super::selecting::{MOST_TOLD, Selected, select};
-use crate::error::Result;
+use crate::error::{Outcome, Result};
 use crate::removal::{Item, Removal, Selection, Skipped, StoredGraph, removal};
 use crate::report::{Column, End, Query, RunError, Selects, Unit, Value};
 use crate::ui::{self, Format, Frame};
@@ -45,7 +45,7 @@ pub fn run(
         ("logical_bytes", Unit::Bytes, found.logical_bytes),
         ("skipped_count", Unit::Count, skipped_count),
     ];
-    let outcome = snapshot.write(context, format, frame, |sink| {
+    snapshot.write(context, format, frame, |sink| {
         let columns = figures.map(|(name, unit, _)| Column { name: name.into(), unit });
         let values = figures.map(|(.., value)| Value::Integer(value as i64));
         let end = End { rows: 1, is_cut: false };
@@ -57,7 +57,7 @@ pub fn run(
         write().map(|()| end).map_err(RunError::Write)
     })?;
     tell_skipped(context, &graph, &selected, &found);
-    Ok(outcome)
+    Ok(Outcome::Done)
 }
 
 fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String {

@@ -94,6 +94,13 @@ impl CatalogError {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Unknown { name, .. } if name.contains(['/', '.']) => Some(format!(
+                "a file of SQL runs with `regsql sql --file {name}`; --reports DIR makes reports \
+                     of the files in a directory"
+            )),
+            Self::Unknown { name, .. } if name.contains(' ') => {
+                Some("a query of your own runs with `regsql sql QUERY`".into())
+            }
             Self::Unknown { nearest: Some(nearest), .. } => {
                 Some(format!("did you mean `{nearest}`?"))
             }

@@ -21,7 +21,9 @@ pub enum QueryError {
         hint: Option<String>,
     },
     /// It would do more than read.
-    #[error("{query} is refused: it does more than read the snapshot{place}")]
+    #[error(
+        "{query} is refused: the database is read-only here, and it does more than read{place}"
+    )]
     NotAllowed {
         /// The query's name.
         query: String,
@@ -91,7 +93,9 @@ impl QueryError {
         match self {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NotAllowed { .. } => {
-                Some("only SELECT (and harmless pragmas such as table_info) can run here".into())
+                let hint = "only queries (and harmless pragmas such as table_info) run here; `regsql \
+                            prune` deletes from the registry";
+                Some(hint.into())
             }
             Self::Empty(_) => Some("try `regsql sql 'SELECT * FROM totals'`".into()),
             Self::Several(_) => Some("run one statement at a time".into()),
@@ -113,6 +117,15 @@ impl QueryError {
         }
     }
 
+    /// Why `sql` gives no columns: there is nothing in it, or it does something else than ask.
+    pub(super) fn without_rows(query: &str, sql: &str) -> Self {
+        let is_comment = |line: &str| line.is_empty() || line.starts_with("--") || line == ";";
+        if sql.lines().all(|line| is_comment(line.trim())) {
+            return Self::Empty(query.to_owned());
+        }
+        Self::NotAllowed { query: query.to_owned(), place: String::new() }
+    }
+
     /// What went wrong when `sql` was compiled.
     pub(super) fn on_prepare(query: &str, sql: &str, error: &rusqlite::Error) -> Self {
         if is_damage(error) {
@@ -129,6 +142,7 @@ impl QueryError {
         if error.sqlite_error_code() == Some(rusqlite::ErrorCode::AuthorizationForStatementDenied)
             || message.starts_with("not authorized")
             || message.starts_with("access to ")
+            || message.contains("because it is a view")
         {
             return Self::NotAllowed { query: query.to_owned(), place };
         }

@@ -50,7 +50,7 @@ pub fn run(
         why(guard, query, QueryError::on_prepare(&query.name, query.sql, &error))
     })?;
     if statement.column_count() == 0 {
-        return Err(QueryError::Empty(query.name.clone()).into());
+        return Err(QueryError::without_rows(&query.name, query.sql).into());
     }
     bind(&mut statement, query)?;
     let names = unique_names(&statement.column_names());

@@ -102,6 +102,11 @@ impl LocateError {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Unreadable { path, .. } if path.to_string_lossy().contains("://") => {
+                "this build reads a file system alone: mount the bucket, or copy it here; for a \
+                 running registry give the directory that it stores in"
+                    .into()
+            }
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "give the registry's root directory, its docker/registry/v2, or its config.yml"
                     .into()

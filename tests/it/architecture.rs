@@ -159,6 +159,7 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("commands/storage.rs", "a database that nobody keeps"),
     ("cli/registry.rs", "reads a password, certificates and docker's logins"),
     ("commands/man.rs", "makes the directory of the man pages"),
+    ("ui/printer.rs", "asks a terminal for its size"),
 ];
 
 #[test]

@@ -195,18 +195,18 @@ fn nothing_can_be_written_attached_or_loaded() {
         let shown = fixture.run(&["sql", sql]);
         assert!(shown.starts_with("exit 2\n"), "{sql}: {shown}");
     }
-    assert_snapshot!(fixture.run(&["sql", "SELECT 1; DELETE FROM tag"]), @r#"
+    assert_snapshot!(fixture.run(&["sql", "SELECT 1; DELETE FROM tag"]), @"
     exit 2
     --- stderr
-    error: the query is refused: it does more than read the snapshot
-    hint: only SELECT (and harmless pragmas such as table_info) can run here
-    "#);
-    assert_snapshot!(fixture.run(&["sql", "DELETE FROM tag"]), @r#"
+    error: the query is refused: the database is read-only here, and it does more than read
+    hint: only queries (and harmless pragmas such as table_info) run here; `regsql prune` deletes from the registry
+    ");
+    assert_snapshot!(fixture.run(&["sql", "DELETE FROM tag"]), @"
     exit 2
     --- stderr
-    error: the query is refused: it does more than read the snapshot
-    hint: only SELECT (and harmless pragmas such as table_info) can run here
-    "#);
+    error: the query is refused: the database is read-only here, and it does more than read
+    hint: only queries (and harmless pragmas such as table_info) run here; `regsql prune` deletes from the registry
+    ");
     assert_eq!(std::fs::read(fixture.database()).unwrap(), before);
     let files: Vec<_> = std::fs::read_dir(fixture.directory()).unwrap().collect();
     assert_eq!(files.len(), 1, "{files:?}");
