@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use super::age::Clock;
 use super::name::{Name, SkipGroup, Skipped};
 use super::need::Needed;
+use super::online::ServingRegistry;
 use super::paths;
 use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::{Steps, Target};
-use crate::model::Digest;
 use crate::removal::StoredGraph;
 use crate::storage::StorageWriter;
 use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
@@ -27,12 +27,6 @@ pub enum Destination<'s> {
     Trash(Box<TrashRun<'s>>),
     /// Nowhere: they are removed at once.
     Nowhere,
-}
-
-/// Removes layer links by the registry's own API, so that its cache forgets them.
-pub trait LinkRemover {
-    /// Removes one. Gives why it could not.
-    fn remove(&self, repository: &str, digest: &Digest) -> Result<(), String>;
 }
 
 /// What became of a step.
@@ -74,7 +68,7 @@ pub struct Executor<'a> {
     pub(super) steps: &'a Steps,
     pub(super) destination: Destination<'a>,
     pub(super) clock: Clock,
-    links: Option<&'a dyn LinkRemover>,
+    pub(super) registry: Option<&'a dyn ServingRegistry>,
     environment: &'a dyn Environment,
     states: Vec<State>,
     places: HashMap<u64, u32>,
@@ -91,7 +85,7 @@ pub struct Executor<'a> {
     put_back_count: u64,
     is_interrupted: bool,
     /// Something was to be moved or removed, whatever came of it.
-    has_touched: Cell<bool>,
+    pub(super) has_touched: Cell<bool>,
 }
 
 /// The kinds of steps that a phase makes.
@@ -112,13 +106,13 @@ impl Phase {
 }
 
 impl<'a> Executor<'a> {
-    /// Nothing is done yet. `links`: the registry's API, when its cache may know what is removed.
+    /// Nothing is done yet. `registry`: one that may remember what is removed.
     pub fn new(
         planned: &'a dyn PlannedDeletion,
         steps: &'a Steps,
         storage: &'a dyn StorageWriter,
         destination: Destination<'a>,
-        links: Option<&'a dyn LinkRemover>,
+        registry: Option<&'a dyn ServingRegistry>,
         environment: &'a dyn Environment,
     ) -> Self {
         let (graph, clock) = (planned.graph(), planned.clock());
@@ -143,7 +137,7 @@ impl<'a> Executor<'a> {
             steps,
             destination,
             clock,
-            links,
+            registry,
             environment,
             states: vec![State::Waiting; steps.moves.len()],
             places,
@@ -206,7 +200,8 @@ impl<'a> Executor<'a> {
         if self.is_needed(at, target) {
             return Err((SkipGroup::Needed, "something that stays or is new needs it".into()));
         }
-        let path = &self.steps.moves[at].path;
+        let steps = self.steps;
+        let path = &steps.moves[at].path;
         match target {
             Target::Tag(_, tag) => {
                 self.check_tag(&path.join("current/link"), tag, target)?;
@@ -216,26 +211,12 @@ impl<'a> Executor<'a> {
             Target::Revision(_, revision) => {
                 let pushed_ns = self.graph.revisions_pushed_ns[revision as usize];
                 self.check_link(&path.join("link"), pushed_ns)?;
-                self.take(path, Some("link"))
+                self.take_link(path, target)
             }
-            Target::LayerLink(place, link) => {
-                let node = &self.graph.links[link as usize];
-                self.check_link(&path.join("link"), node.linked_ns)?;
-                match (self.links, &self.destination) {
-                    (Some(api), Destination::Trash(run)) => {
-                        let repository = &self.graph.repositories[place as usize].name;
-                        let digest = &self.graph.blobs[node.name as usize].digest;
-                        // The registry does not know a link whose blob is gone, so no cache does.
-                        if self.graph.blobs[node.target as usize].size_bytes.is_none() {
-                            return self.take(path, Some("link"));
-                        }
-                        self.has_touched.set(true);
-                        run.copy(path).map_err(|error| failed(&error))?;
-                        api.remove(repository, digest).map_err(|why| (SkipGroup::Failed, why))?;
-                        self.must_be_gone(&path.join("link"))
-                    }
-                    _ => self.take(path, Some("link")),
-                }
+            Target::LayerLink(_, link) => {
+                let linked_ns = self.graph.links[link as usize].linked_ns;
+                self.check_link(&path.join("link"), linked_ns)?;
+                self.take_link(path, target)
             }
             Target::Upload(upload) => {
                 let active_ns = self.graph.uploads[upload as usize].active_ns;
@@ -272,7 +253,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
+    pub(super) fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
         self.has_touched.set(true);
         match &self.destination {
             Destination::Trash(run) => run.take(path).map_err(|error| failed(&error)),

@@ -1,22 +1,322 @@
-//! A running registry beside which is deleted.
+//! Deleting beside a running registry that may remember what it served.
+//!
+//! A registry with a cache of descriptors answers from it without looking at its storage. It forgets
+//! only what is deleted through its API, and not for sure: it empties the cache first and removes the
+//! link then, so that whoever asks in between makes it remember again, until it is restarted
+//! (distribution `cachedblobdescriptorstore.go`). Version 3 remembers revisions as well as layer
+//! links. So "202" does not say that something is forgotten: only the answer 404 to HEAD does.
 
-use super::executor::LinkRemover;
-use crate::model::{Digest, is_repository_name};
-use crate::registry::{DeleteOutcome, Registry};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::check::Checked;
+use super::executor::{Destination, Executor, failed};
+use super::name::SkipGroup;
+use super::steps::Target;
+use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, is_repository_name, parse_link};
+use crate::registry::{DeleteOutcome, Expected, Found, GateError, Registry, RegistryError};
 use crate::removal::StoredGraph;
 
-/// A name of a repository that the registry accepts, to ask it about.
-pub fn repository_to_ask(graph: &StoredGraph) -> &str {
-    let names = graph.repositories.iter().map(|repository| repository.name.as_str());
-    names.into_iter().find(|name| is_repository_name(name)).unwrap_or("regsql/probe")
+/// How often a registry is asked to delete something that it goes on to serve.
+const DELETES: usize = 3;
+
+/// How many are asked for at a time.
+const QUESTIONS: usize = 8;
+
+/// Things of the storage that the registry is asked for to find out whether it is its registry.
+const SAMPLES: usize = 5;
+
+/// A running registry, as far as deleting beside it goes.
+pub trait ServingRegistry: Sync {
+    /// Deletes a layer link through the API. Gives why it could not; what is not there is no reason.
+    fn delete_link(&self, repository: &str, digest: &Digest) -> Result<(), String>;
+    /// Deletes a revision and every tag that points at it, in the same way.
+    fn delete_revision(&self, repository: &str, digest: &Digest) -> Result<(), String>;
+    /// Whether it serves a blob to a repository.
+    fn serves_link(&self, repository: &str, digest: &Digest) -> Result<bool, String>;
+    /// Whether it serves a manifest by its digest.
+    fn serves_revision(&self, repository: &str, digest: &Digest) -> Result<bool, String>;
 }
 
-impl LinkRemover for Registry {
-    fn remove(&self, repository: &str, digest: &Digest) -> Result<(), String> {
-        match self.delete_blob_link(repository, digest) {
-            Ok(DeleteOutcome::Deleted | DeleteOutcome::NotFound) => Ok(()),
-            Ok(other) => Err(other.hint().unwrap_or("the registry refused").to_owned()),
-            Err(error) => Err(error.to_string()),
+impl ServingRegistry for Registry {
+    fn delete_link(&self, repository: &str, digest: &Digest) -> Result<(), String> {
+        deleted(self.delete_blob_link(repository, digest))
+    }
+
+    fn delete_revision(&self, repository: &str, digest: &Digest) -> Result<(), String> {
+        deleted(self.delete_manifest(repository, digest))
+    }
+
+    fn serves_link(&self, repository: &str, digest: &Digest) -> Result<bool, String> {
+        self.head_blob(repository, digest).map_err(|error| error.to_string())
+    }
+
+    fn serves_revision(&self, repository: &str, digest: &Digest) -> Result<bool, String> {
+        let found = self.manifest_digest(repository, &digest.to_string());
+        found.map(|found| found.is_some()).map_err(|error| error.to_string())
+    }
+}
+
+fn deleted(outcome: Result<DeleteOutcome, RegistryError>) -> Result<(), String> {
+    match outcome {
+        Ok(DeleteOutcome::Deleted | DeleteOutcome::NotFound) => Ok(()),
+        Ok(other) => Err(other.hint().unwrap_or("the registry refused").to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Asks a registry whether the storage of `graph` may be changed now (see
+/// [`Registry::check_before_changes`]). One that goes on serving must serve what is in this storage.
+///
+/// # Errors
+/// When the storage must not be changed now.
+pub fn check_registry(
+    registry: &Registry,
+    graph: &StoredGraph,
+    expected: Expected,
+) -> Result<Found, GateError> {
+    let names = graph.repositories.iter().map(|repository| repository.name.as_str());
+    let known: Vec<&str> = names.filter(|name| is_repository_name(name)).collect();
+    let found = registry
+        .check_before_changes(known.first().copied().unwrap_or("regsql/probe"), expected)?;
+    if found == Found::Serving {
+        let mut samples = samples(graph).peekable();
+        let has_sample = samples.peek().is_some();
+        for (repository, digest) in samples {
+            if registry.head_blob(repository, digest)? {
+                return Ok(found);
+            }
+        }
+        if has_sample {
+            return Err(GateError::OtherStorage { url: registry.url() });
+        }
+    }
+    Ok(found)
+}
+
+/// A few layers that the registry of this storage serves.
+fn samples(graph: &StoredGraph) -> impl Iterator<Item = (&str, &Digest)> {
+    let repositories =
+        graph.repositories.iter().filter(|repository| is_repository_name(&repository.name));
+    let links = repositories.filter_map(|repository| {
+        let is_whole = |target: u32| graph.blobs[target as usize].size_bytes.is_some();
+        let link = graph.links_of(repository).iter().find(|link| is_whole(link.target))?;
+        Some((repository.name.as_str(), &graph.blobs[link.name as usize].digest))
+    });
+    links.take(SAMPLES)
+}
+
+/// What a registry may remember: a link, as it asks for it.
+#[derive(Clone, Copy)]
+struct Remembered<'a> {
+    repository: &'a str,
+    digest: &'a Digest,
+    is_revision: bool,
+}
+
+impl Remembered<'_> {
+    fn delete(self, registry: &dyn ServingRegistry) -> Result<(), String> {
+        if self.is_revision {
+            registry.delete_revision(self.repository, self.digest)
+        } else {
+            registry.delete_link(self.repository, self.digest)
+        }
+    }
+
+    fn is_served(self, registry: &dyn ServingRegistry) -> Result<bool, String> {
+        if self.is_revision {
+            registry.serves_revision(self.repository, self.digest)
+        } else {
+            registry.serves_link(self.repository, self.digest)
+        }
+    }
+}
+
+impl<'a> Executor<'a> {
+    fn remembered(&self, target: Target) -> Option<Remembered<'a>> {
+        let graph = self.graph;
+        let is_revision = matches!(target, Target::Revision(..));
+        if !is_revision && !matches!(target, Target::LayerLink(..)) {
+            return None;
+        }
+        let repository = &graph.repositories[target.repository(graph)? as usize].name;
+        Some(Remembered { repository, digest: target.digest(graph)?, is_revision })
+    }
+
+    /// Takes a revision or a layer link; beside a running registry, so that it forgets it.
+    pub(super) fn take_link(&mut self, path: &Path, target: Target) -> Checked {
+        let (Some(registry), Some(remembered)) = (self.registry, self.remembered(target)) else {
+            return self.take(path, Some("link"));
+        };
+        let is_served =
+            |served: Result<bool, String>| served.map_err(|why| (SkipGroup::Failed, why));
+        // The registry deletes a revision with its tags, also with one that was pushed a moment ago.
+        // One that it does not remember goes without it, and so does what it cannot delete because
+        // the blob is gone.
+        let is_blob_gone = matches!(target, Target::LayerLink(_, link)
+            if self.graph.blobs[self.graph.links[link as usize].target as usize].size_bytes.is_none());
+        if remembered.is_revision || is_blob_gone {
+            self.take(path, Some("link"))?;
+            let served = is_served(remembered.is_served(registry));
+            if matches!(served, Ok(false)) {
+                return Ok(());
+            }
+            self.return_from_trash(path)?;
+            served?;
+        }
+        self.delete_through(registry, remembered, path, target)
+    }
+
+    fn delete_through(
+        &mut self,
+        registry: &dyn ServingRegistry,
+        remembered: Remembered<'_>,
+        path: &Path,
+        target: Target,
+    ) -> Checked {
+        if remembered.is_revision {
+            self.check_link(
+                &path.join("link"),
+                match target {
+                    Target::Revision(_, at) => self.graph.revisions_pushed_ns[at as usize],
+                    _ => None,
+                },
+            )?;
+            self.check_tags(target, remembered.digest)?;
+        }
+        self.has_touched.set(true);
+        let Destination::Trash(run) = &self.destination else {
+            let reason = "beside a running registry things go to the trash first";
+            return Err((SkipGroup::NotAllowed, reason.into()));
+        };
+        run.copy(path).map_err(|error| failed(&error))?;
+        let forgotten = self.delete_until_forgotten(registry, remembered, path, target);
+        if forgotten.is_err() {
+            // While it is in its place this does nothing, and undo drops the copy.
+            self.return_from_trash(path)?;
+        }
+        forgotten
+    }
+
+    /// Moves back what was just taken, as if it had not been.
+    fn return_from_trash(&self, path: &Path) -> Checked {
+        match &self.destination {
+            Destination::Trash(run) => run.put_back(path).map(drop).map_err(|error| failed(&error)),
+            Destination::Nowhere => Ok(()),
+        }
+    }
+
+    fn delete_until_forgotten(
+        &self,
+        registry: &dyn ServingRegistry,
+        remembered: Remembered<'_>,
+        path: &Path,
+        target: Target,
+    ) -> Checked {
+        let fail = |why: String| (SkipGroup::Failed, why);
+        for number in 0..DELETES {
+            if number > 0 && remembered.is_revision {
+                self.check_tags(target, remembered.digest)?;
+            }
+            remembered.delete(registry).map_err(fail)?;
+            if number == 0 {
+                self.must_be_gone(&path.join("link"))?;
+            }
+            if !remembered.is_served(registry).map_err(fail)? {
+                return Ok(());
+            }
+        }
+        let reason = format!(
+            "the registry still serves it from its cache after {DELETES} deletes: a restart empties \
+             the cache"
+        );
+        Err((SkipGroup::Failed, reason))
+    }
+
+    /// The registry deletes every tag with a revision, so none may point at it.
+    fn check_tags(&self, target: Target, digest: &Digest) -> Checked {
+        let directory = target.repository(self.graph).and_then(|place| self.directory(place));
+        let Some(directory) = directory else {
+            return Err((SkipGroup::Failed, "its name leads to no path".into()));
+        };
+        let tags = directory.join("_manifests/tags");
+        let is_missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        let entries = match self.storage.list(&tags) {
+            Err(error) if is_missing(&error) => return Ok(()),
+            entries => entries.map_err(|error| failed(&error))?,
+        };
+        for entry in entries {
+            let shown = entry.name.to_string_lossy();
+            let link = tags.join(&entry.name).join("current/link");
+            let content = match self.storage.read(&link, MAX_LINK_BYTES as u64) {
+                Err(error) if is_missing(&error) => continue,
+                content => content,
+            };
+            match content.as_ref().map(|content| parse_link(&content.bytes)) {
+                Ok(LinkContent::Clean(other) | LinkContent::Spaced(other)) if other != *digest => {}
+                Ok(LinkContent::Clean(_) | LinkContent::Spaced(_)) => {
+                    let reason = format!("tag `{shown}` points at it now");
+                    return Err((SkipGroup::Changed, reason));
+                }
+                Ok(LinkContent::Nothing(_)) | Err(_) => {
+                    let reason = format!("tag `{shown}` may point at it and cannot be read");
+                    return Err((SkipGroup::Changed, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the registry for every link that went. What it still serves comes back, with all that it
+    /// needs: a client may have relied on it.
+    pub(super) fn put_back_what_is_served(&mut self) {
+        let Some(registry) = self.registry else {
+            return;
+        };
+        let taken: Vec<(usize, Target)> =
+            self.taken().filter(|(_, target)| self.remembered(*target).is_some()).collect();
+        let served = Mutex::new(Vec::new());
+        let next = AtomicUsize::new(0);
+        let questions: Vec<(usize, Target, Remembered<'a>)> = taken
+            .into_iter()
+            .filter_map(|(at, target)| Some((at, target, self.remembered(target)?)))
+            .collect();
+        std::thread::scope(|scope| {
+            for _ in 0..QUESTIONS.min(questions.len()) {
+                scope.spawn(|| {
+                    while let Some((at, target, remembered)) =
+                        questions.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let answer = remembered.is_served(registry);
+                        if !matches!(answer, Ok(false)) {
+                            let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+                            served.push((*at, *target, answer.err()));
+                        }
+                    }
+                });
+            }
+        });
+        let mut served = served.into_inner().unwrap_or_else(PoisonError::into_inner);
+        served.sort_unstable_by_key(|(at, ..)| *at);
+        for (at, target, why) in served {
+            let path = self.steps.moves[at].path.clone();
+            // Someone pushed it again; what is new is looked at below.
+            if self.storage.stat(&path.join("link")).is_ok() {
+                continue;
+            }
+            let reason = match why {
+                None => "the registry serves it from its cache: it is back".to_owned(),
+                Some(why) => {
+                    format!("the registry does not say that it forgot it, so it is back: {why}")
+                }
+            };
+            self.skip(SkipGroup::Failed, target.name(self.graph, self.steps), reason);
+            match self.put_back(&path) {
+                Ok(_) => self.stays(target),
+                Err(_) => self.require_everything(),
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ impl Executor<'_> {
     /// Reads names and times of all repositories, and keeps what anything new needs.
     pub fn recheck(&mut self) {
         self.late_writes();
+        self.put_back_what_is_served();
         let names = scan::read_names(self.storage);
         let of_repositories = names.repositories.iter().map(|found| &found.notes);
         let all = of_repositories.chain([&names.notes]).flat_map(|notes| &notes.holds);

@@ -15,7 +15,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::age::Clock;
-use super::executor::{Destination, Executor, LinkRemover, Outcome, Phase};
+use super::executor::{Destination, Executor, Outcome, Phase};
+use super::online::ServingRegistry;
 use super::plan::Plan;
 use super::steps::Steps;
 use crate::progress::Progress;
@@ -90,8 +91,8 @@ pub struct RunOptions<'a> {
     pub is_online: bool,
     /// How long to wait for pushes under way, if there may be any.
     pub wait: Duration,
-    /// The registry's API, when its cache may know what is removed.
-    pub links: Option<&'a dyn LinkRemover>,
+    /// The registry that takes pushes, when it may remember what is removed.
+    pub registry: Option<&'a dyn ServingRegistry>,
     /// Whether [`Outcome::names`] is wanted.
     pub has_names: bool,
 }
@@ -154,7 +155,7 @@ pub fn run<P: PlannedDeletion, E>(
     };
     environment.progress().phase("delete", Some(steps.moves.len() as u64));
     let executor =
-        Executor::new(&planned, &steps, storage, destination, options.links, environment);
+        Executor::new(&planned, &steps, storage, destination, options.registry, environment);
     let made = make_steps(executor, options, environment);
     environment.progress().finish();
     let Made { outcome, destination, has_touched, is_sure } = made;

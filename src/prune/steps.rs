@@ -51,7 +51,7 @@ pub struct Steps {
 
 impl Steps {
     /// Of a plan. Tags go first, then revisions, indexes before what they name and images before
-    /// what is about them, then layer links, uploads and blobs: whoever is killed leaves garbage.
+    /// what is about them, then layer links, uploads and blobs: a kill at any point leaves garbage.
     pub fn new(plan: &Plan, graph: &StoredGraph, storage: &dyn Storage) -> Self {
         let mut steps = Self::default();
         let layout = storage.layout();
@@ -75,7 +75,15 @@ impl Steps {
             });
             steps.add(graph, Target::Revision(place, revision), path);
         }
-        for &link in &plan.layer_links {
+        // An alias goes before what it stands for: when the registry deletes one, it looks up what it
+        // leads to, and remembers that.
+        let is_alias = |link: &u32| {
+            let node = &graph.links[*link as usize];
+            node.name != node.target
+        };
+        let mut links = plan.layer_links.clone();
+        links.sort_by_key(|link| !is_alias(link));
+        for link in links {
             let place = place_of(graph, link, |repository| repository.links.end);
             let path = directories[place as usize].as_deref().and_then(|directory| {
                 paths::layer_link(directory, digest(graph.links[link as usize].name))

@@ -36,6 +36,10 @@ pub enum GateError {
     #[error("the registry at {url} does not remove layer links: nothing was touched")]
     #[expect(missing_docs, reason = "said by their names")]
     NoDeletes { url: String, outcome: DeleteOutcome },
+    /// It serves nothing of what the storage holds.
+    #[error("the registry at {url} serves nothing of what is in this storage: nothing was touched")]
+    #[expect(missing_docs, reason = "said by its name")]
+    OtherStorage { url: String },
     /// It takes pushes against somebody's word.
     #[error("the registry at {url} takes pushes, although --offline says that nothing writes")]
     #[expect(missing_docs, reason = "said by its name")]
@@ -56,6 +60,7 @@ impl GateError {
         let hint = match self {
             Self::Registry(error) => return error.hint(),
             Self::NoDeletes { outcome, .. } => outcome.hint()?,
+            Self::OtherStorage { .. } => "is --registry-url the registry of this storage?",
             Self::NotOffline { .. } => "stop it or make it read-only; or use --online",
             Self::NotStopped { .. } => {
                 "its command must wait until the registry has stopped, and stop that one"

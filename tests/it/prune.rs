@@ -254,7 +254,7 @@ fn act_as(
         keeps_trash: how.uses_trash,
         is_online: how.is_online,
         wait: if how.is_online { Duration::from_mins(10) } else { Duration::ZERO },
-        links: None,
+        registry: None,
         has_names: true,
     };
     let environment = Unattended { how, step: Cell::new(0) };

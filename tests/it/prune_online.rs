@@ -4,6 +4,7 @@
 mod around;
 mod bad_input;
 mod beside;
+mod caches;
 mod late;
 mod modes;
 mod shared;

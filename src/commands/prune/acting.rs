@@ -10,8 +10,8 @@ use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
 use crate::progress::Progress;
 use crate::prune::{
-    self, Clock, Counts, Deleted, Document, Environment, LinkRemover, Mode, Outcome as Deletion,
-    Plan, PlannedDeletion, RunError, RunOptions, Skipped, now_on,
+    self, Clock, Counts, Deleted, Document, Environment, Mode, Outcome as Deletion, Plan,
+    PlannedDeletion, RunError, RunOptions, ServingRegistry, Skipped, now_on,
 };
 use crate::removal::StoredGraph;
 use crate::report::QueryError;
@@ -66,7 +66,7 @@ fn act(
         keeps_trash: !args.acting.no_trash,
         is_online: args.acting.online,
         wait: args.acting.wait,
-        links: registry.as_ref().map(|registry| registry as &dyn LinkRemover),
+        registry: registry.as_ref().map(|registry| registry as &dyn ServingRegistry),
         has_names: args.format == super::FormatArg::Json,
     };
     let surroundings = Surroundings { context, bar: ui::Bar::new(&context.printer) };

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use super::PruneArgs;
 use crate::commands::Context;
 use crate::error::{Error, Result};
-use crate::prune::repository_to_ask;
+use crate::prune::check_registry;
 use crate::registry::{Expected, Found, Registry};
 use crate::removal::StoredGraph;
 
@@ -29,7 +29,7 @@ pub fn check(
     } else {
         Expected::Quiet { is_claimed: acting.offline, was_to_stop: acting.before.is_some() }
     };
-    match registry.check_before_changes(repository_to_ask(graph), expected)? {
+    match check_registry(&registry, graph, expected)? {
         Found::Serving => return Ok(Some(registry)),
         Found::ReadOnly => {
             context.printer.note(&format!("the registry at {} is read-only", registry.url()));

@@ -7,7 +7,7 @@ use super::{Planned, PruneArgs, has_skipped, show};
 use crate::commands::{Context, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
 use crate::prune::{ApiDeletion, Counts, Document, Mode, Name, SkipGroup, Skipped};
-use crate::registry::delete::{self, DeleteOptions, Outcome as Became, Stop};
+use crate::registry::delete::{self, Outcome as Became, Stop};
 use crate::report::QueryError;
 
 /// Deletes the plan's tags and revisions. Links and blobs are left for a collection of garbage.
@@ -16,7 +16,7 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     let ApiDeletion { names, selection, mut skipped } =
         ApiDeletion::of(&planned.plan, &planned.graph);
     on_interrupt(|| ());
-    let report = delete::delete(&registry, &selection, DeleteOptions::default(), |at, became| {
+    let report = delete::delete(&registry, &selection, |at, became| {
         context.printer.detail(&format!("{}: {}", names[at].text(), shown(became)));
         if was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

@@ -6,9 +6,9 @@
 //! selected would go with it or come to miss it. Parents go before children: a run that stops in
 //! the middle leaves whole images and garbage, never an image without a part.
 //!
-//! What remains: between the last look and the delete somebody may still push a tag of the same
-//! digest, and an untagged index pushed since the caller's snapshot cannot be seen by anyone
-//! through the API.
+//! What remains: between the last look, which asks for every tag of the repository, and the delete
+//! somebody may still push a tag of the same digest, or an index that holds it; and an untagged index
+//! pushed since the caller's snapshot cannot be seen through the API by anyone.
 
 mod order;
 mod repository;
@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::model::Digest;
 
@@ -50,20 +49,6 @@ pub struct Selection {
     pub items: Vec<Item>,
     /// By repository: the tags that stay, and what they stand for.
     pub staying_tags: BTreeMap<String, BTreeMap<String, Digest>>,
-}
-
-/// How careful to be.
-#[derive(Clone, Copy, Debug)]
-pub struct DeleteOptions {
-    /// How long a look at all tags of a repository holds. Names of tags, and the tags that are
-    /// known to be of a digest, are read again before each delete in any case.
-    pub tags_max_age: Duration,
-}
-
-impl Default for DeleteOptions {
-    fn default() -> Self {
-        Self { tags_max_age: Duration::from_secs(30) }
-    }
 }
 
 /// What became of an item.
@@ -183,7 +168,6 @@ pub struct Report {
 pub fn delete(
     registry: &Registry,
     selection: &Selection,
-    options: DeleteOptions,
     mut on_item: impl FnMut(usize, &Outcome) -> ControlFlow<()>,
 ) -> Report {
     let mut by_repository: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -192,7 +176,6 @@ pub fn delete(
     }
     let mut run = Run {
         registry,
-        options,
         outcomes: selection.items.iter().map(|_| Outcome::NotTried).collect(),
         on_item: &mut on_item,
     };
@@ -207,7 +190,6 @@ pub fn delete(
 /// What all repositories of a run share.
 struct Run<'a> {
     registry: &'a Registry,
-    options: DeleteOptions,
     outcomes: Vec<Outcome>,
     on_item: &'a mut dyn FnMut(usize, &Outcome) -> ControlFlow<()>,
 }

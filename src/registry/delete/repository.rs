@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::model::{Digest, Role, parse_manifest};
 
@@ -44,7 +43,6 @@ pub(super) fn delete(
         staying,
         selected: &by_digest,
         tags: BTreeMap::new(),
-        read_at: None,
         needed: BTreeMap::new(),
         followed: BTreeSet::new(),
     };
@@ -54,7 +52,7 @@ pub(super) fn delete(
         let kept_parent = parents.of(&digest).find(|parent| stays.contains(*parent));
         let decision = match kept_parent {
             Some(parent) => Err(Trouble::Skip(SkipReason::ParentStays(parent.clone()))),
-            None => view.decide(&digest, selected, run.options.tags_max_age),
+            None => view.decide(&digest, selected),
         };
         let is_gone = match decision {
             Ok(decision) => carry_out(run, &mut view, &digest, selected, decision)?,
@@ -212,8 +210,6 @@ struct View<'a> {
     staying: &'a BTreeMap<String, Digest>,
     selected: &'a BTreeMap<Digest, Selected>,
     tags: BTreeMap<String, TagState>,
-    /// When all tags were read.
-    read_at: Option<Instant>,
     /// Manifests that tags need which the snapshot does not know, and the tag.
     needed: BTreeMap<Digest, String>,
     /// Manifests whose entries are in `needed`.
@@ -222,13 +218,8 @@ struct View<'a> {
 
 impl View<'_> {
     /// Looks again at what matters for `digest`, and decides.
-    fn decide(
-        &mut self,
-        digest: &Digest,
-        selected: &Selected,
-        max_age: Duration,
-    ) -> Result<Decision, Trouble> {
-        self.refresh(digest, selected, max_age).map_err(Trouble::failed)?;
+    fn decide(&mut self, digest: &Digest, selected: &Selected) -> Result<Decision, Trouble> {
+        self.refresh().map_err(Trouble::failed)?;
         let mut others = Vec::new();
         for (tag, state) in &self.tags {
             match state {
@@ -270,62 +261,60 @@ impl View<'_> {
         Ok(decision)
     }
 
-    /// Reads the names of all tags; and what they stand for of all when the last look is too old,
-    /// else of new ones and of those that matter for `digest`.
-    fn refresh(
-        &mut self,
-        digest: &Digest,
-        selected: &Selected,
-        max_age: Duration,
-    ) -> Result<(), RegistryError> {
-        let names: BTreeSet<String> = self.registry.tags(self.name)?.into_iter().collect();
-        self.tags.retain(|tag, _| names.contains(tag));
-        if self.read_at.is_none_or(|at| at.elapsed() > max_age) {
-            self.tags.clear();
-            self.read_at = Some(Instant::now());
-        }
-        let is_known = |tag: &str| match self.tags.get(tag) {
-            Some(TagState::At(other)) => other != digest && !selected.tags.contains_key(tag),
-            Some(TagState::Broken) => !selected.tags.contains_key(tag),
-            Some(TagState::Unreadable(_)) | None => false,
+    /// Reads what every tag stands for at this moment.
+    fn refresh(&mut self) -> Result<(), RegistryError> {
+        let names = self.registry.tags(self.name)?;
+        let states = {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            self.registry.tag_states(self.name, &names)?
         };
-        let unknown: Vec<&str> =
-            names.iter().map(String::as_str).filter(|tag| !is_known(tag)).collect();
-        let states = self.registry.tag_states(self.name, &unknown)?;
-        self.tags.extend(unknown.into_iter().map(str::to_owned).zip(states));
+        self.tags = names.into_iter().zip(states).collect();
         Ok(())
     }
 
     /// Follows tags that the snapshot does not know to all manifests that they hold.
     fn follow_new_tags(&mut self) -> Result<(), Trouble> {
         let known: BTreeSet<&Digest> = self.staying.values().collect();
-        let mut pending: Vec<(Digest, &str)> = Vec::new();
+        let mut pending: Vec<(Digest, Role, &str)> = Vec::new();
         for (tag, state) in &self.tags {
             let is_to_go = |now| self.selected.get(now).is_some_and(|s| s.tags.contains_key(tag));
             if let TagState::At(now) = state
                 && !known.contains(now)
                 && !is_to_go(now)
             {
-                pending.push((now.clone(), tag));
+                pending.push((now.clone(), Role::Manifest, tag));
             }
         }
-        while let Some((digest, tag)) = pending.pop() {
+        while let Some((digest, role, tag)) = pending.pop() {
             if self.followed.contains(&digest) {
                 continue;
             }
             if self.followed.len() >= MAX_FOLLOWED {
                 return Err(unreadable(&digest, "too many manifests are newer than the scan"));
             }
-            if let Some(body) = read(self.registry, self.name, &digest)? {
+            let body = match read(self.registry, self.name, &digest) {
+                // Asked for a layer as a manifest, a registry fails in its own way.
+                Err(Trouble::Skip(_))
+                    if role != Role::Manifest
+                        && self
+                            .registry
+                            .head_blob(self.name, &digest)
+                            .map_err(Trouble::failed)? =>
+                {
+                    None
+                }
+                body => body?,
+            };
+            if let Some(body) = body {
                 let manifest =
                     parse_manifest(&body).map_err(|e| unreadable(&digest, &e.to_string()))?;
                 for reference in manifest.references {
-                    match reference.role {
-                        Role::Manifest => pending.push((reference.digest.clone(), tag)),
-                        Role::Config | Role::Layer | Role::Subject => continue,
-                        Role::Blob => {}
+                    // A manifest stays whole without the image that it is about. Whatever else it
+                    // names may be a manifest, whatever it is called.
+                    if reference.role != Role::Subject {
+                        pending.push((reference.digest.clone(), reference.role, tag));
+                        self.needed.insert(reference.digest, tag.to_owned());
                     }
-                    self.needed.insert(reference.digest, tag.to_owned());
                 }
             }
             self.followed.insert(digest);

@@ -10,7 +10,7 @@ use crate::real::registry::Registry;
 const WRITERS: usize = 4;
 
 /// How long they push.
-const DURATION: Duration = Duration::from_mins(1);
+const DURATION: Duration = Duration::from_secs(14);
 
 #[test]
 fn no_push_is_lost_beside_a_registry_without_a_cache() {

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use regsql::model::Digest;
 use regsql::registry::Registry as Client;
-use regsql::registry::delete::{DeleteOptions, Item, Outcome, Report, Selection, Stop, delete};
+use regsql::registry::delete::{Item, Outcome, Report, Selection, Stop, delete};
 
 use super::fake::{Fake, reply};
 use super::{client, digest, options, with_tags};
@@ -31,8 +30,7 @@ fn selection(items: Vec<Item>, staying: &[(&str, &Image)]) -> Selection {
 }
 
 fn run(registry: &Registry, selection: &Selection) -> Report {
-    let options = DeleteOptions::default();
-    delete(&client(registry), selection, options, |_, _| ControlFlow::Continue(()))
+    delete(&client(registry), selection, |_, _| ControlFlow::Continue(()))
 }
 
 /// One line an item, as a person would read it.
@@ -153,7 +151,7 @@ fn an_index_goes_before_its_platforms_and_signatures_after_what_they_sign() {
     ];
     let everything = selection(items, &[]);
     let mut order = Vec::new();
-    let report = delete(&client(&registry), &everything, DeleteOptions::default(), |index, _| {
+    let report = delete(&client(&registry), &everything, |index, _| {
         order.push(index);
         ControlFlow::Continue(())
     });
@@ -256,8 +254,7 @@ fn who_wants_no_more_gets_what_was_done_so_far() {
     pushes::put(&registry, "team/app", "same", &images[0]);
     let items = vec![tag("v1", &images[0]), tag("same", &images[0]), tag("v2", &images[1])];
     let selection = selection(items, &[]);
-    let options = DeleteOptions::default();
-    let report = delete(&client(&registry), &selection, options, |_, _| ControlFlow::Break(()));
+    let report = delete(&client(&registry), &selection, |_, _| ControlFlow::Break(()));
     assert!(matches!(report.stopped, Some(Stop::Asked)));
     let deleted = report.outcomes.iter().filter(|o| matches!(o, Outcome::Deleted)).count();
     let left = client(&registry).tags("team/app").unwrap().len();
@@ -271,8 +268,7 @@ fn a_registry_that_goes_away_ends_the_run() {
     let client = client(&registry);
     registry.stop();
     let selection = selection(vec![tag("v1", &images[0])], &[]);
-    let options = DeleteOptions::default();
-    let report = delete(&client, &selection, options, |_, _| ControlFlow::Continue(()));
+    let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
     assert!(matches!(report.stopped, Some(Stop::Failed(_))), "{report:?}");
 }
 
@@ -308,9 +304,60 @@ fn tags_are_read_again_before_each_delete() {
         .collect();
     let client = Client::connect(&fake.url(), options()).unwrap();
     let selection = Selection { items, staying_tags: BTreeMap::new() };
-    let options = DeleteOptions { tags_max_age: Duration::from_hours(1) };
-    let report = delete(&client, &selection, options, |_, _| ControlFlow::Continue(()));
+    let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
     let told = lines(&selection, &report);
     assert!(told[0].ends_with("deleted"), "{told:?}");
     assert!(told[1].contains("also tagged `new`"), "{told:?}");
+}
+
+/// Between two deletes of one run a tag that stays moves onto an index that calls the second image a
+/// layer.
+#[test]
+fn a_tag_that_moves_onto_an_index_saves_what_it_holds_whatever_that_is_called() {
+    let child = Image::of(&[b"child"]);
+    let mut index = Image::index(vec![child.clone()]);
+    let text = String::from_utf8(index.manifest).unwrap();
+    let called = "application/vnd.oci.image.layer.v1.tar+gzip";
+    index.manifest = text.replace(child.media_type, called).into_bytes();
+    assert!(String::from_utf8_lossy(&index.manifest).contains(called));
+    let other = (0..1_000)
+        .map(|number: u32| Digest::of(&number.to_be_bytes()))
+        .find(|other| *other < digest(&child))
+        .unwrap();
+    let before = Image::of(&[b"before"]);
+    let digests = [&before, &index].map(Image::digest);
+    let deletes = AtomicUsize::new(0);
+    let (child_path, index_path) = (
+        format!("/v2/team/app/manifests/{}", child.digest()),
+        format!("/v2/team/app/manifests/{}", index.digest()),
+    );
+    let (child_body, index_body) =
+        [&child, &index].map(|image| String::from_utf8(image.manifest.clone()).unwrap()).into();
+    let fake = Fake::start(move |head, stream| {
+        let mut words = head.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        if method == "DELETE" {
+            deletes.fetch_add(1, Ordering::SeqCst);
+            return reply(stream, "202 Accepted", &[], "");
+        }
+        let now = &digests[deletes.load(Ordering::SeqCst).min(1)];
+        let headers = [("Docker-Content-Digest", now.as_str())];
+        match path {
+            "/v2/team/app/tags/list" => reply(stream, "200 OK", &[], r#"{"tags":["stays"]}"#),
+            "/v2/team/app/manifests/stays" => reply(stream, "200 OK", &headers, ""),
+            _ if path == child_path => reply(stream, "200 OK", &[], &child_body),
+            _ if path == index_path => reply(stream, "200 OK", &[], &index_body),
+            _ => reply(stream, "404 No", &[], ""),
+        }
+    });
+    let items: Vec<Item> = [other, digest(&child)]
+        .into_iter()
+        .map(|digest| Item { repository: "team/app".into(), tag: None, digest })
+        .collect();
+    let client = Client::connect(&fake.url(), options()).unwrap();
+    let selection = selection(items, &[("stays", &before)]);
+    let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
+    let told = lines(&selection, &report);
+    assert!(told[0].ends_with("deleted"), "{told:?}");
+    assert!(told[1].ends_with("tag `stays`, which is newer than the scan, needs it"), "{told:?}");
 }
