@@ -23,3 +23,6 @@ CREATE INDEX IF NOT EXISTS repository_by_name ON repository (name);
 
 -- from a blob to the digests that resolve to it: why.
 CREATE INDEX IF NOT EXISTS alias_by_target ON alias (target_blob_id);
+
+-- pulls by digest.
+CREATE INDEX IF NOT EXISTS pull_by_digest ON pull (repository, manifest_digest);

@@ -83,3 +83,104 @@ FROM problem p
 JOIN repository r ON r.name = p.repository
 JOIN tag t ON t.repository_id = r.id
 WHERE p.code = 'revisions-directory-missing';
+
+-- Every image: a digest with a tag that is not a signature's. A creation time before 1980-01-02 is that of a
+-- reproducible build (0 for most tools, 1980-01-01 for buildpacks) and says nothing.
+CREATE VIEW image_time AS
+SELECT
+    t.repository_id AS repository_id,
+    t.manifest_id AS manifest_id,
+    MAX(t.pushed_ns) AS pushed_ns,
+    MAX(CASE WHEN m.created_ns >= 315619200000000000 THEN m.created_ns END) AS created_ns
+FROM tag t
+LEFT JOIN tag_class c ON c.tag_id = t.id
+LEFT JOIN manifest m ON m.blob_id = t.manifest_id
+WHERE t.manifest_id IS NOT NULL AND c.class IS NOT 'referrer'
+GROUP BY t.repository_id, t.manifest_id;
+
+-- Whether the times of a repository's images say anything about order. Most of them within one minute are those of a
+-- copy; most creation times equal, or unknown, are those of reproducible builds.
+CREATE VIEW repository_time AS
+WITH image AS MATERIALIZED (
+    SELECT repository_id, pushed_ns / 60000000000 AS pushed_minute, created_ns / 1000000000 AS created_second
+    FROM image_time
+),
+pushed AS (
+    SELECT repository_id, MAX(image_count) AS equal_count
+    FROM (SELECT repository_id, COUNT(pushed_minute) AS image_count FROM image GROUP BY repository_id, pushed_minute)
+    GROUP BY repository_id
+),
+created AS (
+    SELECT repository_id, MAX(image_count) AS equal_count
+    FROM (SELECT repository_id, COUNT(*) AS image_count FROM image GROUP BY repository_id, created_second)
+    GROUP BY repository_id
+),
+counted AS (
+    SELECT repository_id, COUNT(*) AS image_count FROM image GROUP BY repository_id
+)
+SELECT
+    n.repository_id AS repository_id,
+    n.image_count AS image_count,
+    n.image_count > 1 AND 2 * p.equal_count > n.image_count
+        AND (p.equal_count > 2 OR p.equal_count = n.image_count) AS has_equal_pushes,
+    n.image_count > 1 AND 2 * c.equal_count > n.image_count
+        AND (c.equal_count > 2 OR c.equal_count = n.image_count) AS has_equal_creations
+FROM counted n
+JOIN pushed p ON p.repository_id = n.repository_id
+JOIN created c ON c.repository_id = n.repository_id;
+
+-- When a tag was last pulled: by its name, by the digest that it points at, or by a platform of it. Pulls by name count
+-- whatever the tag pointed at then.
+CREATE VIEW tag_pull AS
+SELECT tag_id, NULLIF(MAX(by_name_ns, by_digest_ns, by_platform_ns), 0) AS pulled_ns
+FROM (
+    SELECT
+        t.id AS tag_id,
+        COALESCE((
+            SELECT MAX(p.last_pulled_ns) FROM pull p WHERE p.repository = r.name AND p.reference = t.name
+        ), 0) AS by_name_ns,
+        COALESCE((
+            SELECT MAX(p.last_pulled_ns) FROM pull p
+            WHERE p.repository = r.name
+                AND p.manifest_digest = COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash)))
+        ), 0) AS by_digest_ns,
+        COALESCE((
+            SELECT MAX(p.last_pulled_ns)
+            FROM reference f
+            JOIN blob x ON x.id = f.blob_id
+            JOIN pull p ON p.repository = r.name
+                AND p.manifest_digest = COALESCE(x.other_digest, 'sha256:' || lower(hex(x.hash)))
+            WHERE f.manifest_id = t.manifest_id AND f.role = 'manifest'
+        ), 0) AS by_platform_ns
+    FROM tag t
+    JOIN repository r ON r.id = t.repository_id
+    LEFT JOIN blob b ON b.id = t.manifest_id
+);
+
+-- When a revision was last pulled: by its digest, or by a tag that points at it now where the source does not say what
+-- the tag gave.
+CREATE VIEW revision_pull AS
+SELECT repository_id, blob_id, NULLIF(MAX(by_digest_ns, by_tag_ns), 0) AS pulled_ns
+FROM (
+    SELECT
+        v.repository_id AS repository_id,
+        v.blob_id AS blob_id,
+        COALESCE((
+            SELECT MAX(p.last_pulled_ns) FROM pull p
+            WHERE p.repository = r.name
+                AND p.manifest_digest = COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash)))
+        ), 0) AS by_digest_ns,
+        COALESCE((
+            SELECT MAX(p.last_pulled_ns)
+            FROM tag t
+            JOIN pull p ON p.repository = r.name AND p.reference = t.name AND p.manifest_digest = ''
+            WHERE t.manifest_id = v.blob_id AND t.repository_id = v.repository_id
+        ), 0) AS by_tag_ns
+    FROM revision v
+    JOIN repository r ON r.id = v.repository_id
+    JOIN blob b ON b.id = v.blob_id
+);
+
+-- The time without gaps, up to the newest, for which pulls are known: one row or none.
+CREATE VIEW pull_watch AS
+SELECT from_ns, to_ns FROM pull_coverage ORDER BY to_ns DESC LIMIT 1;

@@ -14,7 +14,9 @@ SELECT
     is_deep AS is_deep, -- 1: also looked for leftovers beside each blob and link (always for small storages, else `scan --deep`)
     is_pull_through AS is_pull_through_cache, -- 1: a pull-through cache, in which missing blobs are normal
     (SELECT proxy_url FROM storage) AS proxied_url, -- the registry behind it, as a configuration said
-    scan_number AS scan_number -- this scan's row in scan_history
+    scan_number AS scan_number, -- this scan's row in scan_history
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT from_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_since, -- since when pulls are known without a gap (UTC); NULL: they are not
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT to_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_until -- until when pulls are known (UTC)
 FROM scan;
 
 CREATE VIEW blobs AS
@@ -65,7 +67,7 @@ SELECT
     m.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, itself among them; without referrers
     m.os AS os, -- from the image config
     m.architecture AS architecture, -- from the image config
-    strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- from the image config (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- from the image config, of an index the newest of its manifests (UTC)
     m.variant AS variant, -- from the image config
     b.size_bytes AS size_bytes, -- bytes of the manifest itself; NULL when it is not there
     m.is_readable AS is_readable -- 0: absent or not parseable, so what it names is unknown
@@ -126,11 +128,16 @@ SELECT
     t.layer_count AS layer_count, -- distinct layers it reaches
     t.is_broken <> 0 AS is_broken, -- 1: it cannot be pulled whole; wrong content is known after `verify --content`
     t.version_key AS version_key, -- sorts tags as versions; NULL when the tag is not a version
-    m.kind AS kind -- the kind of the manifest it points at
+    m.kind AS kind, -- the kind of the manifest it points at
+    COALESCE(c.class, CASE WHEN t.version_key IS NULL THEN 'name' ELSE 'version' END) AS class, -- what its name says: version (also a date or build number), commit, referrer (belongs to the image it names) or name
+    c.subject_digest AS subject_digest, -- the image that a referrer's tag names; NULL when the name holds a part of the digest only
+    strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- when its image was built, as its config says (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM tag_pull p WHERE p.tag_id = t.id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled, by name or by digest (UTC); NULL: not since scan_info.pulls_since
 FROM tag t
 JOIN repository r ON r.id = t.repository_id
 LEFT JOIN blob b ON b.id = t.manifest_id
-LEFT JOIN manifest m ON m.blob_id = t.manifest_id;
+LEFT JOIN manifest m ON m.blob_id = t.manifest_id
+LEFT JOIN tag_class c ON c.tag_id = t.id;
 
 CREATE VIEW tag_history AS
 -- Every digest that a tag points at or is remembered to have pointed at.
@@ -155,11 +162,25 @@ SELECT
     v.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     v.exclusive_bytes AS exclusive_bytes, -- freed by deleting it, its tags, and all that it leaves unreferenced
     v.is_held AS is_held, -- 1: not tagged, and kept all the same because something in the repository cannot be read
-    m.kind AS kind -- the kind of manifest
+    m.kind AS kind, -- the kind of manifest
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM revision_pull p WHERE p.repository_id = v.repository_id AND p.blob_id = v.blob_id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled (UTC); NULL: not since scan_info.pulls_since
 FROM revision v
 JOIN repository r ON r.id = v.repository_id
 JOIN blob b ON b.id = v.blob_id
 LEFT JOIN manifest m ON m.blob_id = v.blob_id;
+
+CREATE VIEW pulls AS
+-- Pulls that an access log or the registry's notifications told of, by what was asked for.
+SELECT
+    p.repository AS repository, -- the repository
+    p.reference AS reference, -- the tag or digest that was asked for
+    NULLIF(p.manifest_digest, '') AS manifest_digest, -- what was pulled; NULL when the source does not say
+    strftime('%Y-%m-%dT%H:%M:%SZ', p.last_pulled_ns / 1000000000, 'unixepoch') AS last_pulled_at, -- the newest pull (UTC)
+    p.pull_count AS pull_count, -- pulls counted
+    strftime('%Y-%m-%dT%H:%M:%SZ', (
+        SELECT MAX(c.from_ns) FROM pull_coverage c WHERE c.from_ns <= p.last_pulled_ns
+    ) / 1000000000, 'unixepoch') AS since -- since when pulls are known without a gap before that (UTC)
+FROM pull p;
 
 CREATE VIEW layer_links AS
 -- Every link under a repository's `_layers`: what the repository may serve.

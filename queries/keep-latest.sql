@@ -1,57 +1,140 @@
--- title: Tags beyond the newest few of each repository
--- summary: All tags but the newest N of each repository: what a keep-the-latest policy removes
--- param: keep integer 0.. = 5 -- tags of each repository that stay
--- param: order version|pushed = version -- what makes a tag newer: its version, or when it was set
--- param: match glob = * -- only tags that match take part; the others stay and are not counted
+-- title: Tags of all images but the newest few of each repository
+-- summary: Tags of the images that a keep-the-newest-N policy removes, repository by repository
+-- param: keep integer 0.. = 5 -- images of each repository that stay, with all their tags
+-- param: order version|pushed|created|pulled = version -- what makes an image newer: its best version, when its newest tag was set, when it was built, or when it was last pulled
+-- param: match glob = * -- only tags that match take part; an image with another tag stays
 -- param: repository glob = * -- only in repositories whose name matches
 -- param: limit limit = all -- rows to show
 -- column: repository text -- the repository
--- column: tag text -- the tag to remove
--- column: newer_tag_count count -- newer tags in its repository that took part
--- column: exclusive_bytes bytes -- freed by deleting this tag alone
+-- column: tag text -- a tag of an image that goes
+-- column: newer_image_count count -- newer images in its repository that took part
+-- column: exclusive_bytes bytes -- freed by deleting this image with all its tags
 -- column: logical_bytes bytes -- distinct present blobs it reaches
--- column: pushed_at time -- when it was last set
--- column: manifest_digest digest -- what it points at
+-- column: pushed_at time -- when the tag was last set
+-- column: ranked_by text -- what the image was ranked by: `order`, or creation times where push times say nothing
+-- column: manifest_digest digest -- the image
 -- bar: exclusive_bytes
 -- selects: tags
 -- next: regsql report keep-latest --what-if -- what dropping all of these frees together
+-- notices-from: equal-times
 --
--- With `order=version` only tags that are versions take part: `1.10.0` is newer than `1.9.0`, a
--- pre-release is older than its release, and `latest`, `main` or a commit hash are never selected.
--- With `order=pushed` every tag takes part whose time is known, `latest` too: use `match` to say
--- which. A tag whose link cannot be read is never selected.
+-- It counts images, not tags: each digest of a repository once, ranked by the best of its tags. The
+-- newest `keep` stay with every tag that they have, and a tag is only named when its image goes. A
+-- multi-platform image is one image, and so are the tags of its platforms (`1.4-amd64`).
 --
--- A removed tag whose manifest a kept tag also points at frees nothing. There is no total: tags share
--- layers, so the whole set frees more than the sum of what each tag frees alone. `--what-if` tells
--- what it frees, and `regsql free 10GiB` which of these tags are enough.
-WITH ranked AS (
+-- With `order=version` a tag counts as [retention.md](retention.md) orders versions. A floating tag,
+-- such as `1.4` beside `1.4.2`, stands for the newest of its line. An image with a tag that is no
+-- version (`latest`, `prod`, `main`) always stays; a commit hash beside a version goes with its image.
+--
+-- With `order=pushed`, `created` or `pulled` every image takes part whose time is known. Where most
+-- push times of a repository are equal, because it was copied, creation times count instead; where
+-- those are equal too, nothing of the repository is named. An image that was not pulled counts from
+-- when it was pushed.
+--
+-- Signatures and other tags `sha256-…` belong to the image that they name: they are not counted, and
+-- go with it. Tags share layers, so the whole set frees more than the sum of what each image frees
+-- alone. `--what-if` shows what it frees, and `regsql free 10GiB` which of these tags are enough.
+WITH image AS MATERIALIZED (
     SELECT
-        t.id,
-        r.name AS repository,
-        ROW_NUMBER() OVER (
-            PARTITION BY t.repository_id
-            ORDER BY
-                CASE COALESCE(:order, 'version') WHEN 'version' THEN t.version_key ELSE t.pushed_ns END DESC,
-                t.name DESC
-        ) - 1 AS newer_tag_count
+        t.repository_id,
+        t.manifest_id,
+        MAX(CASE WHEN t.name GLOB COALESCE(:match, '*') THEN t.version_key END) AS version_key,
+        MAX(CASE WHEN t.name GLOB COALESCE(:match, '*') AND c.class IS NOT 'referrer' THEN t.pushed_ns END) AS pushed_ns,
+        MAX(CASE WHEN t.name GLOB COALESCE(:match, '*') AND c.class IS NOT 'referrer' THEN t.name END) AS name,
+        -- A tag that stays keeps its image.
+        MAX(
+            t.name NOT GLOB COALESCE(:match, '*')
+            OR c.class IS 'referrer'
+            OR (COALESCE(:order, 'version') = 'version' AND t.version_key IS NULL AND c.class IS NOT 'commit')
+            OR (COALESCE(:order, 'version') IN ('pushed', 'pulled') AND t.pushed_ns IS NULL)
+        ) AS is_kept
     FROM tag t
     JOIN repository r ON r.id = t.repository_id
-    WHERE t.manifest_id IS NOT NULL
-        AND CASE COALESCE(:order, 'version') WHEN 'version' THEN t.version_key ELSE t.pushed_ns END IS NOT NULL
-        AND t.name GLOB COALESCE(:match, '*')
-        AND r.name GLOB COALESCE(:repository, '*')
+    LEFT JOIN tag_class c ON c.tag_id = t.id
+    WHERE t.manifest_id IS NOT NULL AND r.name GLOB COALESCE(:repository, '*')
+    GROUP BY t.repository_id, t.manifest_id
+),
+-- Tagged platforms of tagged indexes.
+part AS MATERIALIZED (
+    SELECT DISTINCT i.repository_id, f.blob_id AS manifest_id, i.manifest_id AS index_id
+    FROM image i
+    CROSS JOIN manifest m ON m.blob_id = i.manifest_id
+    CROSS JOIN reference f ON f.manifest_id = i.manifest_id
+    WHERE m.kind = 'index' AND f.role = 'manifest' AND f.blob_id <> i.manifest_id
+        AND EXISTS (SELECT 1 FROM tag x WHERE x.manifest_id = f.blob_id AND x.repository_id = i.repository_id)
+),
+valued AS (
+    SELECT
+        i.*,
+        e.created_ns,
+        CASE COALESCE(:order, 'version')
+            WHEN 'version' THEN i.version_key
+            WHEN 'created' THEN CASE WHEN e.has_equal_creations = 0 THEN e.created_ns END
+            WHEN 'pushed' THEN CASE
+                WHEN e.has_equal_pushes = 0 THEN i.pushed_ns
+                WHEN e.has_equal_creations = 0 THEN e.created_ns
+            END
+            WHEN 'pulled' THEN CASE
+                WHEN EXISTS (SELECT 1 FROM pull_coverage) THEN MAX(i.pushed_ns, COALESCE(e.pulled_ns, 0))
+            END
+        END AS value,
+        CASE
+            WHEN COALESCE(:order, 'version') = 'pushed' AND e.has_equal_pushes THEN 'created'
+            ELSE COALESCE(:order, 'version')
+        END AS ranked_by
+    FROM image i
+    LEFT JOIN (
+        SELECT x.repository_id, x.manifest_id, x.created_ns, t.has_equal_pushes, t.has_equal_creations,
+            CASE WHEN :order = 'pulled' THEN (
+                SELECT MAX(p.pulled_ns) FROM tag g JOIN tag_pull p ON p.tag_id = g.id
+                WHERE g.manifest_id = x.manifest_id AND g.repository_id = x.repository_id
+            ) END AS pulled_ns
+        FROM image_time x
+        JOIN repository_time t ON t.repository_id = x.repository_id
+    ) e ON e.repository_id = i.repository_id AND e.manifest_id = i.manifest_id
+    WHERE i.name IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM part p WHERE p.repository_id = i.repository_id AND p.manifest_id = i.manifest_id)
+),
+ranked AS (
+    SELECT
+        repository_id, manifest_id, is_kept, ranked_by,
+        ROW_NUMBER() OVER (
+            PARTITION BY repository_id
+            ORDER BY value DESC, created_ns DESC, version_key DESC, name DESC, manifest_id
+        ) - 1 AS newer_image_count
+    FROM valued
+    WHERE value IS NOT NULL
+),
+going AS MATERIALIZED (
+    SELECT repository_id, manifest_id, newer_image_count, ranked_by
+    FROM ranked
+    WHERE newer_image_count >= COALESCE(:keep, 5) AND is_kept = 0
+),
+gone AS (
+    SELECT * FROM going
+    UNION ALL
+    -- A platform goes with the last index that names it.
+    SELECT p.repository_id, p.manifest_id, MIN(g.newer_image_count), MIN(g.ranked_by)
+    FROM part p
+    JOIN image i ON i.repository_id = p.repository_id AND i.manifest_id = p.manifest_id
+    LEFT JOIN going g ON g.repository_id = p.repository_id AND g.manifest_id = p.index_id
+    WHERE i.is_kept = 0
+    GROUP BY p.repository_id, p.manifest_id
+    HAVING COUNT(g.manifest_id) = COUNT(*)
 )
 SELECT
-    k.repository AS repository,
+    r.name AS repository,
     t.name AS tag,
-    k.newer_tag_count AS newer_tag_count,
-    t.exclusive_bytes AS exclusive_bytes,
+    k.newer_image_count AS newer_image_count,
+    COALESCE(v.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
+    k.ranked_by AS ranked_by,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
-FROM ranked k
-CROSS JOIN tag t ON t.id = k.id
-LEFT JOIN blob b ON b.id = t.manifest_id
-WHERE k.newer_tag_count >= COALESCE(:keep, 5)
-ORDER BY k.repository, k.newer_tag_count, t.name
+FROM gone k
+CROSS JOIN tag t ON t.manifest_id = k.manifest_id AND t.repository_id = k.repository_id
+JOIN repository r ON r.id = k.repository_id
+LEFT JOIN revision v ON v.repository_id = k.repository_id AND v.blob_id = k.manifest_id
+LEFT JOIN blob b ON b.id = k.manifest_id
+ORDER BY r.name, k.newer_image_count, t.name
 LIMIT COALESCE(:limit, -1)

@@ -1,41 +1,66 @@
--- title: Tags that were not set for a long time
--- summary: Tags last set at least so many days before the scan, oldest first
+-- title: Tags of images that were not pushed for a long time
+-- summary: Tags of images all of whose tags were last set at least this many days before the scan, oldest first
 -- param: days days = 90 -- the age
--- param: match glob = * -- only tags that match
+-- param: keep integer 0.. = 0 -- the newest images of each repository that stay whatever their age
+-- param: match glob = * -- only tags that match; an image with another tag stays
 -- param: repository glob = * -- only in repositories whose name matches
 -- param: limit limit = all -- rows to show
 -- column: repository text -- the repository
 -- column: tag text -- the tag
 -- column: pushed_at time -- when it was last set
--- column: exclusive_bytes bytes -- freed by deleting this tag alone
+-- column: exclusive_bytes bytes -- freed by deleting this image with all its tags
 -- column: logical_bytes bytes -- distinct present blobs it reaches
--- column: manifest_digest digest -- what it points at
+-- column: manifest_digest digest -- the image
 -- bar: exclusive_bytes
 -- selects: tags
 -- next: regsql report older-than --what-if -- what dropping all of these frees together
 --
--- The age counts back from the scan. A registry does not remember pulls: an old tag may be in use
--- every day. Combine it with `keep-latest` to keep the newest few whatever their age:
+-- An image is as old as the newest of its tags, so a tag is only named when its image goes. The age
+-- counts back from the scan. Signatures and other tags `sha256-…` are not counted, and go with the
+-- image that they name. After a copy every tag has the time of the copy, and nothing is old.
 --
--- ```sql
--- SELECT repository, tag FROM tags t
--- WHERE version_key IS NOT NULL AND tag NOT GLOB '*-lts'
---     AND pushed_at < strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-90 days')
---     AND (SELECT COUNT(*) FROM tags n WHERE n.repository = t.repository AND n.version_key > t.version_key) >= 5
--- ```
+-- A registry does not remember pulls: an old image may be in use every day. `regsql pulls import` reads
+-- them from its log, and `not-pulled` names what nobody needs.
+WITH image AS (
+    SELECT
+        t.repository_id,
+        t.manifest_id,
+        MAX(t.pushed_ns) AS pushed_ns,
+        MAX(t.version_key) AS version_key,
+        MAX(t.name) AS name,
+        MAX(t.name NOT GLOB COALESCE(:match, '*') OR c.class IS 'referrer' OR t.pushed_ns IS NULL) AS is_kept
+    FROM tag t
+    JOIN repository r ON r.id = t.repository_id
+    LEFT JOIN tag_class c ON c.tag_id = t.id
+    WHERE t.manifest_id IS NOT NULL AND r.name GLOB COALESCE(:repository, '*')
+    GROUP BY t.repository_id, t.manifest_id
+    -- A manifest that only signatures' tags name is no image.
+    HAVING MIN(c.class IS 'referrer') = 0
+),
+ranked AS (
+    SELECT
+        i.*,
+        ROW_NUMBER() OVER (
+            PARTITION BY i.repository_id
+            ORDER BY i.pushed_ns DESC, m.created_ns DESC, i.version_key DESC, i.name DESC, i.manifest_id
+        ) - 1 AS newer_image_count
+    FROM image i
+    LEFT JOIN manifest m ON m.blob_id = i.manifest_id
+)
 SELECT
     r.name AS repository,
     t.name AS tag,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
-    t.exclusive_bytes AS exclusive_bytes,
+    COALESCE(v.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
-FROM tag t
-JOIN repository r ON r.id = t.repository_id
-LEFT JOIN blob b ON b.id = t.manifest_id
-WHERE t.pushed_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
-    AND t.manifest_id IS NOT NULL
-    AND t.name GLOB COALESCE(:match, '*')
-    AND r.name GLOB COALESCE(:repository, '*')
-ORDER BY t.pushed_ns, r.name, t.name
+FROM ranked i
+CROSS JOIN tag t ON t.manifest_id = i.manifest_id AND t.repository_id = i.repository_id
+JOIN repository r ON r.id = i.repository_id
+LEFT JOIN revision v ON v.repository_id = i.repository_id AND v.blob_id = i.manifest_id
+LEFT JOIN blob b ON b.id = i.manifest_id
+WHERE i.is_kept = 0
+    AND i.newer_image_count >= COALESCE(:keep, 0)
+    AND i.pushed_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
+ORDER BY i.pushed_ns, r.name, t.manifest_id, t.name
 LIMIT COALESCE(:limit, -1)

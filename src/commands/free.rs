@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
-use super::report::query;
+use super::report::{note_notices, query};
 use super::result::Snapshot;
 use super::save::save_plan;
 use super::selecting::select;
@@ -81,6 +81,7 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
     }
     let bound = bind_report(&report.name, &report.header.params, &given(report, args))?;
     let snapshot = Snapshot::open(context, None)?;
+    note_notices(context, &catalog, &snapshot, report, &bound)?;
     let graph = snapshot.graph(context)?;
     let selected = select(&snapshot, &graph, &query(report, bound), Some(Selects::Tags))?;
     let choice = free(&graph, &selected.tags, args.bytes, args.order.into());

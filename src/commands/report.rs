@@ -65,6 +65,7 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
         let bound = bind_report(&report.name, &report.header.params, &args.params.param)?;
         let frame = frame(report, &bound, &args.params.param);
         let snapshot = Snapshot::open(context, None)?;
+        note_notices(context, &catalog, &snapshot, report, &bound)?;
         let selects = report.header.selects;
         return what_if::run(context, &snapshot, &query(report, bound), selects, format, frame);
     }
@@ -98,6 +99,7 @@ fn show(
         let steps = next_steps.rows.iter().map(|row| step(&next_steps.columns, row, at_least));
         frame.tail.extend(aligned(&steps.collect::<Vec<_>>()));
     }
+    note_notices(context, catalog, &snapshot, report, &bound)?;
     let end = snapshot.show(context, &query(report, bound), format, frame)?;
     if end.rows == 0 {
         for (name, value) in whole_names(report, params) {
@@ -117,6 +119,46 @@ fn whole_names<'a>(report: &Report, given: &'a [String]) -> Vec<(&'a str, &'a st
         params.any(|param| param.name == name && param.kind == ParamKind::Glob)
     };
     pairs.filter(|(name, value)| is_glob(name) && !value.contains(['*', '?', '['])).collect()
+}
+
+/// At most this many notices are printed one by one.
+const MOST_NOTICES: usize = 10;
+
+/// Prints what limits a report: the column `notice` of the report that it names for that.
+///
+/// # Errors
+/// When that report is not there or fails.
+pub fn note_notices(
+    context: &Context,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    report: &Report,
+    bound: &[(String, Bound)],
+) -> Result<()> {
+    let Some(name) = &report.header.notices_from else {
+        return Ok(());
+    };
+    let notices = catalog.get(name)?;
+    let mut values = bind_report(&notices.name, &notices.header.params, &[])?;
+    for (name, value) in &mut values {
+        if let Some((_, same)) = bound.iter().find(|(other, _)| other == name) {
+            *value = same.clone();
+        }
+    }
+    let mut found = Gathered::default();
+    snapshot.run(&query(notices, values), &mut found)?;
+    let Some(at) = found.columns.iter().position(|column| column.name == "notice") else {
+        return Ok(());
+    };
+    for row in found.rows.iter().take(MOST_NOTICES) {
+        if let Value::Text(notice) = &row[at] {
+            context.printer.note(notice);
+        }
+    }
+    if let Some(rest) = found.rows.len().checked_sub(MOST_NOTICES).filter(|rest| *rest > 0) {
+        context.printer.note(&format!("{rest} more: regsql report {name}"));
+    }
+    Ok(())
 }
 
 /// A row as a command and what it does: the first column is the command, the others say why.

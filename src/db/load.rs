@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::verified::{self, VerifiedTimes};
 use crate::graph::{Accounts, BlobDescription, BlobKind, Graph, describe_blobs};
-use crate::model::{Code, Digest, Finding, ManifestKind, Severity, version_key};
+use crate::model::{Code, Digest, Finding, ManifestKind, Severity, TagClass, tag_names};
 
 /// What is to be written of one scan.
 pub struct Snapshot<'a> {
@@ -291,6 +291,28 @@ fn aliases(connection: &Connection, graph: &Graph) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn load_class(
+    insert: &mut rusqlite::Statement<'_>,
+    tag_id: i64,
+    class: TagClass,
+    digests: &[Digest],
+) -> rusqlite::Result<()> {
+    match class {
+        TagClass::Version | TagClass::Name => {}
+        TagClass::Commit => {
+            insert.execute(params![tag_id, "commit", None::<u32>, None::<&str>])?;
+        }
+        TagClass::Referrer(subject) => {
+            // Ids are ranks in the order of digests.
+            let rank = subject.as_ref().and_then(|digest| digests.binary_search(digest).ok());
+            let id = rank.map(|rank| rank as u32);
+            let digest = subject.map(|digest| digest.to_string());
+            insert.execute(params![tag_id, "referrer", id, digest])?;
+        }
+    }
+    Ok(())
+}
+
 fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
     let graph = snapshot.graph;
     let mut insert_repository = connection.prepare(
@@ -300,6 +322,7 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
         connection.prepare("INSERT INTO revision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     let mut insert_tag =
         connection.prepare("INSERT INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+    let mut insert_class = connection.prepare("INSERT INTO tag_class VALUES (?1, ?2, ?3, ?4)")?;
     let mut insert_entry = connection.prepare("INSERT INTO tag_entry VALUES (?1, ?2, ?3, ?4)")?;
     let mut insert_link =
         connection.prepare("INSERT INTO layer_link VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -338,7 +361,9 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
                 figures.exclusive_bytes as i64,
             ])?;
         }
-        for (tag, figures) in repository.tags.iter().zip(&account.tags) {
+        let names: Vec<&str> = repository.tags.iter().map(|tag| tag.name.as_str()).collect();
+        let names = tag_names(&names);
+        for ((tag, figures), name) in repository.tags.iter().zip(&account.tags).zip(names) {
             insert_tag.execute(params![
                 tag_id,
                 id,
@@ -349,8 +374,9 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
                 figures.exclusive_bytes as i64,
                 figures.layer_count,
                 figures.is_broken,
-                version_key(&tag.name),
+                name.version_key,
             ])?;
+            load_class(&mut insert_class, tag_id, name.class, &graph.digests)?;
             // The tag's own link is the better witness of what is current.
             let current =
                 tag.target.filter(|target| tag.entries.iter().all(|entry| entry.name != *target));

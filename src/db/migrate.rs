@@ -20,6 +20,7 @@ const INDICES_SQL: &str = include_str!("../../migrations/indices.sql");
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_tables.sql"),
     include_str!("../../migrations/0002_storage.sql"),
+    include_str!("../../migrations/0003_retention.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

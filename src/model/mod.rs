@@ -8,6 +8,7 @@ mod link;
 mod manifest;
 pub mod media_type;
 mod name;
+mod tag_name;
 mod version;
 
 pub use digest::{Digest, NotADigest};
@@ -18,4 +19,5 @@ pub use image_config::{
 pub use link::{LinkContent, MAX_LINK_BYTES, parse_link};
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, Role, parse_manifest};
 pub use name::{bytes_of, is_repository_name, is_tag_name, text_of};
+pub use tag_name::{TagClass, TagName, tag_names};
 pub use version::version_key;

@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "problems",
     "keep-latest",
     "older-than",
+    "equal-times",
     "stale-repositories",
     "growth",
 ];

@@ -114,6 +114,7 @@ LIMIT COALESCE(:limit, 20)
 | `selects` | what `prune` deletes of it: `tags`, `revisions`, `repositories`, `layers`, `blobs`, `uploads` or `layer-links` |
 | `next` | `command -- meaning`: shown under the table |
 | `next-from` | a report whose rows (`command`, `meaning`, and perhaps bytes) are shown there too |
+| `notices-from` | a report that takes the same parameters; its column `notice` says what limits the rows, in every command that uses them |
 | `metric` | a gauge for `regsql metrics` and `regsql serve`: `name = count -- meaning` (the number of rows), `name = sum column -- meaning`, or `name{label,label} = column -- meaning` (a series for each row); the columns are declared ones |
 
 Any other key is an error that names the file and the line.

@@ -41,6 +41,8 @@ pub struct Header {
     pub next: Vec<NextStep>,
     /// A report whose rows (`command`, `meaning` and perhaps bytes) tell what to do next.
     pub next_from: Option<String>,
+    /// The report whose column `notice` says what limits this one; it takes this one's parameters.
+    pub notices_from: Option<String>,
     /// The gauges that monitoring gets of it.
     pub metrics: Vec<Metric>,
     /// How to read it: markdown.
@@ -151,6 +153,7 @@ const KEYS: &[&str] = &[
     "selects",
     "next",
     "next-from",
+    "notices-from",
     "metric",
 ];
 
@@ -201,6 +204,7 @@ impl Header {
             "group" => self.group = Some(value.to_owned()),
             "bar" => self.bars.extend(value.split_whitespace().map(str::to_owned)),
             "next-from" => self.next_from = Some(value.to_owned()),
+            "notices-from" => self.notices_from = Some(value.to_owned()),
             "selects" => {
                 let found = Selects::NAMES.iter().find(|(name, _)| *name == value);
                 let names: Vec<_> = Selects::NAMES.iter().map(|(name, _)| *name).collect();
@@ -313,7 +317,7 @@ mod tests {
         let message = |text: &str| Header::parse("x.sql", text).unwrap_err().to_string();
         assert_eq!(
             message("-- title: T\n-- titel: U\nSELECT 1"),
-            "x.sql:2: unknown key `titel`; known: title, summary, param, column, total, group, bar, selects, next, next-from, metric"
+            "x.sql:2: unknown key `titel`; known: title, summary, param, column, total, group, bar, selects, next, next-from, notices-from, metric"
         );
         assert_eq!(message("SELECT 1"), "x.sql:1: no `-- title:`");
         assert!(message("-- title: T\n-- column: a parsecs\n").contains("x.sql:2: unknown unit"));

@@ -24,6 +24,7 @@ mod real;
 mod registry_api;
 mod reports;
 mod rescan;
+mod retention;
 mod samples;
 mod sql;
 mod trash;

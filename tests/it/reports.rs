@@ -127,7 +127,7 @@ fn keep_latest_by_version_knows_that_ten_follows_nine_and_leaves_latest_alone() 
         @r#"
     exit 0
     --- stdout
-    {"repository":"team/app","tag":"1.9.0","newer_tag_count":1,"exclusive_bytes":5245080,"logical_bytes":36702360,"pushed_at":"2025-12-22T12:00:00Z","manifest_digest":"sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}
+    {"repository":"team/app","tag":"1.9.0","newer_image_count":1,"exclusive_bytes":5245080,"logical_bytes":36702360,"pushed_at":"2025-12-22T12:00:00Z","ranked_by":"version","manifest_digest":"sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}
     --- stderr
     scan of 3 minutes ago, took 1.2 s
     "#
@@ -135,17 +135,17 @@ fn keep_latest_by_version_knows_that_ten_follows_nine_and_leaves_latest_alone() 
 }
 
 #[test]
-fn keep_latest_by_push_time_takes_every_tag() {
+fn keep_latest_by_push_time_takes_every_image_with_all_its_tags() {
     assert_snapshot!(
         Fixture::new().stdout(&[
             "report", "keep-latest", "-q", "-p", "keep=0", "-p", "order=pushed", "-p",
             "repository=team/app", "--format", "csv",
         ]),
         @r#"
-    repository,tag,newer_tag_count,exclusive_bytes,logical_bytes,pushed_at,manifest_digest
-    team/app,latest,0,0,67113864,2026-01-29T12:00:00Z,sha256:0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
-    team/app,1.10.0,1,0,67113864,2026-01-29T12:00:00Z,sha256:0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
-    team/app,1.9.0,2,5245080,36702360,2025-12-22T12:00:00Z,sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
+    repository,tag,newer_image_count,exclusive_bytes,logical_bytes,pushed_at,ranked_by,manifest_digest
+    team/app,1.10.0,0,35656584,67113864,2026-01-29T12:00:00Z,pushed,sha256:0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
+    team/app,latest,0,35656584,67113864,2026-01-29T12:00:00Z,pushed,sha256:0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
+    team/app,1.9.0,1,5245080,36702360,2025-12-22T12:00:00Z,pushed,sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
     "#
     );
 }
@@ -271,10 +271,10 @@ fn a_report_with_no_rows_is_an_empty_table_and_an_empty_array() {
 fn the_list_tells_names_parameters_and_what_each_selects() {
     let list = Fixture::new().stdout(&["report", "--list", "-q", "--format", "csv"]);
     assert!(list.contains(
-        "keep-latest,Tags beyond the newest few of each repository,\
+        "keep-latest,Tags of all images but the newest few of each repository,\
          keep=5 order=version match=* repository=* limit=all,tags\n"
     ));
-    assert_eq!(list.lines().count(), 27, "{list}");
+    assert_eq!(list.lines().count(), 28, "{list}");
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn a_file_in_ones_own_directory_is_a_report_like_any_other() {
     exit 2
     --- stderr
     error: report `broken` cannot be used
-      because: own/broken.sql:2: unknown key `colour`; known: title, summary, param, column, total, group, bar, selects, next, next-from, metric
+      because: own/broken.sql:2: unknown key `colour`; known: title, summary, param, column, total, group, bar, selects, next, next-from, notices-from, metric
     hint: a report begins with `-- title: …`; see docs/reports.md, or copy from `regsql report overview --sql`
     "#);
     assert_snapshot!(fixture.run(&["report", "--reports", "nowhere"]), @r#"

@@ -16,7 +16,7 @@ fn a_report_says_what_deleting_all_its_rows_frees_together() {
         @r#"
     exit 0
     --- stdout
-    What if: Tags beyond the newest few of each repository
+    What if: Tags of all images but the newest few of each repository
     Deleting 1 tag would free 5.002 MiB; something else keeps the other 30.000 MiB of it.
 
     tags  revisions  layer links  blobs      freed      shared     logical  skipped

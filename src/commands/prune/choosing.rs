@@ -3,7 +3,7 @@
 use super::PruneArgs;
 use crate::commands::Context;
 use crate::commands::naming::{Named, each_named};
-use crate::commands::report::query;
+use crate::commands::report::{note_notices, query};
 use crate::commands::result::Snapshot;
 use crate::error::{Error, Result};
 use crate::model::Digest;
@@ -34,6 +34,7 @@ pub fn choose<'a>(
         }
         let given = params_of(args, report, &reports, has_query);
         let bound = bind_report(&report.name, &report.header.params, &given)?;
+        note_notices(context, &catalog, snapshot, report, &bound)?;
         let query = query(report, bound);
         add_rows(args, snapshot, &query, report.header.selects, &mut chosen)?;
     }
