@@ -8,7 +8,7 @@ WITH RECURSIVE search (problem_id, digest, low, high) AS (
     FROM problem p
     WHERE p.digest IS NOT NULL AND p.code IN (
         'file-unreadable', 'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
-        'manifest-too-large', 'reference-invalid', 'config-missing', 'layer-missing',
+        'not-a-manifest', 'manifest-too-large', 'reference-invalid', 'config-missing', 'layer-missing',
         'layer-link-missing', 'child-without-revision', 'size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
     UNION ALL
     SELECT

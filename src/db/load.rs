@@ -230,7 +230,7 @@ fn manifests(
         insert.execute(params![
             manifest.blob,
             body.map_or(ManifestKind::Unknown, |body| body.kind).as_str(),
-            manifest.fault.is_none(),
+            !manifest.is_broken(),
             manifest.is_orphan,
             media_types.id(body.and_then(|body| body.media_type)),
             media_types.id(body.and_then(|body| body.artifact_type)),

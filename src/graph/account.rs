@@ -551,7 +551,7 @@ fn pull(
         TagAccount { is_broken: !is_revision(repository, target), ..TagAccount::default() };
     for &node in nodes {
         let manifest = &graph.manifests[node as usize];
-        tag.is_broken |= manifest.fault.is_some() && !graph.is_pull_through;
+        tag.is_broken |= manifest.is_broken() && !graph.is_pull_through;
         let mut children = (0_u32, 0_u32);
         for reference in manifest.references() {
             if reference.role == Role::Layer && marks.mark(reference.blob) {

@@ -155,14 +155,8 @@ impl Collector<'_> {
             if let Some((code, detail)) = &manifest.fault {
                 let is_normal = self.graph.is_pull_through && *code == Code::ManifestMissing;
                 if !is_normal {
-                    self.find(*code, Some(manifest.blob), path.clone(), detail.clone());
+                    self.find(*code, Some(manifest.blob), path, detail.clone());
                 }
-            }
-            if manifest.body.as_ref().is_some_and(|body| body.is_type_unknown) {
-                let number = manifest.body.as_ref().and_then(|body| body.media_type);
-                let name = number.map_or("", |number| &self.graph.media_types[number as usize]);
-                let detail = format!("its type is {name}");
-                self.find(Code::ManifestTypeUnknown, Some(manifest.blob), path, detail);
             }
             for reference in manifest.references() {
                 let is_absent =

@@ -19,7 +19,7 @@ pub use roots::blob_path;
 
 use std::collections::HashMap;
 
-use crate::model::{Code, Digest};
+use crate::model::{Code, Digest, Severity};
 use crate::scan::{
     HoldScope, ManifestBody, NumberedLink, NumberedTag, ReferenceFacts, RepositoryFacts,
     UploadFacts,
@@ -82,7 +82,7 @@ pub struct GraphManifest {
     pub blob: BlobId,
     /// What it says. References hold blob ids.
     pub body: Option<ManifestBody>,
-    /// Why it cannot be relied on.
+    /// Why it may name more than what is known of it.
     pub fault: Option<(Code, String)>,
     /// Nothing that is kept leads to it.
     pub is_orphan: bool,
@@ -92,6 +92,11 @@ impl GraphManifest {
     /// What it names.
     pub fn references(&self) -> &[ReferenceFacts] {
         self.body.as_ref().map_or(&[], |body| &body.references)
+    }
+
+    /// Whether it cannot be served or understood. One of an unknown type can.
+    pub fn is_broken(&self) -> bool {
+        self.fault.as_ref().is_some_and(|(code, _)| code.severity() == Severity::Error)
     }
 }
 

@@ -99,13 +99,16 @@ codes! {
     /// A revision or tag leads to a manifest that is not there; all that its repository links is kept.
     ManifestMissing = "manifest-missing", Error,
         "restore the file from a backup, or push the image again";
-    /// A manifest cannot be parsed; all that its repository links is kept.
+    /// A manifest's content is not what its digest says, so what it named is unknown; all that its repository links is kept.
     ManifestUnreadable = "manifest-unreadable", Error,
         "move the file aside and push the image again";
+    /// A revision or tag leads to a blob that is no manifest, and its content is what its digest says; all that its repository links is kept.
+    NotAManifest = "not-a-manifest", Error,
+        "nothing is damaged: see what the revision or tag was meant for, and delete or push it again";
     /// A manifest is larger than 4 MiB, which the registry refuses to read; all that its repository links is kept.
     ManifestTooLarge = "manifest-too-large", Error,
         "see what the file is; delete the wrong revision or tag and push the image again";
-    /// A manifest is of a type that regsql does not know; every digest in it counts as a reference.
+    /// A manifest is of a type that the registry does not know; every digest in it counts as a reference, and all that its repository links is kept.
     ManifestTypeUnknown = "manifest-type-unknown", Warning,
         "nothing to mend; see whether the registry's own garbage collector knows the type";
     /// A manifest names something that is not a digest.

@@ -1,17 +1,18 @@
-//! Reading manifests of every kind, leniently: what can be understood is, what cannot is said.
+//! Reading manifests of every kind: what the registry accepts and serves can be read.
 //!
-//! Keys are matched as Go's `encoding/json` does, without regard to case, and a key that comes
-//! twice adds to the first: a registry has accepted such a manifest, and a reference overlooked is
-//! an image lost. Sources: OCI image specification manifest.md and image-index.md; distribution
-//! `manifest/schema1`; storage facts 20-27 of the project's notes.
+//! The registry reads only the keys of the media type at hand, so the same key may hold anything in
+//! another type, and it matches keys as Go's `encoding/json` does ([`super::json`]). Where a key
+//! comes twice, or holds something odd, every digest in the bytes counts as named besides: a
+//! reference overlooked is an image lost. Sources: OCI image specification manifest.md and
+//! image-index.md; distribution `manifest/schema1`, `schema2`, `ocischema`, `manifestlist` and
+//! `registry/storage/manifeststore.go`.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-use super::{Digest, media_type};
+use super::body::{Body, Descriptor, Field, FsLayer};
+use super::json::{self, Lenient, List};
+use super::{Digest, digests_in, media_type};
 
 /// The largest manifest that the registry reads, in bytes (distribution `registry/storage/io.go`).
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
@@ -44,7 +45,7 @@ impl ManifestKind {
     }
 }
 
-/// What part a manifest gives to something that it names.
+/// What something is to the manifest that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The config.
@@ -75,7 +76,7 @@ impl Role {
 /// One thing that a manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference<'a> {
-    /// What part it plays.
+    /// What it is to the manifest.
     pub role: Role,
     /// What is named.
     pub digest: Digest,
@@ -85,7 +86,8 @@ pub struct Reference<'a> {
     pub media_type: Option<Cow<'a, str>>,
     /// `os/architecture[/variant]` of an index entry.
     pub platform: Option<String>,
-    /// The blob is fetched from elsewhere; the registry need not hold it.
+    /// The registry need not hold it: a foreign layer, or a digest in a place that means nothing to
+    /// the registry. It is kept all the same where it is there.
     pub is_external: bool,
 }
 
@@ -100,58 +102,126 @@ pub struct Manifest<'a> {
     pub artifact_type: Option<Cow<'a, str>>,
     /// What it names, in the order of the body.
     pub references: Vec<Reference<'a>>,
-    /// Texts that stand where a digest should.
+    /// What stands where a digest should: the first few, each as a sentence.
     pub invalid_references: Vec<String>,
-    /// Whether its media type is one that neither the registry nor regsql knows, so that every
-    /// digest in the body was taken for a reference.
+    /// Whether it has a media type that the registry does not know. Every digest in its bytes counts
+    /// as a reference.
     pub is_type_unknown: bool,
     /// `v1Compatibility` texts of a schema 1 manifest, one a layer.
     pub v1_history: Vec<Cow<'a, str>>,
 }
 
+/// What some editors write before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a text begins as a manifest does, after any amount of white space; `None` when it is all
+/// white space so far.
+pub fn begins_like_a_manifest(text: &[u8]) -> Option<bool> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    text.trim_ascii_start().first().map(|byte| *byte == b'{')
+}
+
 /// Parses the body of a manifest.
 ///
 /// # Errors
-/// When it is not one JSON object, or a known key has a value of another type.
+/// When it is not one JSON object. A value that makes no sense is not an error.
 pub fn parse_manifest(body: &[u8]) -> Result<Manifest<'_>, serde_json::Error> {
-    let fields: Body<'_> = serde_json::from_slice(body)?;
-    let kind = fields.kind();
-    let artifact_type = fields.artifact_type(kind);
-    let is_type_unknown =
-        fields.media_type.as_deref().is_some_and(|name| !media_type::is_known_manifest(name));
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    read(body, body).or_else(|error| {
+        let plain = json::as_go_reads(body);
+        read(&plain, body).map(Manifest::into_owned).map_err(|_| error)
+    })
+}
 
-    let mut references = References::default();
-    if let Some(config) = fields.config {
-        references.push(Role::Config, config);
+/// Reads `bytes`, which are what Go makes of `original`.
+fn read<'a>(bytes: &'a [u8], original: &[u8]) -> Result<Manifest<'a>, serde_json::Error> {
+    let Lenient { value, .. } = serde_json::from_slice::<Lenient<Body<'_>>>(bytes)?;
+    let body = value.ok_or_else(|| serde::de::Error::custom("it is not a JSON object"))?;
+    let kind = body.kind();
+    let artifact_type = body.artifact_type(kind);
+    let is_type_unknown = body.media_type.is_odd
+        || body.media_type().is_some_and(|name| !media_type::is_known_manifest(name));
+
+    let mut references = References {
+        is_irregular: is_type_unknown || kind == ManifestKind::Unknown || body.is_irregular(kind),
+        ..References::default()
+    };
+    match kind {
+        ManifestKind::Image | ManifestKind::Artifact => {
+            references.push_config(body.config);
+            references.push_list("layers", body.layers, |_| Role::Layer);
+            if is_type_unknown {
+                references.push_list("blobs", body.blobs, |_| Role::Blob);
+            }
+        }
+        ManifestKind::Index => {
+            references.push_list("manifests", body.manifests, role_of_index_entry);
+        }
+        ManifestKind::Schema1 => references.push_fs_layers(body.fs_layers),
+        // What each key means is not known.
+        ManifestKind::Unknown => {}
     }
-    for layer in fields.fs_layers {
-        references.push_digest(Role::Layer, &layer);
+    references.push_subject(body.subject);
+    if references.is_irregular {
+        references.push_every_digest_in(original);
     }
-    for layer in fields.layers {
-        references.push(Role::Layer, layer);
-    }
-    for child in fields.manifests.into_iter().flatten() {
-        references.push(role_of_index_entry(child.media_type.as_deref()), child);
-    }
-    for blob in fields.blobs {
-        references.push(Role::Blob, blob);
-    }
-    if let Some(subject) = fields.subject {
-        references.push(Role::Subject, subject);
-    }
-    if is_type_unknown || kind == ManifestKind::Unknown {
-        references.named.extend(references.found.iter().map(|found| found.digest.clone()));
-        references.push_every_digest_in(&serde_json::from_slice(body)?);
-    }
+    let history = body.history.value.into_iter().flat_map(|history| history.items);
     Ok(Manifest {
         kind,
-        media_type: fields.media_type,
+        media_type: body.media_type.value,
         artifact_type,
         references: references.found,
         invalid_references: references.invalid,
         is_type_unknown,
-        v1_history: fields.history,
+        v1_history: history.filter_map(|entry| entry.v1_compatibility.value).collect(),
     })
+}
+
+impl Manifest<'_> {
+    /// Something of which no more is known than that these digests occur in it.
+    pub(super) fn of_digests(digests: Vec<Digest>) -> Self {
+        Self {
+            kind: ManifestKind::Unknown,
+            media_type: None,
+            artifact_type: None,
+            references: digests.into_iter().map(Reference::occurring).collect(),
+            invalid_references: Vec::new(),
+            is_type_unknown: false,
+            v1_history: Vec::new(),
+        }
+    }
+
+    fn into_owned(self) -> Manifest<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Manifest {
+            kind: self.kind,
+            media_type: self.media_type.map(owned),
+            artifact_type: self.artifact_type.map(owned),
+            references: self.references.into_iter().map(Reference::into_owned).collect(),
+            invalid_references: self.invalid_references,
+            is_type_unknown: self.is_type_unknown,
+            v1_history: self.v1_history.into_iter().map(owned).collect(),
+        }
+    }
+}
+
+impl Reference<'_> {
+    /// A digest that occurs in a body, whatever it means there.
+    fn occurring(digest: Digest) -> Self {
+        Self {
+            role: Role::Blob,
+            digest,
+            declared_bytes: None,
+            media_type: None,
+            platform: None,
+            is_external: true,
+        }
+    }
+
+    fn into_owned(self) -> Reference<'static> {
+        let media_type = self.media_type.map(|text| Cow::Owned(text.into_owned()));
+        Reference { media_type, ..self }
+    }
 }
 
 /// An index entry need not be a manifest: `BuildKit` caches list layers. An entry of a type that
@@ -164,17 +234,22 @@ fn role_of_index_entry(media_type: Option<&str>) -> Role {
     }
 }
 
+/// So many wrong references are remembered: one is enough to know.
+const MAX_INVALID_REFERENCES: usize = 8;
+
 #[derive(Default)]
 struct References<'a> {
     found: Vec<Reference<'a>>,
-    /// What schema 1 and unknown manifests name again and again.
-    named: HashSet<Digest>,
     invalid: Vec<String>,
+    /// Something is there that the keys of the media type do not explain, so every digest in the
+    /// bytes counts.
+    is_irregular: bool,
 }
 
 impl<'a> References<'a> {
     fn push(&mut self, role: Role, descriptor: Descriptor<'a>) {
-        match Digest::parse(descriptor.digest.as_deref().unwrap_or("")) {
+        self.is_irregular |= descriptor.digest.is_again;
+        match Digest::parse(descriptor.digest.value.as_deref().unwrap_or("")) {
             Ok(digest) => self.found.push(Reference {
                 role,
                 digest,
@@ -184,328 +259,83 @@ impl<'a> References<'a> {
                 media_type: descriptor.media_type,
                 platform: descriptor.platform,
             }),
-            Err(error) => self.invalid.push(error.to_string()),
+            Err(error) => self.push_invalid(error.to_string()),
         }
     }
 
-    fn push_digest(&mut self, role: Role, text: &str) {
-        match Digest::parse(text) {
-            // Schema 1 names the empty layer once for each command that made no file.
-            Ok(digest) if !self.named.insert(digest.clone()) => {}
-            Ok(digest) => self.found.push(Reference {
-                role,
-                digest,
-                declared_bytes: None,
-                media_type: (role == Role::Layer).then_some(media_type::SCHEMA1_LAYER.into()),
-                platform: None,
-                is_external: false,
-            }),
-            Err(error) => self.invalid.push(error.to_string()),
+    fn push_invalid(&mut self, sentence: String) {
+        self.is_irregular = true;
+        if self.invalid.len() < MAX_INVALID_REFERENCES {
+            self.invalid.push(sentence);
         }
     }
 
-    fn push_every_digest_in(&mut self, value: &serde_json::Value) {
-        use serde_json::Value;
-        match value {
-            Value::String(text) if Digest::parse(text).is_ok() => {
-                self.push_digest(Role::Blob, text);
-            }
-            Value::Array(items) => {
-                for item in items {
-                    self.push_every_digest_in(item);
-                }
-            }
-            Value::Object(map) => {
-                for item in map.values() {
-                    self.push_every_digest_in(item);
-                }
-            }
-            _ => {}
+    fn push_config(&mut self, field: Field<Descriptor<'a>>) {
+        if field.is_odd {
+            self.push_invalid("`config` is not a descriptor".into());
         }
-    }
-}
-
-/// The top-level keys of all kinds of manifests together.
-#[derive(Default)]
-struct Body<'a> {
-    schema_version: Option<u64>,
-    media_type: Option<Cow<'a, str>>,
-    artifact_type: Option<Cow<'a, str>>,
-    config: Option<Descriptor<'a>>,
-    layers: Vec<Descriptor<'a>>,
-    manifests: Option<Vec<Descriptor<'a>>>,
-    blobs: Vec<Descriptor<'a>>,
-    subject: Option<Descriptor<'a>>,
-    fs_layers: Vec<Cow<'a, str>>,
-    history: Vec<Cow<'a, str>>,
-}
-
-impl<'a> Body<'a> {
-    /// OCI lets a body leave `mediaType` out: it is an index if and only if it has `manifests`.
-    fn kind(&self) -> ManifestKind {
-        let named = self.media_type.as_deref().unwrap_or("");
-        if media_type::is_index(named) || self.manifests.is_some() {
-            ManifestKind::Index
-        } else if named == media_type::OCI_ARTIFACT {
-            ManifestKind::Artifact
-        } else if !named.is_empty() && !media_type::is_known_manifest(named) {
-            ManifestKind::Unknown
-        } else if self.schema_version == Some(1) || !self.fs_layers.is_empty() {
-            ManifestKind::Schema1
-        } else if self.config.is_none() && self.layers.is_empty() {
-            ManifestKind::Unknown
-        } else if self.is_artifact() {
-            ManifestKind::Artifact
-        } else {
-            ManifestKind::Image
+        if let Some(config) = field.value {
+            self.push(Role::Config, config);
         }
     }
 
-    fn config_type(&self) -> Option<&Cow<'a, str>> {
-        self.config.as_ref().and_then(|config| config.media_type.as_ref())
-    }
-
-    /// Signatures and attestations of the older kind carry an image's config type; only their
-    /// layers tell that nothing can be run.
-    fn is_artifact(&self) -> bool {
-        self.artifact_type.is_some()
-            || self.config_type().is_some_and(|name| !media_type::is_image_config(name))
-            || (!self.layers.is_empty()
-                && self.layers.iter().all(|layer| {
-                    layer.media_type.as_deref().is_some_and(|name| !media_type::is_layer(name))
-                }))
-    }
-
-    fn artifact_type(&self, kind: ManifestKind) -> Option<Cow<'a, str>> {
-        if self.artifact_type.is_some() || kind != ManifestKind::Artifact {
-            return self.artifact_type.clone();
+    fn push_list(
+        &mut self,
+        key: &str,
+        field: Field<List<Descriptor<'a>>>,
+        role: impl Fn(Option<&str>) -> Role,
+    ) {
+        let list = field.value.unwrap_or_default();
+        if field.is_odd || list.odd_count > 0 {
+            self.push_invalid(format!("`{key}` is not a list of descriptors"));
         }
-        self.config_type()
-            .filter(|name| !media_type::is_image_config(name))
-            .or_else(|| self.layers.first().and_then(|layer| layer.media_type.as_ref()))
-            .cloned()
-    }
-}
-
-#[derive(Default)]
-struct Descriptor<'a> {
-    media_type: Option<Cow<'a, str>>,
-    digest: Option<Cow<'a, str>>,
-    size: Option<u64>,
-    platform: Option<String>,
-    has_urls: bool,
-}
-
-/// A key as Go compares it: ASCII letters without regard to case, and the two other characters
-/// that fold into ASCII letters.
-struct Key(String);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut key = String::deserialize(deserializer)?;
-        if key.is_ascii() {
-            key.make_ascii_lowercase();
-        } else {
-            key = key.to_ascii_lowercase().replace('\u{17f}', "s").replace('\u{212a}', "k");
-        }
-        Ok(Self(key))
-    }
-}
-
-/// A string that borrows from the body where JSON escapes allow it; `null` is no string.
-struct Text<'a>(Option<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Text(None))
+        for entry in list.items {
+            // Go fills an entry of a second list into the entry of the first.
+            if !(field.is_again && entry.digest.value.is_none()) {
+                self.push(role(entry.media_type.as_deref()), entry);
             }
         }
-        deserializer.deserialize_any(TextVisitor)
     }
-}
 
-/// A size: any number; one that is negative or not whole says nothing.
-struct Size(Option<u64>);
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Option::<serde_json::Number>::deserialize(deserializer)?;
-        Ok(Self(number.and_then(|number| number.as_u64())))
-    }
-}
-
-/// Makes `Deserialize` for a struct that is filled key by key.
-macro_rules! deserialize_object {
-    ($type:ident, $what:literal, |$target:ident, $map:ident| { $($key:literal => $action:expr,)+ }) => {
-        impl<'de> Deserialize<'de> for $type<'de> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor;
-                impl<'de> Visitor<'de> for ObjectVisitor {
-                    type Value = $type<'de>;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($what)
-                    }
-                    fn visit_map<A: MapAccess<'de>>(self, mut $map: A) -> Result<Self::Value, A::Error> {
-                        let mut $target = $type::default();
-                        while let Some(Key(key)) = $map.next_key()? {
-                            match key.as_str() {
-                                $($key => $action,)+
-                                _ => { let IgnoredAny = $map.next_value()?; }
-                            }
-                        }
-                        Ok($target)
-                    }
-                }
-                deserializer.deserialize_map(ObjectVisitor)
+    fn push_fs_layers(&mut self, field: Field<List<FsLayer<'a>>>) {
+        let list = field.value.unwrap_or_default();
+        if field.is_odd || list.odd_count > 0 {
+            self.push_invalid("`fsLayers` is not a list of objects".into());
+        }
+        let mut named = HashSet::new();
+        for layer in list.items {
+            match Digest::parse(layer.blob_sum.value.as_deref().unwrap_or("")) {
+                // Schema 1 names the empty layer once for each command that made no file.
+                Ok(digest) if !named.insert(digest.clone()) => {}
+                Ok(digest) => self.found.push(Reference {
+                    role: Role::Layer,
+                    digest,
+                    declared_bytes: None,
+                    media_type: Some(media_type::SCHEMA1_LAYER.into()),
+                    platform: None,
+                    is_external: false,
+                }),
+                Err(error) => self.push_invalid(error.to_string()),
             }
         }
-    };
-}
-
-deserialize_object!(Body, "a manifest object", |body, map| {
-    "schemaversion" => body.schema_version = map.next_value::<Size>()?.0,
-    "mediatype" => body.media_type = map.next_value::<Text<'de>>()?.0.filter(|name| !name.is_empty()),
-    "artifacttype" => body.artifact_type = map.next_value::<Text<'de>>()?.0.filter(|name| !name.is_empty()),
-    "config" => keep_first(&mut body.config, &mut body.blobs, map.next_value()?),
-    "layers" => body.layers.extend(map.next_value::<Option<Vec<_>>>()?.into_iter().flatten()),
-    "manifests" => {
-        let entries = map.next_value::<Option<Vec<_>>>()?.unwrap_or_default();
-        body.manifests.get_or_insert_default().extend(entries);
-    },
-    "blobs" => body.blobs.extend(map.next_value::<Option<Vec<_>>>()?.into_iter().flatten()),
-    "subject" => body.subject = map.next_value()?,
-    "fslayers" => body.fs_layers.extend(map.next_value::<Inner<'de, FsLayer>>()?.texts),
-    "history" => body.history.extend(map.next_value::<Inner<'de, History>>()?.texts),
-});
-
-deserialize_object!(Descriptor, "a descriptor object", |descriptor, map| {
-    "mediatype" => descriptor.media_type = map.next_value::<Text<'de>>()?.0.filter(|name| !name.is_empty()),
-    "digest" => descriptor.digest = map.next_value::<Text<'de>>()?.0,
-    "size" => descriptor.size = map.next_value::<Size>()?.0,
-    "platform" => descriptor.platform = map.next_value::<Option<Platform>>()?.map(Platform::text),
-    "urls" => descriptor.has_urls = map.next_value::<Option<Vec<IgnoredAny>>>()?.is_some_and(|urls| !urls.is_empty()),
-});
-
-/// A second `config` is as much a reference as the first.
-fn keep_first<'a>(
-    slot: &mut Option<Descriptor<'a>>,
-    others: &mut Vec<Descriptor<'a>>,
-    new: Option<Descriptor<'a>>,
-) {
-    match (slot.is_some(), new) {
-        (false, new) => *slot = new,
-        (true, Some(new)) => others.push(new),
-        (true, None) => {}
     }
-}
 
-#[derive(serde::Deserialize)]
-struct Platform {
-    #[serde(default)]
-    os: Option<String>,
-    #[serde(default)]
-    architecture: Option<String>,
-    #[serde(default)]
-    variant: Option<String>,
-}
-
-impl Platform {
-    fn text(self) -> String {
-        let mut text = format!(
-            "{}/{}",
-            self.os.as_deref().unwrap_or("unknown"),
-            self.architecture.as_deref().unwrap_or("unknown")
-        );
-        if let Some(variant) = self.variant.filter(|variant| !variant.is_empty()) {
-            text.push('/');
-            text.push_str(&variant);
-        }
-        text
-    }
-}
-
-/// Which key of the objects in a list is wanted.
-trait WantedKey {
-    const KEY: &'static str;
-}
-struct FsLayer;
-impl WantedKey for FsLayer {
-    const KEY: &'static str = "blobsum";
-}
-struct History;
-impl WantedKey for History {
-    const KEY: &'static str = "v1compatibility";
-}
-
-/// The texts under one key in a list of objects; anything else in the list is passed over, as
-/// `history` means something else outside schema 1.
-struct Inner<'a, W> {
-    texts: Vec<Cow<'a, str>>,
-    wanted: std::marker::PhantomData<W>,
-}
-
-impl<'de, W: WantedKey> Deserialize<'de> for Inner<'de, W> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<W>(std::marker::PhantomData<W>);
-        impl<'de, W: WantedKey> Visitor<'de> for ListVisitor<W> {
-            type Value = Inner<'de, W>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of objects with `{}`", W::KEY)
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Inner { texts: Vec::new(), wanted: self.0 })
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(One::<'de, W> { text, .. }) = list.next_element()? {
-                    texts.extend(text);
-                }
-                Ok(Inner { texts, wanted: self.0 })
+    /// A subject means nothing to the registry, so one that is odd is no fault.
+    fn push_subject(&mut self, field: Field<Descriptor<'a>>) {
+        if let Some(subject) = field.value {
+            if subject.digest.value.as_deref().is_some_and(|text| Digest::parse(text).is_ok()) {
+                self.push(Role::Subject, subject);
+            } else {
+                self.is_irregular = true;
             }
         }
-        deserializer.deserialize_any(ListVisitor(std::marker::PhantomData))
     }
-}
 
-struct One<'a, W> {
-    text: Option<Cow<'a, str>>,
-    wanted: std::marker::PhantomData<W>,
-}
-
-impl<'de, W: WantedKey> Deserialize<'de> for One<'de, W> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneVisitor<W>(std::marker::PhantomData<W>);
-        impl<'de, W: WantedKey> Visitor<'de> for OneVisitor<W> {
-            type Value = One<'de, W>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an object with `{}`", W::KEY)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut text = None;
-                while let Some(Key(key)) = map.next_key()? {
-                    if key == W::KEY {
-                        text = map.next_value::<Text<'de>>()?.0;
-                    } else {
-                        let IgnoredAny = map.next_value()?;
-                    }
-                }
-                Ok(One { text, wanted: self.0 })
-            }
-        }
-        deserializer.deserialize_map(OneVisitor(std::marker::PhantomData))
+    fn push_every_digest_in(&mut self, bytes: &[u8]) {
+        let known: HashSet<Digest> =
+            self.found.iter().map(|reference| reference.digest.clone()).collect();
+        let others = digests_in(bytes).into_iter().filter(|digest| !known.contains(digest));
+        self.found.extend(others.map(Reference::occurring));
     }
 }
 
@@ -536,7 +366,8 @@ mod tests {
         let body = format!(
             r#"{{"LayerS":[{{"DIGEST":"{LAYER}"}}],"layer\u017f":[{{"digeſt":"{CONFIG}"}}]}}"#
         );
-        let expected = vec![(Role::Layer, LAYER.into()), (Role::Layer, CONFIG.into())];
+        // As in Go, the last one counts; what the first one names is kept all the same.
+        let expected = vec![(Role::Layer, CONFIG.into()), (Role::Blob, LAYER.into())];
         assert_eq!(roles(&body), (ManifestKind::Image, expected));
     }
 
@@ -571,15 +402,7 @@ mod tests {
     #[test]
     fn broken_bodies_are_errors_and_never_panics() {
         let deep = "[".repeat(10_000);
-        for body in [
-            "",
-            "{",
-            "[]",
-            "{}{}",
-            r#"{"layers":5}"#,
-            r#"{"layers":[5]}"#,
-            &format!("{{\"a\":{deep}"),
-        ] {
+        for body in ["", "{", "[]", "{}{}", &format!("{{\"a\":{deep}")] {
             assert!(parse_manifest(body.as_bytes()).is_err(), "{body:.40}");
         }
     }
@@ -590,6 +413,57 @@ mod tests {
             roles(r#"{"schemaVersion":2,"annotations":[]}"#),
             (ManifestKind::Unknown, vec![])
         );
+    }
+
+    #[test]
+    fn keys_that_a_type_has_not_are_passed_over_and_keep_what_they_name() {
+        let image = format!(
+            r#""schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"digest":"{CONFIG}","size":1}},"layers":[]"#
+        );
+        for odd in [
+            r#""history":{"a":1}"#,
+            r#""history":1e999"#,
+            r#""blobs":5"#,
+            r#""blobs":{"x":[[[]]]}"#,
+            r#""fsLayers":"none""#,
+            r#""manifests":[null,{"digest":"none"}]"#,
+            r#""subject":"app:v1""#,
+            r#""subject":{"digest":"app:v1"}"#,
+            r#""artifactType":7"#,
+            r#""annotations":{"\ud800":"\udc00"}"#,
+            r#""\ud800":["\udc00"]"#,
+        ] {
+            let body = format!("{{{image},{odd}}}");
+            let manifest = parse_manifest(body.as_bytes()).unwrap();
+            assert_eq!(manifest.kind, ManifestKind::Image, "{odd}");
+            assert_eq!(manifest.references.len(), 1, "{odd}");
+            assert_eq!(manifest.invalid_references, [""; 0], "{odd}");
+            let body = format!(r#"{{{image},{odd},"subject":{{"{LAYER}":0}}}}"#);
+            let manifest = parse_manifest(body.as_bytes()).unwrap();
+            let named = manifest.references.last().unwrap();
+            assert!(named.digest.to_string() == LAYER && named.is_external, "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_odd_value_where_the_registry_wants_a_list_is_an_invalid_reference() {
+        for body in [r#"{"layers":5,"config":{}}"#, r#"{"layers":[5]}"#, r#"{"manifests":[[]]}"#] {
+            let manifest = parse_manifest(body.as_bytes()).unwrap();
+            assert!(!manifest.invalid_references.is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_digest_that_comes_twice_counts_twice() {
+        let body = format!(
+            r#"{{"config":{{"digest":"{CONFIG}","size":1}},"layers":[{{"digest":"{LAYER}","digest":"{CONFIG}"}}]}}"#
+        );
+        let expected = vec![
+            (Role::Config, CONFIG.into()),
+            (Role::Layer, CONFIG.into()),
+            (Role::Blob, LAYER.into()),
+        ];
+        assert_eq!(roles(&body), (ManifestKind::Image, expected));
     }
 
     #[test]

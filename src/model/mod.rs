@@ -1,9 +1,12 @@
 //! The words of the field as types. Pure: no I/O, no database.
 
+mod body;
+mod classify;
 pub mod clutter;
 mod digest;
 mod finding;
 mod image_config;
+mod json;
 mod link;
 mod manifest;
 pub mod media_type;
@@ -11,13 +14,17 @@ mod name;
 mod tag_name;
 mod version;
 
+pub use classify::{Certainty, Classified, Unread, classify, digests_in};
 pub use digest::{Digest, NotADigest};
 pub use finding::{Code, Finding, Severity};
 pub use image_config::{
     ImageConfig, MAX_CONFIG_BYTES, parse_image_config, parse_time_ns, parse_v1_history,
 };
 pub use link::{LinkContent, MAX_LINK_BYTES, parse_link};
-pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, Role, parse_manifest};
+pub use manifest::{
+    MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, Role, begins_like_a_manifest,
+    parse_manifest,
+};
 pub use name::{bytes_of, is_repository_name, is_tag_name, text_of};
 pub use tag_name::{TagClass, TagName, tag_names};
 pub use version::version_key;

@@ -6,12 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::executor::Executor;
-use super::manifests::{Certainty, Named, READ_BYTES};
+use super::manifests::{Named, READ_BYTES};
 use super::name::SkipGroup;
 use super::paths;
 use super::steps::Target;
 use crate::graph::BlobId;
-use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
+use crate::model::{Certainty, Digest, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::Content;
 
 /// What must stay.
@@ -94,7 +94,7 @@ impl Executor<'_> {
             if digest != *root && content.as_ref().is_err_and(is_missing) {
                 continue;
             }
-            let named = Named::by(&digest, content, certainty);
+            let named = Named::by(&digest, &content, certainty);
             if named.is_unknown {
                 self.require_repository(directory);
             }

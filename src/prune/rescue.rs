@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::manifests::{Certainty, Named, READ_BYTES};
+use super::manifests::{Named, READ_BYTES};
 use crate::graph::BlobId;
-use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, parse_link};
+use crate::model::{
+    Certainty, Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, parse_link,
+};
 use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{Storage, StorageWriter};
 use crate::trash::{
@@ -156,7 +158,7 @@ impl Work<'_> {
             || self.held.revisions.contains_key(&(repository, digest.clone()));
         let certainty = if is_revision { Certainty::Certain } else { certainty };
         let content = run.read(self.storage, &item.path.join("data"), READ_BYTES);
-        Named::by(digest, content, certainty)
+        Named::by(digest, &content, certainty)
     }
 
     /// Something that cannot be read may need whatever a repository once linked. Gives the

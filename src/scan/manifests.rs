@@ -1,13 +1,14 @@
 //! Reading manifests, each once: first those that revisions and tags lead to, then the children of
 //! indexes round by round, last what looks like a manifest among blobs that nothing names.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use crate::model::{
-    Code, Digest, ImageConfig, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, Manifest, ManifestKind, Role,
-    media_type, parse_image_config, parse_manifest, parse_v1_history,
+    Certainty, Classified, Code, Digest, ImageConfig, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES,
+    Manifest, ManifestKind, Role, Unread, begins_like_a_manifest, classify, media_type,
+    parse_image_config, parse_v1_history,
 };
 use crate::progress::Progress;
 use crate::storage::Storage;
@@ -22,7 +23,7 @@ pub struct ManifestFacts {
     pub blob: u32,
     /// What it says, as far as that could be understood.
     pub body: Option<ManifestBody>,
-    /// Why it cannot be relied on; what it names is then unknown.
+    /// Why it may name more than what is known of it.
     pub fault: Option<(Code, String)>,
     /// No revision, tag or index leads to it.
     pub is_orphan: bool,
@@ -39,8 +40,6 @@ pub struct ManifestBody {
     pub artifact_type: Option<u32>,
     /// What it names.
     pub references: Vec<ReferenceFacts>,
-    /// Its media type is not known to the registry.
-    pub is_type_unknown: bool,
     /// From the image config.
     pub os: Option<u32>,
     /// From the image config.
@@ -91,6 +90,8 @@ pub struct Reader<'a> {
     pub texts: &'a Texts,
     pub progress: &'a dyn Progress,
     pub unseen: &'a Unseen,
+    /// Some revision or tag could not be seen, so that any blob may be a manifest that is linked.
+    pub is_link_hidden: bool,
 }
 
 /// Blobs that may well be on disk, and that the walk could not see.
@@ -104,8 +105,10 @@ pub struct Unseen {
 
 /// All manifests, and what else could be one.
 pub struct AllManifests {
+    /// In the order of their blobs.
     pub manifests: Vec<ManifestFacts>,
-    /// Blobs that no manifest names and that begin as a manifest does.
+    /// Other blobs that may be manifests: those that no manifest names and that begin as one does
+    /// or cannot be read, and, where links are hidden, manifests that something names as a layer.
     pub maybe: Vec<u32>,
 }
 
@@ -117,26 +120,27 @@ struct Candidate {
     certainty: Certainty,
 }
 
-/// How sure it is that a candidate is a manifest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Certainty {
-    /// Nothing says so: a blob that nothing names, or that an index names as a layer.
-    Unlikely,
-    /// An index names it and does not say what it is.
-    Likely,
-    /// A link or media type says so.
-    Certain,
-}
-
 impl Reader<'_> {
     /// Reads every manifest of the repositories, and then those that nothing leads to.
     pub fn read_all(&self, repositories: &[RepositoryFacts]) -> AllManifests {
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         let mut manifests = Vec::new();
         self.read_rounds(self.linked(repositories), &mut seen, &mut manifests, false);
-        let orphans = self.orphan_candidates(&seen, &manifests);
-        let maybe = orphans.iter().map(|candidate| candidate.blob).collect();
+        let is_named = self.named(&seen, &manifests);
+        let orphans = self.candidates(|blob| !is_named[blob]);
+        let mut maybe: Vec<u32> = orphans.iter().map(|candidate| candidate.blob).collect();
         self.read_rounds(orphans, &mut seen, &mut manifests, true);
+        if self.is_link_hidden {
+            let named =
+                self.candidates(|blob| is_named[blob] && !seen.contains_key(&(blob as u32)));
+            let before = manifests.len();
+            self.read_rounds(named, &mut seen, &mut manifests, true);
+            maybe.extend(manifests[before..].iter().map(|manifest| manifest.blob));
+        }
+        // One that was read again, because something surer led to it, counts as it was read last.
+        manifests.reverse();
+        manifests.sort_by_key(|manifest| manifest.blob);
+        manifests.dedup_by_key(|manifest| manifest.blob);
         AllManifests { manifests, maybe }
     }
 
@@ -164,88 +168,80 @@ impl Reader<'_> {
     fn read_rounds(
         &self,
         mut round: Vec<Candidate>,
-        seen: &mut HashSet<u32>,
+        seen: &mut HashMap<u32, Certainty>,
         read: &mut Vec<ManifestFacts>,
         is_orphan: bool,
     ) {
+        seen.extend(round.iter().map(|candidate| (candidate.blob, candidate.certainty)));
         while !round.is_empty() {
-            seen.extend(round.iter().map(|candidate| candidate.blob));
             // Blobs lie on disk by digest: neighbours share directories.
             round.sort_unstable_by_key(|candidate| candidate.blob);
             let facts: Vec<ManifestFacts> =
                 round.par_iter().filter_map(|candidate| self.read(candidate, is_orphan)).collect();
-            let mut next = Vec::new();
+            let mut next: HashMap<u32, Candidate> = HashMap::new();
             for body in facts.iter().filter_map(|manifest| manifest.body.as_ref()) {
-                // In an index, what says that it is a layer or config may be a manifest all the same.
-                let is_index = body.kind == ManifestKind::Index;
-                let may_be_manifest = |reference: &&ReferenceFacts| {
-                    reference.role == Role::Manifest
-                        || is_index && matches!(reference.role, Role::Layer | Role::Config)
-                };
-                for reference in body.references.iter().filter(may_be_manifest) {
-                    if let Some(candidate) = self.child(reference)
-                        && seen.insert(reference.blob)
-                    {
-                        next.push(candidate);
+                for reference in &body.references {
+                    let Some(candidate) = self.child(body.kind, reference) else { continue };
+                    // One index may say what it is and another may not: the surer one counts.
+                    let known = seen.get(&reference.blob);
+                    if known.is_none_or(|known| !is_orphan && *known < candidate.certainty) {
+                        seen.insert(reference.blob, candidate.certainty);
+                        next.insert(reference.blob, candidate);
                     }
                 }
             }
             read.extend(facts);
-            round = next;
+            round = next.into_values().collect();
         }
     }
 
-    /// What an index names, to be read. What is not there is no fault of the index, as other
-    /// platforms are often left out; what is there and could not be seen is one.
-    fn child(&self, reference: &ReferenceFacts) -> Option<Candidate> {
-        let is_manifest = reference.role == Role::Manifest;
+    /// What a manifest names, to be read if it may be a manifest. What is not there is no fault of
+    /// an index, as other platforms are often left out; what is there and could not be seen is one.
+    fn child(&self, kind: ManifestKind, reference: &ReferenceFacts) -> Option<Candidate> {
+        let is_typed = reference.media_type.is_some_and(|number| self.is_manifest_type(number));
+        let certainty = Certainty::of_named(kind, reference.role, is_typed)?;
+        let candidate = |digest, certainty| Candidate { blob: reference.blob, digest, certainty };
         if let Some(blob) = self.blobs.get(reference.blob as usize) {
-            let declared = reference.media_type.is_some_and(|number| self.is_manifest_type(number));
-            let is_small = blob.size_bytes <= MAX_MANIFEST_BYTES;
-            return (is_manifest || is_small && self.begins_with_brace(&blob.digest)).then(|| {
-                Candidate {
-                    blob: reference.blob,
-                    digest: blob.digest.clone(),
-                    certainty: match (is_manifest, declared) {
-                        (true, true) => Certainty::Certain,
-                        (true, false) => Certainty::Likely,
-                        (false, _) => Certainty::Unlikely,
-                    },
-                }
-            });
+            let is_worth_a_look = certainty > Certainty::Unlikely
+                || blob.size_bytes <= MAX_MANIFEST_BYTES && self.may_be_manifest(&blob.digest);
+            return is_worth_a_look.then(|| candidate(blob.digest.clone(), certainty));
         }
-        if !is_manifest || self.unseen.digests.is_empty() && !self.unseen.is_many {
+        if certainty == Certainty::Unlikely
+            || self.unseen.digests.is_empty() && !self.unseen.is_many
+        {
             return None;
         }
         let digest = self.numbers.absent_digest(reference.blob)?;
-        (self.unseen.is_many || self.unseen.digests.contains(&digest)).then_some(Candidate {
-            blob: reference.blob,
-            digest,
-            certainty: Certainty::Certain,
-        })
+        (self.unseen.is_many || self.unseen.digests.contains(&digest))
+            .then(|| candidate(digest, Certainty::Certain))
     }
 
     fn is_manifest_type(&self, number: u32) -> bool {
         self.texts.media_types.any(number, media_type::is_manifest)
     }
 
-    /// Present blobs that no manifest names, small enough to be a manifest, that begin like one.
-    fn orphan_candidates(&self, seen: &HashSet<u32>, read: &[ManifestFacts]) -> Vec<Candidate> {
+    /// Of each blob, whether it was read or a manifest names it.
+    fn named(&self, seen: &HashMap<u32, Certainty>, read: &[ManifestFacts]) -> Vec<bool> {
         let mut is_named = vec![false; self.blobs.len()];
         let references =
             read.iter().flat_map(|manifest| &manifest.body).flat_map(|body| &body.references);
-        for blob in seen.iter().copied().chain(references.map(|reference| reference.blob)) {
+        for blob in seen.keys().copied().chain(references.map(|reference| reference.blob)) {
             if let Some(flag) = is_named.get_mut(blob as usize) {
                 *flag = true;
             }
         }
+        is_named
+    }
+
+    /// Present blobs that are small enough to be a manifest and begin like one, or cannot be read.
+    fn candidates(&self, is_asked: impl Fn(usize) -> bool + Sync) -> Vec<Candidate> {
         self.blobs
             .par_iter()
             .enumerate()
             .filter(|(number, blob)| {
-                !is_named[*number] && (2..=MAX_MANIFEST_BYTES).contains(&blob.size_bytes)
+                is_asked(*number) && (2..=MAX_MANIFEST_BYTES).contains(&blob.size_bytes)
             })
-            .filter(|(_, blob)| self.begins_with_brace(&blob.digest))
+            .filter(|(_, blob)| self.may_be_manifest(&blob.digest))
             .map(|(number, blob)| Candidate {
                 blob: number as u32,
                 digest: blob.digest.clone(),
@@ -254,58 +250,46 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn begins_with_brace(&self, digest: &Digest) -> bool {
+    /// Whether a blob begins like a manifest or cannot be read.
+    fn may_be_manifest(&self, digest: &Digest) -> bool {
         let path = self.storage.layout().blob_data(&digest.encoded());
-        self.storage
-            .read(&path, 16)
-            .is_ok_and(|content| content.bytes.trim_ascii_start().first() == Some(&b'{'))
+        let begins = |limit| match self.storage.read(&path, limit) {
+            Ok(content) => {
+                begins_like_a_manifest(&content.bytes).or(content.is_whole.then_some(false))
+            }
+            Err(_) => Some(true),
+        };
+        // Any amount of white space may come first.
+        begins(FIRST_BYTES).or_else(|| begins(MAX_MANIFEST_BYTES)).unwrap_or(false)
     }
 
-    /// `None` when a candidate that is not certain turns out to be something else.
+    /// `None` for what is no manifest.
     fn read(&self, candidate: &Candidate, is_orphan: bool) -> Option<ManifestFacts> {
-        let facts = |body, fault| ManifestFacts { blob: candidate.blob, body, fault, is_orphan };
-        let is_certain = candidate.certainty == Certainty::Certain;
-        let faulty = |code, detail: String| is_certain.then(|| facts(None, Some((code, detail))));
         self.progress.advance(1);
-        let Some(blob) = self.blobs.get(candidate.blob as usize) else {
-            return faulty(Code::ManifestMissing, "the manifest is not there".into());
+        let content = self.content(candidate);
+        let bytes = content.as_deref().map_err(Clone::clone);
+        let (manifest, fault) = match classify(&candidate.digest, bytes, candidate.certainty) {
+            Classified::NotAManifest => return None,
+            // It is one of those that may be manifests, and no more is known.
+            Classified::Uncertain { manifest: None, .. } if is_orphan => return None,
+            Classified::Manifest(manifest) => (Some(manifest), None),
+            Classified::Uncertain { manifest, code, detail } => (manifest, Some((code, detail))),
         };
+        let body = manifest.map(|manifest| self.body(&manifest));
+        Some(ManifestFacts { blob: candidate.blob, body, fault, is_orphan })
+    }
+
+    fn content(&self, candidate: &Candidate) -> Result<Vec<u8>, Unread> {
+        let blob = self.blobs.get(candidate.blob as usize).ok_or(Unread::Missing)?;
         if blob.size_bytes > MAX_MANIFEST_BYTES {
-            return faulty(Code::ManifestTooLarge, format!("it has {} bytes", blob.size_bytes));
+            return Err(Unread::TooLarge);
         }
         let path = self.storage.layout().blob_data(&candidate.digest.encoded());
-        let content = match self.storage.read(&path, MAX_MANIFEST_BYTES) {
-            Ok(content) if content.is_whole => content.bytes,
-            Ok(_) => return faulty(Code::ManifestTooLarge, "it has more than 4 MiB".into()),
-            // What cannot be read now is not known to be no manifest.
-            Err(error) if is_orphan => return faulty(Code::FileUnreadable, error.to_string()),
-            Err(error) => {
-                return Some(facts(None, Some((Code::FileUnreadable, error.to_string()))));
-            }
-        };
-        if content.is_empty() {
-            return faulty(Code::ManifestUnreadable, "it is empty".into());
+        match self.storage.read(&path, MAX_MANIFEST_BYTES) {
+            Ok(content) if content.is_whole => Ok(content.bytes),
+            Ok(_) => Err(Unread::TooLarge),
+            Err(error) => Err(Unread::Failed(error.to_string())),
         }
-        let manifest = match parse_manifest(&content) {
-            Ok(manifest) => manifest,
-            Err(error) => {
-                let fault = (Code::ManifestUnreadable, format!("it cannot be parsed: {error}"));
-                let was_one = content.trim_ascii_start().first() == Some(&b'{')
-                    && candidate.certainty == Certainty::Likely;
-                return (is_certain || was_one).then(|| facts(None, Some(fault)));
-            }
-        };
-        if !is_certain && !looks_like_a_manifest(&manifest) {
-            return None;
-        }
-        // A flipped bit in a digest makes another digest: what the manifest meant is then unknown.
-        let actual = Digest::of(&content);
-        let fault = if actual == candidate.digest {
-            manifest.invalid_references.first().map(|error| (Code::ReferenceInvalid, error.clone()))
-        } else {
-            Some((Code::ManifestUnreadable, format!("its content has another digest, {actual}")))
-        };
-        Some(facts(Some(self.body(&manifest)), fault))
     }
 
     fn body(&self, manifest: &Manifest<'_>) -> ManifestBody {
@@ -349,7 +333,6 @@ impl Reader<'_> {
             media_type: manifest.media_type.as_deref().map(|name| media_types.number(name)),
             artifact_type: manifest.artifact_type.as_deref().map(|name| media_types.number(name)),
             references,
-            is_type_unknown: manifest.is_type_unknown,
             os: number(config.os),
             architecture: number(config.architecture),
             variant: number(config.variant),
@@ -383,9 +366,5 @@ impl Reader<'_> {
     }
 }
 
-/// An image config and any other JSON parse as a manifest that names nothing.
-fn looks_like_a_manifest(manifest: &Manifest<'_>) -> bool {
-    manifest.invalid_references.is_empty()
-        && (!manifest.references.is_empty() || manifest.media_type.is_some())
-        && (manifest.kind != ManifestKind::Unknown)
-}
+/// How much of a blob shows whether it begins like a manifest, if not much white space comes first.
+const FIRST_BYTES: u64 = 16;

@@ -90,7 +90,7 @@ pub struct Facts {
     pub repositories: Vec<(RepositoryFacts, NumberedLinks)>,
     /// Every manifest that was looked for, by blob number.
     pub manifests: Vec<ManifestFacts>,
-    /// Blobs that no manifest names and that begin as a manifest does.
+    /// Other blobs that may be manifests.
     pub maybe_manifests: Vec<u32>,
     /// Texts that the numbers in manifests stand for.
     pub media_types: Vec<String>,
@@ -182,6 +182,7 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         walked.repositories.repositories.iter().map(|repository| repository.revisions.len());
     progress.phase("manifests", Some(revisions.sum::<usize>() as u64));
     recheck_missing(storage, &mut walked);
+    let is_link_hidden = is_link_hidden(&walked);
     let blobs = walked.blobs.blobs;
     let numbers = DigestNumbers::new(&blobs);
     let texts = Texts::default();
@@ -193,10 +194,10 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         texts: &texts,
         progress,
         unseen: &unseen,
+        is_link_hidden,
     };
-    let AllManifests { mut manifests, maybe: maybe_manifests } =
+    let AllManifests { manifests, maybe: maybe_manifests } =
         reader.read_all(&walked.repositories.repositories);
-    manifests.sort_unstable_by_key(|manifest| manifest.blob);
 
     let (schema1, repositories) = (schema1_revisions(&manifests), walked.repositories.repositories);
     let repositories: Vec<_> = repositories
@@ -233,6 +234,16 @@ fn unseen(notes: &Notes) -> Unseen {
             .iter()
             .any(|finding| finding.digest.is_none() && is_many(finding.code)),
     }
+}
+
+/// Whether some revision or tag could not be seen.
+fn is_link_hidden(walked: &Walked) -> bool {
+    let repositories = &walked.repositories.repositories;
+    !walked.repositories.notes.holds.is_empty()
+        || repositories.iter().any(|repository| {
+            !repository.notes.holds.is_empty()
+                || repository.has_manifests && !repository.has_revisions
+        })
 }
 
 /// Manifests beside whose revisions signatures may lie.

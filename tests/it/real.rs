@@ -9,6 +9,7 @@ pub mod http;
 mod known;
 pub mod layout;
 mod live;
+mod odd_json;
 pub mod pushes;
 mod readonly;
 pub mod registry;

@@ -192,7 +192,6 @@ impl ManifestPlan {
                 media_type: None,
                 artifact_type: None,
                 references: children.chain(layers).chain(subject).collect(),
-                is_type_unknown: false,
                 os: None,
                 architecture: None,
                 variant: None,

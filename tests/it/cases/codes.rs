@@ -44,6 +44,7 @@ fn breaks_a_tag(code: Code) -> bool {
             | Code::LayerLinkUnreadable
             | Code::ManifestMissing
             | Code::ManifestUnreadable
+            | Code::NotAManifest
             | Code::ManifestTooLarge
             | Code::ConfigMissing
             | Code::LayerMissing
@@ -91,6 +92,7 @@ fn damaged(code: Code) -> Scanned {
         }
         Code::ManifestMissing => fixture.remove(&paths::blob_directory(&image.digest)),
         Code::ManifestUnreadable => fixture.overwrite(paths::blob(&image.digest), "{"),
+        Code::NotAManifest => fixture.registry.link_revision("team/app", &layer.digest),
         Code::ManifestTooLarge => {
             fixture.registry.put(paths::blob(&image.digest), Content::Sparse(5 << 20));
         }

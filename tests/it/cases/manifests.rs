@@ -1,7 +1,7 @@
 //! Manifests that are missing, damaged, too large, or of an unusual kind.
 
 use regsql::model::{Code, Digest};
-use regsql::sample::{Content, Descriptor, paths};
+use regsql::sample::{Content, Descriptor, media_types, paths};
 
 use super::fixture::Fixture;
 
@@ -196,7 +196,62 @@ fn case_26_every_digest_in_an_unknown_manifest_is_a_reference() {
     let scanned = fixture.scan();
     scanned.has_problem(Code::ManifestTypeUnknown, &paths::blob(&manifests[1].digest));
     scanned.revision_is_tagged("team/art", &manifests[0].digest, true);
+    scanned.tag_is_whole("team/art", "1.0", &manifests[0].digest);
+    scanned.is_held("team/art");
     scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_26_digests_in_odd_places_of_an_unknown_manifest_are_references() {
+    let mut fixture = Fixture::new();
+    let blobs = ["key", "twice", "last", "pinned", "escaped", "bare"]
+        .map(|name| fixture.registry.layer(name, 300).digest);
+    let [key, twice, last, pinned, escaped, bare] = &blobs;
+    let body = format!(
+        r#"   {{"schemaVersion":7,"mediaType":"application/vnd.example.bundle",
+            "parts":{{"{key}":{{}}}},"digest":"{twice}","digest":"{last}",
+            "from":"reg.example:5000/team/app@{pinned}",
+            "other":"sha256\u003a{}","alg":"sha256","hex":"{}"}}"#,
+        escaped.encoded(),
+        bare.encoded()
+    );
+    // Linked in no repository: only the manifest keeps them.
+    fixture.registry.manifest("team/art", body);
+    let scanned = fixture.scan();
+    scanned.is_held("team/art");
+    scanned.is_not_held("bystander/app");
+    for digest in &blobs {
+        let is_orphan: bool =
+            scanned.one("SELECT is_orphan FROM blobs WHERE digest = ?1", [digest.to_string()]);
+        assert!(!is_orphan, "{digest}");
+    }
+}
+
+#[test]
+fn case_32_a_hidden_manifest_is_found_behind_white_space_and_behind_a_layer_reference() {
+    let mut fixture = Fixture::new();
+    let layers = ["one", "two"].map(|name| fixture.registry.layer(name, 300));
+    let hidden = layers.each_ref().map(|layer| {
+        fixture.registry.link_layer("team/app", &layer.digest);
+        let spaces = " \n".repeat(3_000);
+        let body = format!(
+            r#"{spaces}{{"schemaVersion":2,"mediaType":"{}","config":{{"digest":"{}","size":300}},"layers":[]}}"#,
+            media_types::OCI_MANIFEST, layer.digest
+        );
+        fixture.registry.blob(body)
+    });
+    // An untagged artifact of another repository carries one of them as a layer.
+    fixture.registry.image("other/art").oci().layers([&hidden[0]]).push();
+    fixture.push("team/app", "1.0");
+    fixture.remove("docker/registry/v2/repositories/team/app/_manifests/revisions");
+    let scanned = fixture.scan();
+    for digest in hidden.iter().map(|manifest| &manifest.digest) {
+        let may_be_manifest: bool = scanned.one(
+            "SELECT may_be_manifest FROM blob WHERE 'sha256:' || lower(hex(hash)) = ?1",
+            [digest.to_string()],
+        );
+        assert!(may_be_manifest, "{digest}");
+    }
 }
 
 #[test]
@@ -236,7 +291,8 @@ fn case_41_a_revision_link_to_a_layer_holds_its_repository() {
     fixture.registry.link_revision("team/app", &layer.digest);
     fixture.registry.link_revision("team/app", &large.digest);
     let scanned = fixture.scan();
-    scanned.has_problem(Code::ManifestUnreadable, &paths::blob(&layer.digest));
+    // The layer is not damaged.
+    scanned.has_problem(Code::NotAManifest, &paths::blob(&layer.digest));
     scanned.has_problem(Code::ManifestTooLarge, &paths::blob(&large.digest));
     scanned.is_held("team/app");
     scanned.only_garbage_is_orphan();

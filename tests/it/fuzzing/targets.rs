@@ -1,13 +1,15 @@
 //! What must hold of any bytes given to a parser. libFuzzer calls these (`fuzz/`), and an ordinary
 //! test calls them with the corpus and with changes of it, so each panics when something does not.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
 use regsql::model::{
-    Digest, LinkContent, MAX_LINK_BYTES, bytes_of, is_repository_name, is_tag_name,
-    parse_image_config, parse_link, parse_manifest, parse_v1_history, text_of, version_key,
+    Certainty, Classified, Code, Digest, LinkContent, MAX_LINK_BYTES, bytes_of, classify,
+    digests_in, is_repository_name, is_tag_name, parse_image_config, parse_link, parse_manifest,
+    parse_v1_history, text_of, version_key,
 };
 use regsql::prune::{Document, Protect};
 use regsql::report::Header;
@@ -35,8 +37,18 @@ pub const TARGETS: &[Target] = &[
 /// Whatever is longer is not told again in an error.
 const MAX_ERROR_BYTES: usize = 600;
 
-/// A manifest names no more than its bytes can hold, and only what a digest may be.
+/// A manifest names no more than its bytes can hold, and only what a digest may be. What is uncertain
+/// names every digest in the bytes, and what is what its digest says is never called damaged.
 pub fn manifest(body: &[u8]) {
+    let classified = classify(&Digest::of(body), Ok(body), Certainty::Certain);
+    if let Classified::Uncertain { manifest, code, .. } = classified {
+        assert_ne!(code, Code::ManifestUnreadable);
+        let named: HashSet<Digest> =
+            manifest.unwrap().references.into_iter().map(|named| named.digest).collect();
+        for digest in digests_in(body) {
+            assert!(named.contains(&digest), "{digest}");
+        }
+    }
     let Ok(manifest) = parse_manifest(body) else {
         return;
     };
