@@ -1,5 +1,7 @@
 //! The main job, end to end: storage -> facts -> graph -> figures -> database.
 
+mod vanished;
+
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -7,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use crate::db::{
     self, DatabaseError, NewDatabase, PreviousScan, ScanRecord, Snapshot, StoredFinding, Totals,
-    WriteLock,
+    Witness, WriteLock,
 };
 use crate::graph::{self, Graph};
-use crate::model::{Finding, Severity, text_of};
+use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
 pub use crate::scan::DeepLook;
 use crate::scan::{self, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
+use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
 
 /// What to scan, and where to put the result.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct ScanOptions {
     pub deep: DeepLook,
     /// Read everything again even when nothing seems changed.
     pub is_full: bool,
+    /// More percent of all tags missing at once than this has vanished; `None`: as last time.
+    pub max_vanished_percent: Option<u8>,
 }
 
 /// What a scan found.
@@ -131,6 +136,9 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         .build()
         .map_err(|source| ScanError::Threads { count, source })?;
 
+    // A damaged old database has seen nothing that could be relied on.
+    let witness = db::witness(&options.database, &root_text(&root)).unwrap_or_default();
+    let max_vanished_percent = limit_of(options, witness.as_ref());
     let record = |fingerprint, is_complete, is_deep| ScanRecord {
         root: root_text(&root),
         started_ns,
@@ -141,18 +149,11 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         fingerprint,
         proxy_url: storage.proxied_url().map(str::to_owned),
         disk: None,
+        max_vanished_percent,
         other_totals: trash_totals(&trash::summary(&storage)),
     };
-    let previous = previous.filter(|previous| {
-        !options.is_full
-            && previous.is_complete
-            && (previous.is_deep || options.deep != DeepLook::Always)
-            && previous.next_stale_upload_ns.is_none_or(|active_ns| {
-                active_ns > started_ns.saturating_sub(graph::STALE_UPLOAD_NS)
-            })
-            && previous.root == root_text(&root)
-            && previous.tool_version == env!("CARGO_PKG_VERSION")
-    });
+    let previous =
+        previous.filter(|previous| may_stand(previous, options, &root_text(&root), started_ns));
     if let Some(previous) = previous {
         let walked = pool.install(|| scan::walk(&storage, Depth::Quick, progress));
         let fingerprint = walked.fingerprint();
@@ -193,7 +194,11 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
             Ok::<_, DatabaseError>(new)
         });
         let accounts = graph::account(&graph);
-        let findings = all_findings(&graph, notes, started_ns, &about_content);
+        let mut findings = all_findings(&graph, notes, started_ns, &about_content);
+        if let Some(witness) = &witness {
+            findings.extend(vanished_since(witness, &graph, &findings, max_vanished_percent));
+            findings.sort_unstable();
+        }
         let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok::<_, DatabaseError>((new, accounts, findings))
     })?;
@@ -218,6 +223,25 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         has_lost_history,
         duration: started.elapsed(),
     })
+}
+
+/// Whether the old snapshot is still right when names, sizes and times are those that it saw.
+fn may_stand(previous: &PreviousScan, options: &ScanOptions, root: &str, started_ns: i64) -> bool {
+    !options.is_full
+        && previous.is_complete
+        && !previous.is_vanished_accepted
+        && (previous.is_deep || options.deep != DeepLook::Always)
+        && previous
+            .next_stale_upload_ns
+            .is_none_or(|active_ns| active_ns > started_ns.saturating_sub(graph::STALE_UPLOAD_NS))
+        && previous.root == root
+        && previous.tool_version == env!("CARGO_PKG_VERSION")
+}
+
+/// More percent of all tags missing at once than this has vanished: as asked for, else as last time.
+fn limit_of(options: &ScanOptions, witness: Option<&Witness>) -> u8 {
+    let last = || witness.and_then(|witness| witness.max_vanished_percent);
+    options.max_vanished_percent.or_else(last).unwrap_or(MAX_VANISHED_PERCENT)
 }
 
 /// What a configuration said once is true until one says otherwise.
@@ -284,6 +308,33 @@ fn all_findings(
     findings.sort_unstable();
     findings.dedup();
     findings
+}
+
+/// What the graph lacks that a scan before saw.
+fn vanished_since(
+    witness: &Witness,
+    graph: &Graph,
+    findings: &[Finding],
+    max_percent: u8,
+) -> Vec<Finding> {
+    let now: Vec<_> = graph
+        .repositories
+        .iter()
+        .map(|repository| RepositoryNow {
+            name: &repository.name,
+            tag_count: repository.tags.len() as u64,
+            revision_count: repository.revisions.len() as u64,
+        })
+        .collect();
+    // What is not there at all has vanished as well.
+    let hidden: Vec<&str> = findings
+        .iter()
+        .filter(|finding| {
+            matches!(finding.code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed)
+        })
+        .map(|finding| finding.path.as_str())
+        .collect();
+    vanished(witness, &now, max_percent, &graph.layout.repositories(), &hidden)
 }
 
 /// How many of each severity, the least first.

@@ -46,6 +46,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         io_threads: NonZeroUsize::MIN.saturating_add(7),
         deep: DeepLook::Auto,
         is_full: false,
+        max_vanished_percent: None,
     };
     let here = Context { db: database.clone(), printer: printer.clone() };
     printer.note(&format!("$ regsql --db {} scan {}", database.display(), storage.display()));

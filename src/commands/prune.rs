@@ -5,6 +5,7 @@ mod choosing;
 mod gate;
 mod recover;
 mod show;
+mod vanished;
 mod via_api;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -111,6 +112,10 @@ pub struct GuardArgs {
     /// Refuse when more than so many percent of all bytes of blobs would come free
     #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub max_delete_percent: u8,
+    /// Go on although repositories or tags have vanished since the last scan, each of which is named;
+    /// with a glob only what it matches: a repository, a namespace, or * for the whole
+    #[arg(long, value_name = "GLOB", num_args = 0..=1, require_equals = true, default_missing_value = "**")]
+    pub accept_vanished: Vec<String>,
     /// Scan again first when the scan is older
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
     pub max_scan_age: Duration,
@@ -205,6 +210,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
             recover::run(context)?;
         }
     }
+    vanished::refuse(context, args)?;
     let planned =
         make_plan(context, args, saved.as_ref(), super::now().as_nanosecond() as i64, None)?;
     end_on_interrupt();

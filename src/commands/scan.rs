@@ -29,6 +29,10 @@ pub struct ScanArgs {
     /// Read everything again, even when nothing seems changed since the last scan
     #[arg(long)]
     pub full: bool,
+    /// Call it a finding, at which prune refuses, when more than this share of all tags is missing
+    /// since the last scan; kept for later scans [default: 50]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub max_vanished_percent: Option<u8>,
 }
 
 /// When to look for leftovers.
@@ -60,6 +64,7 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         io_threads: args.io_threads,
         deep: args.deep.into(),
         is_full: args.full,
+        max_vanished_percent: args.max_vanished_percent,
     };
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;

@@ -66,6 +66,7 @@ pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
         io_threads: super::scan::IO_THREADS,
         deep: DeepLook::Auto,
         is_full: false,
+        max_vanished_percent: None,
     };
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;

@@ -144,6 +144,7 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
         io_threads: scan::IO_THREADS,
         deep: DeepLook::Auto,
         is_full: false,
+        max_vanished_percent: None,
     };
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;

@@ -40,6 +40,8 @@ pub struct ScanRecord {
     pub fingerprint: [u8; 32],
     /// The registry behind a pull-through cache, by its configuration.
     pub proxy_url: Option<String>,
+    /// More percent of all tags missing at once than this has vanished.
+    pub max_vanished_percent: u8,
     /// The file system that holds the blobs, if that is known.
     pub disk: Option<DiskSpace>,
     /// Figures that are no part of the registry: what lies in the trash, the last deletion.

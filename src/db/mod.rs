@@ -11,6 +11,7 @@ mod read_graph;
 mod schema;
 mod stamp;
 mod verified;
+mod witness;
 
 pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
@@ -30,3 +31,7 @@ pub use publish::{
 pub use read_graph::{ReadGraphError, read_graph};
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;
+pub use witness::{
+    RepositoryThen, Vanished, Witness, accept_vanished, begin_own_removal, end_own_removal,
+    vanished, witness,
+};

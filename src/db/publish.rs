@@ -123,6 +123,8 @@ pub struct PreviousScan {
     pub is_deep: bool,
     /// The registry behind a pull-through cache, by a configuration that was given once.
     pub proxy_url: Option<String>,
+    /// What had vanished in it was accepted since.
+    pub is_vanished_accepted: bool,
     /// The last sign of life of the upload that is the next to become stale: it is a finding then,
     /// though nothing has changed on disk.
     pub next_stale_upload_ns: Option<i64>,
@@ -137,7 +139,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
         return Ok(None);
     }
     let connection = super::open_for_reading(database)?;
-    let sql = "SELECT fingerprint, root, tool_version, is_complete, is_deep, (SELECT MIN(active_ns) FROM upload WHERE active_ns > started_ns - ?1), finished_ns, (SELECT proxy_url FROM storage) FROM scan";
+    let sql = include_str!("sql/previous_scan.sql");
     let scan = connection.query_row(sql, [STALE_UPLOAD_NS], |row| {
         Ok(PreviousScan {
             fingerprint: row.get(0)?,
@@ -148,6 +150,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
             next_stale_upload_ns: row.get(5)?,
             finished_ns: row.get(6)?,
             proxy_url: row.get(7)?,
+            is_vanished_accepted: row.get(8)?,
         })
     });
     match scan {
@@ -232,8 +235,10 @@ impl<'a> NewDatabase<'a> {
                 Ok(old) => new.old = Some(old),
                 Err(error) if error.is_damage() => {
                     // Half of a history tells of growth that never was.
-                    let clear = "DELETE FROM past_scan; DELETE FROM past_repository;";
-                    connection.execute_batch(clear).map_err(on_sqlite)?;
+                    for table in ["past_scan", "past_repository", "witness", "own_removal"] {
+                        let clear = format!("DELETE FROM {table}");
+                        connection.execute(&clear, []).map_err(on_sqlite)?;
+                    }
                     new.has_lost_history = true;
                 }
                 Err(error) => return Err(error),
@@ -258,6 +263,7 @@ impl<'a> NewDatabase<'a> {
             let totals = load_figures(connection, snapshot, self.old.as_ref())?;
             record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
             record_repositories(connection)?;
+            super::witness::record(connection)?;
             Ok(totals)
         })?;
         let database = &self.lock.database;
@@ -334,7 +340,9 @@ fn copy_history(connection: &Connection, database: &Path) -> Result<Connection, 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let old = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
     old.busy_timeout(Duration::from_secs(5)).map_err(on_sqlite)?;
-    for (table, columns) in [("past_scan", 17), ("past_repository", 9)] {
+    for (table, columns) in
+        [("past_scan", 17), ("past_repository", 9), ("witness", 2), ("own_removal", 2)]
+    {
         let mut select =
             old.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).map_err(on_sqlite)?;
         let marks = vec!["?"; columns].join(", ");
@@ -368,6 +376,7 @@ pub fn publish_unchanged(lock: &WriteLock, scan: &ScanRecord) -> Result<Totals, 
         transaction.execute("DELETE FROM scan", [])?;
         record_scan(&transaction, scan, is_pull_through, &totals)?;
         record_repositories(&transaction)?;
+        super::witness::record(&transaction)?;
         transaction.commit()?;
         Ok(totals)
     };
@@ -414,12 +423,12 @@ fn record_scan(
         ],
     )?;
     connection.execute(
-        "INSERT OR REPLACE INTO storage (id, proxy_url, disk_bytes, disk_free_bytes)
-         VALUES (1, ?1, ?2, ?3)",
+        include_str!("sql/record_storage.sql"),
         params![
             scan.proxy_url,
             scan.disk.map(|disk| disk.size_bytes),
-            scan.disk.map(|disk| disk.free_bytes)
+            scan.disk.map(|disk| disk.free_bytes),
+            scan.max_vanished_percent,
         ],
     )?;
     let total = |name: &str| totals.get(name).copied().unwrap_or(0);

@@ -159,6 +159,15 @@ codes! {
     /// A repository has tags and no `_manifests/revisions`, so what is linked in it is unknown.
     RevisionsDirectoryMissing = "revisions-directory-missing", Error,
         "restore it from a backup or push the tags again, before the registry's garbage collector runs";
+    /// There are blobs, and `repositories` is missing or empty: whatever needs them is not seen.
+    RepositoriesMissing = "repositories-missing", Error,
+        "mount or restore it; a registry that holds blobs has repositories";
+    /// A directory of a repository's name is empty, as a mount that failed leaves it; the registry leaves none.
+    NamespaceEmpty = "namespace-empty", Error,
+        "mount what belongs there; if its repositories were deleted, remove the directory (rmdir)";
+    /// Repositories or tags that the last scan saw are gone, and regsql did not delete them.
+    Vanished = "vanished", Error,
+        "see whether a mount failed or a copy is not finished; if it was deleted, regsql prune --accept-vanished";
     /// A repository has layer links or uploads and never got a manifest, as after a failed push.
     RepositoryNeverCompleted = "repository-never-completed", Info,
         "regsql prune --garbage removes it once it is old";
@@ -211,7 +220,14 @@ impl Code {
     /// Whether it means that part of the storage was not seen, so that the scan is incomplete. A
     /// damaged manifest or link was seen, and is kept for what it is.
     pub fn hides_something(self) -> bool {
-        matches!(self, Self::DirectoryUnreadable | Self::FileUnreadable | Self::SymlinkNotFollowed)
+        matches!(
+            self,
+            Self::DirectoryUnreadable
+                | Self::FileUnreadable
+                | Self::SymlinkNotFollowed
+                | Self::RepositoriesMissing
+                | Self::NamespaceEmpty
+        )
     }
 }
 

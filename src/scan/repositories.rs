@@ -12,6 +12,7 @@ use crate::progress::Progress;
 use crate::storage::{FileKind, Storage};
 
 use super::Depth;
+use super::blobs;
 use super::facts::{HoldScope, Notes, RepositoryFacts};
 use super::fingerprint::Fingerprint;
 use super::owner::Owner;
@@ -76,14 +77,8 @@ impl Walk<'_> {
         let is_top = directory == self.top;
         let mut entries = match self.storage.list(&directory) {
             Ok(entries) => entries,
-            // A registry that holds blobs has had repositories: it is a mount that failed, or a
-            // mistake, and no garbage. The registry's own collector stops there, too.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && !(is_top && self.storage.stat(&self.storage.layout().blobs()).is_ok()) =>
-            {
-                return;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_top => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
                 self.note(|notes| {
                     notes.find(Code::DirectoryUnreadable, None, &directory, error.to_string());
@@ -98,15 +93,8 @@ impl Walk<'_> {
                 self.is_rescued(&path) || !notes.count_clutter(&path, entry.kind)
             });
         });
-        if entries.is_empty() && !is_top {
-            self.note(|notes| {
-                notes.find(
-                    Code::EmptyDirectory,
-                    None,
-                    &directory,
-                    "neither a repository nor a part of a name",
-                );
-            });
+        if entries.is_empty() {
+            self.nothing_in(&directory, is_top);
         }
         let mut is_repository = false;
         for entry in entries {
@@ -135,6 +123,22 @@ impl Walk<'_> {
         if is_repository {
             scope.spawn(move |_| self.repository(&directory));
         }
+    }
+
+    /// A registry that holds blobs has repositories, and never leaves an empty directory among them:
+    /// a mount that failed does. What belongs there may need any blob.
+    fn nothing_in(&self, directory: &Path, is_top: bool) {
+        let (code, detail) = if !is_top {
+            (Code::NamespaceEmpty, "neither a repository nor a part of a name")
+        } else if blobs::are_more_than(self.storage, 0) {
+            (Code::RepositoriesMissing, "there are blobs, and no repository")
+        } else {
+            return;
+        };
+        self.note(|notes| {
+            notes.find(code, None, directory, detail);
+            notes.hold(HoldScope::Storage, code, directory);
+        });
     }
 
     /// Whether fsck, or somebody after it, put a repository there: it is kept until it is back.

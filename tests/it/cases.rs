@@ -13,6 +13,7 @@ mod repositories;
 mod storage;
 mod tags;
 mod uploads;
+mod vanished;
 
 /// Every case keeps at least one test.
 #[test]

@@ -56,6 +56,7 @@ fn scanned(root: &Path, database: &Path) -> Connection {
         database: database.to_owned(),
         io_threads: NonZeroUsize::new(2).unwrap(),
         is_full: false,
+        max_vanished_percent: None,
         deep: DeepLook::Never,
     };
     scan(&options, &Hidden).unwrap();

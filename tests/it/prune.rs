@@ -73,6 +73,7 @@ impl Disk {
             database: database.clone(),
             io_threads: NonZeroUsize::new(2).unwrap(),
             is_full: false,
+            max_vanished_percent: None,
             deep: DeepLook::Auto,
         };
         scan(&options, &Hidden).unwrap();

@@ -136,8 +136,9 @@ fn an_unchanged_storage_is_told_from_a_changed_one_whatever_changed() {
             let data = storage.below(&format!("{}/data", paths::upload(image, id)));
             fs::write(data, "more than the ten bytes before").unwrap();
         }),
-        ("a repository gone", &|storage| {
-            fs::remove_dir_all(storage.below(&paths::repository(image))).unwrap();
+        ("a repository renamed", &|storage| {
+            let to = storage.below(&paths::repository("other"));
+            fs::rename(storage.below(&paths::repository("team")), to).unwrap();
         }),
         ("a pull-through cache", &|storage| {
             fs::write(storage.below("scheduler-state.json"), "{}").unwrap();
@@ -151,7 +152,21 @@ fn an_unchanged_storage_is_told_from_a_changed_one_whatever_changed() {
         assert!(storage.rescan(), "{name} was overlooked");
         assert!(storage.scan("fresh.db", &["--full"]).status.success());
         let (again, fresh) = (storage.database("registry.db"), storage.database("fresh.db"));
-        assert_eq!(content(&again), content(&fresh), "{name}");
+        let mut again = content(&again);
+        if *name == "a repository renamed" {
+            // Only a database with a history can miss something.
+            let before = again.len();
+            again.retain(|row| !row.contains("vanished"));
+            assert_eq!(again.len() + 1, before);
+            let of_problems = |row: &String| {
+                !row.contains("\"problem_count\"") && !row.contains("\"error_count\"")
+            };
+            again.retain(of_problems);
+            let fresh: Vec<String> = content(&fresh).into_iter().filter(of_problems).collect();
+            assert_eq!(again, fresh, "{name}");
+        } else {
+            assert_eq!(again, content(&fresh), "{name}");
+        }
         assert!(!storage.rescan(), "{name}: nothing changed any more");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show};
+use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, vanished};
 use crate::commands::result::Snapshot;
 use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
@@ -26,6 +26,7 @@ pub fn run(
     saved: Option<&SavedPlan>,
 ) -> Result {
     if let Some(url) = &args.acting.via_api {
+        vanished::begin(context, &planned);
         return super::via_api::run(context, args, &planned, url);
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
@@ -87,6 +88,7 @@ fn act(
     drop(deleted);
     // What the database says is no longer so.
     super::rescan(context)?;
+    vanished::end(context);
     Ok(if is_recorded { outcome } else { Outcome::Findings })
 }
 
@@ -159,7 +161,9 @@ fn plan_again(
     // Someone else may have scanned since.
     let is_same_scan = Snapshot::open(context, None)?.origin(context)? == planned.origin;
     let summary = super::rescan(context)?;
+    vanished::refuse(context, args)?;
     if is_same_scan && summary.is_unchanged && now_ns >= planned.policy.clock.now_ns {
+        vanished::begin(context, &planned);
         return Ok(planned);
     }
     let seen = planned.plan.names(&planned.graph).collect();
@@ -168,6 +172,7 @@ fn plan_again(
     let mut again = make_plan(context, args, saved, now_ns, Some(seen))?;
     let is_new = |skipped: &&Skipped| !shown.contains(*skipped);
     again.newly_skipped = again.plan.skipped.iter().filter(is_new).cloned().collect();
+    vanished::begin(context, &again);
     Ok(again)
 }
 

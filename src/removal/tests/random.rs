@@ -246,6 +246,7 @@ pub fn snapshot(graph: &Graph) -> StoredGraph {
         fingerprint: [0; 32],
         proxy_url: None,
         disk: None,
+        max_vanished_percent: 50,
         other_totals: Vec::new(),
     };
     let snapshot = db::Snapshot { graph, accounts: &accounts, findings: &[], scan };

@@ -146,6 +146,18 @@ fn damaged(code: Code) -> Scanned {
         Code::RepositoryNeverCompleted => {
             fixture.registry.put(layers("team/new"), Content::Directory);
         }
+        Code::RepositoriesMissing => {
+            fixture.registry.tree.remove(&format!("{}/repositories", paths::V2));
+        }
+        Code::NamespaceEmpty => {
+            fixture.registry.put(paths::repository("team-b"), Content::Directory);
+        }
+        Code::Vanished => {
+            let on_disk = fixture.scan().into_disk();
+            fs::remove_dir_all(on_disk.path(&paths::repository("team/app"))).unwrap();
+            fs::remove_dir(on_disk.path(&paths::repository("team"))).unwrap();
+            return on_disk.scan();
+        }
         Code::GhostRepository => {
             fixture.registry.put(revisions("team/old"), Content::Directory);
         }

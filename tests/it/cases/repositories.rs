@@ -224,6 +224,7 @@ fn case_33_a_repository_moved_aside_under_an_underscore_keeps_its_images() {
     let on_disk = fixture.write();
     let from = on_disk.path(&paths::repository("team/app"));
     fs::rename(from, on_disk.path(&paths::repository("_app"))).unwrap();
+    fs::remove_dir(on_disk.path(&paths::repository("team"))).unwrap();
     let scanned = on_disk.scan();
     scanned.tag_is_whole("_app", "1.0", &image.digest);
     scanned.only_garbage_is_orphan();

@@ -158,6 +158,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         fingerprint,
         proxy_url: None,
         disk: None,
+        max_vanished_percent: 50,
         other_totals: Vec::new(),
     };
     new.publish(&Snapshot { graph: &graph, accounts: &accounts, findings: &[], scan }).unwrap();

@@ -175,7 +175,9 @@ fn prune_one(case: &Case, registry: &Registry, database: &Path) {
         command.arg("--db").arg(database).args(arguments).output().unwrap()
     };
     assert!(regsql(&["scan", root.to_str().unwrap()]).status.success(), "{name}");
-    let output = regsql(&[&["prune", "untagged-revisions", "--garbage"], &ACTING[..]].concat());
+    let output = regsql(
+        &[&["prune", "untagged-revisions", "--garbage", "--accept-vanished"], &ACTING[..]].concat(),
+    );
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(matches!(output.status.code(), Some(0 | 1)), "{name}: {:?} {error}", output.status);
     assert!(!error.contains("panicked"), "{name}: {error}");

@@ -255,6 +255,7 @@ fn no_damage_to_a_repository_or_storage_costs_an_image() {
         "33 a repository moved aside": nothing, |root| {
             let from = root.join(paths::repository("team/app"));
             fs::rename(from, root.join(paths::repository("_app"))).unwrap();
+            fs::remove_dir(root.join(paths::repository("team"))).unwrap();
         }, Nothing;
         "34 nested names": |registry| {
             for name in ["a", "a/b", "a/b/c"] {

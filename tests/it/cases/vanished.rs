@@ -1,0 +1,183 @@
+//! What was there at the last scan and is not there now.
+
+use std::fs;
+use std::process::Output;
+
+use regsql::model::Code;
+use regsql::sample::{Content, paths};
+
+use super::fixture::{Fixture, OnDisk, Scanned};
+
+const DELETE: [&str; 10] = [
+    "prune",
+    "--garbage",
+    "untagged-revisions",
+    "--delete",
+    "--offline",
+    "--yes",
+    "--min-age",
+    "0s",
+    "--max-delete-percent",
+    "100",
+];
+
+fn prune(scanned: &Scanned, more: &[&str]) -> Output {
+    scanned.run(&[&DELETE, more].concat())
+}
+
+/// Standard error of a run that must end with this code.
+#[track_caller]
+fn ends_with(code: i32, output: &Output) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    message
+}
+
+fn two_teams() -> OnDisk {
+    let mut fixture = Fixture::new();
+    fixture.push("team-a/app", "1.0");
+    fixture.push("team-b/app", "1.0");
+    fixture.push("team-b/app", "2.0");
+    fixture.push("team-b/tool", "1.0");
+    fixture.write()
+}
+
+fn repository(name: &str) -> String {
+    paths::repository(name)
+}
+
+#[test]
+fn a_namespace_whose_mount_failed_is_seen_and_nothing_is_deleted() {
+    let scanned = two_teams().scan();
+    scanned.has_only(&[]);
+    let on_disk = scanned.into_disk();
+    let (mounted, elsewhere) = (on_disk.path(&repository("team-b")), on_disk.outside("team-b"));
+    fs::rename(&mounted, &elsewhere).unwrap();
+    let scanned = on_disk.scan();
+    scanned.has_only(&[Code::Vanished]);
+    scanned.has_problem(Code::Vanished, &repository("team-b"));
+    // Later scans still know.
+    let scanned = scanned.into_disk().scan();
+    for more in [&[][..], &["--accept-vanished=team-a"]] {
+        let message = ends_with(2, &prune(&scanned, more));
+        assert!(
+            message.contains("namespace team-b (2 repositories with 3 tags) vanished since"),
+            "{message}"
+        );
+        assert!(message.contains("--accept-vanished"), "{message}");
+    }
+    let on_disk = scanned.into_disk();
+    fs::rename(&elsewhere, &mounted).unwrap();
+    let scanned = on_disk.scan();
+    scanned.has_only(&[]);
+    scanned.only_garbage_is_orphan();
+    ends_with(0, &prune(&scanned, &[]));
+}
+
+#[test]
+fn what_is_accepted_is_named_and_is_the_measure_from_then_on() {
+    let scanned = two_teams().scan();
+    let on_disk = scanned.into_disk();
+    fs::remove_dir_all(on_disk.path(&repository("team-b"))).unwrap();
+    fs::remove_dir_all(on_disk.path(&paths::tag("team-a/app", "1.0"))).unwrap();
+    let scanned = on_disk.scan();
+    let dry = ["prune", "--garbage", "--accept-vanished"];
+    ends_with(0, &scanned.run(&dry));
+    // A dry run accepts nothing for good, and one name accepts nothing else.
+    let message = ends_with(2, &prune(&scanned, &["--accept-vanished=team-b"]));
+    assert!(message.contains("all 1 tag of team-a/app vanished"), "{message}");
+    assert!(!message.contains("namespace team-b"), "{message}");
+    let message = ends_with(0, &prune(&scanned, &["--accept-vanished"]));
+    assert!(message.contains("accepted: namespace team-b"), "{message}");
+    assert!(message.contains("accepted: all 1 tag of team-a/app"), "{message}");
+    ends_with(0, &prune(&scanned, &[]));
+    scanned.into_disk().scan().has_no_problem(Code::Vanished);
+}
+
+#[test]
+fn what_a_deletion_of_its_own_took_has_not_vanished() {
+    let scanned = two_teams().scan();
+    let target = ["--target", "team-b/app:1.0", "--target", "team-b/app:2.0"];
+    ends_with(0, &prune(&scanned, &target));
+    ends_with(0, &prune(&scanned, &["--target", "team-b/tool:1.0", "--no-trash"]));
+    ends_with(0, &prune(&scanned, &[]));
+    let scanned = scanned.into_disk().scan();
+    scanned.has_no_problem(Code::Vanished);
+    // The rest is still watched.
+    let on_disk = scanned.into_disk();
+    fs::remove_dir_all(on_disk.path(&paths::tag("team-a/app", "1.0"))).unwrap();
+    on_disk.scan().has_problem(Code::Vanished, &repository("team-a/app"));
+}
+
+#[test]
+fn a_share_of_all_tags_that_can_be_set_has_vanished() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1");
+    for number in 2..=7 {
+        fixture.registry.tag("team/app", &number.to_string(), &image.digest);
+    }
+    let on_disk = fixture.scan().into_disk();
+    // Of eight tags, one of which is another repository's, three go, then two of five.
+    let gone = |on_disk: &OnDisk, tags: &[&str]| {
+        for tag in tags {
+            fs::remove_dir_all(on_disk.path(&paths::tag("team/app", tag))).unwrap();
+        }
+    };
+    gone(&on_disk, &["1", "2", "3"]);
+    let scanned = on_disk.scan();
+    scanned.has_no_problem(Code::Vanished);
+    let on_disk = scanned.into_disk();
+    ends_with(0, &on_disk.run(&["scan", "--max-vanished-percent", "30"]));
+    gone(&on_disk, &["4", "5"]);
+    let scanned = on_disk.scan();
+    let detail: String = scanned.one("SELECT detail FROM problems WHERE code = 'vanished'", []);
+    assert!(detail.starts_with("2 of 5 tags vanished since 20"), "{detail}");
+}
+
+#[test]
+fn an_empty_namespace_and_an_empty_top_keep_every_blob() {
+    for (emptied, code) in [
+        (repository("team-b"), Code::NamespaceEmpty),
+        (format!("{}/repositories", paths::V2), Code::RepositoriesMissing),
+    ] {
+        // There was no scan before that could tell.
+        let on_disk = two_teams();
+        let path = on_disk.path(&emptied);
+        fs::remove_dir_all(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let scanned = on_disk.scan();
+        scanned.has_problem(code, &emptied);
+        assert!(!scanned.exists("SELECT 1 FROM orphan_blobs", []), "{code}");
+        let is_complete: bool = scanned.one("SELECT complete FROM scan_info", []);
+        assert!(!is_complete, "{code}");
+        let before: i64 = scanned.one("SELECT count(*) FROM blobs WHERE is_present", []);
+        prune(&scanned, &[]);
+        let scanned = scanned.into_disk().scan();
+        let after: i64 = scanned.one("SELECT count(*) FROM blobs WHERE is_present", []);
+        assert_eq!(after, before, "{code}");
+    }
+}
+
+#[test]
+fn a_registry_that_was_never_pushed_to_lacks_nothing() {
+    let mut fixture = Fixture::new();
+    fixture.registry.put(paths::repository("x"), Content::Directory);
+    let on_disk = fixture.write();
+    fs::remove_dir_all(on_disk.path(paths::V2)).unwrap();
+    fs::create_dir_all(on_disk.path(&format!("{}/blobs", paths::V2))).unwrap();
+    on_disk.scan().has_only(&[]);
+}
+
+#[test]
+fn a_scan_that_could_not_read_everything_is_no_measure() {
+    let on_disk = two_teams();
+    // Unreadable and then back: nothing vanished in between, whatever the scan in between saw.
+    std::os::unix::fs::symlink("/nowhere", on_disk.path(&repository("team-c"))).unwrap();
+    let moved = on_disk.outside("team-b");
+    let scanned = on_disk.scan();
+    scanned.has_only(&[Code::SymlinkNotFollowed]);
+    let on_disk = scanned.into_disk();
+    fs::remove_file(on_disk.path(&repository("team-c"))).unwrap();
+    fs::rename(on_disk.path(&repository("team-b")), moved).unwrap();
+    on_disk.scan().has_no_problem(Code::Vanished);
+}
