@@ -20,7 +20,7 @@ use super::{Context, end_on_interrupt};
 use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
 use crate::error::{Error, Outcome, Result};
 use crate::prune::{
-    Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy, Protect,
+    Clock, Counts, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy, Protect,
     ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count, plan,
     unmatched_patterns,
 };
@@ -512,11 +512,14 @@ fn ask(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Error::new("nobody is there to ask whether this may be deleted")
+        return Err(Error::new("nothing was deleted: there is no terminal to ask on")
             .with_hint("add --yes to delete without a question"));
     }
     let freed = ui::bytes(planned.plan.freed_bytes as i64);
-    if context.printer.says_yes(&format!("Delete this, {freed}?"))? {
+    let what = show::counted(&Counts::of(&planned.plan));
+    let is_final = args.acting.no_trash || planned.is_via_api;
+    let after = if is_final { "This CANNOT BE UNDONE." } else { "regsql undo puts it back." };
+    if context.printer.says_yes(&format!("Delete {what} ({freed})? {after}"))? {
         return Ok(());
     }
     Err(Error::new("nothing was deleted: the answer was not yes"))

@@ -94,13 +94,33 @@ pub fn refresh(context: &Context, storage: &FilesystemStorage) {
     }
 }
 
-/// Who leads to what in a storage now. The database gets the scan if it is of that storage and can
-/// be written; else nobody keeps it.
-pub fn graph_now(context: &Context, storage: &FilesystemStorage) -> Result<StoredGraph> {
+/// What a storage holds now.
+pub struct Now {
+    /// With the database of a scan that was just made.
+    pub context: Context,
+    /// Where that is, if it is no longer needed afterwards.
+    directory: Option<tempfile::TempDir>,
+}
+
+impl Now {
+    /// The scan is in the database of the command.
+    pub fn is_kept(&self) -> bool {
+        self.directory.is_none()
+    }
+
+    /// Who leads to what.
+    pub fn graph(&self) -> Result<StoredGraph> {
+        Snapshot::open(&self.context, None)?.graph(&self.context)
+    }
+}
+
+/// Scans a storage. The database gets the scan if it is of that storage and can be written; else it is
+/// dropped with the result.
+pub fn scan_now(context: &Context, storage: &FilesystemStorage) -> Result<Now> {
     let root = storage.root();
     if is_of(context, root) {
         match rescan(context, root) {
-            Ok(_) => return Snapshot::open(context, None)?.graph(context),
+            Ok(_) => return Ok(Now { context: context.clone(), directory: None }),
             Err(error) if error.is_interrupted() => return Err(error),
             // It may lie on the very disk that is full.
             Err(error) => context.printer.detail(&error.messages().join(": ")),
@@ -109,5 +129,5 @@ pub fn graph_now(context: &Context, storage: &FilesystemStorage) -> Result<Store
     let directory = tempfile::tempdir()?;
     let context = Context { db: directory.path().join("registry.db"), ..context.clone() };
     rescan(&context, root)?;
-    Snapshot::open(&context, None)?.graph(&context)
+    Ok(Now { context, directory: Some(directory) })
 }

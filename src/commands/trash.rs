@@ -30,11 +30,11 @@ enum TrashCommand {
     List(ListArgs),
     /// Remove runs from the trash for good
     ///
-    /// Only this frees the space of what was deleted. A run that was stopped before its end stays,
-    /// because it is better undone, and so do all later ones, which may hold what it shares with
-    /// them. The next `regsql prune --delete` looks such a run over and ends it. The storage is
-    /// scanned first: what something needs again, such as a blob that a later push relied on, stays
-    /// and is told. Exit code 1: something stays that was to go, also such a run.
+    /// Only this frees the space of what was deleted, and it cannot be undone. A run that was stopped
+    /// before its end stays, because it is better undone, and so do all that began after a run that
+    /// stays: they may hold what they share with it. The next `regsql prune --delete` looks such a run
+    /// over and ends it. The storage is scanned first: what something needs again, such as a blob that
+    /// a later push relied on, stays and is named. Exit code 1: something stays that was to go.
     Purge(PurgeArgs),
 }
 
@@ -59,7 +59,7 @@ struct PurgeArgs {
     /// Tell what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask on a terminal
+    /// Do not ask; needed where there is no terminal to ask on
     #[arg(short, long)]
     yes: bool,
 }
@@ -99,6 +99,7 @@ fn list(context: &Context, args: &ListArgs) -> Result {
             context.printer.warn(&with_cause(&run.run, error));
         }
     }
+    warn_of_future(context, &runs);
     Ok(Outcome::Done)
 }
 
@@ -173,6 +174,20 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
 }
 
+/// A time in the future says that a clock was wrong.
+fn warn_of_future(context: &Context, runs: &[RunInfo]) {
+    let now = super::now();
+    for run in runs {
+        if let Some(started_at) = run.started_at.filter(|time| *time > now) {
+            context.printer.warn(&format!(
+                "run {} says that it began at {started_at}, which is in the future: a clock was ahead. \
+                 No --older-than reaches it before that, nor the runs that began after it",
+                run.run
+            ));
+        }
+    }
+}
+
 /// Whether a purge is about a run, as far as its age goes; one of unknown age it looks at.
 fn is_meant(run: &RunInfo, options: &PurgeOptions) -> bool {
     run.started_at.is_none_or(|time| time < options.started_before)
@@ -188,7 +203,9 @@ fn tell_younger(
     if args.older_than.is_zero() {
         return Ok(());
     }
-    let count = trash::list(storage)?.iter().filter(|run| !is_meant(run, options)).count();
+    let runs = trash::list(storage)?;
+    warn_of_future(context, &runs);
+    let count = runs.iter().filter(|run| !is_meant(run, options)).count();
     if count > 0 {
         let what = ui::counted(&[(count as u64, "run", "runs")]);
         context.printer.note(&format!("{what} younger than --older-than in the trash"));
@@ -196,14 +213,14 @@ fn tell_younger(
     Ok(())
 }
 
-/// Nothing brings back what is purged. Without a terminal the command itself is the word.
+/// Nothing brings back what is purged.
 fn ask(
     context: &Context,
     args: &PurgeArgs,
     storage: &FilesystemStorage,
     options: &PurgeOptions,
 ) -> Result<()> {
-    if args.yes || !io::stdin().is_terminal() {
+    if args.yes {
         return Ok(());
     }
     let mut runs = trash::list(storage)?;
@@ -213,7 +230,17 @@ fn ask(
     }
     let bytes = ui::bytes(total_bytes(runs.iter().map(|run| run.size_bytes)) as i64);
     let what = ui::counted(&[(runs.len() as u64, "run", "runs")]);
-    let question = format!("Remove {what} ({bytes}) for good? No undo brings that back.");
+    if !io::stdin().is_terminal() {
+        return Err(Error::new(format!(
+            "nothing was removed: purging {what} ({bytes}) cannot be undone, and there is no terminal \
+             to ask on"
+        ))
+        .with_hint("add --yes to purge without a question; --dry-run shows what would go"));
+    }
+    let blobs = runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.counts.blobs));
+    let blobs = ui::counted(&[(blobs, "blob", "blobs")]);
+    let question =
+        format!("Remove {what} from the trash ({blobs}, {bytes})? This CANNOT BE UNDONE.");
     if context.printer.says_yes(&question)? {
         return Ok(());
     }
@@ -226,7 +253,7 @@ fn needed_again(context: &Context, storage: &FilesystemStorage) -> Result<Needed
     if runs.is_empty() {
         return Ok(NeededAgain::default());
     }
-    let graph = super::storage::graph_now(context, storage)?;
+    let graph = super::storage::scan_now(context, storage)?.graph()?;
     Ok(NeededAgain::new(&graph, storage, &runs))
 }
 

@@ -1,16 +1,21 @@
 //! `undo`: put back what a run moved to the trash.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Args;
 
 use super::Context;
+use super::report::query;
+use super::result::Snapshot;
+use super::storage::Now;
 use crate::cli::StorageArgs;
 use crate::error::{Outcome, Result};
 use crate::model::text_of;
 use crate::prune::NeededAgain;
+use crate::report::{Catalog, Gathered, Value, bind_report};
 use crate::storage::FilesystemStorage;
-use crate::trash::{self, Counts, StorageLock, UndoReport};
+use crate::trash::{self, Counts, HeldRun, StorageLock, UndoReport};
 use crate::ui;
 
 /// Problems of one kind that are told one by one.
@@ -36,8 +41,47 @@ pub fn run(context: &Context, args: &UndoArgs) -> Result {
     };
     let report = trash::undo(&storage, &lock, &run)?;
     tell(context, &report);
-    let lies_elsewhere = tell_what_lies_elsewhere(context, &storage, &report)?;
-    Ok(if report.is_whole() && !lies_elsewhere { Outcome::Done } else { Outcome::Findings })
+    let mut others = trash::held(&storage, false)?;
+    others.retain(|held| held.run != report.run);
+    let is_anything_back = report.restored != Counts::default() || report.in_place_count > 0;
+    if !is_anything_back || report.tags.is_empty() && others.is_empty() {
+        tell_what_next(context, &report, false);
+        return Ok(if report.is_whole() { Outcome::Done } else { Outcome::Findings });
+    }
+    let now = super::storage::scan_now(context, &storage)?;
+    let lies_elsewhere = tell_what_lies_elsewhere(context, &storage, &others, &now)?;
+    let is_broken = tell_broken(context, &report, &now)?;
+    tell_what_next(context, &report, now.is_kept());
+    let is_done = report.is_whole() && !lies_elsewhere && !is_broken;
+    Ok(if is_done { Outcome::Done } else { Outcome::Findings })
+}
+
+/// Warns of the tags that are back and cannot be pulled. Gives whether there is any.
+fn tell_broken(context: &Context, report: &UndoReport, now: &Now) -> Result<bool> {
+    let tags: BTreeSet<(&str, &str)> =
+        report.tags.iter().map(|(repository, tag)| (repository.as_str(), tag.as_str())).collect();
+    if tags.is_empty() {
+        return Ok(false);
+    }
+    let catalog = Catalog::with_directory(None)?;
+    let broken_images = catalog.get("broken-images")?;
+    let bound = bind_report(&broken_images.name, &broken_images.header.params, &[])?;
+    let mut found = Gathered::default();
+    Snapshot::open(&now.context, None)?.run(&query(broken_images, bound), &mut found)?;
+    let mut lines = Vec::new();
+    for row in &found.rows {
+        let text = |at: usize| match row.get(at) {
+            Some(Value::Text(text)) => text.as_ref(),
+            _ => "",
+        };
+        if tags.contains(&(text(0), text(1))) {
+            let what = format!("{}:{} is back and cannot be pulled: {}", text(0), text(1), text(2));
+            lines.push(format!("{what} {}", text(3)).trim_end().to_owned());
+        }
+    }
+    let is_any = !lines.is_empty();
+    warn_of(context, lines.into_iter(), "faults of tags that are back");
+    Ok(is_any)
 }
 
 /// Warns of what is needed on disk and lies in the trash of other runs, such as a layer that a tag
@@ -45,17 +89,16 @@ pub fn run(context: &Context, args: &UndoArgs) -> Result {
 fn tell_what_lies_elsewhere(
     context: &Context,
     storage: &FilesystemStorage,
-    report: &UndoReport,
+    others: &[HeldRun],
+    now: &Now,
 ) -> Result<bool> {
-    let mut others = trash::held(storage, false)?;
-    others.retain(|held| held.run != report.run);
-    if others.is_empty() || (report.restored == Counts::default() && report.in_place_count == 0) {
+    if others.is_empty() {
         return Ok(false);
     }
-    let graph = super::storage::graph_now(context, storage)?;
-    let needed = NeededAgain::new(&graph, storage, &others);
+    let graph = now.graph()?;
+    let needed = NeededAgain::new(&graph, storage, others);
     let mut is_any = false;
-    for held in &others {
+    for held in others {
         let run = &held.run;
         let items: Vec<_> = held.moves.iter().filter(|item| needed.has(item)).collect();
         let lines = items.iter().map(|item| {
@@ -129,6 +172,10 @@ fn tell(context: &Context, report: &UndoReport) {
         format!("`{}` is in the run's directory and not in its list: it stays", shown(path))
     });
     warn_of(context, leftovers, "are not in the list");
+}
+
+fn tell_what_next(context: &Context, report: &UndoReport, is_scanned: bool) {
+    let (printer, run) = (&context.printer, &report.run);
     if report.is_removed {
         printer.note(&format!("run {run} is gone from the trash"));
     } else if !report.failures.is_empty() {
@@ -139,7 +186,7 @@ fn tell(context: &Context, report: &UndoReport) {
              else `regsql trash purge` frees them"
         ));
     }
-    if report.restored != Counts::default() {
+    if report.restored != Counts::default() && !is_scanned {
         printer.note("the database does not know yet: `regsql scan` reads the storage again");
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::error::TrashError;
-use super::list::names;
+use super::list::in_order;
 use super::moves::{Move, MoveKind};
 use super::paths::{DONE, FILES, TRASH};
 use super::run::{exists, read_list};
@@ -19,7 +19,7 @@ pub struct HeldRun {
     pub moves: Vec<Move>,
 }
 
-/// What every run holds whose list can be read, oldest first; with `is_unfinished`, only those that
+/// What every run holds whose list can be read, in the order in which they began; with `is_unfinished`, only those that
 /// never came to their end.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, 
             .map_err(|source| TrashError::Read { path: storage.root().join(path), source })
     };
     let mut runs = Vec::new();
-    for run in names(storage)? {
+    for (run, _) in in_order(storage)? {
         let directory = Path::new(TRASH).join(&run);
         if is_unfinished && is_there(&directory.join(DONE))? {
             continue;

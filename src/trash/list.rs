@@ -6,15 +6,16 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::error::TrashError;
-use super::moves::{Counts, Move, MoveKind};
+use super::moves::{Counts, Move, MoveKind, RunHeader};
 use super::paths::{DONE, FILES, MOVES, TRASH};
 use super::run::{exists, read_list};
+use super::summary::read_first_line;
 use crate::storage::{FileKind, Storage};
 
 /// A run in the trash.
 #[derive(Debug)]
 pub struct RunInfo {
-    /// Its name; names sort by time.
+    /// Its name, after the time when it began.
     pub run: String,
     /// When it began, if its list can be read.
     pub started_at: Option<Timestamp>,
@@ -39,10 +40,10 @@ pub enum RunState {
     Damaged(TrashError),
 }
 
-/// Every run, oldest first. What is damaged is a row too.
+/// Every run in the order in which they began. What is damaged is a row too.
 pub fn list(storage: &dyn Storage) -> Result<Vec<RunInfo>, TrashError> {
     let mut runs = Vec::new();
-    for run in names(storage)? {
+    for (run, _) in in_order(storage)? {
         runs.push(info(storage, run));
     }
     Ok(runs)
@@ -53,9 +54,9 @@ pub fn list(storage: &dyn Storage) -> Result<Vec<RunInfo>, TrashError> {
 /// # Errors
 /// [`TrashError::Empty`] when there is none.
 pub fn newest(storage: &dyn Storage) -> Result<String, TrashError> {
-    for run in names(storage)?.into_iter().rev() {
+    for (run, _) in in_order(storage)?.into_iter().rev() {
         let list = Path::new(TRASH).join(&run).join(MOVES);
-        // Whatever is there, and cannot be looked at, is told when it is read.
+        // What is there and cannot be looked at is an error when it is read.
         if exists(storage, &list).unwrap_or(true) {
             return Ok(run);
         }
@@ -63,7 +64,50 @@ pub fn newest(storage: &dyn Storage) -> Result<String, TrashError> {
     Err(TrashError::Empty(storage.root().join(TRASH)))
 }
 
-/// Names in the trash, oldest first.
+/// What the first line of a run's list says.
+#[derive(Debug)]
+pub(super) enum Header {
+    /// It has no list: it moved nothing.
+    Missing,
+    /// It cannot be read, so nothing says when the run began.
+    Unreadable,
+    /// What it says.
+    Read(RunHeader),
+}
+
+/// The runs in the order in which they began: by the sequence in their lists, which no clock moves,
+/// then by the time there. Those that do not say it come last.
+pub(super) fn in_order(storage: &dyn Storage) -> Result<Vec<(String, Header)>, TrashError> {
+    let mut runs: Vec<(String, Header)> = names(storage)?
+        .into_iter()
+        .map(|run| {
+            let list = Path::new(TRASH).join(&run).join(MOVES);
+            let header = match read_first_line(storage, &list) {
+                Ok(Some(header)) => Header::Read(header),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Header::Missing,
+                Ok(None) | Err(_) => Header::Unreadable,
+            };
+            (run, header)
+        })
+        .collect();
+    // Stable, so that names decide last.
+    runs.sort_by_key(|(_, header)| match header {
+        Header::Read(header) => (0, header.sequence, header.started_at),
+        Header::Missing | Header::Unreadable => (1, 0, Timestamp::MIN),
+    });
+    Ok(runs)
+}
+
+/// The sequence of a run that begins now.
+pub(super) fn next_sequence(storage: &dyn Storage) -> Result<u64, TrashError> {
+    let known = in_order(storage)?.into_iter().map(|(_, header)| match header {
+        Header::Read(header) => header.sequence,
+        Header::Missing | Header::Unreadable => 0,
+    });
+    Ok(known.max().unwrap_or(0).saturating_add(1))
+}
+
+/// Names in the trash, sorted.
 pub(super) fn names(storage: &dyn Storage) -> Result<Vec<String>, TrashError> {
     let entries = match storage.list(Path::new(TRASH)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -72,7 +116,7 @@ pub(super) fn names(storage: &dyn Storage) -> Result<Vec<String>, TrashError> {
         }
         Ok(entries) => entries,
     };
-    // A plain file is nobody's run; a link in the place of one is told as damaged.
+    // A plain file is no run; a link in the place of one counts as damaged.
     let mut names: Vec<String> = entries
         .into_iter()
         .filter(|entry| matches!(entry.kind, FileKind::Directory | FileKind::Symlink))

@@ -118,6 +118,9 @@ pub struct RunHeader {
     pub schema: u64,
     /// The run's name.
     pub run: String,
+    /// Runs in the trash began in this order, whatever clocks said. 0 in lists of 0.1.
+    #[serde(default)]
+    pub sequence: u64,
     /// The storage's root when it was written, for people.
     pub root: String,
     /// When the run began.
@@ -133,7 +136,13 @@ pub struct RunHeader {
 
 impl RunHeader {
     /// The header of this list.
-    pub fn new(run: &str, root: &Path, started_at: Timestamp, moves: &[Move]) -> Self {
+    pub fn new(
+        run: &str,
+        sequence: u64,
+        root: &Path,
+        started_at: Timestamp,
+        moves: &[Move],
+    ) -> Self {
         let mut counts = Counts::default();
         let mut size_bytes = 0_u64;
         for item in moves {
@@ -143,6 +152,7 @@ impl RunHeader {
         Self {
             schema: SCHEMA,
             run: run.into(),
+            sequence,
             root: text_of(root.as_os_str()),
             started_at,
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -298,7 +308,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
 
     fn written(moves: &[Move], limit_bytes: u64) -> io::Result<Vec<u8>> {
-        let header = RunHeader::new("run", Path::new("/srv"), Timestamp::UNIX_EPOCH, moves);
+        let header = RunHeader::new("run", 1, Path::new("/srv"), Timestamp::UNIX_EPOCH, moves);
         let mut bytes = Vec::new();
         write(&mut bytes, &header, moves, limit_bytes).map(|()| bytes)
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::error::TrashError;
-use super::list::names;
+use super::list::{Header, in_order};
 use super::lock::StorageLock;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, GONE, TRASH};
@@ -29,11 +29,11 @@ pub struct PurgeOptions {
 /// What a purge did, or would do.
 #[derive(Debug, Default)]
 pub struct PurgeReport {
-    /// Runs that it is about, oldest first.
+    /// Runs that it is about, in the order in which they began.
     pub runs: Vec<PurgedRun>,
     /// Runs that never came to their end, and stay for that.
     pub unfinished: Vec<String>,
-    /// Later runs than one that stays for its state: what two runs shared lies in the later one.
+    /// Runs that began after one that stays: what two runs shared lies in the later one.
     pub held_back: Vec<String>,
     /// Runs that could not be purged, or not to their end, and why.
     pub failed: Vec<(String, TrashError)>,
@@ -59,10 +59,10 @@ pub struct PurgedRun {
 /// Removes runs for good, all but the items that `keep` asks for. It touches nothing outside of
 /// the trash.
 ///
-/// A run that was stopped and still holds something, or that cannot be read now, keeps all later
-/// ones, because an undo of it may need them: a layer goes with the last tag that has it. Runs that
-/// are too young keep nothing, for what they need is not in older ones: it would have been missing
-/// when they began.
+/// A run that stays and still holds something keeps all that began after it, because an undo of it may
+/// need them: a layer goes with the last tag that has it. It does not matter why it stays: it was
+/// stopped, its list cannot be read, or it is too young, which an earlier run can be only when a clock
+/// was ahead. One that does not say when it began keeps all others.
 ///
 /// Items go in the order of the list, tags before what they need, and each as a whole: an undo of
 /// what an interrupted purge left puts back no half of anything. The next purge goes on.
@@ -130,11 +130,15 @@ fn each_run(
     mut purge_one: impl FnMut(&mut PurgedRun, &Path, &[Move]) -> io::Result<()>,
 ) -> Result<PurgeReport, TrashError> {
     let mut report = PurgeReport::default();
-    let mut must_stay = false;
-    for run in names(storage)? {
+    let runs = in_order(storage)?;
+    let mut must_stay = runs.iter().any(|(_, header)| matches!(header, Header::Unreadable));
+    for (run, _) in runs {
         let directory = Path::new(TRASH).join(&run);
         let moves = match read_list(storage, &directory) {
-            Ok((header, _)) if header.started_at >= options.started_before => continue,
+            Ok((header, moves)) if header.started_at >= options.started_before => {
+                must_stay |= holds_any(storage, &directory, &moves).unwrap_or(true);
+                continue;
+            }
             Ok((_, moves)) => {
                 let is_done = exists(storage, &directory.join(DONE)).unwrap_or(false);
                 // One that holds nothing is as good as one that never began.
@@ -157,8 +161,7 @@ fn each_run(
                 Vec::new()
             }
             Err(error) => {
-                // A list that nobody can read will not be undone, but one that cannot be read today.
-                must_stay |= !matches!(error, TrashError::Damaged { .. });
+                must_stay = true;
                 report.failed.push((run, error));
                 continue;
             }

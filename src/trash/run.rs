@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TrashError;
 use super::in_place::is_in_place;
+use super::list::next_sequence;
 use super::lock::StorageLock;
 use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
@@ -96,7 +97,8 @@ impl<'s> TrashRun<'s> {
         }
         check_mounts(storage, moves)?;
         let (run, directory) = create_run(storage, now)?;
-        let header = RunHeader::new(&run, storage.root(), now, moves);
+        let sequence = next_sequence(storage)?;
+        let header = RunHeader::new(&run, sequence, storage.root(), now, moves);
         let accesses = accesses_on_disk(storage, moves);
         if let Err(error) = write_list(storage, &directory, &header, moves, &accesses) {
             // Nothing was moved, so nothing is lost with it.

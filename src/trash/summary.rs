@@ -68,11 +68,18 @@ pub fn summary(storage: &dyn Storage) -> TrashSummary {
     summary
 }
 
-/// The JSON in the first line of a file.
 fn read<T: for<'de> Deserialize<'de>>(storage: &dyn Storage, path: &Path) -> Option<T> {
-    let content = storage.read(path, MAX_HEADER_BYTES).ok()?;
-    let line = content.bytes.split(|byte| *byte == b'\n').next()?;
-    serde_json::from_slice(line).ok()
+    read_first_line(storage, path).ok().flatten()
+}
+
+/// The JSON in the first line of a file; `None` when it is something else.
+pub(super) fn read_first_line<T: for<'de> Deserialize<'de>>(
+    storage: &dyn Storage,
+    path: &Path,
+) -> io::Result<Option<T>> {
+    let content = storage.read(path, MAX_HEADER_BYTES)?;
+    let line = content.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(serde_json::from_slice(line).ok())
 }
 
 /// Writes down how a deletion ended.

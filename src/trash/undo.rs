@@ -39,6 +39,8 @@ pub struct UndoReport {
     pub missing: Vec<Move>,
     /// What lies in the run's directory and is not in its list.
     pub leftovers: Vec<PathBuf>,
+    /// Tags that are in their place, by repository and name.
+    pub tags: Vec<(String, String)>,
     /// Everything is back, and the run is gone from the trash.
     pub is_removed: bool,
 }
@@ -110,7 +112,13 @@ fn put_back(
         }
         return Ok(());
     }
-    match run.put_back(&item.path) {
+    let put_back = run.put_back(&item.path);
+    if let (MoveKind::Tag, Some(repository)) = (item.kind, &item.repository)
+        && matches!(put_back, Ok(PutBack::Done))
+    {
+        report.tags.push((repository.clone(), item.name.clone()));
+    }
+    match put_back {
         Ok(PutBack::Done) => {
             report.restored.add(item.kind);
             report.restored_bytes = report.restored_bytes.saturating_add(item.size_bytes);

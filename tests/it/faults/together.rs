@@ -47,7 +47,7 @@ fn a_prune_beside_a_scan_another_prune_or_an_undo_loses_nothing() {
         &["scan", "--full", "registry"] as &[_],
         PRUNE,
         &["undo"],
-        &["trash", "purge", "--older-than", "7d"],
+        &["trash", "purge", "--yes", "--older-than", "7d"],
     ] {
         for _ in 0..TIMES {
             if second == ["undo"] {

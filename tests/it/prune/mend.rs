@@ -88,7 +88,7 @@ fn regsql(disk: &Disk, arguments: &[&str]) -> (i32, String) {
 #[test]
 fn a_corrupt_blob_in_the_trash_is_freed_by_a_purge_although_images_name_it() {
     let (disk, digest) = mended();
-    let (code, text) = regsql(&disk, &["trash", "purge"]);
+    let (code, text) = regsql(&disk, &["trash", "purge", "--yes"]);
     assert!(code == 0 && text.contains("removed 1 blob (3 B)"), "{text}");
     assert_eq!(disk.runs(), [""; 0]);
     assert!(!disk.below(paths::blob_directory(&digest)).exists());
@@ -100,7 +100,8 @@ fn an_undo_of_another_run_asks_for_no_corrupt_blob() {
     let (code, text) = prune(&disk, &[&["--target", "shop/web:1.0"], &DELETE[..]].concat());
     assert_eq!(code, 0, "{text}");
     let (code, text) = regsql(&disk, &["undo"]);
-    assert!(code == 0 && !text.contains("lies in the trash"), "{text}");
+    assert!(code == 1 && !text.contains("lies in the trash"), "{text}");
+    assert!(text.contains("shop/web:1.0 is back and cannot be pulled: layer is missing"), "{text}");
 }
 
 #[test]

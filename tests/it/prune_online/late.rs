@@ -155,7 +155,7 @@ fn the_next_run_puts_back_what_a_killed_one_took_and_something_needs() {
 #[test]
 fn a_purge_keeps_what_something_needs_again() {
     let (registry, bench, run) = killed_run();
-    let purge = ["trash", "purge", "--unfinished"];
+    let purge = ["trash", "purge", "--yes", "--unfinished"];
     let text = bench.ends(1, &[&purge[..], &["--dry-run"]].concat());
     assert!(text.contains("stays in the trash: it is needed again"), "{text}");
     let text = bench.ends(1, &purge);
@@ -172,7 +172,7 @@ fn a_purge_keeps_what_something_needs_again() {
     assert_whole(&registry, "late");
     // Nothing is left that could be needed.
     bench.ends(0, &[GARBAGE, &["--offline", "--delete", "--yes"]].concat());
-    bench.ends(0, &["trash", "purge", "--unfinished"]);
+    bench.ends(0, &["trash", "purge", "--yes", "--unfinished"]);
     assert_whole(&registry, "late");
 }
 
@@ -188,7 +188,7 @@ fn a_purge_follows_an_index_whose_manifests_lie_in_the_trash() {
     let digest = Digest::parse(&index.digest()).unwrap();
     write(&registry.root(), &paths::revision_link("team/app", &digest), &index.digest());
     write(&registry.root(), &paths::tag_current("team/app", "late"), &index.digest());
-    bench.ends(1, &["trash", "purge"]);
+    bench.ends(1, &["trash", "purge", "--yes"]);
     bench.done(&["undo"]);
     let wrongs = writers::wrongs(&registry, "team/app", "late", &index);
     assert!(wrongs.is_empty(), "{wrongs:#?}");

@@ -76,7 +76,7 @@ fn nothing_is_deleted_before_it_is_said_what_the_registry_does_and_that_it_is_me
     // Nobody is at the terminal, and there is no --yes.
     let before = Tree::of_registry(&registry.root());
     let text = bench.ends(2, &[GARBAGE, &["--delete", "--offline"]].concat());
-    assert!(text.contains("nobody is there to ask"), "{text}");
+    assert!(text.contains("there is no terminal to ask on"), "{text}");
     assert!(text.contains("hint: add --yes"), "{text}");
     before.assert_same(&Tree::of_registry(&registry.root()), "without an answer");
     let text = bench.ends(2, &[GARBAGE, &["--online", "--offline"]].concat());
@@ -207,9 +207,13 @@ fn on_a_terminal_a_purge_asks_because_nothing_undoes_it() {
     let bench = Bench::of_sample();
     bench.prune(0, &[]);
     let held = bench.done(&["trash", "list", "-f", "csv"]);
+    let text = bench.ends(2, &["trash", "purge"]);
+    assert!(text.contains("there is no terminal to ask on"), "{text}");
+    assert!(text.contains("hint: add --yes"), "{text}");
     let (code, text) = answer(&bench, &["-q", "trash", "purge"], "n");
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("Remove 1 run (") && text.contains("nothing was removed"), "{text}");
+    assert!(text.contains("Remove 1 run from the trash (4 blobs, "), "{text}");
+    assert!(text.contains("CANNOT BE UNDONE") && text.contains("nothing was removed"), "{text}");
     assert_eq!(bench.done(&["trash", "list", "-f", "csv"]), held);
     let (code, text) = answer(&bench, &["trash", "purge", "--older-than", "7d"], "n");
     assert_eq!(code, Some(0), "nothing is meant, so nothing is asked: {text}");

@@ -24,7 +24,7 @@ fn delete_tags(bench: &Bench, which: &str) {
 fn two_runs() -> (Bench, Tree, [String; 2]) {
     let bench = Bench::of_sample();
     bench.prune(0, &[]);
-    bench.done(&["trash", "purge"]);
+    bench.done(&["trash", "purge", "--yes"]);
     let before = bench.tree();
     delete_tags(&bench, "tag IN ('1.0', 'stable')");
     delete_tags(&bench, "true");
@@ -59,7 +59,7 @@ fn undo_of_the_later_run_alone_lacks_nothing() {
 fn a_run_that_was_stopped_keeps_later_runs_from_a_purge() {
     let (bench, before, [first, second]) = two_runs();
     fs::remove_file(done_file(&bench, &first)).unwrap();
-    for arguments in [&["trash", "purge", "--dry-run"][..], &["trash", "purge"]] {
+    for arguments in [&["trash", "purge", "--yes", "--dry-run"][..], &["trash", "purge", "--yes"]] {
         let text = bench.ends(1, arguments);
         assert!(text.contains(&format!("run {first} was stopped before its end")), "{text}");
         assert!(text.contains(&format!("run {second} stays")), "{text}");
@@ -74,10 +74,10 @@ fn a_run_that_was_stopped_keeps_later_runs_from_a_purge() {
 fn a_run_that_was_stopped_keeps_no_earlier_ones() {
     let (bench, _, [first, second]) = two_runs();
     fs::remove_file(done_file(&bench, &second)).unwrap();
-    bench.ends(1, &["trash", "purge"]);
+    bench.ends(1, &["trash", "purge", "--yes"]);
     assert_eq!(runs(&bench), [second]);
     assert!(!bench.root().join(".regsql/trash").join(first).exists());
-    bench.ends(0, &["trash", "purge", "--unfinished"]);
+    bench.ends(0, &["trash", "purge", "--yes", "--unfinished"]);
     assert_eq!(runs(&bench), [""; 0]);
 }
 
@@ -87,12 +87,12 @@ fn a_run_that_the_next_prune_looked_over_is_purged_with_the_others() {
     bench.prune(0, &[]);
     let [run] = runs(&bench).try_into().unwrap();
     fs::remove_file(done_file(&bench, &run)).unwrap();
-    bench.ends(1, &["trash", "purge"]);
+    bench.ends(1, &["trash", "purge", "--yes"]);
     let text = bench.ends(0, &[GARBAGE, OFFLINE].concat());
     assert!(text.contains("`regsql trash purge` frees it"), "{text}");
     let list = bench.done(&["trash", "list", "-f", "csv"]);
     assert!(list.contains(&format!("{run},")) && list.contains(",finished,"), "{list}");
-    bench.ends(0, &["trash", "purge"]);
+    bench.ends(0, &["trash", "purge", "--yes"]);
     assert_eq!(runs(&bench), [""; 0]);
 }
 
@@ -103,7 +103,7 @@ fn a_run_that_was_stopped_before_it_took_anything_goes_with_the_others() {
     let [run] = runs(&bench).try_into().unwrap();
     fs::remove_file(done_file(&bench, &run)).unwrap();
     fs::remove_dir_all(done_file(&bench, &run).with_file_name("files")).unwrap();
-    bench.ends(0, &["trash", "purge"]);
+    bench.ends(0, &["trash", "purge", "--yes"]);
     assert_eq!(runs(&bench), [""; 0]);
 }
 
@@ -133,7 +133,7 @@ fn two_runs_that_share_an_alias() -> (Bench, Tree, [String; 2], String) {
 fn a_purge_keeps_a_layer_that_an_image_names_by_its_sha512() {
     let (bench, before, [first, second], _) = two_runs_that_share_an_alias();
     bench.ends(1, &["undo", &first]);
-    let text = bench.ends(1, &["trash", "purge"]);
+    let text = bench.ends(1, &["trash", "purge", "--yes"]);
     // Both links and the layer itself.
     assert_eq!(text.matches("it is needed again").count(), 3, "{text}");
     assert!(text.contains("/blobs/sha256/"), "{text}");
@@ -157,7 +157,7 @@ fn the_next_prune_puts_back_a_layer_that_an_image_names_by_its_sha512() {
     fs::remove_file(done_file(&bench, &second)).unwrap();
     let text = bench.ends(0, &[GARBAGE, OFFLINE].concat());
     assert!(text.contains("3 things that something needs were put back"), "{text}");
-    bench.ends(0, &["trash", "purge"]);
+    bench.ends(0, &["trash", "purge", "--yes"]);
     assert_eq!(
         bench.done(&["sql", "-f", "csv", "SELECT code FROM problems WHERE severity = 'error'"]),
         "code\n"
@@ -170,7 +170,7 @@ fn an_alias_in_the_trash_that_nobody_can_read_keeps_every_blob_there() {
     bench.ends(1, &["undo", &first]);
     let held = bench.root().join(".regsql/trash").join(&second).join("files");
     fs::write(held.join(link), "").unwrap();
-    let text = bench.ends(1, &["trash", "purge"]);
+    let text = bench.ends(1, &["trash", "purge", "--yes"]);
     let kept = text.lines().filter(|line| line.contains("needed again"));
     // The shared layer, and what `v2` had of its own: manifest, config and layer.
     assert_eq!(kept.filter(|line| line.contains("/blobs/")).count(), 4, "{text}");
@@ -184,7 +184,7 @@ fn a_purge_removes_nothing_while_a_list_cannot_be_read() {
     fs::rename(&list, &aside).unwrap();
     // A link is not followed: the list is there and cannot be read.
     std::os::unix::fs::symlink(&aside, &list).unwrap();
-    for arguments in [&["trash", "purge", "--dry-run"][..], &["trash", "purge"]] {
+    for arguments in [&["trash", "purge", "--yes", "--dry-run"][..], &["trash", "purge", "--yes"]] {
         let text = bench.ends(2, arguments);
         let path = format!("trash/{first}/moves.jsonl`");
         assert!(text.contains("cannot read `") && text.contains(&path), "{text}");
@@ -224,7 +224,7 @@ fn a_purge_keeps_all_that_a_manifest_may_name_which_nobody_can_read() {
     let held = bench.root().join(".regsql/trash").join(&run).join("files");
     for wrong in ["", "{\"layers\": [", "{\"schemaVersion\": 2, \"config\": {}}"] {
         fs::write(held.join(paths::blob(&child.digest)), wrong).unwrap();
-        let text = bench.ends(1, &["trash", "purge", "--dry-run"]);
+        let text = bench.ends(1, &["trash", "purge", "--yes", "--dry-run"]);
         assert_eq!(text.matches("it is needed again").count(), LATE_NEEDS, "{wrong}: {text}");
     }
 }
@@ -232,6 +232,64 @@ fn a_purge_keeps_all_that_a_manifest_may_name_which_nobody_can_read() {
 #[test]
 fn a_purge_follows_an_index_that_calls_its_child_a_layer() {
     let (bench, _, _) = late_index(media_types::OCI_LAYER);
-    let text = bench.ends(1, &["trash", "purge"]);
+    let text = bench.ends(1, &["trash", "purge", "--yes"]);
     assert_eq!(text.matches("it is needed again").count(), LATE_NEEDS, "{text}");
+}
+
+/// Makes a run say that it began at another time: the machine's clock was wrong then. Gives its name.
+fn began_at(bench: &Bench, run: &str, time: &str) -> String {
+    let trash = bench.root().join(".regsql/trash");
+    let name = time.replace(['-', ':'], "");
+    let list = trash.join(run).join("moves.jsonl");
+    let text = fs::read_to_string(&list).unwrap();
+    let (header, rest) = text.split_once('\n').unwrap();
+    let mut header: serde_json::Value = serde_json::from_str(header).unwrap();
+    header["run"] = name.as_str().into();
+    header["started_at"] = time.into();
+    fs::write(&list, format!("{header}\n{rest}")).unwrap();
+    fs::rename(trash.join(run), trash.join(&name)).unwrap();
+    name
+}
+
+#[test]
+fn a_clock_that_was_ahead_does_not_let_a_purge_take_what_an_earlier_run_needs() {
+    let (bench, before, [first, second]) = two_runs();
+    // The clock was ahead when the first began; it was right again at the second, long ago.
+    let first = began_at(&bench, &first, "2099-01-01T00:00:00Z");
+    let second = began_at(&bench, &second, "2026-01-01T00:00:00Z");
+    assert_eq!(runs(&bench), [first.as_str(), second.as_str()], "in the order of the runs");
+    let listed = bench.ends(0, &["trash", "list"]);
+    assert!(listed.contains("2099-01-01T00:00:00Z, which is in the future"), "{listed}");
+    let text = bench.ends(1, &["trash", "purge", "--yes", "--older-than", "7d"]);
+    assert!(text.contains(&format!("run {second} stays")), "{text}");
+    assert!(text.contains("which is in the future: a clock was ahead"), "{text}");
+    let text = bench.ends(0, &["undo"]);
+    assert!(text.contains(&format!("of run {second}")), "the last run is undone first: {text}");
+    bench.ends(0, &["undo"]);
+    before.assert_same(&bench.tree(), "after both undos");
+}
+
+#[test]
+fn a_run_that_does_not_say_when_it_began_keeps_all_others() {
+    let (bench, before, [first, second]) = two_runs();
+    let list = done_file(&bench, &first).with_file_name("moves.jsonl");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(&list, &text[10..]).unwrap();
+    let purged = bench.ends(1, &["trash", "purge", "--yes"]);
+    assert!(purged.contains(&format!("run {second} stays")), "{purged}");
+    fs::write(&list, text).unwrap();
+    bench.ends(0, &["undo", &second]);
+    bench.ends(0, &["undo", &first]);
+    before.assert_same(&bench.tree(), "after both undos");
+}
+
+#[test]
+fn undo_says_which_tags_are_back_and_cannot_be_pulled() {
+    let (bench, _, [first, second]) = two_runs();
+    fs::remove_dir_all(bench.root().join(".regsql/trash").join(second)).unwrap();
+    let text = bench.ends(1, &["undo", &first]);
+    for tag in ["1.0", "stable"] {
+        let line = format!("team/app:{tag} is back and cannot be pulled: layer is missing sha256:");
+        assert!(text.contains(&line), "{text}");
+    }
 }

@@ -119,8 +119,11 @@ fn a_purge_is_told_before_and_after() {
     registry.delete();
     let storage = ["--storage", "registry"];
     let purge = |more: &[&str]| {
-        let arguments: Vec<&str> =
-            ["trash", "purge"].into_iter().chain(storage).chain(more.iter().copied()).collect();
+        let arguments: Vec<&str> = ["trash", "purge", "--yes"]
+            .into_iter()
+            .chain(storage)
+            .chain(more.iter().copied())
+            .collect();
         registry.run(&arguments)
     };
     assert_snapshot!(purge(&["--dry-run"]), @r#"
@@ -156,8 +159,8 @@ fn a_run_that_was_stopped_is_purged_only_when_asked_for() {
     let registry = Registry::new();
     let run = registry.delete();
     fs::remove_file(registry.run_directory(&run).join("done.json")).unwrap();
-    let arguments = ["trash", "purge", "--storage", "registry", "--unfinished"];
-    assert_snapshot!(registry.run(&arguments[..4]), @r#"
+    let arguments = ["trash", "purge", "--yes", "--storage", "registry", "--unfinished"];
+    assert_snapshot!(registry.run(&arguments[..5]), @r#"
     exit 1
     --- stderr
     warning: run 20261121T070746Z was stopped before its end and stays: `regsql undo 20261121T070746Z` puts it back, the next `regsql prune --delete` ends it, `regsql trash purge --unfinished` removes it too
