@@ -15,7 +15,6 @@ pub mod model;
 pub mod progress;
 pub mod prune;
 pub mod registry;
-pub mod removal;
 pub mod report;
 pub mod sample;
 pub mod scan;

@@ -11,11 +11,11 @@ use crate::db::{
     self, DatabaseError, NewDatabase, PreviousScan, ScanRecord, Snapshot, StoredFinding, Totals,
     Witness, WriteLock,
 };
-use crate::graph::{self, Graph};
+use crate::graph;
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
 pub use crate::scan::DeepLook;
-use crate::scan::{self, Depth, Notes};
+use crate::scan::{self, Catalog, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
 use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
@@ -129,12 +129,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let root = location.root.clone();
     let storage = FilesystemStorage::open(location)
         .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
-    let count = options.io_threads.get();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(count)
-        .thread_name(|at| format!("regsql-io-{at}"))
-        .build()
-        .map_err(|source| ScanError::Threads { count, source })?;
+    let pool = io_pool(options.io_threads.get())?;
 
     // A damaged old database has seen nothing that could be relied on.
     let witness = db::witness(&options.database, &root_text(&root)).unwrap_or_default();
@@ -183,20 +178,21 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     progress.phase("accounting", None);
     let fingerprint = facts.fingerprint;
     let mut is_complete = !facts.is_incomplete();
-    let (graph, notes) = graph::build(facts);
+    let (catalog, graph, notes) = scan::build(facts);
     // A damaged old database is not worth failing for: a check of content finds them again.
     let about_content = db::content_findings(&options.database).unwrap_or_default();
     // Half of the tables are written while the figures for the other half are worked out.
     let (new, accounts, findings) = std::thread::scope(|scope| {
         let new = scope.spawn(|| {
             let new = NewDatabase::create(&lock)?;
-            new.load_references(&graph)?;
+            new.load_references(&catalog)?;
             Ok::<_, DatabaseError>(new)
         });
         let accounts = graph::account(&graph);
-        let mut findings = all_findings(&graph, notes, started_ns, &about_content);
+        let of_graph = scan::catalog_findings(&catalog, &graph, started_ns);
+        let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
         if let Some(witness) = &witness {
-            findings.extend(vanished_since(witness, &graph, &findings, max_vanished_percent));
+            findings.extend(vanished_since(witness, &catalog, &findings, max_vanished_percent));
             findings.sort_unstable();
         }
         let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -206,8 +202,9 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     progress.phase("database", None);
     is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
     let snapshot = Snapshot {
-        graph: &graph,
+        graph: &catalog,
         accounts: &accounts,
+        verdicts: &scan::tag_verdicts(&catalog, &graph),
         findings: &findings,
         scan: record(fingerprint, is_complete, depth == Depth::Deep),
     };
@@ -225,6 +222,15 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     })
 }
 
+/// Threads that wait for the disk.
+fn io_pool(count: usize) -> Result<rayon::ThreadPool, ScanError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .thread_name(|at| format!("regsql-io-{at}"))
+        .build()
+        .map_err(|source| ScanError::Threads { count, source })
+}
+
 /// Whether the old snapshot is still right when names, sizes and times are those that it saw.
 fn may_stand(previous: &PreviousScan, options: &ScanOptions, root: &str, started_ns: i64) -> bool {
     !options.is_full
@@ -233,7 +239,7 @@ fn may_stand(previous: &PreviousScan, options: &ScanOptions, root: &str, started
         && (previous.is_deep || options.deep != DeepLook::Always)
         && previous
             .next_stale_upload_ns
-            .is_none_or(|active_ns| active_ns > started_ns.saturating_sub(graph::STALE_UPLOAD_NS))
+            .is_none_or(|active_ns| active_ns > started_ns.saturating_sub(scan::STALE_UPLOAD_NS))
         && previous.root == root
         && previous.tool_version == env!("CARGO_PKG_VERSION")
 }
@@ -285,22 +291,21 @@ fn publish_unchanged(
     }
 }
 
-/// What the walk and the graph found wrong, and what is known of contents, sorted, each once.
+/// What is wrong, what is known of contents included, sorted, each once.
 fn all_findings(
-    graph: &Graph,
+    mut findings: Vec<Finding>,
+    catalog: &Catalog,
     notes: Notes,
-    now_ns: i64,
     about_content: &[StoredFinding],
 ) -> Vec<Finding> {
-    let mut findings = notes.findings;
-    for repository in &graph.repositories {
+    findings.extend(notes.findings);
+    for repository in &catalog.repositories {
         findings.extend(repository.facts.notes.findings.iter().cloned());
     }
-    findings.extend(graph::graph_findings(graph, now_ns));
     // Only as long as the file is the one that was read.
     let is_same_file = |stored: &&StoredFinding| {
-        let place = graph.digests.binary_search(&stored.blob).ok();
-        place.and_then(|place| graph.files[place]).is_some_and(|file| {
+        let place = catalog.digests.binary_search(&stored.blob).ok();
+        place.and_then(|place| catalog.files[place]).is_some_and(|file| {
             (file.modified_ns, file.changed_ns) == (stored.modified_ns, stored.changed_ns)
         })
     };
@@ -310,14 +315,14 @@ fn all_findings(
     findings
 }
 
-/// What the graph lacks that a scan before saw.
+/// What is not there that a scan before saw.
 fn vanished_since(
     witness: &Witness,
-    graph: &Graph,
+    catalog: &Catalog,
     findings: &[Finding],
     max_percent: u8,
 ) -> Vec<Finding> {
-    let now: Vec<_> = graph
+    let now: Vec<_> = catalog
         .repositories
         .iter()
         .map(|repository| RepositoryNow {
@@ -334,7 +339,7 @@ fn vanished_since(
         })
         .map(|finding| finding.path.as_str())
         .collect();
-    vanished(witness, &now, max_percent, &graph.layout.repositories(), &hidden)
+    vanished(witness, &now, max_percent, &catalog.layout.repositories(), &hidden)
 }
 
 /// How many of each severity, the least first.

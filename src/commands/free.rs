@@ -13,8 +13,8 @@ use super::save::save_plan;
 use super::selecting::select;
 use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::error::{Error, Outcome, Result};
+use crate::graph::{Choice, FreeOrder, Graph, free};
 use crate::prune::{Chosen, Clock, Document, Plan, Policy, Protect, plan};
-use crate::removal::{Choice, FreeOrder, StoredGraph, free};
 use crate::report::{
     Catalog, Column, End, ParamKind, Report, RowSink, RunError, Selects, Unit, Value, bind_report,
 };
@@ -137,7 +137,7 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
 }
 
 /// What goes with the tags; `prune --plan` looks at ages and protect lists.
-fn plan_of(graph: &StoredGraph, choice: &Choice) -> Plan {
+fn plan_of(graph: &Graph, choice: &Choice) -> Plan {
     let mut chosen = Chosen::nothing(graph);
     for pick in &choice.picks {
         chosen.selection.tags[pick.tag as usize] = true;
@@ -187,7 +187,7 @@ fn without_tags_bytes(snapshot: &Snapshot) -> u64 {
     u64::try_from(snapshot.total("untagged_and_orphan_bytes")).unwrap_or(0)
 }
 
-fn write(graph: &StoredGraph, choice: &Choice, sink: &mut dyn RowSink) -> std::io::Result<End> {
+fn write(graph: &Graph, choice: &Choice, sink: &mut dyn RowSink) -> std::io::Result<End> {
     let columns = [
         ("repository", Unit::Text),
         ("tag", Unit::Text),

@@ -19,12 +19,12 @@ use super::save::save_plan;
 use super::{Context, end_on_interrupt};
 use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
 use crate::error::{Error, Outcome, Result};
+use crate::graph::{Graph, total_bytes};
 use crate::prune::{
     Clock, Counts, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy, Protect,
     ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count, plan,
     unmatched_patterns,
 };
-use crate::removal::{StoredGraph, total_bytes};
 use crate::snapshot::Summary;
 use crate::ui;
 
@@ -178,7 +178,7 @@ pub enum FormatArg {
 
 /// A plan with the snapshot that it is about.
 struct Planned {
-    graph: StoredGraph,
+    graph: Graph,
     plan: Plan,
     policy: Policy,
     origin: Origin,
@@ -396,7 +396,7 @@ fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
 }
 
 /// Tells how much of what is to be protected is here: nothing of it is a sign of a mistake.
-fn tell_protected(context: &Context, graph: &StoredGraph, protect: &Protect) {
+fn tell_protected(context: &Context, graph: &Graph, protect: &Protect) {
     let count = protect.reference_count();
     if count > 0 {
         let named_count = named_count(graph, protect);

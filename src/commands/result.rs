@@ -8,8 +8,8 @@ use rusqlite::Connection;
 use super::{Context, on_interrupt};
 use crate::db::{self, DatabaseError, Guard, ReadGraphError};
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::prune::Origin;
-use crate::removal::StoredGraph;
 use crate::report::{self, End, Query, QueryError, RowSink, RunError, ScanInfo};
 use crate::ui::{self, Format, Frame};
 
@@ -90,7 +90,7 @@ impl Snapshot {
     }
 
     /// Who leads to what.
-    pub fn graph(&self, context: &Context) -> Result<StoredGraph> {
+    pub fn graph(&self, context: &Context) -> Result<Graph> {
         let path = &context.db;
         Ok(db::read_graph(&self.connection).map_err(|error| match error {
             _ if self.guard.was_stopped() => anyhow::Error::new(QueryError::Interrupted),

@@ -3,7 +3,7 @@
 use super::naming::{Named, each_named};
 use super::result::Snapshot;
 use crate::error::{Error, Result};
-use crate::removal::{Names, Row, Selection, StoredGraph};
+use crate::graph::{Graph, Names, Row, Selection};
 use crate::report::{Query, Selects};
 
 /// So many rows that select nothing are told one by one.
@@ -26,7 +26,7 @@ pub struct Selected {
 /// Runs `query` and selects what its rows name; `selects` is what a report declares of them.
 pub fn select(
     snapshot: &Snapshot,
-    graph: &StoredGraph,
+    graph: &Graph,
     query: &Query<'_>,
     selects: Option<Selects>,
 ) -> Result<Selected> {

@@ -7,8 +7,8 @@ use super::{Context, was_interrupted};
 use crate::cli::StorageArgs;
 use crate::db::{self, DatabaseError};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::model::{bytes_of, text_of};
-use crate::removal::StoredGraph;
 use crate::report::QueryError;
 use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
 use crate::storage::{FilesystemStorage, Proxy, Storage as _, locate};
@@ -109,7 +109,7 @@ impl Now {
     }
 
     /// Who leads to what.
-    pub fn graph(&self) -> Result<StoredGraph> {
+    pub fn graph(&self) -> Result<Graph> {
         Snapshot::open(&self.context, None)?.graph(&self.context)
     }
 }

@@ -4,7 +4,7 @@ use super::Context;
 use super::result::Snapshot;
 use super::selecting::{MOST_TOLD, Selected, select};
 use crate::error::{Outcome, Result};
-use crate::removal::{Item, Removal, Selection, Skipped, StoredGraph, removal};
+use crate::graph::{Graph, Item, Removal, Selection, Skipped, removal};
 use crate::report::{Column, End, Query, RunError, Selects, Unit, Value};
 use crate::ui::{self, Format, Frame};
 
@@ -89,7 +89,7 @@ fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String
     format!("Deleting {} would free {at_least}{freed}{kept}.", parts.join(" and "))
 }
 
-fn tell_skipped(context: &Context, graph: &StoredGraph, selected: &Selected, found: &Removal) {
+fn tell_skipped(context: &Context, graph: &Graph, selected: &Selected, found: &Removal) {
     let kept = found.skipped.iter().map(|skipped| told(graph, *skipped));
     let lines = selected.skipped.iter().cloned().chain(kept).take(MOST_TOLD);
     let mut count = 0;
@@ -103,7 +103,7 @@ fn tell_skipped(context: &Context, graph: &StoredGraph, selected: &Selected, fou
     }
 }
 
-fn told(graph: &StoredGraph, skipped: Skipped) -> String {
+fn told(graph: &Graph, skipped: Skipped) -> String {
     let repository = &graph.repositories[skipped.repository as usize].name;
     let reason = skipped.reason.text(graph);
     match skipped.item {

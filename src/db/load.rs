@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::verified::{self, VerifiedTimes};
-use crate::graph::{Accounts, BlobDescription, BlobKind, Graph, describe_blobs};
+use crate::graph::Accounts;
 use crate::model::{Code, Digest, Finding, ManifestKind, Severity, TagClass, tag_names};
+use crate::scan::{BlobDescription, BlobKind, Catalog, TagVerdict, describe_blobs};
 
 /// What is to be written of one scan.
 pub struct Snapshot<'a> {
     /// The storage.
-    pub graph: &'a Graph,
+    pub graph: &'a Catalog,
     /// Its figures.
     pub accounts: &'a Accounts,
+    /// Whether each tag can be pulled.
+    pub verdicts: &'a [TagVerdict],
     /// What is wrong with it, sorted.
     pub findings: &'a [Finding],
     /// About the scan itself.
@@ -87,7 +90,7 @@ impl<'a> SortedTexts<'a> {
 
 /// The part of the tables that needs no figures, so that it can be written while those are worked
 /// out.
-pub fn load_references(connection: &Connection, graph: &Graph) -> rusqlite::Result<()> {
+pub fn load_references(connection: &Connection, graph: &Catalog) -> rusqlite::Result<()> {
     let media_types = SortedTexts::new(&graph.media_types);
     let build_steps = SortedTexts::new(&graph.build_steps);
     texts(connection, "INSERT INTO media_type VALUES (?1, ?2)", &media_types)?;
@@ -133,7 +136,7 @@ fn texts(connection: &Connection, sql: &str, texts: &SortedTexts<'_>) -> rusqlit
 
 fn insert_build_steps(
     connection: &Connection,
-    graph: &Graph,
+    graph: &Catalog,
     build_steps: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
     // Count, bytes and the largest of the layers behind each.
@@ -191,7 +194,7 @@ fn blobs(
             file.map(|file| file.changed_ns),
             layer_media_type,
             build_steps.id(description.build_step),
-            account.manifest_count,
+            description.manifest_count,
             account.repository_count,
             account.tag_count,
             account.only_repository,
@@ -251,7 +254,7 @@ fn manifests(
 
 fn references(
     connection: &Connection,
-    graph: &Graph,
+    graph: &Catalog,
     media_types: &SortedTexts<'_>,
     build_steps: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
@@ -282,13 +285,10 @@ fn references(
     Ok(())
 }
 
-fn aliases(connection: &Connection, graph: &Graph) -> rusqlite::Result<()> {
+fn aliases(connection: &Connection, graph: &Catalog) -> rusqlite::Result<()> {
     let mut insert = connection.prepare("INSERT INTO alias VALUES (?1, ?2)")?;
-    let sorted: BTreeMap<_, _> = graph.aliases.iter().collect();
-    for (blob, targets) in sorted {
-        for target in targets {
-            insert.execute(params![blob, target])?;
-        }
+    for (blob, target) in graph.sorted_aliases() {
+        insert.execute(params![blob, target])?;
     }
     Ok(())
 }
@@ -365,7 +365,9 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
         }
         let names: Vec<&str> = repository.tags.iter().map(|tag| tag.name.as_str()).collect();
         let names = tag_names(&names);
-        for ((tag, figures), name) in repository.tags.iter().zip(&account.tags).zip(names) {
+        let verdicts = &snapshot.verdicts[tag_id as usize..];
+        let rows = repository.tags.iter().zip(&account.tags).zip(names).zip(verdicts);
+        for (((tag, figures), name), verdict) in rows {
             insert_tag.execute(params![
                 tag_id,
                 id,
@@ -374,8 +376,8 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
                 tag.modified_ns,
                 figures.logical_bytes as i64,
                 figures.exclusive_bytes as i64,
-                figures.layer_count,
-                figures.is_broken,
+                verdict.layer_count,
+                verdict.is_broken,
                 name.version_key,
             ])?;
             load_class(&mut insert_class, tag_id, name.class, &graph.digests)?;
@@ -490,8 +492,9 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
                 .iter()
                 .fold(0, |sum: u64, upload| sum.saturating_add(upload.size_bytes)),
         );
-        add("broken_tag_count", account.tags.iter().filter(|tag| tag.is_broken).count() as u64);
     }
+    let broken = snapshot.verdicts.iter().filter(|verdict| verdict.is_broken);
+    add("broken_tag_count", broken.count() as u64);
     let is_ghost = |finding: &&Finding| {
         matches!(finding.code, Code::GhostRepository | Code::RepositoryNeverCompleted)
     };

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::load::{ScanRecord, Snapshot, Totals, load_figures, load_references};
 use super::{DatabaseError, migrate};
-use crate::graph::{Graph, STALE_UPLOAD_NS};
+use crate::scan::{Catalog, STALE_UPLOAD_NS};
 
 /// How long a writer waits for one that is soon done.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -253,7 +253,7 @@ impl<'a> NewDatabase<'a> {
     }
 
     /// Writes what needs no figures.
-    pub fn load_references(&self, graph: &Graph) -> Result<(), DatabaseError> {
+    pub fn load_references(&self, graph: &Catalog) -> Result<(), DatabaseError> {
         self.in_transaction(|connection| load_references(connection, graph))
     }
 

@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, Row};
 
-use crate::model::{Digest, Role};
-use crate::removal::{
-    BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode, UploadNode,
+use crate::graph::{
+    BlobNode, Edge, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode, UploadNode,
 };
+use crate::model::{Digest, HoldScope, Role};
 
 /// Why the tables cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ impl Ids {
 }
 
 /// Reads the graph.
-pub fn read_graph(connection: &Connection) -> Result<StoredGraph> {
+pub fn read_graph(connection: &Connection) -> Result<Graph> {
     let mut parts = Parts::default();
     let blobs = read_blobs(connection, &mut parts)?;
     read_manifests(connection, blobs, &mut parts)?;
@@ -52,8 +52,8 @@ pub fn read_graph(connection: &Connection) -> Result<StoredGraph> {
     read_revisions(connection, blobs, repositories, &mut parts)?;
     read_links(connection, blobs, repositories, &mut parts)?;
     read_uploads(connection, repositories, &mut parts)?;
-    read_roots(connection, blobs, repositories, &mut parts)?;
-    Ok(StoredGraph::new(parts))
+    read_holds(connection, blobs, repositories, &mut parts)?;
+    Ok(Graph::new(parts))
 }
 
 /// Hands every row of `sql` to `take`.
@@ -92,8 +92,7 @@ fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
             size_bytes: size.map(|size| size as u64),
             is_layer: row.get(4)?,
             may_be_manifest: row.get(5)?,
-            is_orphan: row.get(6)?,
-            changed_ns: row.get(7)?,
+            changed_ns: row.get(6)?,
         });
         Ok(())
     })?;
@@ -120,7 +119,12 @@ fn read_manifests(connection: &Connection, blobs: Ids, parts: &mut Parts) -> Res
         if manifests.peek() != Some(&&manifest) {
             return Err(ReadGraphError::Dangling { table: "reference", id });
         }
-        parts.edges.push(Edge { manifest, role, blob: blobs.place("reference", named)? });
+        parts.edges.push(Edge {
+            manifest,
+            role,
+            blob: blobs.place("reference", named)?,
+            is_external: row.get(3)?,
+        });
         Ok(())
     })?;
     each(connection, include_str!("sql/read_aliases.sql"), |row| {
@@ -132,17 +136,13 @@ fn read_manifests(connection: &Connection, blobs: Ids, parts: &mut Parts) -> Res
 
 fn read_repositories(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
     let mut first = None;
-    each(connection, "SELECT id, name, is_held FROM repository ORDER BY id", |row| {
+    each(connection, "SELECT id, name FROM repository ORDER BY id", |row| {
         let id: i64 = row.get(0)?;
         let first = *first.get_or_insert(id);
         if id - first != parts.repositories.len() as i64 {
             return Err(ReadGraphError::Dangling { table: "repository", id: id - 1 });
         }
-        parts.repositories.push(RepositoryNode {
-            name: row.get(1)?,
-            is_held: row.get(2)?,
-            ..RepositoryNode::default()
-        });
+        parts.repositories.push(RepositoryNode { name: row.get(1)?, ..RepositoryNode::default() });
         Ok(())
     })?;
     Ok(Ids { first: first.unwrap_or(0), count: parts.repositories.len() })
@@ -171,6 +171,7 @@ fn read_tags(
             name: row.get(1)?,
             target: target.map(|id| blobs.place("tag", id)).transpose()?,
             pushed_ns: row.get(3)?,
+            subject: None,
         });
         Ok(())
     })
@@ -203,8 +204,7 @@ fn read_links(
         parts.links.push(LinkNode {
             name: blobs.place("layer_link", row.get(1)?)?,
             target: blobs.place("layer_link", row.get(2)?)?,
-            is_needed: row.get(3)?,
-            linked_ns: row.get(4)?,
+            linked_ns: row.get(3)?,
         });
         Ok(())
     })
@@ -223,24 +223,23 @@ fn read_uploads(connection: &Connection, repositories: Ids, parts: &mut Parts) -
     })
 }
 
-fn read_roots(
+fn read_holds(
     connection: &Connection,
     blobs: Ids,
     repositories: Ids,
     parts: &mut Parts,
 ) -> Result<()> {
     each(connection, include_str!("sql/read_unreadable_roots.sql"), |row| {
-        match row.get_ref(0)?.as_bytes().unwrap_or_default() {
-            b"storage" => parts.is_storage_held = true,
-            b"manifests" => parts.are_manifests_held = true,
-            _ => {}
-        }
+        // A scope of a later version keeps everything.
+        let scope = HoldScope::parse(row.get_ref(0)?.as_bytes().unwrap_or_default());
         let (repository, blob): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
-        if let (Some(repository), Some(blob)) = (repository, blob) {
-            let repository = repositories.place("unreadable_root", repository)?;
-            let blob = blobs.place("unreadable_root", blob)?;
-            parts.repositories[repository as usize].held_blobs.push(blob);
-        }
+        parts.holds.push(Hold {
+            scope: scope.unwrap_or(HoldScope::Storage),
+            repository: repository
+                .map(|id| repositories.place("unreadable_root", id))
+                .transpose()?,
+            blob: blob.map(|id| blobs.place("unreadable_root", id)).transpose()?,
+        });
         Ok(())
     })
 }

@@ -5,7 +5,7 @@
 //! their subject goes, so that exclusive bytes are always part of the logical ones.
 //!
 //! *Exclusive* bytes of X are what deleting X frees. Instead of deleting each X in turn, every blob
-//! gets an owner for each kind of X: nobody, one X, or many. A manifest passes its owner on to what
+//! gets an owner for each kind of X: none, one X, or many. A manifest passes its owner on to what
 //! it keeps; two different owners make many. Bytes with one owner are exclusive to it. One pass
 //! serves all repositories, tags and revisions, and costs as much as reading the references once.
 //!
@@ -14,21 +14,26 @@
 //!   alone. A manifest that an untagged revision reaches is pinned by it and has no tag as owner.
 //! - as a **revision**: the one revision on top of it, that is, one that no other revision reaches.
 //!   A tag on something below the top pins what it points at.
-//! - as **untagged**: its repository, if no tag and nothing unreadable reaches it.
+//! - as **untagged**: its repository, if no tag and nothing fixed reaches it.
 //!
-//! What is held because something cannot be read has many owners, so it is nobody's to free.
+//! What a tag about an image (`sha256-<digest>.sig`) leads to comes free with the image and with that
+//! tag alone. Owners of both kinds are kept apart: the second time such a tag is one like any other.
+//!
+//! What is fixed (a hold, an external root) has many owners, so no deletion frees it.
 
-use crate::model::{ManifestKind, Role};
+use std::collections::HashSet;
 
-use super::closure::{Closure, for_each_child, for_each_kept_blob};
-use super::{BlobId, Graph, GraphRepository, ManifestId};
+use super::flat::Graph;
+use super::parts::{BlobId, ManifestId, RepositoryNode};
+use super::walk::{Marks, Paths, Walk, for_each_next, targets_by_manifest};
 
 /// Owner of what nothing reaches.
-const NOBODY: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 /// Owner of what several reach.
 const MANY: u32 = u32::MAX - 1;
 
 /// Figures for a whole graph; every list has the graph's order.
+#[derive(Debug)]
 pub struct Accounts {
     /// One for each blob.
     pub blobs: Vec<BlobAccount>,
@@ -47,8 +52,6 @@ pub struct Accounts {
 /// Figures for a blob.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlobAccount {
-    /// Manifests that name it and are no orphans.
-    pub manifest_count: u32,
     /// Repositories that reach it.
     pub repository_count: u32,
     /// Tags that reach it.
@@ -85,6 +88,8 @@ pub struct RevisionAccount {
     pub is_tagged: bool,
     /// No tag leads to it, and it is kept because something cannot be read.
     pub is_held: bool,
+    /// Something outside of the storage refers to it, directly or through what leads to it.
+    pub is_rooted: bool,
     /// Distinct present bytes that it reaches.
     pub logical_bytes: u64,
     /// Bytes that deleting it, its tags and what they leave unreferenced frees.
@@ -98,10 +103,43 @@ pub struct TagAccount {
     pub logical_bytes: u64,
     /// Bytes that deleting it alone frees.
     pub exclusive_bytes: u64,
-    /// Distinct layers that it reaches.
-    pub layer_count: u32,
-    /// It cannot be pulled whole.
-    pub is_broken: bool,
+}
+
+/// What is kept, without any figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// One for each blob: something that is kept leads to it.
+    pub is_kept: Vec<bool>,
+    /// One for each layer link: something that is kept in its repository needs it.
+    pub link_is_needed: Vec<bool>,
+}
+
+impl Reach {
+    /// Whether a blob is on disk and nothing that is kept leads to it.
+    pub fn is_orphan(&self, graph: &Graph, blob: BlobId) -> bool {
+        !self.is_kept[blob as usize] && graph.blobs[blob as usize].size_bytes.is_some()
+    }
+}
+
+/// Works out what is kept.
+pub fn reach(graph: &Graph) -> Reach {
+    let mut walk = Walk::new(graph);
+    let mut marks = Marks::new(graph.blobs.len());
+    let mut is_kept: Vec<bool> =
+        (0..graph.blobs.len() as BlobId).map(|blob| graph.is_kept_everywhere(blob)).collect();
+    let mut link_is_needed = Vec::with_capacity(graph.links.len());
+    for repository in &graph.repositories {
+        marks.clear();
+        walk.go(graph, Some(repository), graph.starts(repository));
+        let named = walk.found().iter().flat_map(|id| graph.kept_blobs(*id)).copied();
+        for blob in named.chain(graph.fixed_starts(repository)) {
+            marks.mark(blob);
+            is_kept[blob as usize] = true;
+        }
+        let links = graph.links_of(repository).iter();
+        link_is_needed.extend(links.map(|link| marks.has(link.name) || marks.has(link.target)));
+    }
+    Reach { is_kept, link_is_needed }
 }
 
 /// For each blob, who would free it, by kind of deletion.
@@ -109,6 +147,10 @@ struct Owners {
     repository: Vec<u32>,
     tag: Vec<u32>,
     revision: Vec<u32>,
+    /// Tags about images and what they point at, as if they were like any other; empty when there are
+    /// none.
+    attached_tag: Vec<u32>,
+    attached_revision: Vec<u32>,
     untagged: Vec<u32>,
     /// Something other than an untagged revision reaches it.
     is_kept: Vec<bool>,
@@ -119,9 +161,22 @@ struct Claim {
     repository: u32,
     tag: u32,
     revision: u32,
+    attached_tag: u32,
+    attached_revision: u32,
     untagged: u32,
     keeps: bool,
 }
+
+/// The claim of what no deletion frees.
+const FIXED: Claim = Claim {
+    repository: MANY,
+    tag: MANY,
+    revision: MANY,
+    attached_tag: MANY,
+    attached_revision: MANY,
+    untagged: MANY,
+    keeps: true,
+};
 
 impl Owners {
     fn claim(&mut self, blob: BlobId, claim: Claim) {
@@ -129,368 +184,434 @@ impl Owners {
         combine(&mut self.repository[at], claim.repository);
         combine(&mut self.tag[at], claim.tag);
         combine(&mut self.revision[at], claim.revision);
+        if !self.attached_tag.is_empty() {
+            combine(&mut self.attached_tag[at], claim.attached_tag);
+            combine(&mut self.attached_revision[at], claim.attached_revision);
+        }
         combine(&mut self.untagged[at], claim.untagged);
         self.is_kept[at] |= claim.keeps;
     }
 }
 
 fn combine(slot: &mut u32, owner: u32) {
-    if *slot != owner && owner != NOBODY {
-        *slot = if *slot == NOBODY { owner } else { MANY };
-    }
-}
-
-/// Marks that need no clearing between uses.
-struct Marks {
-    marked_in: Vec<u32>,
-    round: u32,
-}
-
-impl Marks {
-    fn new(length: usize) -> Self {
-        Self { marked_in: vec![0; length], round: 0 }
-    }
-
-    fn next_round(&mut self) {
-        self.round += 1;
-    }
-
-    /// Whether it was not marked in this round before.
-    fn mark(&mut self, at: u32) -> bool {
-        std::mem::replace(&mut self.marked_in[at as usize], self.round) != self.round
-    }
-
-    fn is_marked(&self, at: u32) -> bool {
-        self.marked_in[at as usize] == self.round
+    if *slot != owner && owner != NONE {
+        *slot = if *slot == NONE { owner } else { MANY };
     }
 }
 
 struct Accounting<'a> {
     graph: &'a Graph,
+    paths: Paths,
     owners: Owners,
     blobs: Vec<BlobAccount>,
-    manifest_logical_bytes: Vec<u64>,
-    closure: Closure,
+    walk: Walk,
     blob_marks: Marks,
     /// A manifest's place in the repository at hand.
     local: Vec<u32>,
-    next_tag: u32,
-    next_revision: u32,
 }
 
 /// Works out all figures.
 pub fn account(graph: &Graph) -> Accounts {
-    let blob_count = graph.digests.len();
+    let blob_count = graph.blobs.len();
+    let has_attached = graph.repositories.iter().any(|node| !node.attached.is_empty());
     let mut accounting = Accounting {
         graph,
+        paths: Paths::new(graph),
         owners: Owners {
-            repository: vec![NOBODY; blob_count],
-            tag: vec![NOBODY; blob_count],
-            revision: vec![NOBODY; blob_count],
-            untagged: vec![NOBODY; blob_count],
+            repository: vec![NONE; blob_count],
+            tag: vec![NONE; blob_count],
+            revision: vec![NONE; blob_count],
+            attached_tag: vec![NONE; if has_attached { blob_count } else { 0 }],
+            attached_revision: vec![NONE; if has_attached { blob_count } else { 0 }],
+            untagged: vec![NONE; blob_count],
             is_kept: vec![false; blob_count],
         },
         blobs: vec![BlobAccount::default(); blob_count],
-        manifest_logical_bytes: Vec::new(),
-        closure: Closure::new(graph),
+        walk: Walk::new(graph),
         blob_marks: Marks::new(blob_count),
         local: vec![0; graph.manifests.len()],
-        next_tag: 0,
-        next_revision: 0,
     };
-    accounting.hold_globally();
-    accounting.count_manifests();
-    accounting.manifest_logical_bytes = accounting.all_logical_bytes();
+    for blob in (0..blob_count as BlobId).filter(|blob| graph.is_kept_everywhere(*blob)) {
+        accounting.owners.claim(blob, FIXED);
+    }
+    let manifest_logical_bytes = accounting.manifest_logical_bytes();
     let places = 0..graph.repositories.len() as u32;
-    let repositories = places.map(|place| accounting.repository(place)).collect();
-    accounting.finish(repositories)
+    let repositories =
+        places.map(|place| accounting.repository(place, &manifest_logical_bytes)).collect();
+    accounting.finish(repositories, manifest_logical_bytes)
 }
 
 impl Accounting<'_> {
-    /// Holds that reach beyond one repository.
-    fn hold_globally(&mut self) {
-        let held =
-            Claim { repository: MANY, tag: MANY, revision: MANY, untagged: MANY, keeps: true };
-        let all = self.graph.is_storage_held();
-        let manifests = self.graph.are_manifests_held();
-        if !all && !manifests {
-            return;
-        }
-        if all {
-            for blob in 0..self.graph.files.len() as BlobId {
-                self.owners.claim(blob, held);
-            }
-            return;
-        }
-        for blob in 0..self.graph.files.len() as BlobId {
-            if self.graph.may_be_manifest(blob) {
-                self.owners.claim(blob, held);
-            }
-        }
-    }
-
-    fn count_manifests(&mut self) {
-        for manifest in self.graph.manifests.iter().filter(|manifest| !manifest.is_orphan) {
-            self.blob_marks.next_round();
-            for reference in manifest.references() {
-                if self.blob_marks.mark(reference.blob) {
-                    self.blobs[reference.blob as usize].manifest_count += 1;
-                }
-            }
-        }
-    }
-
-    fn all_logical_bytes(&mut self) -> Vec<u64> {
+    /// Distinct present bytes below each manifest, path by path.
+    fn manifest_logical_bytes(&mut self) -> Vec<u64> {
         let graph = self.graph;
-        graph
-            .manifests
-            .iter()
-            .map(|manifest| {
-                let nodes = self.closure.of(graph, [manifest.blob], |_| false);
-                logical_bytes(graph, nodes, &mut self.blob_marks)
-            })
-            .collect()
+        let all = (0..graph.manifests.len() as ManifestId).map(|id| (id, ())).collect();
+        let mut bytes_of = vec![0; graph.manifests.len()];
+        for path in self.paths.sort(all).chunk_by(|a, b| a.0 == b.0) {
+            self.walk.clear();
+            self.blob_marks.clear();
+            let mut bytes = 0;
+            for (_, id, ()) in path {
+                let start = graph.manifests[*id as usize];
+                for new in self.walk.go_on(graph, None, [start], |_| true) {
+                    add_new(graph, *new, &mut self.blob_marks, &mut bytes);
+                }
+                bytes_of[*id as usize] = bytes;
+            }
+        }
+        bytes_of
     }
 
-    fn repository(&mut self, place: u32) -> RepositoryAccount {
+    fn repository(&mut self, place: u32, manifest_logical_bytes: &[u64]) -> RepositoryAccount {
         let graph = self.graph;
         let repository = &graph.repositories[place as usize];
-        let is_revision = |blob: BlobId| is_revision(repository, blob);
-        let held_blobs: Vec<BlobId> = graph
-            .roots
-            .iter()
-            .filter(|root| root.repository == Some(place))
-            .filter_map(|root| root.blob)
-            .collect();
-
-        let starts = repository.revisions.iter().map(|revision| revision.name);
-        let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
-        let nodes =
-            self.closure.of(graph, starts.chain(held_blobs.iter().copied()), is_revision).to_vec();
+        self.walk.go(graph, Some(repository), graph.starts(repository));
+        let nodes = self.walk.found().to_vec();
         for (local, &node) in (0..).zip(&nodes) {
             self.local[node as usize] = local;
         }
-        let has_referrers = !graph.referrers.is_empty()
-            && nodes
-                .iter()
-                .any(|&node| graph.referrers.contains_key(&graph.manifests[node as usize].blob));
+        let mut account =
+            RepositoryAccount { tags: self.tags(repository), ..RepositoryAccount::default() };
 
-        let mut account = RepositoryAccount::default();
-        let mut tag_owner = vec![NOBODY; nodes.len()];
-        account.tags = self.tags(repository, has_referrers, &mut tag_owner);
-        let is_tagged: Vec<bool> = tag_owner.iter().map(|owner| *owner != NOBODY).collect();
+        let targets =
+            repository.tags.clone().filter_map(|tag| Some((graph.tags[tag as usize].target?, tag)));
+        let targets = targets_by_manifest(graph, targets);
+        let mut is_tagged = vec![false; nodes.len()];
+        if !graph.ignores_tags {
+            // A tag about an image that no tag leads to is no reason to keep either.
+            let is_start =
+                |tags: &[u32]| tags.iter().any(|tag| graph.tags[*tag as usize].subject.is_none());
+            let starts = targets.iter().filter(|(_, tags)| is_start(tags));
+            self.mark(repository, starts.map(|(id, _)| *id), true, &mut is_tagged);
+        }
+        let mut is_fixed = vec![false; nodes.len()];
+        let fixed = graph.fixed_starts(repository).filter_map(|blob| graph.manifest_at(blob));
+        self.mark(repository, fixed, true, &mut is_fixed);
+        let mut is_rooted = vec![false; if repository.rooted.is_empty() { 0 } else { nodes.len() }];
+        let rooted = repository.rooted.iter().filter_map(|blob| graph.manifest_at(*blob));
+        self.mark(repository, rooted, true, &mut is_rooted);
 
-        let mut is_held = vec![repository.is_held; nodes.len()];
-        for &node in self.closure.of(graph, held_blobs.iter().copied(), is_revision) {
-            is_held[self.local[node as usize] as usize] = true;
+        let tag_owner = self.tag_owners(repository, &targets, true, &nodes);
+        let revision_owner = self.revision_owners(repository, &targets, true, &nodes);
+        let (mut attached_tag, mut attached_revision) = (Vec::new(), Vec::new());
+        let mut is_fixed_alone = Vec::new();
+        if !repository.attached.is_empty() {
+            is_fixed_alone = vec![false; nodes.len()];
+            let fixed = graph.fixed_starts(repository).filter_map(|blob| graph.manifest_at(blob));
+            self.mark(repository, fixed, false, &mut is_fixed_alone);
+            attached_tag = self.tag_owners(repository, &targets, false, &nodes);
+            attached_revision = self.revision_owners(repository, &targets, false, &nodes);
         }
 
-        // Untagged revisions stay when a tag goes, and so does all that they lead to.
-        let local_of = |blob: BlobId, local: &[u32]| {
-            graph.manifest_at(blob).map(|node| local[node as usize] as usize)
-        };
-        let untagged = repository.revisions.iter().map(|revision| revision.name);
-        let untagged: Vec<BlobId> = untagged
-            .filter(|blob| local_of(*blob, &self.local).is_some_and(|at| !is_tagged[at]))
-            .collect();
-        for &node in self.closure.of(graph, untagged, is_revision) {
-            tag_owner[self.local[node as usize] as usize] = MANY;
-        }
-        let revision_owner = self.revision_owners(repository, &nodes);
-
-        self.blob_marks.next_round();
+        self.blob_marks.clear();
         for (at, &node) in nodes.iter().enumerate() {
-            let is_untagged = !is_tagged[at] && !is_held[at];
+            let is_untagged = !is_tagged[at] && !is_fixed[at];
+            let owner = |owner: u32| if is_fixed[at] { MANY } else { owner };
+            let is_fixed_alone = is_fixed_alone.get(at).copied().unwrap_or(true);
+            let alone = |owner: Option<&u32>| match owner {
+                Some(owner) if !is_fixed_alone => *owner,
+                _ => MANY,
+            };
             let claim = Claim {
                 repository: place,
-                tag: if is_held[at] { MANY } else { tag_owner[at] },
-                revision: if is_held[at] { MANY } else { revision_owner[at] },
+                tag: owner(tag_owner[at]),
+                revision: owner(revision_owner[at]),
+                attached_tag: alone(attached_tag.get(at)),
+                attached_revision: alone(attached_revision.get(at)),
                 untagged: if is_untagged { place } else { MANY },
                 keeps: !is_untagged,
             };
-            for_each_kept_blob(graph, node, |blob| {
-                self.owners.claim(blob, claim);
-                if self.blob_marks.mark(blob) {
-                    self.blobs[blob as usize].repository_count += 1;
-                    add(&mut account.logical_bytes, graph.size_bytes(blob));
-                }
-            });
-        }
-        // What a held repository links may be what its unreadable manifest names.
-        let held_links = repository.layer_links.iter().filter(|_| repository.is_held);
-        let held_links = held_links.flat_map(|link| [link.name, link.target]);
-        let claim =
-            Claim { repository: place, tag: MANY, revision: MANY, untagged: MANY, keeps: true };
-        for blob in held_links.chain(held_blobs) {
-            self.owners.claim(blob, claim);
-            if self.blob_marks.mark(blob) {
-                self.blobs[blob as usize].repository_count += 1;
-                add(&mut account.logical_bytes, graph.size_bytes(blob));
+            for &blob in graph.kept_blobs(node) {
+                self.claim(blob, claim, &mut account.logical_bytes);
             }
         }
-        account.link_is_needed = repository
-            .layer_links
-            .iter()
-            .map(|link| {
-                self.blob_marks.is_marked(link.name) || self.blob_marks.is_marked(link.target)
-            })
-            .collect();
+        let claim = Claim { repository: place, ..FIXED };
+        for blob in graph.fixed_starts(repository) {
+            self.claim(blob, claim, &mut account.logical_bytes);
+        }
+        // A repository in which somebody outside refers to something never goes whole, so that what
+        // is fixed in it stays.
+        if !repository.rooted.is_empty() {
+            let named = nodes.iter().zip(&is_fixed).filter(|(_, is_fixed)| **is_fixed);
+            let named = named.flat_map(|(node, _)| graph.kept_blobs(*node)).copied();
+            for blob in named.chain(graph.fixed_starts(repository)) {
+                combine(&mut self.owners.repository[blob as usize], MANY);
+            }
+        }
+        let marks = &self.blob_marks;
+        let links = graph.links_of(repository).iter();
+        account.link_is_needed =
+            links.map(|link| marks.has(link.name) || marks.has(link.target)).collect();
 
-        account.revisions = self.revisions(repository, has_referrers, &is_tagged, &is_held);
-        self.next_tag += repository.tags.len() as u32;
-        self.next_revision += repository.revisions.len() as u32;
+        account.revisions = self.revisions(repository, manifest_logical_bytes);
+        for (blob, revision) in graph.revisions_of(repository).iter().zip(&mut account.revisions) {
+            let Some(node) = graph.manifest_at(*blob) else {
+                // Every revision is a manifest, if only a missing one.
+                revision.is_held = true;
+                continue;
+            };
+            let at = self.local[node as usize] as usize;
+            revision.is_tagged = is_tagged[at];
+            revision.is_rooted = is_rooted.get(at).copied().unwrap_or(false);
+            revision.is_held = is_fixed[at] && !is_tagged[at] && !revision.is_rooted;
+        }
         account
     }
 
-    /// Figures of revisions, but for what they free.
-    fn revisions(
-        &mut self,
-        repository: &GraphRepository,
-        has_referrers: bool,
-        is_tagged: &[bool],
-        is_held: &[bool],
-    ) -> Vec<RevisionAccount> {
-        let graph = self.graph;
-        let figures = repository.revisions.iter().map(|revision| {
-            let Some(node) = graph.manifest_at(revision.name) else {
-                // Every revision is a manifest, if only a missing one.
-                return RevisionAccount { is_held: true, ..RevisionAccount::default() };
-            };
-            let at = self.local[node as usize] as usize;
-            let logical_bytes = if has_referrers {
-                let nodes =
-                    self.closure.of(graph, [revision.name], |blob| is_revision(repository, blob));
-                logical_bytes(graph, nodes, &mut self.blob_marks)
-            } else {
-                self.manifest_logical_bytes[node as usize]
-            };
-            RevisionAccount {
-                is_tagged: is_tagged[at],
-                is_held: is_held[at] && !is_tagged[at],
-                logical_bytes,
-                exclusive_bytes: 0,
-            }
-        });
-        figures.collect()
+    fn claim(&mut self, blob: BlobId, claim: Claim, logical_bytes: &mut u64) {
+        self.owners.claim(blob, claim);
+        if self.blob_marks.mark(blob) {
+            self.blobs[blob as usize].repository_count += 1;
+            add(logical_bytes, self.graph.size_bytes(blob));
+        }
     }
 
-    /// Figures of tags, one walk for each digest that tags point at.
-    fn tags(
+    /// Marks all nodes that some manifests lead to.
+    fn mark(
         &mut self,
-        repository: &GraphRepository,
-        has_referrers: bool,
-        owner: &mut [u32],
-    ) -> Vec<TagAccount> {
+        repository: &RepositoryNode,
+        starts: impl Iterator<Item = ManifestId>,
+        has_attached: bool,
+        flags: &mut [bool],
+    ) {
         let graph = self.graph;
-        let mut figures =
-            vec![TagAccount { is_broken: true, ..TagAccount::default() }; repository.tags.len()];
-        let mut by_target: Vec<(BlobId, u32)> = repository
-            .tags
-            .iter()
-            .zip(0..)
-            .filter_map(|(tag, place)| tag.target.map(|target| (target, place)))
-            .collect();
-        by_target.sort_unstable();
-        for group in by_target.chunk_by(|a, b| a.0 == b.0) {
-            let (target, first) = group[0];
-            let claim = if group.len() == 1 { self.next_tag + first } else { MANY };
-            let nodes = self.closure.of(graph, [target], |_| false);
-            let mut tag = pull(graph, repository, target, nodes, &mut self.blob_marks);
-            let nodes = if has_referrers {
-                self.closure.of(graph, [target], |blob| is_revision(repository, blob))
-            } else {
-                nodes
-            };
-            self.blob_marks.next_round();
-            for &node in nodes {
-                combine(&mut owner[self.local[node as usize] as usize], claim);
-                for_each_kept_blob(graph, node, |blob| {
-                    if self.blob_marks.mark(blob) {
-                        add(&mut tag.logical_bytes, graph.size_bytes(blob));
-                        self.blobs[blob as usize].tag_count += group.len() as u32;
-                    }
-                });
+        let mut starts = starts.map(|id| graph.manifests[id as usize]).peekable();
+        if starts.peek().is_none() {
+            return;
+        }
+        self.walk.clear();
+        for node in self.walk.go_on(graph, Some(repository), starts, |_| has_attached) {
+            flags[self.local[*node as usize] as usize] = true;
+        }
+    }
+
+    /// Passes an owner on from a manifest to all that it leads to. What has many owners has passed
+    /// that on already, so that each manifest is met twice at most.
+    fn own(
+        &self,
+        repository: &RepositoryNode,
+        start: ManifestId,
+        claim: u32,
+        has_attached: bool,
+        owner: &mut [u32],
+    ) {
+        let mut open = vec![start];
+        while let Some(id) = open.pop() {
+            let slot = &mut owner[self.local[id as usize] as usize];
+            let before = *slot;
+            combine(slot, claim);
+            if *slot != before {
+                for_each_next(
+                    self.graph,
+                    Some(repository),
+                    id,
+                    |_| has_attached,
+                    |next, _| open.push(next),
+                );
             }
-            for (_, place) in group {
-                figures[*place as usize] = tag;
+        }
+    }
+
+    /// The owners of all nodes by tags. `has_attached`: tags about an image lead to what they point at
+    /// from that image, and not by themselves.
+    fn tag_owners(
+        &self,
+        repository: &RepositoryNode,
+        targets: &[(ManifestId, Vec<u32>)],
+        has_attached: bool,
+        nodes: &[ManifestId],
+    ) -> Vec<u32> {
+        let graph = self.graph;
+        let mut owner = vec![NONE; nodes.len()];
+        for (id, tags) in targets {
+            let is_start = |tag: &&u32| self.is_start(**tag, has_attached);
+            match (tags.iter().find(is_start), tags.len()) {
+                (None, _) => {}
+                (Some(tag), 1) => self.own(repository, *id, *tag, has_attached, &mut owner),
+                _ => self.own(repository, *id, MANY, has_attached, &mut owner),
+            }
+        }
+        // Untagged revisions stay when a tag goes, and so does all that they lead to.
+        let is_untagged = |id: &ManifestId| owner[self.local[*id as usize] as usize] == NONE;
+        let revisions = graph.revisions_of(repository).iter();
+        let revisions = revisions.filter_map(|blob| graph.manifest_at(*blob));
+        for id in revisions.filter(is_untagged).collect::<Vec<_>>() {
+            self.own(repository, id, MANY, has_attached, &mut owner);
+        }
+        owner
+    }
+
+    /// The owners of all nodes by revisions.
+    fn revision_owners(
+        &self,
+        repository: &RepositoryNode,
+        targets: &[(ManifestId, Vec<u32>)],
+        has_attached: bool,
+        nodes: &[ManifestId],
+    ) -> Vec<u32> {
+        let graph = self.graph;
+        let mut has_parent = vec![false; nodes.len()];
+        for &node in nodes {
+            for_each_next(
+                graph,
+                Some(repository),
+                node,
+                |_| has_attached,
+                |child, _| {
+                    if child != node {
+                        has_parent[self.local[child as usize] as usize] = true;
+                    }
+                },
+            );
+        }
+        let mut owner = vec![NONE; nodes.len()];
+        let has_parent = |id: ManifestId| has_parent[self.local[id as usize] as usize];
+        for at in repository.revisions.clone() {
+            if let Some(node) = graph.manifest_at(graph.revisions[at as usize])
+                && !has_parent(node)
+            {
+                self.own(repository, node, at, has_attached, &mut owner);
+            }
+        }
+        for (id, tags) in targets {
+            let is_start = tags.iter().any(|tag| self.is_start(*tag, has_attached));
+            if is_start && (has_parent(*id) || !graph.is_revision(repository, *id)) {
+                self.own(repository, *id, MANY, has_attached, &mut owner);
+            }
+        }
+        // Only manifests that name each other in a ring have nothing on top of them. They keep what
+        // they lead to.
+        for &node in nodes {
+            if owner[self.local[node as usize] as usize] == NONE {
+                self.own(repository, node, MANY, has_attached, &mut owner);
+            }
+        }
+        owner
+    }
+
+    fn is_start(&self, tag: u32, has_attached: bool) -> bool {
+        !has_attached || self.graph.tags[tag as usize].subject.is_none()
+    }
+
+    /// Logical bytes of tags, and which blobs they reach, path by path.
+    fn tags(&mut self, repository: &RepositoryNode) -> Vec<TagAccount> {
+        let graph = self.graph;
+        let first_tag = repository.tags.start;
+        let mut figures = vec![TagAccount::default(); repository.tags.len()];
+        let targets =
+            repository.tags.clone().filter_map(|tag| Some((graph.tags[tag as usize].target?, tag)));
+        let groups = self.paths.sort(targets_by_manifest(graph, targets));
+        // The blobs that each group of a path adds.
+        let mut added: Vec<(BlobId, usize)> = Vec::new();
+        for path in groups.chunk_by(|a, b| a.0 == b.0) {
+            self.walk.clear();
+            self.blob_marks.clear();
+            added.clear();
+            let mut bytes = 0;
+            for (at, (_, id, tags)) in path.iter().enumerate() {
+                let start = graph.manifests[*id as usize];
+                for new in self.walk.go_on(graph, Some(repository), [start], |_| true) {
+                    for &blob in graph.kept_blobs(*new) {
+                        if self.blob_marks.mark(blob) {
+                            add(&mut bytes, graph.size_bytes(blob));
+                            added.push((blob, at));
+                        }
+                    }
+                }
+                for tag in tags {
+                    figures[(tag - first_tag) as usize].logical_bytes = bytes;
+                }
+            }
+            // What a group adds, those above it on the path reach as well.
+            let mut tags_from: Vec<u32> = path.iter().map(|(.., tags)| tags.len() as u32).collect();
+            for at in (1..tags_from.len()).rev() {
+                tags_from[at - 1] += tags_from[at];
+            }
+            for (blob, at) in &added {
+                self.blobs[*blob as usize].tag_count += tags_from[*at];
             }
         }
         figures
     }
 
-    fn revision_owners(&mut self, repository: &GraphRepository, nodes: &[ManifestId]) -> Vec<u32> {
+    /// Logical bytes of revisions.
+    fn revisions(
+        &mut self,
+        repository: &RepositoryNode,
+        manifest_logical_bytes: &[u64],
+    ) -> Vec<RevisionAccount> {
         let graph = self.graph;
-        let is_revision = |blob: BlobId| is_revision(repository, blob);
-        let mut has_parent = vec![false; nodes.len()];
-        for &node in nodes {
-            for_each_child(graph, node, is_revision, |child| {
-                if let Some(child) = graph.manifest_at(child).filter(|child| *child != node) {
-                    has_parent[self.local[child as usize] as usize] = true;
+        let revisions = graph.revisions_of(repository);
+        let mut figures = vec![RevisionAccount::default(); revisions.len()];
+        let nodes = (0_usize..).zip(revisions);
+        let nodes: Vec<(ManifestId, usize)> =
+            nodes.filter_map(|(at, blob)| Some((graph.manifest_at(*blob)?, at))).collect();
+        let has_referrers = !repository.attached.is_empty()
+            || nodes.iter().any(|(id, _)| graph.referrers(*id).next().is_some());
+        if !has_referrers {
+            for (id, at) in nodes {
+                figures[at].logical_bytes = manifest_logical_bytes[id as usize];
+            }
+            return figures;
+        }
+        for path in self.paths.sort(nodes).chunk_by(|a, b| a.0 == b.0) {
+            self.walk.clear();
+            self.blob_marks.clear();
+            let mut bytes = 0;
+            for (_, id, at) in path {
+                let start = graph.manifests[*id as usize];
+                for new in self.walk.go_on(graph, Some(repository), [start], |_| true) {
+                    add_new(graph, *new, &mut self.blob_marks, &mut bytes);
                 }
-            });
-        }
-        let mut owner = vec![NOBODY; nodes.len()];
-        for (revision, number) in repository.revisions.iter().zip(self.next_revision..) {
-            let Some(node) = graph.manifest_at(revision.name) else {
-                continue;
-            };
-            if has_parent[self.local[node as usize] as usize] {
-                continue;
-            }
-            for &node in self.closure.of(graph, [revision.name], is_revision) {
-                combine(&mut owner[self.local[node as usize] as usize], number);
+                figures[*at].logical_bytes = bytes;
             }
         }
-        let is_pinned = |target: &BlobId| {
-            graph.manifest_at(*target).is_some_and(|node| {
-                has_parent[self.local[node as usize] as usize] || !is_revision(*target)
-            })
-        };
-        let pinned: Vec<BlobId> =
-            repository.tags.iter().filter_map(|tag| tag.target).filter(is_pinned).collect();
-        for &node in self.closure.of(graph, pinned, is_revision) {
-            owner[self.local[node as usize] as usize] = MANY;
-        }
-        // Only manifests that name each other in a ring have nothing on top of them. They keep what
-        // they lead to.
-        let in_rings = nodes.iter().zip(&owner).filter(|(_, owner)| **owner == NOBODY);
-        let in_rings: Vec<BlobId> =
-            in_rings.map(|(node, _)| graph.manifests[*node as usize].blob).collect();
-        for &node in self.closure.of(graph, in_rings, is_revision) {
-            owner[self.local[node as usize] as usize] = MANY;
-        }
-        owner
+        figures
     }
 
-    fn finish(mut self, mut repositories: Vec<RepositoryAccount>) -> Accounts {
-        let mut tag_bytes = vec![0; self.next_tag as usize];
-        let mut revision_bytes = vec![0; self.next_revision as usize];
+    fn finish(
+        mut self,
+        mut repositories: Vec<RepositoryAccount>,
+        manifest_logical_bytes: Vec<u64>,
+    ) -> Accounts {
+        let graph = self.graph;
+        let is_attached_revision = attached_revisions(graph);
+        let mut tag_bytes = vec![0; graph.tags.len()];
+        let mut revision_bytes = vec![0; graph.revisions.len()];
         let (mut untagged_bytes, mut orphan_bytes, mut orphan_count) = (0, 0, 0);
-        for (at, file) in self.graph.files.iter().enumerate() {
+        for (at, node) in graph.blobs.iter().enumerate() {
             let blob = &mut self.blobs[at];
             let one = |owner: u32| (owner < MANY).then_some(owner);
-            blob.only_repository = one(self.owners.repository[at]);
-            blob.only_tag = one(self.owners.tag[at]);
-            let Some(size) = file.map(|file| file.size_bytes) else {
+            let owners = &self.owners;
+            let attached_tag = owners.attached_tag.get(at).copied().and_then(one);
+            let attached_revision = owners.attached_revision.get(at).copied().and_then(one);
+            blob.only_repository = one(owners.repository[at]);
+            blob.only_tag = one(owners.tag[at]);
+            let Some(size) = node.size_bytes else {
                 continue;
             };
             if let Some(place) = blob.only_repository {
                 add(&mut repositories[place as usize].exclusive_bytes, size);
             }
-            if let Some(place) = one(self.owners.untagged[at]) {
+            if let Some(place) = one(owners.untagged[at]) {
                 add(&mut repositories[place as usize].untagged_bytes, size);
             }
-            if let Some(number) = blob.only_tag {
-                add(&mut tag_bytes[number as usize], size);
+            let is_attached = |tag: &u32| graph.tags[*tag as usize].subject.is_some();
+            let attached_tag = attached_tag.filter(is_attached);
+            for tag in blob.only_tag.into_iter().chain(attached_tag) {
+                add(&mut tag_bytes[tag as usize], size);
             }
-            if let Some(number) = one(self.owners.revision[at]) {
+            let revision = one(owners.revision[at]).filter(|at| !is_attached_revision.contains(at));
+            let attached_revision =
+                attached_revision.filter(|at| is_attached_revision.contains(at));
+            for number in revision.into_iter().chain(attached_revision) {
                 add(&mut revision_bytes[number as usize], size);
             }
-            if self.owners.repository[at] == NOBODY {
+            if owners.repository[at] == NONE {
                 blob.is_orphan = true;
                 add(&mut orphan_bytes, size);
                 orphan_count += 1;
-            } else if !self.owners.is_kept[at] {
+            } else if !owners.is_kept[at] {
                 add(&mut untagged_bytes, size);
             }
         }
@@ -506,7 +627,7 @@ impl Accounting<'_> {
         }
         Accounts {
             blobs: self.blobs,
-            manifest_logical_bytes: self.manifest_logical_bytes,
+            manifest_logical_bytes,
             repositories,
             untagged_bytes,
             orphan_bytes,
@@ -515,105 +636,30 @@ impl Accounting<'_> {
     }
 }
 
-/// Whether the manifest is linked in the repository.
-pub fn is_revision(repository: &GraphRepository, blob: BlobId) -> bool {
-    repository.revisions.binary_search_by_key(&blob, |revision| revision.name).is_ok()
-}
-
 /// Sizes are whatever the file system says: a sum stops at what the database can hold.
 fn add(sum: &mut u64, bytes: u64) {
     *sum = sum.saturating_add(bytes).min(i64::MAX as u64);
 }
 
-fn logical_bytes(graph: &Graph, nodes: &[ManifestId], marks: &mut Marks) -> u64 {
-    marks.next_round();
-    let mut bytes = 0;
-    for &node in nodes {
-        for_each_kept_blob(graph, node, |blob| {
-            if marks.mark(blob) {
-                add(&mut bytes, graph.size_bytes(blob));
-            }
-        });
-    }
-    bytes
-}
-
-/// What pulling a tag would meet: how many layers, and whether all is there.
-fn pull(
-    graph: &Graph,
-    repository: &GraphRepository,
-    target: BlobId,
-    nodes: &[ManifestId],
-    marks: &mut Marks,
-) -> TagAccount {
-    marks.next_round();
-    let mut tag =
-        TagAccount { is_broken: !is_revision(repository, target), ..TagAccount::default() };
-    for &node in nodes {
-        let manifest = &graph.manifests[node as usize];
-        tag.is_broken |= manifest.is_broken() && !graph.is_pull_through;
-        let mut children = (0_u32, 0_u32);
-        for reference in manifest.references() {
-            if reference.role == Role::Layer && marks.mark(reference.blob) {
-                tag.layer_count += 1;
-            }
-            match reference.role {
-                Role::Config | Role::Layer => {
-                    tag.is_broken |= missing(graph, repository, reference).is_some();
-                }
-                Role::Manifest => {
-                    children.0 += 1;
-                    let is_served = graph.is_available(reference.blob)
-                        && is_revision(repository, reference.blob);
-                    children.1 += u32::from(is_served);
-                    tag.is_broken |= is_unlinked_child(graph, repository, reference);
-                }
-                Role::Blob | Role::Subject => {}
-            }
+/// Adds the bytes of what a manifest keeps and is not marked yet.
+fn add_new(graph: &Graph, id: ManifestId, marks: &mut Marks, bytes: &mut u64) {
+    for &blob in graph.kept_blobs(id) {
+        if marks.mark(blob) {
+            add(bytes, graph.size_bytes(blob));
         }
-        // An index of which no child is served here can be pulled for no platform.
-        let is_index = manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Index);
-        tag.is_broken |= is_index && children.0 > 0 && children.1 == 0 && !graph.is_pull_through;
     }
-    tag
 }
 
-/// Whether an index's child is on disk and not linked in the repository: the registry answers 404
-/// for it. One that is not on disk either was left out on purpose.
-pub fn is_unlinked_child(
-    graph: &Graph,
-    repository: &GraphRepository,
-    reference: &crate::scan::ReferenceFacts,
-) -> bool {
-    reference.role == Role::Manifest
-        && !graph.is_pull_through
-        && graph.is_available(reference.blob)
-        && !is_revision(repository, reference.blob)
-}
-
-/// Why the registry cannot serve what a reference names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The blob is not on disk.
-    Blob,
-    /// It is on disk and not linked in the repository.
-    Link,
-}
-
-/// Whether the registry can serve a config or layer in a repository (distribution
-/// `registry/storage/linkedblobstore.go`: the link first, then the blob).
-pub fn missing(
-    graph: &Graph,
-    repository: &GraphRepository,
-    reference: &crate::scan::ReferenceFacts,
-) -> Option<Missing> {
-    if graph.is_pull_through || reference.is_external {
-        return None;
-    }
-    if !graph.is_available(reference.blob) {
-        return Some(Missing::Blob);
-    }
-    let links = &repository.layer_links;
-    let is_linked = links.binary_search_by_key(&reference.blob, |link| link.name).is_ok();
-    (!is_linked).then_some(Missing::Link)
+/// Revisions that a tag about an image points at.
+fn attached_revisions(graph: &Graph) -> HashSet<u32> {
+    let with_tags = graph.repositories.iter().filter(|node| !node.attached.is_empty());
+    let found = with_tags.flat_map(|repository| {
+        let targets = repository.attached.iter();
+        let targets = targets.filter_map(|(_, tag)| graph.tags[*tag as usize].target);
+        targets.filter_map(|target| {
+            let at = graph.revisions_of(repository).binary_search(&target).ok()?;
+            Some(repository.revisions.start + at as u32)
+        })
+    });
+    found.collect()
 }

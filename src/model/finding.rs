@@ -251,3 +251,35 @@ pub struct Finding {
     /// What was found, in words.
     pub detail: String,
 }
+
+/// How much is kept because something cannot be read. What is kept keeps all that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HoldScope {
+    /// Every blob: an unknown repository may need it.
+    Storage,
+    /// All that the repository links, and every blob that may be a manifest of it.
+    Manifests,
+    /// All that the repository links, tags and lists as revisions.
+    Repository,
+    /// One blob.
+    Blob,
+}
+
+impl HoldScope {
+    /// As the `unreadable_roots` view writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Storage => "storage",
+            Self::Manifests => "manifests",
+            Self::Repository => "repository",
+            Self::Blob => "blob",
+        }
+    }
+
+    /// The scope of that name.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        [Self::Storage, Self::Manifests, Self::Repository, Self::Blob]
+            .into_iter()
+            .find(|scope| scope.as_str().as_bytes() == text)
+    }
+}

@@ -16,7 +16,7 @@ mod version;
 
 pub use classify::{Certainty, Classified, Unread, classify, digests_in};
 pub use digest::{Digest, NotADigest};
-pub use finding::{Code, Finding, Severity};
+pub use finding::{Code, Finding, HoldScope, Severity};
 pub use image_config::{
     ImageConfig, MAX_CONFIG_BYTES, parse_image_config, parse_time_ns, parse_v1_history,
 };

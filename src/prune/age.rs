@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::graph::BlobId;
-use crate::removal::StoredGraph;
+use crate::graph::Graph;
 use crate::storage::StorageWriter;
 
 /// How old a thing must be to go, unless a person says otherwise: longer than any push takes.
@@ -63,7 +63,7 @@ pub struct Ages {
 
 impl Ages {
     /// Works it out for all blobs of a graph.
-    pub fn new(graph: &StoredGraph) -> Self {
+    pub fn new(graph: &Graph) -> Self {
         let mut ages =
             Self { touched_ns: graph.blobs.iter().map(|blob| blob.changed_ns).collect() };
         for link in &graph.links {

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
 use super::steps::Target;
+use crate::graph::{BlobNode, Graph};
 use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
-use crate::removal::{BlobNode, StoredGraph};
 use crate::storage::{FileFacts, FileKind, sha256};
 
 /// Why something is not taken, if it is not.
@@ -144,6 +144,6 @@ impl Executor<'_> {
 }
 
 /// Whether a tag that had no link has none.
-fn is_half(error: &io::Error, target: Target, graph: &StoredGraph) -> bool {
+fn is_half(error: &io::Error, target: Target, graph: &Graph) -> bool {
     error.kind() == io::ErrorKind::NotFound && target.digest(graph).is_none()
 }

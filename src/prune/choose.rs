@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use super::name::{Name, SkipGroup, Skipped};
 use super::named::{blob_name, corrupt_name, link_name, revision_name, upload_name};
 use crate::graph::BlobId;
+use crate::graph::{Graph, Missing, Names, Reach, Row, Selection, reach};
 use crate::model::Digest;
-use crate::removal::{Missing, Names, Row, Selection, StoredGraph};
 
 /// Everything that reports, queries and targets name.
 pub struct Chosen<'a> {
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
     names: Names<'a>,
+    /// What is kept before anything is deleted.
+    pub reach: Reach,
     /// Tags, revisions, repositories and layers.
     pub selection: Selection,
     /// One for each blob of the graph.
@@ -45,10 +47,11 @@ pub struct Asked {
 
 impl<'a> Chosen<'a> {
     /// Nothing yet.
-    pub fn nothing(graph: &'a StoredGraph) -> Self {
+    pub fn nothing(graph: &'a Graph) -> Self {
         Self {
             graph,
             names: Names::new(graph),
+            reach: reach(graph),
             selection: Selection::nothing(graph),
             blobs: vec![false; graph.blobs.len()],
             layer_links: vec![false; graph.links.len()],
@@ -166,12 +169,14 @@ impl<'a> Chosen<'a> {
     /// What a plan may clear that somebody asked for. A saved plan names blobs and links that only
     /// follow from its tags, too: of these, what nothing needs already was asked for.
     pub fn asked(&self) -> Asked {
-        let blobs = self.blobs.iter().zip(&self.graph.blobs);
-        let links = self.layer_links.iter().zip(&self.graph.links);
+        let blobs = (0..).zip(&self.blobs);
+        let links = self.layer_links.iter().zip(&self.reach.link_is_needed);
         Asked {
             repositories: self.selection.repositories.clone(),
-            blobs: blobs.map(|(is_chosen, blob)| *is_chosen && blob.is_orphan).collect(),
-            layer_links: links.map(|(is_chosen, link)| *is_chosen && !link.is_needed).collect(),
+            blobs: blobs
+                .map(|(blob, is_chosen)| *is_chosen && self.reach.is_orphan(self.graph, blob))
+                .collect(),
+            layer_links: links.map(|(is_chosen, is_needed)| *is_chosen && !is_needed).collect(),
             uploads: self.uploads.clone(),
         }
     }
@@ -212,7 +217,7 @@ impl<'a> Chosen<'a> {
     }
 
     /// What is chosen over.
-    pub fn graph(&self) -> &'a StoredGraph {
+    pub fn graph(&self) -> &'a Graph {
         self.graph
     }
 

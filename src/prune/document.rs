@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{Name, Skipped};
 use super::plan::Plan;
-use crate::removal::StoredGraph;
+use crate::graph::Graph;
 
 /// The version of the format that this program reads and writes.
 pub const SCHEMA: u64 = 1;
@@ -167,7 +167,7 @@ pub struct Saved {
 
 impl Document {
     /// Of a plan over `graph`.
-    pub fn new(plan: &Plan, graph: &StoredGraph, origin: Origin) -> Self {
+    pub fn new(plan: &Plan, graph: &Graph, origin: Origin) -> Self {
         Self {
             schema: SCHEMA,
             mode: Mode::DryRun,

@@ -17,7 +17,7 @@ use super::online::ServingRegistry;
 use super::paths;
 use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::{Steps, Target};
-use crate::removal::StoredGraph;
+use crate::graph::Graph;
 use crate::storage::StorageWriter;
 use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
 
@@ -64,7 +64,7 @@ pub struct Outcome {
 /// A deletion under way.
 pub struct Executor<'a> {
     pub(super) storage: &'a dyn StorageWriter,
-    pub(super) graph: &'a StoredGraph,
+    pub(super) graph: &'a Graph,
     pub(super) steps: &'a Steps,
     pub(super) destination: Destination<'a>,
     pub(super) clock: Clock,

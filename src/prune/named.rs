@@ -3,18 +3,18 @@
 use super::name::Name;
 use super::plan::Plan;
 use crate::graph::BlobId;
-use crate::removal::{RepositoryNode, StoredGraph};
+use crate::graph::{Graph, RepositoryNode};
 
-fn digest_text(graph: &StoredGraph, blob: BlobId) -> String {
+fn digest_text(graph: &Graph, blob: BlobId) -> String {
     graph.blobs[blob as usize].digest.to_string()
 }
 
-fn repository_text(graph: &StoredGraph, place: u32) -> String {
+fn repository_text(graph: &Graph, place: u32) -> String {
     graph.repositories[place as usize].name.clone()
 }
 
 /// A tag's name.
-pub fn tag_name(graph: &StoredGraph, repository: u32, tag: u32) -> Name {
+pub fn tag_name(graph: &Graph, repository: u32, tag: u32) -> Name {
     let node = &graph.tags[tag as usize];
     Name::Tag {
         repository: repository_text(graph, repository),
@@ -24,7 +24,7 @@ pub fn tag_name(graph: &StoredGraph, repository: u32, tag: u32) -> Name {
 }
 
 /// A revision's name.
-pub fn revision_name(graph: &StoredGraph, repository: u32, revision: u32) -> Name {
+pub fn revision_name(graph: &Graph, repository: u32, revision: u32) -> Name {
     Name::Revision {
         repository: repository_text(graph, repository),
         manifest_digest: digest_text(graph, graph.revisions[revision as usize]),
@@ -32,7 +32,7 @@ pub fn revision_name(graph: &StoredGraph, repository: u32, revision: u32) -> Nam
 }
 
 /// A layer link's name.
-pub fn link_name(graph: &StoredGraph, repository: u32, link: u32) -> Name {
+pub fn link_name(graph: &Graph, repository: u32, link: u32) -> Name {
     Name::LayerLink {
         repository: repository_text(graph, repository),
         link_digest: digest_text(graph, graph.links[link as usize].name),
@@ -40,7 +40,7 @@ pub fn link_name(graph: &StoredGraph, repository: u32, link: u32) -> Name {
 }
 
 /// An upload's name.
-pub fn upload_name(graph: &StoredGraph, upload: u32) -> Name {
+pub fn upload_name(graph: &Graph, upload: u32) -> Name {
     let node = &graph.uploads[upload as usize];
     Name::Upload {
         repository: repository_text(graph, node.repository),
@@ -50,18 +50,18 @@ pub fn upload_name(graph: &StoredGraph, upload: u32) -> Name {
 }
 
 /// A blob's name.
-pub fn blob_name(graph: &StoredGraph, blob: BlobId) -> Name {
+pub fn blob_name(graph: &Graph, blob: BlobId) -> Name {
     Name::Blob { blob_digest: digest_text(graph, blob), size_bytes: graph.size_bytes(blob) }
 }
 
 /// A corrupt blob's name.
-pub fn corrupt_name(graph: &StoredGraph, blob: BlobId) -> Name {
+pub fn corrupt_name(graph: &Graph, blob: BlobId) -> Name {
     Name::CorruptBlob { blob_digest: digest_text(graph, blob), size_bytes: graph.size_bytes(blob) }
 }
 
 impl Plan {
     /// The names of all that goes, in the order in which it goes.
-    pub fn names<'a>(&'a self, graph: &'a StoredGraph) -> impl Iterator<Item = Name> + 'a {
+    pub fn names<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = Name> + 'a {
         let place_of = |at: u32, range_of: fn(&RepositoryNode) -> u32| {
             graph.repositories.partition_point(|repository| range_of(repository) <= at) as u32
         };

@@ -15,9 +15,9 @@ use super::check::Checked;
 use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
 use super::steps::Target;
+use crate::graph::Graph;
 use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, is_repository_name, parse_link};
 use crate::registry::{DeleteOutcome, Expected, Found, GateError, Registry, RegistryError};
-use crate::removal::StoredGraph;
 
 /// How often a registry is asked to delete something that it goes on to serve.
 const DELETES: usize = 3;
@@ -74,7 +74,7 @@ fn deleted(outcome: Result<DeleteOutcome, RegistryError>) -> Result<(), String> 
 /// When the storage must not be changed now.
 pub fn check_registry(
     registry: &Registry,
-    graph: &StoredGraph,
+    graph: &Graph,
     expected: Expected,
 ) -> Result<Found, GateError> {
     let names = graph.repositories.iter().map(|repository| repository.name.as_str());
@@ -97,7 +97,7 @@ pub fn check_registry(
 }
 
 /// A few layers that the registry of this storage serves.
-fn samples(graph: &StoredGraph) -> impl Iterator<Item = (&str, &Digest)> {
+fn samples(graph: &Graph) -> impl Iterator<Item = (&str, &Digest)> {
     let repositories =
         graph.repositories.iter().filter(|repository| is_repository_name(&repository.name));
     let links = repositories.filter_map(|repository| {

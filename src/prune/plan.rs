@@ -10,8 +10,8 @@ use super::named::{blob_name, corrupt_name, link_name, revision_name, tag_name, 
 use super::protect::Protect;
 use super::protected::Protected;
 use crate::graph::BlobId;
+use crate::graph::{self, Graph, Item, Reason, Removal, total_bytes};
 use crate::model::Digest;
-use crate::removal::{self, Item, Reason, Removal, StoredGraph, total_bytes};
 
 /// The rules that a plan keeps.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
         chosen.keep_all_but_tags("--keep-revisions deletes tags only");
     }
     work.hold_back(&mut chosen);
-    let removal = removal::removal(graph, &chosen.selection);
+    let removal = graph::removal(graph, &chosen.selection);
     work.plan.skipped = std::mem::take(&mut chosen.skipped);
     work.plan.shared_bytes = removal.shared_bytes();
     work.tell_skipped(&removal);
@@ -107,7 +107,7 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
 const UNSEEN: &str = "it was not in the plan that was shown";
 
 struct Work<'a> {
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
     policy: &'a Policy,
     protected: Protected<'a>,
     ages: Ages,
@@ -160,6 +160,7 @@ impl Work<'_> {
             let name = self.name_of(skipped.repository, skipped.item);
             let (group, reason) = match skipped.reason {
                 Reason::Kept => self.why_kept(skipped.repository, skipped.item),
+                Reason::Rooted => (SkipGroup::Protected, skipped.reason.text(self.graph)),
                 Reason::Held | Reason::TagUnreadable => {
                     (SkipGroup::Held, skipped.reason.text(self.graph))
                 }
@@ -263,7 +264,8 @@ impl Work<'_> {
         for (at, node) in graph.blobs.iter().enumerate() {
             let blob = at as BlobId;
             let comes_free = removal.blobs.binary_search(&blob).is_ok();
-            let is_garbage = node.is_orphan && (chosen.is_garbage_chosen || chosen.blobs[at]);
+            let is_orphan = chosen.reach.is_orphan(graph, blob);
+            let is_garbage = is_orphan && (chosen.is_garbage_chosen || chosen.blobs[at]);
             if !comes_free && !is_garbage {
                 if chosen.blobs[at] {
                     let reason = "something keeps it; regsql why says what";
@@ -346,7 +348,7 @@ impl Work<'_> {
                 let is_asked_for = chosen.layer_links[at as usize];
                 // A blob without its link is harmless, a link without its blob is not.
                 let loses_its_blob = goes[link.target as usize] || goes[link.name as usize];
-                let is_needless = !link.is_needed
+                let is_needless = !chosen.reach.link_is_needed[at as usize]
                     && (chosen.is_garbage_chosen || is_asked_for || is_ghost || loses_its_blob);
                 if !becomes_needless && !is_needless {
                     if is_asked_for {

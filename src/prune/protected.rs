@@ -2,7 +2,7 @@
 
 use super::protect::{Protect, Reference};
 use crate::graph::{BlobId, ManifestId};
-use crate::removal::{Names, StoredGraph, TagNode};
+use crate::graph::{Graph, Names, TagNode};
 
 /// What must stay of a snapshot.
 pub struct Protected<'a> {
@@ -18,7 +18,7 @@ impl<'a> Protected<'a> {
     /// Finds the images. Container runtimes call an image by its manifest's digest or by its
     /// config's, so both lead to it. They never tell the index through which they pulled it, so
     /// each that leads to it stays.
-    pub fn new(graph: &StoredGraph, protect: &'a Protect) -> Self {
+    pub fn new(graph: &Graph, protect: &'a Protect) -> Self {
         let mut is_named = vec![false; graph.blobs.len()];
         for blob in protect.references().flat_map(|reference| blobs_of(graph, reference)) {
             is_named[blob as usize] = true;
@@ -53,7 +53,7 @@ impl<'a> Protected<'a> {
 }
 
 /// Marks every manifest that leads to a marked one.
-fn mark_parents(graph: &StoredGraph, is_image: &mut [bool]) {
+fn mark_parents(graph: &Graph, is_image: &mut [bool]) {
     let ids = 0..graph.manifests.len() as ManifestId;
     let edges = ids.clone().flat_map(|id| graph.children(id).iter().map(move |child| (*child, id)));
     let mut parents: Vec<(ManifestId, ManifestId)> = edges.collect();
@@ -71,7 +71,7 @@ fn mark_parents(graph: &StoredGraph, is_image: &mut [bool]) {
 }
 
 /// The blobs that a reference calls by their digest, or by its first digits.
-fn blobs_of(graph: &StoredGraph, reference: &Reference) -> impl Iterator<Item = BlobId> + use<> {
+fn blobs_of(graph: &Graph, reference: &Reference) -> impl Iterator<Item = BlobId> + use<> {
     let digest = reference.digest.as_ref();
     let named = digest.and_then(|digest| graph.blob_by_digest(digest));
     let range = reference.digest_range().map_or(0..0, |(first, last)| {
@@ -84,7 +84,7 @@ fn blobs_of(graph: &StoredGraph, reference: &Reference) -> impl Iterator<Item = 
 
 /// How many references of the lists name something that is in this registry: a tag, a blob that is
 /// on disk or linked, or an image by its config.
-pub fn named_count(graph: &StoredGraph, protect: &Protect) -> usize {
+pub fn named_count(graph: &Graph, protect: &Protect) -> usize {
     let names = Names::new(graph);
     let is_tag = |repository: &str, tag: &str| names.tag(repository, tag).is_ok();
     // The graph also has the digests of what is named and long gone.
@@ -101,7 +101,7 @@ pub fn named_count(graph: &StoredGraph, protect: &Protect) -> usize {
 }
 
 /// One for each blob of the graph: it is on disk, or a link leads to it.
-fn blobs_here(graph: &StoredGraph) -> Vec<bool> {
+fn blobs_here(graph: &Graph) -> Vec<bool> {
     let mut is_here: Vec<bool> = graph.blobs.iter().map(|blob| blob.size_bytes.is_some()).collect();
     let links = graph.links.iter().flat_map(|link| [link.name, link.target]);
     let tags = graph.tags.iter().filter_map(|tag| tag.target);
@@ -112,7 +112,7 @@ fn blobs_here(graph: &StoredGraph) -> Vec<bool> {
 }
 
 /// The patterns that match no tag of this registry: what they are to protect may have another name.
-pub fn unmatched_patterns<'a>(graph: &StoredGraph, protect: &'a Protect) -> Vec<&'a str> {
+pub fn unmatched_patterns<'a>(graph: &Graph, protect: &'a Protect) -> Vec<&'a str> {
     let repositories = graph.repositories.iter();
     protect.unmatched_patterns(repositories.flat_map(|repository| {
         let tags = graph.tags_of(repository).iter();

@@ -11,8 +11,8 @@ use super::executor::{Destination, Executor};
 use super::name::SkipGroup;
 use super::paths;
 use super::steps::Target;
+use crate::graph::RepositoryNode;
 use crate::model::{LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
-use crate::removal::RepositoryNode;
 use crate::scan::{self, HoldScope, LinkFacts, RepositoryFacts, TagFacts};
 
 impl Executor<'_> {
@@ -27,9 +27,9 @@ impl Executor<'_> {
         let is_new = |scope: &HoldScope| match scope {
             HoldScope::Storage => !self.graph.is_storage_held(),
             HoldScope::Manifests => {
-                !self.graph.are_manifests_held() && !self.graph.is_storage_held()
+                !self.graph.has_hidden_revisions() && !self.graph.is_storage_held()
             }
-            HoldScope::Repository | HoldScope::Blob(_) => false,
+            HoldScope::Repository | HoldScope::Blob => false,
         };
         if all.into_iter().any(|hold| is_new(&hold.scope)) {
             self.require_everything();

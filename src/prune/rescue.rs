@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::manifests::{Named, READ_BYTES};
 use crate::graph::BlobId;
+use crate::graph::{Graph, RepositoryNode};
 use crate::model::{
-    Certainty, Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, parse_link,
+    Certainty, Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, begins_like_a_manifest,
+    parse_link,
 };
-use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{Storage, StorageWriter};
 use crate::trash::{
     Counts, HeldRun, Move, MoveKind, PutBack, RunSummary, StorageLock, TrashError, TrashRun,
@@ -26,7 +27,7 @@ impl NeededAgain {
     ///
     /// Needed is what a linked revision or a tag leads to, what a layer link leads to, and the
     /// links by which a repository serves that. In doubt it is needed.
-    pub fn new(graph: &StoredGraph, storage: &dyn Storage, runs: &[HeldRun]) -> Self {
+    pub fn new(graph: &Graph, storage: &dyn Storage, runs: &[HeldRun]) -> Self {
         let mut work =
             Work { graph, storage, held: Held::new(graph, runs), needed: Self::default() };
         if !work.held.is_empty() {
@@ -57,7 +58,7 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    fn new(graph: &StoredGraph, runs: &'a [HeldRun]) -> Self {
+    fn new(graph: &Graph, runs: &'a [HeldRun]) -> Self {
         let mut held = Self::default();
         for run in runs {
             // A blob whose content is wrong is nobody's need: a registry would keep it for ever.
@@ -88,7 +89,7 @@ impl<'a> Held<'a> {
 }
 
 struct Work<'a> {
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
     storage: &'a dyn Storage,
     held: Held<'a>,
     needed: NeededAgain,
@@ -102,12 +103,10 @@ impl Work<'_> {
             self.need_blob(&graph.blobs[link.target as usize].digest);
         }
         let name = repository.name.as_str();
-        let tags = graph.tags_of(repository).iter().filter_map(|tag| tag.target);
-        let revisions = graph.revisions_of(repository).iter().copied();
-        let roots = tags.chain(revisions).map(|blob| (blob, Certainty::Certain));
-        let held = graph.held_blobs(repository).map(|blob| (blob, Certainty::Likely));
-        let mut rest: Vec<(Digest, Certainty)> = held
-            .chain(roots)
+        let named = graph.named_starts(repository).map(|blob| (blob, Certainty::Certain));
+        let fixed = graph.fixed_starts(repository).map(|blob| (blob, Certainty::Likely));
+        let mut rest: Vec<(Digest, Certainty)> = fixed
+            .chain(named)
             .map(|(blob, certainty)| (graph.blobs[blob as usize].digest.clone(), certainty))
             .collect();
         let mut met = HashSet::new();
@@ -178,18 +177,12 @@ impl Work<'_> {
     /// A repository or directory that could not be read may need what it once had.
     fn what_is_hidden(&mut self, runs: &[HeldRun]) {
         let graph = self.graph;
-        let may_need = |item: &Move| {
-            let is_held = |name: &String| {
-                repository(graph, name).is_some_and(|repository| repository.is_held)
-            };
-            let may_be_manifest =
-                item.kind == MoveKind::Blob && item.size_bytes <= MAX_MANIFEST_BYTES;
-            graph.is_storage_held()
-                || graph.are_manifests_held() && may_be_manifest
-                || item.repository.as_ref().is_some_and(is_held)
-        };
-        let hidden = runs.iter().flat_map(|run| &run.moves).filter(|item| may_need(item));
-        for item in hidden {
+        let is_held =
+            |name: &String| repository(graph, name).is_some_and(|repository| repository.is_held);
+        let may_need =
+            |item: &Move| graph.is_storage_held() || item.repository.as_ref().is_some_and(is_held);
+        let all = || runs.iter().flat_map(|run| &run.moves);
+        for item in all().filter(|item| may_need(item)) {
             let Ok(digest) = Digest::parse(&item.name) else {
                 continue;
             };
@@ -198,6 +191,55 @@ impl Work<'_> {
                 self.need_link(name, &digest);
                 self.need_revision(name, &digest);
             }
+        }
+        if graph.has_hidden_revisions() {
+            self.hidden_revisions(all());
+        }
+    }
+
+    /// A blob in the trash may be a revision that could not be listed: when it names something that
+    /// a held repository links, or names nothing that is known. Then all that it names is needed.
+    fn hidden_revisions<'m>(&mut self, moves: impl Iterator<Item = &'m Move>) {
+        let graph = self.graph;
+        let mut linked: HashSet<Digest> = HashSet::new();
+        for repository in graph.repositories.iter().filter(|repository| repository.is_held) {
+            let blobs = graph.starts(repository);
+            linked.extend(blobs.map(|blob| graph.blobs[blob as usize].digest.clone()));
+        }
+        for item in moves.filter(|item| item.repository.is_some()) {
+            let name = item.repository.as_deref().and_then(|name| repository(graph, name));
+            if name.is_some_and(|repository| repository.is_held) {
+                linked.extend(Digest::parse(&item.name));
+            }
+        }
+        let mut open = Vec::new();
+        let mut names_of: HashMap<Digest, Vec<Digest>> = HashMap::new();
+        let mut parents_of: HashMap<Digest, Vec<Digest>> = HashMap::new();
+        for (digest, (run, item)) in &self.held.blobs {
+            if item.size_bytes > MAX_MANIFEST_BYTES {
+                continue;
+            }
+            let content = run.read(self.storage, &item.path.join("data"), READ_BYTES);
+            let bytes = content.as_ref().map(|content| content.bytes.as_slice());
+            if bytes.is_ok_and(|bytes| begins_like_a_manifest(bytes) == Some(false)) {
+                continue;
+            }
+            let named = Named::by(digest, &content, Certainty::Unlikely);
+            let named: Vec<Digest> = named.references.into_iter().map(|(named, _)| named).collect();
+            if named.is_empty() || named.iter().any(|named| linked.contains(named)) {
+                open.push(digest.clone());
+            }
+            for child in &named {
+                parents_of.entry(child.clone()).or_default().push(digest.clone());
+            }
+            names_of.insert(digest.clone(), named);
+        }
+        // An index that names a hidden revision may be one itself, and what one names is needed.
+        let mut met: HashSet<Digest> = open.iter().cloned().collect();
+        while let Some(digest) = open.pop() {
+            self.need_blob(&digest);
+            let next = [&names_of, &parents_of].into_iter().filter_map(|of| of.get(&digest));
+            open.extend(next.flatten().filter(|next| met.insert((*next).clone())).cloned());
         }
     }
 
@@ -251,18 +293,18 @@ impl Work<'_> {
     }
 }
 
-fn repository<'g>(graph: &'g StoredGraph, name: &str) -> Option<&'g RepositoryNode> {
+fn repository<'g>(graph: &'g Graph, name: &str) -> Option<&'g RepositoryNode> {
     let repositories = &graph.repositories;
     let at = repositories.binary_search_by(|known| known.name.as_str().cmp(name)).ok()?;
     Some(&repositories[at])
 }
 
-fn is_present(graph: &StoredGraph, digest: &Digest) -> bool {
+fn is_present(graph: &Graph, digest: &Digest) -> bool {
     let blob = graph.blob_by_digest(digest);
     blob.is_some_and(|blob| graph.blobs[blob as usize].size_bytes.is_some())
 }
 
-fn has_link(graph: &StoredGraph, name: &str, digest: &Digest) -> bool {
+fn has_link(graph: &Graph, name: &str, digest: &Digest) -> bool {
     let (Some(repository), Some(blob)) = (repository(graph, name), graph.blob_by_digest(digest))
     else {
         return false;
@@ -270,7 +312,7 @@ fn has_link(graph: &StoredGraph, name: &str, digest: &Digest) -> bool {
     graph.links_of(repository).binary_search_by_key(&blob, |link| link.name).is_ok()
 }
 
-fn has_revision(graph: &StoredGraph, name: &str, digest: &Digest) -> bool {
+fn has_revision(graph: &Graph, name: &str, digest: &Digest) -> bool {
     let (Some(repository), Some(blob)) = (repository(graph, name), graph.blob_by_digest(digest))
     else {
         return false;
@@ -297,7 +339,7 @@ pub struct Rescued {
 pub fn rescue(
     storage: &dyn StorageWriter,
     lock: &StorageLock,
-    graph: &StoredGraph,
+    graph: &Graph,
     runs: &[HeldRun],
     now: Timestamp,
 ) -> Result<Vec<Rescued>, TrashError> {

@@ -19,8 +19,8 @@ use super::executor::{Destination, Executor, Outcome, Phase};
 use super::online::ServingRegistry;
 use super::plan::Plan;
 use super::steps::Steps;
+use crate::graph::Graph;
 use crate::progress::Progress;
-use crate::removal::StoredGraph;
 use crate::storage::StorageWriter;
 use crate::trash::{self, LastRun, RunSummary, StorageLock, TrashError, TrashRun};
 
@@ -30,7 +30,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// A plan that is to be carried out.
 pub trait PlannedDeletion {
     /// What the storage held when it was planned.
-    fn graph(&self) -> &StoredGraph;
+    fn graph(&self) -> &Graph;
     /// What goes.
     fn plan(&self) -> &Plan;
     /// What time it is, and how old a thing must be to go.

@@ -8,8 +8,8 @@ use super::named::{blob_name, corrupt_name, link_name, revision_name, tag_name, 
 use super::paths;
 use super::plan::Plan;
 use crate::graph::BlobId;
+use crate::graph::{Graph, RepositoryNode};
 use crate::model::{Digest, bytes_of, text_of};
-use crate::removal::{RepositoryNode, StoredGraph};
 use crate::storage::{FileKind, Storage};
 use crate::trash::{Move, MoveKind};
 
@@ -52,7 +52,7 @@ pub struct Steps {
 impl Steps {
     /// Of a plan. Tags go first, then revisions, indexes before what they name and images before
     /// what is about them, then layer links, uploads and blobs: a kill at any point leaves garbage.
-    pub fn new(plan: &Plan, graph: &StoredGraph, storage: &dyn Storage) -> Self {
+    pub fn new(plan: &Plan, graph: &Graph, storage: &dyn Storage) -> Self {
         let mut steps = Self::default();
         let layout = storage.layout();
         let directories: Vec<Option<PathBuf>> = graph
@@ -159,7 +159,7 @@ impl Steps {
         self.leftover_names.clone_from(&plan.leftovers);
     }
 
-    fn add(&mut self, graph: &StoredGraph, target: Target, path: Option<PathBuf>) {
+    fn add(&mut self, graph: &Graph, target: Target, path: Option<PathBuf>) {
         let Some(path) = path else {
             self.unnamed.push(target);
             return;
@@ -224,7 +224,7 @@ fn directories_below(
 
 impl Target {
     /// The repository that it is in.
-    pub fn repository(self, graph: &StoredGraph) -> Option<u32> {
+    pub fn repository(self, graph: &Graph) -> Option<u32> {
         match self {
             Self::Tag(place, _)
             | Self::Revision(place, _)
@@ -236,7 +236,7 @@ impl Target {
     }
 
     /// Its name.
-    pub fn name(self, graph: &StoredGraph, steps: &Steps) -> Name {
+    pub fn name(self, graph: &Graph, steps: &Steps) -> Name {
         match self {
             Self::Tag(place, tag) => tag_name(graph, place, tag),
             Self::Revision(place, revision) => revision_name(graph, place, revision),
@@ -254,7 +254,7 @@ impl Target {
     }
 
     /// The digest that it is about.
-    pub fn digest(self, graph: &StoredGraph) -> Option<&Digest> {
+    pub fn digest(self, graph: &Graph) -> Option<&Digest> {
         let blob = match self {
             Self::Tag(_, tag) => graph.tags[tag as usize].target?,
             Self::Revision(_, revision) => graph.revisions[revision as usize],
@@ -266,12 +266,12 @@ impl Target {
     }
 }
 
-fn place_of(graph: &StoredGraph, at: u32, end: fn(&RepositoryNode) -> u32) -> u32 {
+fn place_of(graph: &Graph, at: u32, end: fn(&RepositoryNode) -> u32) -> u32 {
     graph.repositories.partition_point(|repository| end(repository) <= at) as u32
 }
 
 /// The revisions of a plan with their repositories, each after all that lead to it.
-fn top_down(plan: &Plan, graph: &StoredGraph) -> Vec<(u32, u32)> {
+fn top_down(plan: &Plan, graph: &Graph) -> Vec<(u32, u32)> {
     let mut ordered = Vec::with_capacity(plan.revisions.len());
     let mut rest = plan.revisions.as_slice();
     for (place, repository) in (0..).zip(&graph.repositories) {
@@ -285,7 +285,7 @@ fn top_down(plan: &Plan, graph: &StoredGraph) -> Vec<(u32, u32)> {
 
 /// Children and referrers come after what they belong to: the reverse of the order in which a
 /// depth-first walk leaves them. Manifests name each other by digest, so there is no ring.
-fn sorted_top_down(graph: &StoredGraph, revisions: &[u32]) -> Vec<u32> {
+fn sorted_top_down(graph: &Graph, revisions: &[u32]) -> Vec<u32> {
     let by_manifest: HashMap<u32, u32> = revisions
         .iter()
         .filter_map(|at| Some((graph.manifest_at(graph.revisions[*at as usize])?, *at)))

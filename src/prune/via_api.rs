@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::choose::Asked;
 use super::name::{Name, SkipGroup, Skipped};
 use super::plan::Plan;
+use crate::graph::{Graph, RepositoryNode};
 use crate::model::Digest;
 use crate::registry::delete::{Item, Selection};
-use crate::removal::{RepositoryNode, StoredGraph};
 
 /// Leaves in a plan what the API can delete, and tells what of the rest was asked for. What would
 /// come free stays as it is: it is what a collection of garbage frees afterwards.
-pub fn keep_what_the_api_deletes(plan: &mut Plan, graph: &StoredGraph, asked: &Asked) {
+pub fn keep_what_the_api_deletes(plan: &mut Plan, graph: &Graph, asked: &Asked) {
     let ApiDeletion { skipped, .. } = ApiDeletion::of(plan, graph);
     let staying: HashSet<&Name> = skipped.iter().map(|skipped| &skipped.name).collect();
     let tag_count = plan.tags.len();
@@ -58,13 +58,13 @@ pub struct ApiDeletion {
 
 impl ApiDeletion {
     /// Of a plan.
-    pub fn of(plan: &Plan, graph: &StoredGraph) -> Self {
+    pub fn of(plan: &Plan, graph: &Graph) -> Self {
         let (names, selection, skipped) = selection(plan, graph);
         Self { names, selection, skipped }
     }
 }
 
-fn selection(plan: &Plan, graph: &StoredGraph) -> (Vec<Name>, Selection, Vec<Skipped>) {
+fn selection(plan: &Plan, graph: &Graph) -> (Vec<Name>, Selection, Vec<Skipped>) {
     let going: HashSet<Name> =
         plan.names(graph).filter(|name| matches!(name, Name::Revision { .. })).collect();
     let (mut names, mut skipped) = (Vec::new(), Vec::new());
@@ -118,11 +118,7 @@ fn why_not_alone(staying: &HashMap<String, String>, digest: &str) -> String {
 }
 
 /// The first tag of a repository that stays on each digest.
-fn first_tag_by_digest(
-    plan: &Plan,
-    graph: &StoredGraph,
-    repository: &str,
-) -> HashMap<String, String> {
+fn first_tag_by_digest(plan: &Plan, graph: &Graph, repository: &str) -> HashMap<String, String> {
     let at = graph.repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
     let staying =
         at.map(|at| staying_tags(plan, graph, &graph.repositories[at])).unwrap_or_default();
@@ -135,7 +131,7 @@ fn first_tag_by_digest(
 
 fn staying_tags(
     plan: &Plan,
-    graph: &StoredGraph,
+    graph: &Graph,
     repository: &RepositoryNode,
 ) -> BTreeMap<String, Digest> {
     let stays = |tag: &u32| plan.tags.binary_search(tag).is_err();

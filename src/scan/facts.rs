@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use crate::model::HoldScope;
 use crate::model::{Code, Digest, Finding, clutter, text_of};
 use crate::storage::FileKind;
 
@@ -104,31 +105,6 @@ pub struct Hold {
     pub code: Code,
     /// Where, below the registry's root.
     pub path: String,
-}
-
-/// How much a [`Hold`] keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HoldScope {
-    /// Every blob: an unknown repository may need it.
-    Storage,
-    /// Every blob that is a manifest or begins like one, and all that the repository links.
-    Manifests,
-    /// All that the repository links, and all its revisions.
-    Repository,
-    /// One manifest with all it names.
-    Blob(Digest),
-}
-
-impl HoldScope {
-    /// As the `unreadable_roots` view writes it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Storage => "storage",
-            Self::Manifests => "manifests",
-            Self::Repository => "repository",
-            Self::Blob(_) => "blob",
-        }
-    }
 }
 
 /// A repository.

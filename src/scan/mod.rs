@@ -9,6 +9,7 @@
 //! lead to a reference, a hold; the result does not depend on the order of directories or threads.
 
 mod blobs;
+mod catalog;
 mod facts;
 mod fingerprint;
 mod intern;
@@ -18,6 +19,11 @@ mod owner;
 mod repositories;
 mod repository;
 
+pub use catalog::{
+    BlobDescription, BlobFile, BlobKind, Catalog, CatalogLink, CatalogManifest, CatalogRepository,
+    CatalogTag, STALE_UPLOAD_NS, TagVerdict, UnreadableRoot, blob_path, build, catalog_findings,
+    describe_blobs, tag_verdicts,
+};
 pub use facts::{
     BlobFacts, Hold, HoldScope, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag,
     RepositoryFacts, TagFacts, UploadFacts,

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use regsql::graph::Graph;
 use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
     Chosen, Clock, Environment, Name, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
     RunOptions, Step, plan,
 };
-use regsql::removal::StoredGraph;
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
 use regsql::snapshot::{ScanOptions, scan};
@@ -66,7 +66,7 @@ impl Disk {
     }
 
     /// Scans, and reads back what the scan wrote.
-    fn graph(&self) -> StoredGraph {
+    fn graph(&self) -> Graph {
         let database = self.directory.path().join("registry.db");
         let options = ScanOptions {
             storage: self.root(),
@@ -155,7 +155,7 @@ fn policy() -> Policy {
 }
 
 /// All garbage and these, planned.
-fn plan_of(graph: &StoredGraph, names: impl IntoIterator<Item = Name>) -> Plan {
+fn plan_of(graph: &Graph, names: impl IntoIterator<Item = Name>) -> Plan {
     let mut chosen = Chosen::nothing(graph);
     chosen.is_garbage_chosen = true;
     for name in names {
@@ -191,12 +191,12 @@ struct How<'a> {
 
 /// A plan over a graph, when age does not matter.
 struct Made<'a> {
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
     plan: &'a Plan,
 }
 
 impl PlannedDeletion for Made<'_> {
-    fn graph(&self) -> &StoredGraph {
+    fn graph(&self) -> &Graph {
         self.graph
     }
 
@@ -245,7 +245,7 @@ impl Environment for Unattended<'_> {
 /// Carries a plan out, by the very function that the command calls.
 fn act_as(
     storage: &dyn StorageWriter,
-    graph: &StoredGraph,
+    graph: &Graph,
     plan: &Plan,
     how: &How<'_>,
 ) -> Result<Outcome, TrashError> {
@@ -270,7 +270,7 @@ fn act_as(
 
 fn act(
     storage: &dyn StorageWriter,
-    graph: &StoredGraph,
+    graph: &Graph,
     plan: &Plan,
     uses_trash: bool,
 ) -> Result<Outcome, TrashError> {

@@ -8,12 +8,12 @@ use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, vanished};
 use crate::commands::result::Snapshot;
 use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
+use crate::graph::Graph;
 use crate::progress::Progress;
 use crate::prune::{
     self, Clock, Counts, Deleted, Document, Environment, Mode, Outcome as Deletion, Plan,
     PlannedDeletion, RunError, RunOptions, ServingRegistry, Skipped, now_on,
 };
-use crate::removal::StoredGraph;
 use crate::report::QueryError;
 use crate::storage::StorageWriter;
 use crate::ui;
@@ -129,7 +129,7 @@ impl Environment for Surroundings<'_> {
 }
 
 impl PlannedDeletion for Planned {
-    fn graph(&self) -> &StoredGraph {
+    fn graph(&self) -> &Graph {
         &self.graph
     }
 

@@ -6,9 +6,9 @@ use crate::commands::naming::{Named, each_named};
 use crate::commands::report::{note_notices, query};
 use crate::commands::result::Snapshot;
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::model::Digest;
 use crate::prune::{CORRUPT_SQL, Chosen, LEFTOVERS_SQL, Name, SkipGroup};
-use crate::removal::StoredGraph;
 use crate::report::{Catalog, Gathered, Query, Report, Selects, Value, bind_report, bind_untyped};
 
 /// Runs all reports and queries, and reads all targets.
@@ -16,7 +16,7 @@ pub fn choose<'a>(
     context: &Context,
     args: &PruneArgs,
     snapshot: &Snapshot,
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
 ) -> Result<Chosen<'a>> {
     let mut chosen = Chosen::nothing(graph);
     chosen.is_garbage_chosen = args.garbage;
@@ -170,7 +170,7 @@ fn add_rows(
 }
 
 /// A repository in which there is nothing to lose.
-fn is_ghost(graph: &StoredGraph, name: &Name) -> bool {
+fn is_ghost(graph: &Graph, name: &Name) -> bool {
     let Name::Repository { repository } = name else {
         return false;
     };

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use super::PruneArgs;
 use crate::commands::Context;
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::prune::check_registry;
 use crate::registry::{Expected, Found, Registry};
-use crate::removal::StoredGraph;
 
 /// Asks the registry of `--registry-url` whether its storage may be changed now. Gives the one that
 /// goes on serving.
@@ -16,7 +16,7 @@ use crate::removal::StoredGraph;
 pub fn check(
     context: &Context,
     args: &PruneArgs,
-    graph: &StoredGraph,
+    graph: &Graph,
     has_answered: bool,
 ) -> Result<Option<Registry>> {
     let acting = &args.acting;

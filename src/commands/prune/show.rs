@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use super::Planned;
 use crate::commands::Context;
 use crate::error::Result;
+use crate::graph::{Graph, total_bytes};
 use crate::prune::{Counts, Document, Plan, SkipGroup, Skipped};
-use crate::removal::{StoredGraph, total_bytes};
 use crate::report::{Column, End, Unit, Value};
 use crate::ui::{self, Format, Frame, visible};
 
@@ -55,10 +55,10 @@ impl Line {
     }
 }
 
-fn lines(plan: &Plan, graph: &StoredGraph) -> BTreeMap<u32, Line> {
+fn lines(plan: &Plan, graph: &Graph) -> BTreeMap<u32, Line> {
     let mut lines: BTreeMap<u32, Line> = BTreeMap::new();
     let mut count =
-        |places: &[u32], end: fn(&crate::removal::RepositoryNode) -> u32, add: fn(&mut Line)| {
+        |places: &[u32], end: fn(&crate::graph::RepositoryNode) -> u32, add: fn(&mut Line)| {
             for &at in places {
                 let place = graph.repositories.partition_point(|repository| end(repository) <= at);
                 add(lines.entry(place as u32).or_default());

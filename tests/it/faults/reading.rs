@@ -143,11 +143,12 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         scan::read_manifests(storage, scan::walk(storage, Depth::Deep, &Hidden), &Hidden)
     });
     let fingerprint = facts.fingerprint;
-    let (graph, _) = graph::build(facts);
+    let (catalog, graph, _) = scan::build(facts);
+    let verdicts = scan::tag_verdicts(&catalog, &graph);
     let accounts = graph::account(&graph);
     let lock = WriteLock::take(database).unwrap();
     let new = NewDatabase::create(&lock).unwrap();
-    new.load_references(&graph).unwrap();
+    new.load_references(&catalog).unwrap();
     let scan = ScanRecord {
         root: "registry".into(),
         started_ns: 1,
@@ -161,7 +162,9 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         max_vanished_percent: 50,
         other_totals: Vec::new(),
     };
-    new.publish(&Snapshot { graph: &graph, accounts: &accounts, findings: &[], scan }).unwrap();
+    let snapshot =
+        Snapshot { graph: &catalog, accounts: &accounts, verdicts: &verdicts, findings: &[], scan };
+    new.publish(&snapshot).unwrap();
 
     let connection = db::open_for_reading(database).unwrap();
     let stored = db::read_graph(&connection).unwrap();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use regsql::graph::Graph;
 use regsql::prune::{Name, Outcome, Plan};
-use regsql::removal::StoredGraph;
 use regsql::sample::{Content, Descriptor, RegistryBuilder, paths};
 use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::TrashError;
@@ -73,7 +73,7 @@ pub fn registry() -> RegistryBuilder {
 }
 
 /// Two tags, two whole repositories, and whatever is untagged at the time.
-pub fn chosen(graph: &StoredGraph) -> Plan {
+pub fn chosen(graph: &Graph) -> Plan {
     let repository = |name: &str| Name::Repository { repository: name.into() };
     let mut names = vec![tag("a", "old"), tag("a", "multi-old")];
     names.extend([repository("whole"), repository("alias/old")]);

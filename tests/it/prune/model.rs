@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use regsql::graph::Graph;
 use regsql::prune::{Chosen, Name, Policy, Protect, plan};
-use regsql::removal::StoredGraph;
 use regsql::sample::{RegistryBuilder, paths};
 
 use super::pulls::{assert_none_lost, pulls};
@@ -83,7 +83,7 @@ fn pick<T: Clone + Ord>(indexes: &[Index], all: &[T]) -> BTreeSet<T> {
 }
 
 impl Choice {
-    fn new(wish: &Wish, model: &Model, graph: &StoredGraph) -> Self {
+    fn new(wish: &Wish, model: &Model, graph: &Graph) -> Self {
         let repositories = model.repositories.iter();
         let tags: Vec<_> = repositories
             .clone()
@@ -111,7 +111,7 @@ impl Choice {
         }
     }
 
-    fn chosen<'a>(&self, graph: &'a StoredGraph) -> Chosen<'a> {
+    fn chosen<'a>(&self, graph: &'a Graph) -> Chosen<'a> {
         let mut chosen = Chosen::nothing(graph);
         chosen.is_garbage_chosen = self.is_garbage_chosen;
         for (repository, tag) in &self.tags {

@@ -5,11 +5,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
+use regsql::graph::{BlobNode, Edge, FreeOrder, Graph, Parts, RepositoryNode, TagNode, free};
 use regsql::model::{Digest, Role};
 use regsql::prune::{Chosen, Name, Policy, plan};
-use regsql::removal::{
-    BlobNode, Edge, FreeOrder, Parts, RepositoryNode, StoredGraph, TagNode, free,
-};
 use regsql::sample::{Content, RegistryBuilder, paths};
 
 use super::crash::{chosen, registry};
@@ -202,7 +200,6 @@ fn sizes_that_no_disk_has_add_up_to_no_small_number() {
         size_bytes: Some(huge_bytes),
         may_be_manifest: false,
         is_layer: !is_orphan,
-        is_orphan,
         changed_ns: Some(0),
     };
     let mut blobs = ["a", "b", "c"].map(|name| blob(name, true)).to_vec();
@@ -214,15 +211,16 @@ fn sizes_that_no_disk_has_add_up_to_no_small_number() {
     };
     let manifest = place("manifest");
     let named = ["layer", "layer two", "layer three"].map(place);
-    let edge = |blob| Edge { manifest, role: Role::Layer, blob };
+    let edge = |blob| Edge { manifest, role: Role::Layer, blob, is_external: false };
     let whole = RepositoryNode {
         name: "app".into(),
         tags: 0..1,
         revisions: 0..1,
         ..RepositoryNode::default()
     };
-    let tag_node = TagNode { name: "1.0".into(), target: Some(manifest), pushed_ns: Some(0) };
-    let graph = StoredGraph::new(Parts {
+    let tag_node =
+        TagNode { name: "1.0".into(), target: Some(manifest), pushed_ns: Some(0), subject: None };
+    let graph = Graph::new(Parts {
         manifests: vec![manifest],
         edges: named.map(edge).to_vec(),
         repositories: vec![whole],

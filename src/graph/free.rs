@@ -15,10 +15,10 @@
 
 use std::collections::{BinaryHeap, HashMap};
 
-use super::graph::StoredGraph;
+use super::flat::Graph;
+use super::parts::BlobId;
 use super::total_bytes;
 use super::walk::Walk;
-use crate::graph::BlobId;
 
 /// Parcels with more groups than this are valued by their own bytes alone.
 const WIDE: usize = 8;
@@ -58,7 +58,7 @@ pub struct Choice {
 
 /// Chooses among `candidates` (places of tags) so that at least `goal` bytes come free; when that
 /// cannot be, everything that frees something is chosen.
-pub fn free(graph: &StoredGraph, candidates: &[u32], goal: u64, order: FreeOrder) -> Choice {
+pub fn free(graph: &Graph, candidates: &[u32], goal: u64, order: FreeOrder) -> Choice {
     let parcels = Parcels::new(graph, candidates);
     let reachable_bytes = total_bytes(parcels.parcels.iter().map(|parcel| parcel.bytes));
     let goal = goal.min(reachable_bytes);
@@ -118,7 +118,7 @@ struct State<'a> {
 }
 
 impl Parcels {
-    fn new(graph: &StoredGraph, candidates: &[u32]) -> Self {
+    fn new(graph: &Graph, candidates: &[u32]) -> Self {
         let (mut groups, walked) = groups(graph, candidates);
         // Sorted by blob, so that each blob's groups stand together, themselves sorted.
         let mut keeps = walked;
@@ -312,7 +312,7 @@ impl State<'_> {
 }
 
 /// Candidates by digest, and which blobs each group keeps that nothing else keeps for good.
-fn groups(graph: &StoredGraph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, u32)>) {
+fn groups(graph: &Graph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, u32)>) {
     /// Not among the candidates.
     const NO: u32 = u32::MAX;
     let mut row_of = vec![NO; graph.tags.len()];
@@ -321,7 +321,8 @@ fn groups(graph: &StoredGraph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, 
     }
     let mut is_fixed = vec![false; graph.blobs.len()];
     for (blob, is_fixed) in (0..).zip(&mut is_fixed) {
-        *is_fixed = graph.blobs[blob as usize].size_bytes.is_none() || graph.is_held_globally(blob);
+        *is_fixed =
+            graph.blobs[blob as usize].size_bytes.is_none() || graph.is_kept_everywhere(blob);
     }
     // Row of the last candidate on the digest, tags, and where its manifests are in `nodes`.
     let mut found: Vec<(u32, Vec<u32>, std::ops::Range<usize>)> = Vec::new();
@@ -329,13 +330,14 @@ fn groups(graph: &StoredGraph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, 
     let (mut all, mut fixed) = (Walk::new(graph), Walk::new(graph));
     for repository in &graph.repositories {
         let revisions = || graph.revisions_of(repository).iter().copied();
-        let held = || repository.held_blobs.iter().copied();
-        for blob in graph.held_blobs(repository) {
+        for blob in graph.fixed_starts(repository) {
             is_fixed[blob as usize] = true;
         }
         let mut by_target: Vec<(BlobId, u32)> = repository
             .tags
             .clone()
+            // A tag about an image goes with that.
+            .filter(|tag| graph.tags[*tag as usize].subject.is_none())
             .filter_map(|tag| graph.tags[tag as usize].target.map(|target| (target, tag)))
             .collect();
         by_target.sort_unstable();
@@ -344,18 +346,19 @@ fn groups(graph: &StoredGraph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, 
         };
         let by_target = || by_target.chunk_by(|a, b| a.0 == b.0);
         let free = by_target().filter(|tags| is_free(tags)).map(|tags| tags[0].0);
-        all.go(graph, repository, free);
+        all.go(graph, Some(repository), free);
         let others = by_target().filter(|tags| !is_free(tags)).map(|tags| tags[0].0);
         let outside =
             revisions().filter(|blob| graph.manifest_at(*blob).is_none_or(|id| !all.has(id)));
-        fixed.go(graph, repository, others.chain(outside).chain(held()));
+        let fixed_starts = graph.fixed_starts(repository);
+        fixed.go(graph, Some(repository), others.chain(outside).chain(fixed_starts));
         for &id in fixed.found() {
             for &blob in graph.kept_blobs(id) {
                 is_fixed[blob as usize] = true;
             }
         }
         for tags in by_target().filter(|tags| is_free(tags)) {
-            all.go(graph, repository, [tags[0].0]);
+            all.go(graph, Some(repository), [tags[0].0]);
             let start = nodes.len();
             nodes.extend(all.found().iter().filter(|id| !fixed.has(**id)));
             let tags: Vec<u32> = tags.iter().map(|(_, tag)| *tag).collect();

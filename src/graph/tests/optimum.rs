@@ -3,12 +3,12 @@
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
-use super::random::{plan, snapshot};
-use crate::removal::{FreeOrder, Selection, StoredGraph, free, removal};
+use super::random::plan;
+use crate::graph::{FreeOrder, Graph, Selection, free, removal};
 
 const MOST_TAGS: usize = 10;
 
-fn freed(graph: &StoredGraph, tags: impl IntoIterator<Item = u32>) -> u64 {
+fn freed(graph: &Graph, tags: impl IntoIterator<Item = u32>) -> u64 {
     let mut selection = Selection::nothing(graph);
     for tag in tags {
         selection.tags[tag as usize] = true;
@@ -17,27 +17,31 @@ fn freed(graph: &StoredGraph, tags: impl IntoIterator<Item = u32>) -> u64 {
 }
 
 /// What every set of tags frees; bit `at` stands for tag `at`.
-fn all_sets(graph: &StoredGraph) -> Vec<u64> {
+fn all_sets(graph: &Graph) -> Vec<u64> {
     let count = graph.tags.len() as u32;
     (0_u32..1 << count)
         .map(|set| freed(graph, (0..count).filter(|at| set >> at & 1 == 1)))
         .collect()
 }
 
-fn graphs(count: usize) -> impl Iterator<Item = StoredGraph> {
+fn graphs(count: usize) -> impl Iterator<Item = Graph> {
     let mut runner = TestRunner::deterministic();
     let plans = std::iter::repeat_with(move || {
         let mut plan = plan().new_tree(&mut runner).unwrap().current();
         plan.is_storage_held = false;
+        for tag in plan.repositories.iter_mut().flat_map(|repository| &mut repository.tags) {
+            tag.about = None;
+        }
         for repository in &mut plan.repositories {
-            repository.is_held = false;
+            repository.hold = None;
+            repository.held = None;
             // Untagged revisions would keep most of so small a registry.
             repository.revisions.clear();
-            repository.revisions.extend(repository.tags.iter().flatten());
+            repository.revisions.extend(repository.tags.iter().filter_map(|tag| tag.target));
         }
         plan
     });
-    let graphs = plans.map(|plan| snapshot(&plan.graph()));
+    let graphs = plans.map(|plan| Graph::new(plan.catalog().parts()));
     graphs.filter(|graph| (4..=MOST_TAGS).contains(&graph.tags.len())).take(count)
 }
 

@@ -1,4 +1,4 @@
-//! Small random graphs, and their way through the tables and back.
+//! Small random storages, as a catalog, and their way through the tables and back.
 
 use std::collections::HashMap;
 
@@ -6,19 +6,18 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use crate::db;
-use crate::graph::{
-    BlobFile, BlobId, Graph, GraphLink, GraphManifest, GraphRepository, GraphTag, UnreadableRoot,
-    account,
+use crate::graph::{BlobId, ExternalRoot, Graph, account};
+use crate::model::{Code, Digest, HoldScope, ManifestKind, Role};
+use crate::scan::{
+    BlobFile, Catalog, CatalogLink, CatalogManifest, CatalogRepository, CatalogTag, ManifestBody,
+    ReferenceFacts, RepositoryFacts, UnreadableRoot, tag_verdicts,
 };
-use crate::model::{Code, Digest, ManifestKind, Role};
-use crate::removal::StoredGraph;
-use crate::scan::{HoldScope, ManifestBody, ReferenceFacts, RepositoryFacts};
 use crate::storage::Layout;
 
 const LAYERS: usize = 7;
 const MANIFESTS: usize = 8;
 
-/// What a random graph is made of; numbers wrap around.
+/// What a random storage is made of; numbers wrap around.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// `None` is a layer that is gone.
@@ -28,7 +27,8 @@ pub struct Plan {
     /// A layer that the registry resolves to another one.
     pub alias: Option<(usize, usize)>,
     pub is_storage_held: bool,
-    pub are_manifests_held: bool,
+    /// Manifests that somebody outside refers to, in a repository or anywhere.
+    pub roots: Vec<(Option<usize>, usize)>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,16 +42,19 @@ pub struct ManifestPlan {
 }
 
 #[derive(Clone, Debug)]
-pub struct RepositoryPlan {
-    pub revisions: Vec<usize>,
-    pub tags: Vec<Option<usize>>,
-    pub links: Vec<usize>,
-    pub is_held: bool,
-    pub held: Option<usize>,
+pub struct TagPlan {
+    pub target: Option<usize>,
+    /// The manifest that it is about by its name.
+    pub about: Option<usize>,
 }
 
-fn rarely() -> impl Strategy<Value = bool> {
-    prop::bool::weighted(0.08)
+#[derive(Clone, Debug)]
+pub struct RepositoryPlan {
+    pub revisions: Vec<usize>,
+    pub tags: Vec<TagPlan>,
+    pub links: Vec<usize>,
+    pub hold: Option<HoldScope>,
+    pub held: Option<usize>,
 }
 
 pub fn plan() -> impl Strategy<Value = Plan> {
@@ -70,46 +73,53 @@ pub fn plan() -> impl Strategy<Value = Plan> {
             subject,
             is_present,
         });
+    let tag =
+        (prop::option::weighted(0.95, 0..MANIFESTS), prop::option::weighted(0.2, 0..MANIFESTS))
+            .prop_map(|(target, about)| TagPlan { target, about });
+    let scope = prop_oneof![Just(HoldScope::Repository), Just(HoldScope::Manifests)];
     let repository = (
         some(MANIFESTS, MANIFESTS),
-        prop::collection::vec(prop::option::weighted(0.95, 0..MANIFESTS), 0..6),
+        prop::collection::vec(tag, 0..6),
         some(LAYERS, LAYERS),
-        rarely(),
+        prop::option::weighted(0.12, scope),
         prop::option::weighted(0.08, 0..MANIFESTS),
     )
-        .prop_map(|(revisions, tags, links, is_held, held)| RepositoryPlan {
+        .prop_map(|(revisions, tags, links, hold, held)| RepositoryPlan {
             revisions,
             tags,
             links,
-            is_held,
+            hold,
             held,
         });
+    let root = (prop::option::of(0_usize..3), 0..MANIFESTS);
     (
         prop::collection::vec(prop::option::weighted(0.95, 100_u64..10_000), LAYERS),
         prop::collection::vec(manifest, MANIFESTS),
         prop::collection::vec(repository, 1..4),
         prop::option::weighted(0.2, (0..LAYERS, 0..LAYERS)),
         prop::bool::weighted(0.02),
-        prop::bool::weighted(0.02),
+        prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(root, 1..3)],
     )
-        .prop_map(
-            |(layers, manifests, repositories, alias, is_storage_held, are_manifests_held)| Plan {
-                layers,
-                manifests,
-                repositories,
-                alias,
-                is_storage_held,
-                are_manifests_held,
-            },
-        )
+        .prop_map(|(layers, manifests, repositories, alias, is_storage_held, roots)| Plan {
+            layers,
+            manifests,
+            repositories,
+            alias,
+            is_storage_held,
+            roots,
+        })
 }
 
 fn manifest_blob(manifest: usize) -> BlobId {
     (LAYERS + manifest) as BlobId
 }
 
-fn link(blob: usize) -> GraphLink {
-    GraphLink { name: blob as u32, target: blob as u32, modified_ns: 1, is_doubtful: false }
+fn digest(blob: BlobId) -> Digest {
+    Digest::Sha256([blob as u8; 32])
+}
+
+fn link(blob: usize) -> CatalogLink {
+    CatalogLink { name: blob as u32, target: blob as u32, modified_ns: 1, is_doubtful: false }
 }
 
 fn reference(role: Role, blob: BlobId) -> ReferenceFacts {
@@ -129,20 +139,12 @@ fn root(scope: HoldScope, repository: Option<u32>, blob: Option<BlobId>) -> Unre
 }
 
 impl Plan {
-    pub fn graph(&self) -> Graph {
+    pub fn catalog(&self) -> Catalog {
         let file = |size_bytes| BlobFile { size_bytes, modified_ns: 1, changed_ns: 1 };
         let manifests = &self.manifests;
         let present = manifests.iter().map(|plan| plan.is_present.then_some(plan.bytes));
         let sizes = self.layers.iter().copied().chain(present);
         let files: Vec<_> = sizes.map(|size| size.map(file)).collect();
-        let digests: Vec<Digest> =
-            (0..files.len()).map(|at| Digest::Sha256([at as u8; 32])).collect();
-        let mut referrers: HashMap<BlobId, Vec<u32>, _> = HashMap::default();
-        for (id, subject) in (0..).zip(manifests.iter().map(|plan| plan.subject)) {
-            if let Some(subject) = subject {
-                referrers.entry(manifest_blob(subject)).or_default().push(id);
-            }
-        }
         let mut aliases: HashMap<BlobId, Vec<BlobId>, _> = HashMap::default();
         if let Some((name, target)) = self.alias.filter(|(name, target)| name != target) {
             aliases.insert(name as BlobId, vec![target as BlobId]);
@@ -151,21 +153,17 @@ impl Plan {
         if self.is_storage_held {
             roots.push(root(HoldScope::Storage, None, None));
         }
-        if self.are_manifests_held {
-            roots.push(root(HoldScope::Manifests, None, None));
+        for (place, plan) in (0..).zip(&self.repositories) {
+            roots.extend(plan.hold.map(|scope| root(scope, Some(place), None)));
+            let held = plan.held.map(manifest_blob);
+            roots.extend(held.map(|blob| root(HoldScope::Blob, Some(place), Some(blob))));
         }
-        for (place, held) in (0..).zip(self.repositories.iter().map(|plan| plan.held)) {
-            if let Some(blob) = held.map(manifest_blob) {
-                let scope = HoldScope::Blob(digests[blob as usize].clone());
-                roots.push(root(scope, Some(place), Some(blob)));
-            }
-        }
-        Graph {
+        Catalog {
+            digests: (0..files.len()).map(|at| digest(at as BlobId)).collect(),
             files,
             manifests: (0..).zip(manifests).map(|(id, plan)| plan.manifest(id)).collect(),
             manifest_of: (0..manifests.len()).map(|id| (manifest_blob(id), id as u32)).collect(),
             aliases,
-            referrers,
             repositories: (0..).zip(&self.repositories).map(RepositoryPlan::repository).collect(),
             roots,
             maybe_manifests: Vec::new(),
@@ -174,18 +172,31 @@ impl Plan {
             media_types: Vec::new(),
             platforms: Vec::new(),
             build_steps: Vec::new(),
-            digests,
         }
+    }
+
+    /// The graph, with what somebody outside refers to.
+    pub fn graph(&self) -> Graph {
+        let mut parts = self.catalog().parts();
+        parts.roots = self
+            .roots
+            .iter()
+            .map(|(place, manifest)| ExternalRoot {
+                repository: place.map(|place| (place % self.repositories.len()) as u32),
+                blob: manifest_blob(*manifest),
+            })
+            .collect();
+        Graph::new(parts)
     }
 }
 
 impl ManifestPlan {
-    fn manifest(&self, id: usize) -> GraphManifest {
+    fn manifest(&self, id: usize) -> CatalogManifest {
         let children = self.children.iter().filter(|child| **child < id);
         let children = children.map(|child| reference(Role::Manifest, manifest_blob(*child)));
         let layers = self.layers.iter().map(|layer| reference(Role::Layer, *layer as u32));
         let subject = self.subject.map(|subject| reference(Role::Subject, manifest_blob(subject)));
-        GraphManifest {
+        CatalogManifest {
             blob: manifest_blob(id),
             body: Some(ManifestBody {
                 kind: ManifestKind::Image,
@@ -205,37 +216,42 @@ impl ManifestPlan {
 }
 
 impl RepositoryPlan {
-    fn repository((place, plan): (usize, &Self)) -> GraphRepository {
+    fn repository((place, plan): (usize, &Self)) -> CatalogRepository {
         let sorted = |mut places: Vec<usize>| {
             places.sort_unstable();
             places.dedup();
             places.into_iter().map(link).collect()
         };
         let revisions = plan.revisions.iter().map(|id| LAYERS + id).collect();
-        let tag = |(number, target): (usize, &Option<usize>)| GraphTag {
-            name: format!("tag{number}"),
-            target: target.map(manifest_blob),
-            is_unreadable: target.is_none(),
+        let tag = |(number, plan): (usize, &TagPlan)| CatalogTag {
+            name: match plan.about.map(|about| digest(manifest_blob(about))) {
+                Some(about) => format!("sha256-{}.sig{number}", about.encoded()),
+                None => format!("tag{number}"),
+            },
+            target: plan.target.map(manifest_blob),
+            is_unreadable: plan.target.is_none(),
             modified_ns: Some(number as i64),
             entries: Vec::new(),
         };
-        GraphRepository {
+        let mut tags: Vec<CatalogTag> = plan.tags.iter().enumerate().map(tag).collect();
+        tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        CatalogRepository {
             name: format!("repository{place}"),
             facts: RepositoryFacts::default(),
             revisions: sorted(revisions),
-            tags: plan.tags.iter().enumerate().map(tag).collect(),
+            tags,
             layer_links: sorted(plan.links.clone()),
             uploads: Vec::new(),
-            is_held: plan.is_held,
+            is_held: plan.hold.is_some(),
         }
     }
 }
 
 /// The graph as it comes back from a database that it was written to.
-pub fn snapshot(graph: &Graph) -> StoredGraph {
+pub fn snapshot(catalog: &Catalog) -> Graph {
     let mut connection = Connection::open_in_memory().unwrap();
     db::create_tables(&mut connection).unwrap();
-    let accounts = account(graph);
+    let graph = catalog.graph();
     let scan = db::ScanRecord {
         root: String::new(),
         started_ns: 0,
@@ -249,8 +265,14 @@ pub fn snapshot(graph: &Graph) -> StoredGraph {
         max_vanished_percent: 50,
         other_totals: Vec::new(),
     };
-    let snapshot = db::Snapshot { graph, accounts: &accounts, findings: &[], scan };
-    db::load_references(&connection, graph).unwrap();
+    let snapshot = db::Snapshot {
+        graph: catalog,
+        accounts: &account(&graph),
+        verdicts: &tag_verdicts(catalog, &graph),
+        findings: &[],
+        scan,
+    };
+    db::load_references(&connection, catalog).unwrap();
     db::load_figures(&connection, &snapshot, None).unwrap();
     db::read_graph(&connection).unwrap()
 }

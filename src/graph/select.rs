@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Selection;
-use super::graph::{RepositoryNode, StoredGraph};
-use crate::graph::BlobId;
+use super::flat::Graph;
+use super::parts::{BlobId, RepositoryNode};
+use super::removal::Selection;
 use crate::model::Digest;
 
 /// What a row of a result names.
@@ -58,13 +58,13 @@ pub enum Missing {
 
 /// Finds what rows name.
 pub struct Names<'a> {
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
     repositories: HashMap<&'a str, u32, foldhash::fast::RandomState>,
 }
 
 impl<'a> Names<'a> {
     /// For one graph.
-    pub fn new(graph: &'a StoredGraph) -> Self {
+    pub fn new(graph: &'a Graph) -> Self {
         let places = graph.repositories.iter().zip(0..);
         let repositories =
             places.map(|(repository, place)| (repository.name.as_str(), place)).collect();

@@ -1,15 +1,18 @@
-//! From facts to the graph: ids by digest order, links and manifests resolved to ids.
+//! From facts to the catalog: ids by digest order, links and manifests resolved to ids.
 
 use std::collections::HashMap;
 
-use crate::model::Digest;
+use crate::graph::Graph;
+use crate::model::{Digest, HoldScope};
 use crate::scan::{Facts, Notes, NumberedLink, NumberedLinks, RepositoryFacts};
 
-use super::roots::unreadable_roots;
-use super::{BlobFile, BlobId, Graph, GraphLink, GraphManifest, GraphRepository, GraphTag};
+use super::holds::find_holds;
+use super::{
+    BlobFile, BlobId, Catalog, CatalogLink, CatalogManifest, CatalogRepository, CatalogTag,
+};
 
-/// Builds the graph; the notes that stand outside repositories are given back.
-pub fn build(facts: Facts) -> (Graph, Notes) {
+/// Builds the catalog and the graph over it; the notes that stand outside repositories are given back.
+pub fn build(facts: Facts) -> (Catalog, Graph, Notes) {
     let ranks = Ranks::new(&facts);
     let mut digests = Vec::with_capacity(ranks.rank_of.len());
     let mut files = Vec::with_capacity(ranks.rank_of.len());
@@ -37,14 +40,14 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
         }
     }
 
-    let mut manifests: Vec<GraphManifest> = facts
+    let mut manifests: Vec<CatalogManifest> = facts
         .manifests
         .into_iter()
         .map(|mut manifest| {
             for reference in manifest.body.iter_mut().flat_map(|body| &mut body.references) {
                 reference.blob = ranks.rank_of[reference.blob as usize];
             }
-            GraphManifest {
+            CatalogManifest {
                 blob: ranks.rank_of[manifest.blob as usize],
                 body: manifest.body,
                 fault: manifest.fault,
@@ -54,11 +57,10 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
         .collect();
     manifests.sort_unstable_by_key(|manifest| manifest.blob);
 
-    let mut graph = Graph {
+    let mut catalog = Catalog {
         digests,
         files,
         manifest_of: manifests.iter().zip(0..).map(|(manifest, id)| (manifest.blob, id)).collect(),
-        referrers: HashMap::default(),
         aliases: HashMap::default(),
         manifests,
         repositories: Vec::new(),
@@ -70,19 +72,37 @@ pub fn build(facts: Facts) -> (Graph, Notes) {
         platforms: facts.platforms,
         build_steps: facts.build_steps,
     };
-    resolve_children(&mut graph);
+    resolve_children(&mut catalog);
     let repositories = facts.repositories;
     for (repository, links) in repositories {
-        let repository = resolve_repository(&mut graph, &ranks.rank_of, repository, links);
-        graph.repositories.push(repository);
+        let repository = resolve_repository(&mut catalog, &ranks.rank_of, repository, links);
+        catalog.repositories.push(repository);
     }
-    for targets in graph.aliases.values_mut() {
+    for targets in catalog.aliases.values_mut() {
         targets.sort_unstable();
         targets.dedup();
     }
-    graph.referrers = referrers(&graph);
-    graph.roots = unreadable_roots(&mut graph, &facts.notes);
-    (graph, facts.notes)
+    let graph = catalog.graph();
+    let found = find_holds(&catalog, &graph, &facts.notes);
+    if found.roots.is_empty() && found.aliases.is_empty() {
+        return (catalog, graph, facts.notes);
+    }
+    for root in &found.roots {
+        if let (Some(place), HoldScope::Manifests | HoldScope::Repository) =
+            (root.repository, root.scope)
+        {
+            catalog.repositories[place as usize].is_held = true;
+        }
+    }
+    catalog.roots = found.roots;
+    for (name, target) in found.aliases {
+        let targets = catalog.aliases.entry(name).or_default();
+        targets.push(target);
+        targets.sort_unstable();
+        targets.dedup();
+    }
+    let graph = catalog.graph();
+    (catalog, graph, facts.notes)
 }
 
 /// New numbers by digest order: present blobs have that order among themselves already.
@@ -124,16 +144,16 @@ fn maybe_manifests(numbers: &[u32], ranks: &Ranks) -> Vec<BlobId> {
 
 /// An index entry is what it turned out to be: a manifest, or, when it is there and is none, a blob
 /// (storage facts, case 21).
-fn resolve_children(graph: &mut Graph) {
+fn resolve_children(catalog: &mut Catalog) {
     use crate::model::{ManifestKind, Role};
-    for manifest in &mut graph.manifests {
+    for manifest in &mut catalog.manifests {
         let Some(body) = &mut manifest.body else { continue };
         let is_index = body.kind == ManifestKind::Index;
         for reference in &mut body.references {
-            let is_manifest = graph.manifest_of.contains_key(&reference.blob);
+            let is_manifest = catalog.manifest_of.contains_key(&reference.blob);
             match reference.role {
                 Role::Manifest
-                    if !is_manifest && graph.files[reference.blob as usize].is_some() =>
+                    if !is_manifest && catalog.files[reference.blob as usize].is_some() =>
                 {
                     reference.role = Role::Blob;
                 }
@@ -146,47 +166,34 @@ fn resolve_children(graph: &mut Graph) {
     }
 }
 
-fn referrers(graph: &Graph) -> HashMap<BlobId, Vec<u32>, foldhash::fast::RandomState> {
-    use crate::model::Role;
-    let mut referrers: HashMap<BlobId, Vec<u32>, _> = HashMap::default();
-    for (id, manifest) in (0..).zip(&graph.manifests) {
-        for reference in
-            manifest.references().iter().filter(|reference| reference.role == Role::Subject)
-        {
-            referrers.entry(reference.blob).or_default().push(id);
-        }
-    }
-    referrers
-}
-
 fn resolve_repository(
-    graph: &mut Graph,
+    catalog: &mut Catalog,
     rank_of: &[u32],
     mut facts: RepositoryFacts,
     links: NumberedLinks,
-) -> GraphRepository {
+) -> CatalogRepository {
     let resolve = |link: NumberedLink| NumberedLink {
         name: rank_of[link.name as usize],
         target: rank_of[link.target as usize],
         ..link
     };
     let sorted = |links: Vec<NumberedLink>| {
-        let mut links: Vec<GraphLink> = links.into_iter().map(resolve).collect();
+        let mut links: Vec<CatalogLink> = links.into_iter().map(resolve).collect();
         links.sort_unstable_by_key(|link| link.name);
         links
     };
     let revisions = sorted(links.revisions);
     let layer_links = sorted(links.layer_links);
     for link in revisions.iter().chain(&layer_links).filter(|link| link.name != link.target) {
-        graph.aliases.entry(link.name).or_default().push(link.target);
+        catalog.aliases.entry(link.name).or_default().push(link.target);
     }
     for (revision, signature) in links.signatures {
-        add_signature(graph, rank_of[revision as usize], rank_of[signature as usize]);
+        add_signature(catalog, rank_of[revision as usize], rank_of[signature as usize]);
     }
-    let mut tags: Vec<GraphTag> = links
+    let mut tags: Vec<CatalogTag> = links
         .tags
         .into_iter()
-        .map(|tag| GraphTag {
+        .map(|tag| CatalogTag {
             target: tag.target.map(|number| rank_of[number as usize]),
             entries: sorted(tag.entries),
             ..tag
@@ -195,7 +202,7 @@ fn resolve_repository(
     tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let mut uploads = std::mem::take(&mut facts.uploads);
     uploads.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    GraphRepository {
+    CatalogRepository {
         name: facts.name.clone(),
         revisions,
         tags,
@@ -207,12 +214,12 @@ fn resolve_repository(
 }
 
 /// A signature kept beside a revision counts as named by the manifest.
-fn add_signature(graph: &mut Graph, revision: BlobId, signature: BlobId) {
+fn add_signature(catalog: &mut Catalog, revision: BlobId, signature: BlobId) {
     use crate::model::Role;
-    let Some(id) = graph.manifest_at(revision) else {
+    let Some(id) = catalog.manifest_at(revision) else {
         return;
     };
-    let Some(body) = &mut graph.manifests[id as usize].body else {
+    let Some(body) = &mut catalog.manifests[id as usize].body else {
         return;
     };
     if body.references.iter().any(|reference| reference.blob == signature) {

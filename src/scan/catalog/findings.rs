@@ -1,42 +1,43 @@
-//! What is wrong that only the whole graph shows: missing blobs, wrong sizes, tags without
+//! What is wrong that only the whole storage shows: missing blobs, wrong sizes, tags without
 //! revisions, referrers without subjects, ghosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Code, Finding, Role, text_of};
 
-use super::account::{Missing, is_revision, is_unlinked_child, missing};
-use super::closure::Closure;
-use super::{BlobId, Graph, GraphRepository, ManifestId, blob_path};
+use super::verdict::{Missing, is_revision, is_unlinked_child, missing};
+use super::{BlobId, Catalog, CatalogRepository, ManifestId, blob_path};
+use crate::graph::{Graph, Walk};
 
 /// After so long without a sign of life an upload is stale, in nanoseconds: the registry's own purge
 /// takes uploads after 168 hours (distribution `registry/handlers/app.go`).
 pub const STALE_UPLOAD_NS: i64 = 7 * 86_400 * 1_000_000_000;
 
-/// Everything that the graph shows to be wrong at `now_ns`, in nanoseconds since 1970.
-pub fn graph_findings(graph: &Graph, now_ns: i64) -> Vec<Finding> {
+/// Everything that the catalog shows to be wrong at `now_ns`, in nanoseconds since 1970.
+pub fn catalog_findings(catalog: &Catalog, graph: &Graph, now_ns: i64) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut closure = Closure::new(graph);
-    for repository in &graph.repositories {
-        let mut found = Collector { graph, repository, findings: &mut findings };
+    let mut walk = Walk::new(graph);
+    for repository in &catalog.repositories {
+        let mut found = Collector { catalog, repository, findings: &mut findings };
         found.repository_itself();
         found.tags();
         found.dangling_links();
         found.stale_uploads(now_ns);
         let starts = repository.revisions.iter().map(|revision| revision.name);
         let starts = starts.chain(repository.tags.iter().filter_map(|tag| tag.target));
-        found.manifests(closure.of(graph, starts, |_| false));
-        let tagged = repository.tags.iter().filter_map(|tag| tag.target);
-        found.unlinked_children(closure.of(graph, tagged, |_| false));
+        walk.go(graph, None, starts);
+        found.manifests(walk.found());
+        walk.go(graph, None, repository.tags.iter().filter_map(|tag| tag.target));
+        found.unlinked_children(walk.found());
     }
-    wrong_sizes(graph, &mut findings);
-    configs(graph, &mut findings);
+    wrong_sizes(catalog, &mut findings);
+    configs(catalog, &mut findings);
     findings
 }
 
 struct Collector<'a> {
-    graph: &'a Graph,
-    repository: &'a GraphRepository,
+    catalog: &'a Catalog,
+    repository: &'a CatalogRepository,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -45,7 +46,7 @@ impl Collector<'_> {
         self.findings.push(Finding {
             code,
             repository: Some(self.repository.name.clone()),
-            digest: blob.map(|blob| self.graph.digests[blob as usize].clone()),
+            digest: blob.map(|blob| self.catalog.digests[blob as usize].clone()),
             path,
             detail,
         });
@@ -93,8 +94,8 @@ impl Collector<'_> {
 
     fn dangling_links(&mut self) {
         for link in &self.repository.layer_links {
-            if self.graph.files[link.target as usize].is_none() {
-                let digest = &self.graph.digests[link.name as usize];
+            if self.catalog.files[link.target as usize].is_none() {
+                let digest = &self.catalog.digests[link.name as usize];
                 let path = match digest {
                     crate::model::Digest::Sha256(_) => {
                         format!("_layers/sha256/{}/link", digest.encoded())
@@ -131,17 +132,17 @@ impl Collector<'_> {
         // One row for each child, however many indexes name it.
         let mut named_by = BTreeMap::new();
         for &node in nodes {
-            let manifest = &self.graph.manifests[node as usize];
+            let manifest = &self.catalog.manifests[node as usize];
             for reference in manifest.references() {
-                if is_unlinked_child(self.graph, self.repository, reference) {
+                if is_unlinked_child(self.catalog, self.repository, reference) {
                     named_by.entry(reference.blob).or_insert(manifest.blob);
                 }
             }
         }
         for (child, index) in named_by {
-            let digest = self.graph.digests[child as usize].to_string();
+            let digest = self.catalog.digests[child as usize].to_string();
             let below = format!("_manifests/revisions/{}/link", digest.replace(':', "/"));
-            let detail = format!("named by index {}", self.graph.digests[index as usize]);
+            let detail = format!("named by index {}", self.catalog.digests[index as usize]);
             self.find(Code::ChildWithoutRevision, Some(child), self.path(&below), detail);
         }
     }
@@ -150,20 +151,20 @@ impl Collector<'_> {
         // One row for each thing that is missing, however many manifests name it.
         let mut missing_blobs: BTreeMap<(Code, BlobId), BTreeSet<BlobId>> = BTreeMap::new();
         for &node in nodes {
-            let manifest = &self.graph.manifests[node as usize];
-            let path = blob_path(self.graph, manifest.blob);
+            let manifest = &self.catalog.manifests[node as usize];
+            let path = blob_path(self.catalog, manifest.blob);
             if let Some((code, detail)) = &manifest.fault {
-                let is_normal = self.graph.is_pull_through && *code == Code::ManifestMissing;
+                let is_normal = self.catalog.is_pull_through && *code == Code::ManifestMissing;
                 if !is_normal {
                     self.find(*code, Some(manifest.blob), path, detail.clone());
                 }
             }
             for reference in manifest.references() {
                 let is_absent =
-                    !self.graph.is_available(reference.blob) && !self.graph.is_pull_through;
+                    !self.catalog.is_available(reference.blob) && !self.catalog.is_pull_through;
                 let code = match reference.role {
                     Role::Config | Role::Layer => {
-                        match missing(self.graph, self.repository, reference) {
+                        match missing(self.catalog, self.repository, reference) {
                             Some(Missing::Blob) if reference.role == Role::Config => {
                                 Code::ConfigMissing
                             }
@@ -174,7 +175,7 @@ impl Collector<'_> {
                     }
                     // A child that was linked and is gone is told as a missing manifest.
                     Role::Manifest
-                        if is_absent && self.graph.manifest_at(reference.blob).is_none() =>
+                        if is_absent && self.catalog.manifest_at(reference.blob).is_none() =>
                     {
                         Code::IndexChildAbsent
                     }
@@ -185,7 +186,8 @@ impl Collector<'_> {
             }
         }
         for ((code, blob), named_by) in missing_blobs {
-            let first = named_by.first().map(|blob| self.graph.digests[*blob as usize].to_string());
+            let first =
+                named_by.first().map(|blob| self.catalog.digests[*blob as usize].to_string());
             let detail = match named_by.len() {
                 1 => format!("named by manifest {}", first.unwrap_or_default()),
                 count => format!(
@@ -193,11 +195,11 @@ impl Collector<'_> {
                     first.unwrap_or_default()
                 ),
             };
-            let path = match (code, &self.graph.digests[blob as usize]) {
+            let path = match (code, &self.catalog.digests[blob as usize]) {
                 (Code::LayerLinkMissing, digest) => {
                     self.path(&format!("_layers/sha256/{}/link", digest.encoded()))
                 }
-                _ => blob_path(self.graph, blob),
+                _ => blob_path(self.catalog, blob),
             };
             self.find(code, Some(blob), path, detail);
         }
@@ -205,12 +207,12 @@ impl Collector<'_> {
 }
 
 /// A blob of another size than a manifest says is cut short or overwritten (storage facts, case 15).
-fn wrong_sizes(graph: &Graph, findings: &mut Vec<Finding>) {
+fn wrong_sizes(catalog: &Catalog, findings: &mut Vec<Finding>) {
     let mut told = BTreeSet::new();
-    for manifest in graph.manifests.iter().filter(|manifest| !manifest.is_orphan) {
+    for manifest in catalog.manifests.iter().filter(|manifest| !manifest.is_orphan) {
         for reference in manifest.references() {
             let (Some(declared), Some(file)) =
-                (reference.declared_bytes, graph.files[reference.blob as usize])
+                (reference.declared_bytes, catalog.files[reference.blob as usize])
             else {
                 continue;
             };
@@ -218,11 +220,11 @@ fn wrong_sizes(graph: &Graph, findings: &mut Vec<Finding>) {
                 findings.push(Finding {
                     code: Code::SizeMismatch,
                     repository: None,
-                    digest: Some(graph.digests[reference.blob as usize].clone()),
-                    path: blob_path(graph, reference.blob),
+                    digest: Some(catalog.digests[reference.blob as usize].clone()),
+                    path: blob_path(catalog, reference.blob),
                     detail: format!(
                         "{} bytes on disk, {declared} in manifest {}",
-                        file.size_bytes, graph.digests[manifest.blob as usize]
+                        file.size_bytes, catalog.digests[manifest.blob as usize]
                     ),
                 });
             }
@@ -230,8 +232,8 @@ fn wrong_sizes(graph: &Graph, findings: &mut Vec<Finding>) {
     }
 }
 
-fn configs(graph: &Graph, findings: &mut Vec<Finding>) {
-    for manifest in graph.manifests.iter().filter(|manifest| !manifest.is_orphan) {
+fn configs(catalog: &Catalog, findings: &mut Vec<Finding>) {
+    for manifest in catalog.manifests.iter().filter(|manifest| !manifest.is_orphan) {
         let Some(reason) = manifest.body.as_ref().and_then(|body| body.config_fault.clone()) else {
             continue;
         };
@@ -240,8 +242,8 @@ fn configs(graph: &Graph, findings: &mut Vec<Finding>) {
         findings.push(Finding {
             code: Code::ConfigUnreadable,
             repository: None,
-            digest: Some(graph.digests[blob as usize].clone()),
-            path: blob_path(graph, blob),
+            digest: Some(catalog.digests[blob as usize].clone()),
+            path: blob_path(catalog, blob),
             detail: format!("it cannot be parsed: {reason}"),
         });
     }

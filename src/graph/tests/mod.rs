@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
 use super::{
-    BlobNode, Item, Parts, Reason, RepositoryNode, Selection, StoredGraph, TagNode, removal,
+    BlobId, BlobNode, Graph, Item, Parts, Reason, RepositoryNode, Selection, TagNode, account,
+    reach, removal,
 };
-use crate::graph::{BlobId, account};
 use crate::model::Digest;
 use model::Model;
 use random::{Plan, plan, snapshot};
@@ -23,7 +23,7 @@ fn flags(length: usize, chosen: &[usize]) -> Vec<bool> {
     flags
 }
 
-fn selection(graph: &StoredGraph, chosen: &[Vec<usize>; 4], kept: &[Vec<usize>; 2]) -> Selection {
+fn selection(graph: &Graph, chosen: &[Vec<usize>; 4], kept: &[Vec<usize>; 2]) -> Selection {
     let mut selection = Selection::nothing(graph);
     selection.tags = flags(graph.tags.len(), &chosen[0]);
     selection.revisions = flags(graph.revisions.len(), &chosen[1]);
@@ -52,17 +52,17 @@ fn check(
     chosen: &[Vec<usize>; 4],
     kept: &[Vec<usize>; 2],
 ) -> Result<(), TestCaseError> {
-    let original = plan.graph();
-    let graph = snapshot(&original);
+    let catalog = plan.catalog();
+    let graph = plan.graph();
     let selection = selection(&graph, chosen, kept);
     let found = removal(&graph, &selection);
-    let model = Model::new(&original);
+    let model = Model::new(&catalog, plan, &graph);
     let (left, skipped) = model.without(&graph, &selection);
 
     let mut tags = Vec::new();
     let mut revisions = Vec::new();
     for (place, repository) in graph.repositories.iter().enumerate() {
-        let left = &left.repositories[place];
+        let left = &left[place];
         tags.extend(
             repository
                 .tags
@@ -82,18 +82,18 @@ fn check(
     told.sort_unstable();
     prop_assert_eq!(told, skipped);
 
-    let before = model.reached();
-    let after = left.reached();
+    let before = model.reached(&model.repositories);
+    let after = model.reached(&left);
     let freed = before.difference(&after).copied();
     let freed: Vec<BlobId> =
-        freed.filter(|blob| original.files[*blob as usize].is_some()).collect();
+        freed.filter(|blob| graph.blobs[*blob as usize].size_bytes.is_some()).collect();
     prop_assert_eq!(&found.blobs, &freed);
-    let bytes: u64 = freed.iter().map(|blob| original.size_bytes(*blob)).sum();
+    let bytes: u64 = freed.iter().map(|blob| graph.size_bytes(*blob)).sum();
     prop_assert_eq!(found.freed_bytes, bytes);
     prop_assert!(found.freed_bytes <= found.logical_bytes);
 
     for (place, repository) in graph.repositories.iter().enumerate() {
-        let needed = model.needed_by_kept(place, repository, &selection);
+        let needed = model.needed_by_kept(place, repository, &graph, &selection);
         let has = |list: &[u32], at: u32| list.binary_search(&at).is_ok();
         for tag in repository.tags.clone().filter(|tag| selection.kept_tags[*tag as usize]) {
             prop_assert!(!has(&found.tags, tag), "kept tag {}", tag);
@@ -117,11 +117,36 @@ fn check(
     Ok(())
 }
 
+/// What is kept is what the slow way reaches, and keeps all that it names.
+fn check_reach(plan: &Plan) -> Result<(), TestCaseError> {
+    let catalog = plan.catalog();
+    let graph = plan.graph();
+    let reach = reach(&graph);
+    let model = Model::new(&catalog, plan, &graph);
+    let reached = model.reached(&model.repositories);
+    let accounts = account(&graph);
+    for blob in 0..graph.blobs.len() as BlobId {
+        prop_assert_eq!(reach.is_kept[blob as usize], reached.contains(&blob), "blob {}", blob);
+        prop_assert_eq!(reach.is_orphan(&graph, blob), accounts.blobs[blob as usize].is_orphan);
+    }
+    let needed = accounts.repositories.iter().flat_map(|account| &account.link_is_needed);
+    prop_assert!(needed.eq(&reach.link_is_needed));
+    for (id, blob) in (0..).zip(&graph.manifests) {
+        if reach.is_kept[*blob as usize] && graph.blobs[*blob as usize].size_bytes.is_some() {
+            let children = graph.children(id).iter().map(|child| &graph.manifests[*child as usize]);
+            for named in graph.kept_blobs(id).iter().chain(children) {
+                prop_assert!(reach.is_kept[*named as usize], "{} of manifest {}", named, blob);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check_singles(plan: &Plan) -> Result<(), TestCaseError> {
-    let original = plan.graph();
-    let graph = snapshot(&original);
-    let accounts = account(&original);
-    let model = Model::new(&original);
+    let catalog = plan.catalog();
+    let graph = plan.graph();
+    let accounts = account(&graph);
+    let model = Model::new(&catalog, plan, &graph);
     let freed = |change: &dyn Fn(&mut Selection)| {
         let mut selection = Selection::nothing(&graph);
         change(&mut selection);
@@ -139,7 +164,8 @@ fn check_singles(plan: &Plan) -> Result<(), TestCaseError> {
         for (revision, figures) in repository.revisions.clone().zip(&account.revisions) {
             let one = freed(&|selection| selection.revisions[revision as usize] = true);
             // What names itself in a ring has no owner there, and goes with the ring here.
-            if model.is_in_ring(place, graph.revisions[revision as usize]) {
+            let blob = graph.revisions[revision as usize];
+            if model.is_in_ring(place, blob) {
                 prop_assert!(one >= figures.exclusive_bytes);
             } else {
                 prop_assert_eq!(one, figures.exclusive_bytes, "revision {}", revision);
@@ -180,13 +206,24 @@ proptest! {
     }
 
     #[test]
+    fn rows_make_the_same_graph_as_facts(plan in plan()) {
+        let catalog = plan.catalog();
+        prop_assert_eq!(snapshot(&catalog), catalog.graph());
+    }
+
+    #[test]
+    fn what_is_kept_is_the_closure_of_what_is_kept(plan in plan()) {
+        check_reach(&plan)?;
+    }
+
+    #[test]
     fn what_one_thing_frees_is_its_exclusive_bytes(plan in plan()) {
         check_singles(&plan)?;
     }
 }
 
 /// One repository with `count` images, each with a tag.
-fn tagged_images(count: u32) -> StoredGraph {
+fn tagged_images(count: u32) -> Graph {
     let mut digests: Vec<Digest> = (0..count).map(|at| Digest::of(&at.to_le_bytes())).collect();
     digests.sort();
     let blob = |digest| BlobNode {
@@ -194,12 +231,15 @@ fn tagged_images(count: u32) -> StoredGraph {
         size_bytes: Some(1),
         may_be_manifest: true,
         is_layer: false,
-        is_orphan: false,
         changed_ns: None,
     };
-    let tag =
-        |at| TagNode { name: format!("v{at:08}"), target: Some(count - 1 - at), pushed_ns: None };
-    StoredGraph::new(Parts {
+    let tag = |at| TagNode {
+        name: format!("v{at:08}"),
+        target: Some(count - 1 - at),
+        pushed_ns: None,
+        subject: None,
+    };
+    Graph::new(Parts {
         blobs: digests.into_iter().map(blob).collect(),
         manifests: (0..count).collect(),
         repositories: vec![RepositoryNode {

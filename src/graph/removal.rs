@@ -1,13 +1,14 @@
 //! What deleting a set of things frees, exactly: pure arithmetic over a snapshot.
 //!
-//! The words are those of [`crate::graph`]: what it calls *exclusive* of one tag, revision or
+//! The words are those of [`super::account()`]: what it calls *exclusive* of one tag, revision or
 //! repository is what is freed here by a selection of just that one.
 //!
 //! What goes with a selection, repository by repository:
 //! - A removed **tag** leaves what it pointed at. Of all that it led to (children of indexes to any
 //!   depth, referrers linked in the repository) those revisions go that nothing else leads to any
 //!   more: no other tag, no revision outside of what the selection leads to, nothing unreadable.
-//!   An untagged revision stays, and so does all that it names.
+//!   An untagged revision stays, and so does all that it names. Tags about an image that goes
+//!   (`sha256-<its digest>.sig`) go with it.
 //! - A removed **revision** takes the tags on its digest along, as the registry's own delete does,
 //!   and then the same. One that something else still leads to does not go: it is *skipped*, and
 //!   the reason says what keeps it.
@@ -21,28 +22,9 @@
 //! Logical bytes of a selection are those of all blobs that it leads to, its referrers included;
 //! what of it is not freed is shared with something that stays.
 
-mod free;
-mod graph;
-mod select;
-mod walk;
-
-#[cfg(test)]
-mod tests;
-
-pub use free::{Choice, FreeOrder, Pick, free};
-pub use graph::{
-    BlobNode, Edge, LinkNode, Parts, RepositoryNode, StoredGraph, TagNode, UploadNode,
-};
-pub use select::{Missing, Names, Row};
-
-use crate::graph::{BlobId, ManifestId};
-use walk::{Marks, Via, Walk};
-
-/// The sum of some sizes, or the largest number there is: a limit must never be compared with a sum
-/// that began again at 0. Sparse files may claim any size.
-pub fn total_bytes(sizes: impl IntoIterator<Item = u64>) -> u64 {
-    sizes.into_iter().fold(0, u64::saturating_add)
-}
+use super::flat::Graph;
+use super::parts::{BlobId, LinkNode, ManifestId, RepositoryNode};
+use super::walk::{Marks, Parents, Via, Walk};
 
 /// What is to be deleted. Flags, so that rows that name a thing twice cost nothing.
 #[derive(Clone, Debug)]
@@ -63,7 +45,7 @@ pub struct Selection {
 
 impl Selection {
     /// Nothing.
-    pub fn nothing(graph: &StoredGraph) -> Self {
+    pub fn nothing(graph: &Graph) -> Self {
         Self {
             tags: vec![false; graph.tags.len()],
             revisions: vec![false; graph.revisions.len()],
@@ -136,13 +118,15 @@ pub enum Reason {
     Kept,
     /// Something that cannot be read may need it.
     Held,
+    /// Something outside of the storage refers to it.
+    Rooted,
     /// The tag's link is missing or cannot be read.
     TagUnreadable,
 }
 
 impl Reason {
     /// In words.
-    pub fn text(self, graph: &StoredGraph) -> String {
+    pub fn text(self, graph: &Graph) -> String {
         let digest = |blob: BlobId| &graph.blobs[blob as usize].digest;
         match self {
             Self::NamedBy(blob) => format!("{} names it, and stays", digest(blob)),
@@ -152,13 +136,14 @@ impl Reason {
             }
             Self::Kept => "it is to be kept".into(),
             Self::Held => "something that cannot be read may need it".into(),
+            Self::Rooted => "something outside of the storage refers to it".into(),
             Self::TagUnreadable => "its link is missing or cannot be read".into(),
         }
     }
 }
 
 /// Works out what goes with `selection` and what comes free.
-pub fn removal(graph: &StoredGraph, selection: &Selection) -> Removal {
+pub fn removal(graph: &Graph, selection: &Selection) -> Removal {
     let holds_layer = holders(graph, &selection.layers);
     let mut work = Work {
         graph,
@@ -180,7 +165,7 @@ pub fn removal(graph: &StoredGraph, selection: &Selection) -> Removal {
 
 /// Which manifests hold one of the layers, themselves or through what they name; nothing when no
 /// layer is selected.
-fn holders(graph: &StoredGraph, layers: &[bool]) -> Option<Vec<bool>> {
+fn holders(graph: &Graph, layers: &[bool]) -> Option<Vec<bool>> {
     if !layers.contains(&true) {
         return None;
     }
@@ -188,20 +173,16 @@ fn holders(graph: &StoredGraph, layers: &[bool]) -> Option<Vec<bool>> {
     let names =
         |id: ManifestId| graph.kept_blobs(id)[1..].iter().any(|blob| layers[*blob as usize]);
     let mut holds: Vec<bool> = ids.clone().map(names).collect();
-    // Indexes nest seldom more than once, so this ends soon.
-    loop {
-        let mut has_changed = false;
-        for id in ids.clone() {
-            if !holds[id as usize] && graph.children(id).iter().any(|child| holds[*child as usize])
-            {
-                holds[id as usize] = true;
-                has_changed = true;
+    let mut open: Vec<ManifestId> = ids.filter(|id| holds[*id as usize]).collect();
+    let parents = Parents::new(graph);
+    while let Some(id) = open.pop() {
+        for parent in parents.of(id) {
+            if !std::mem::replace(&mut holds[parent as usize], true) {
+                open.push(parent);
             }
         }
-        if !has_changed {
-            return Some(holds);
-        }
     }
+    Some(holds)
 }
 
 /// What is known of a blob so far.
@@ -216,7 +197,7 @@ struct Fate {
 }
 
 struct Work<'a> {
-    graph: &'a StoredGraph,
+    graph: &'a Graph,
     selection: &'a Selection,
     holds_layer: Option<Vec<bool>>,
     all: Walk,
@@ -232,11 +213,7 @@ impl Work<'_> {
     fn repository(&mut self, place: u32) {
         let graph = self.graph;
         let repository = &graph.repositories[place as usize];
-        let revisions = graph.revisions_of(repository);
-        let targets = graph.tags_of(repository).iter().filter_map(|tag| tag.target);
-        let held = repository.held_blobs.iter().copied();
-        let starts = revisions.iter().copied().chain(targets).chain(held);
-        self.all.go(graph, repository, starts);
+        self.all.go(graph, Some(repository), graph.starts(repository));
         if self.selection.repositories[place as usize] && !self.keeps_part_of(repository) {
             self.whole_repository(place);
             return;
@@ -249,7 +226,7 @@ impl Work<'_> {
                     self.blobs[blob as usize].stays = true;
                 }
             }
-            for blob in graph.held_blobs(repository) {
+            for blob in graph.fixed_starts(repository) {
                 self.blobs[blob as usize].stays = true;
             }
             return;
@@ -258,8 +235,14 @@ impl Work<'_> {
     }
 
     fn keeps_part_of(&self, repository: &RepositoryNode) -> bool {
-        repository.tags.clone().any(|tag| self.selection.kept_tags[tag as usize])
+        !repository.rooted.is_empty()
+            || repository.tags.clone().any(|tag| self.selection.kept_tags[tag as usize])
             || repository.revisions.clone().any(|at| self.selection.kept_revisions[at as usize])
+    }
+
+    fn holds_layer(&self, blob: Option<BlobId>) -> bool {
+        let id = blob.and_then(|blob| self.graph.manifest_at(blob));
+        self.holds_layer.as_ref().is_some_and(|holds| id.is_some_and(|id| holds[id as usize]))
     }
 
     /// Places of tags and revisions that are selected, by themselves, by a layer, or with their
@@ -267,15 +250,14 @@ impl Work<'_> {
     fn selected(&self, place: u32) -> (Vec<u32>, Vec<u32>) {
         let graph = self.graph;
         let repository = &graph.repositories[place as usize];
-        let holds_layer = |blob: Option<BlobId>| {
-            let id = blob.and_then(|blob| graph.manifest_at(blob));
-            self.holds_layer.as_ref().is_some_and(|holds| id.is_some_and(|id| holds[id as usize]))
-        };
+        let holds_layer = |blob| self.holds_layer(blob);
         let is_whole = self.selection.repositories[place as usize];
         let tags = repository.tags.clone().filter(|tag| {
             let at = *tag as usize;
+            // A tag about an image goes with that, or stays.
+            let is_part = is_whole && graph.tags[at].subject.is_none();
             let is_selected =
-                is_whole || self.selection.tags[at] || holds_layer(graph.tags[at].target);
+                is_part || self.selection.tags[at] || holds_layer(graph.tags[at].target);
             is_selected && !self.selection.kept_tags[at]
         });
         let revisions = repository.revisions.clone().filter(|revision| {
@@ -314,7 +296,7 @@ impl Work<'_> {
                 self.blobs[blob as usize].may_go = true;
             }
         }
-        for blob in graph.held_blobs(repository) {
+        for blob in graph.fixed_starts(repository) {
             self.blobs[blob as usize].is_selected = true;
             self.blobs[blob as usize].may_go = true;
         }
@@ -331,27 +313,30 @@ impl Work<'_> {
         let blob_of = |revision: &u32| graph.revisions[*revision as usize];
         // Revisions are sorted by blob within a repository.
         let is_selected = |blob: BlobId| revisions.binary_search_by_key(&blob, blob_of).is_ok();
-        let goes = |tag: &u32| {
-            tags.binary_search(tag).is_ok()
-                || !self.selection.kept_tags[*tag as usize] && target(tag).is_some_and(is_selected)
-        };
+        let going = self.going_tags(repository, tags, &is_selected);
+        let goes = |tag: &u32| going[(tag - repository.tags.start) as usize];
         let starts = tags.iter().filter_map(target).chain(revisions.iter().map(blob_of));
-        self.led_to.go(graph, repository, starts);
+        self.led_to.go(graph, Some(repository), starts);
 
-        let others = repository.tags.clone().filter(|tag| !goes(tag));
+        // A tag about an image keeps nothing by itself, unless it is to be kept.
+        let is_start = |tag: &u32| {
+            self.selection.kept_tags[*tag as usize]
+                || graph.tags[*tag as usize].subject.is_none() && !goes(tag)
+        };
+        let others = repository.tags.clone().filter(is_start);
         let others = others.filter_map(|tag| target(&tag));
         let led_to = &self.led_to;
         let outside = graph.revisions_of(repository).iter().copied();
         let outside =
             outside.filter(|blob| graph.manifest_at(*blob).is_none_or(|id| !led_to.has(id)));
-        let all = self.all.found().iter().filter(|_| repository.is_held);
-        let held = all.map(|id| graph.manifests[*id as usize]);
-        let held = held.chain(repository.held_blobs.iter().copied());
         let kept = repository.revisions.clone();
         let kept = kept.filter(|at| self.selection.kept_revisions[*at as usize]);
-        let held = held.chain(kept.map(|at| graph.revisions[at as usize]));
-        // Holds come first: they are the better reason.
-        self.stays.go(graph, repository, held.chain(others).chain(outside));
+        let kept = kept.map(|at| graph.revisions[at as usize]);
+        // What is fixed comes first: it is the better reason.
+        let fixed = graph.fixed_starts(repository).chain(kept);
+        self.stays.clear();
+        let starts = fixed.chain(others).chain(outside);
+        self.stays.go_on(graph, Some(repository), starts, |tag| !goes(&tag));
 
         self.blobs_of_part(place);
         let kept_tags = self.kept_tags(repository);
@@ -384,13 +369,43 @@ impl Work<'_> {
                     item: Item::Tag(tag),
                     reason: Reason::TagUnreadable,
                 }),
-                // A tag on a revision that is skipped stays with it.
-                Some(blob) if is_named || is_selected(blob) && !stays(blob) && goes(&tag) => {
+                // A tag on a revision that is skipped stays with it, and one about an image that
+                // goes goes with that.
+                Some(blob)
+                    if is_named
+                        || !stays(blob)
+                            && (is_selected(blob) && goes(&tag)
+                                || graph.tags[tag as usize].subject.is_some()
+                                    && !self.selection.kept_tags[tag as usize]) =>
+                {
                     self.removal.tags.push(tag);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Which tags of a repository go because they are selected, or because what they point at is.
+    fn going_tags(
+        &self,
+        repository: &RepositoryNode,
+        tags: &[u32],
+        is_selected: &dyn Fn(BlobId) -> bool,
+    ) -> Vec<bool> {
+        let graph = self.graph;
+        // A repository as a whole takes a tag about an image only along with that.
+        let is_named = |blob: BlobId| {
+            let at = graph.revisions_of(repository).binary_search(&blob);
+            at.is_ok_and(|at| self.selection.revisions[repository.revisions.start as usize + at])
+                || self.holds_layer(Some(blob))
+        };
+        let takes_along = |tag: u32| {
+            let node = &graph.tags[tag as usize];
+            let goes = |blob| is_selected(blob) && (node.subject.is_none() || is_named(blob));
+            !self.selection.kept_tags[tag as usize] && node.target.is_some_and(goes)
+        };
+        let goes = |tag: u32| tags.binary_search(&tag).is_ok() || takes_along(tag);
+        repository.tags.clone().map(goes).collect()
     }
 
     fn is_led_to(&self, blob: BlobId) -> bool {
@@ -417,7 +432,7 @@ impl Work<'_> {
                 }
             }
         }
-        for blob in graph.held_blobs(repository) {
+        for blob in graph.fixed_starts(repository) {
             self.before.mark(blob);
             self.after.mark(blob);
             self.blobs[blob as usize].stays = true;
@@ -461,6 +476,9 @@ impl Work<'_> {
         kept_tags: &[(BlobId, u32)],
         blob: BlobId,
     ) -> Reason {
+        if repository.rooted.contains(&blob) {
+            return Reason::Rooted;
+        }
         if repository.is_held {
             return Reason::Held;
         }
@@ -485,7 +503,7 @@ impl Work<'_> {
             if fate.is_selected {
                 self.removal.logical_bytes = self.removal.logical_bytes.saturating_add(size);
             }
-            if fate.may_go && !fate.stays && !self.graph.is_held_globally(blob) {
+            if fate.may_go && !fate.stays && !self.graph.is_kept_everywhere(blob) {
                 self.removal.freed_bytes = self.removal.freed_bytes.saturating_add(size);
                 self.removal.blobs.push(blob);
             }
