@@ -9,7 +9,8 @@ WITH RECURSIVE search (problem_id, digest, low, high) AS (
     WHERE p.digest IS NOT NULL AND p.code IN (
         'file-unreadable', 'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
         'not-a-manifest', 'manifest-too-large', 'reference-invalid', 'config-missing', 'layer-missing',
-        'layer-link-missing', 'child-without-revision', 'size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
+        'layer-link-missing', 'child-without-revision', 'size-mismatch', 'declared-size-wrong',
+        'blob-content-mismatch', 'blob-unreadable')
     UNION ALL
     SELECT
         s.problem_id,

@@ -33,11 +33,12 @@ part (tag_id, manifest_id) AS (
 wrong (blob_id, fault) AS MATERIALIZED (
     SELECT n.blob_id, CASE q.code
         WHEN 'size-mismatch' THEN ' has the wrong size'
+        WHEN 'declared-size-wrong' THEN ' says a wrong size'
         WHEN 'blob-content-mismatch' THEN ' has the wrong content'
         ELSE ' cannot be read' END
     FROM problem q
     JOIN problem_blob n ON n.problem_id = q.id
-    WHERE q.code IN ('size-mismatch', 'blob-content-mismatch', 'blob-unreadable')
+    WHERE q.code IN ('size-mismatch', 'declared-size-wrong', 'blob-content-mismatch', 'blob-unreadable')
 ),
 fault (tag_id, position, fault, blob_id) AS (
     SELECT id, 0, 'its link is missing or cannot be read', NULL FROM broken WHERE manifest_id IS NULL

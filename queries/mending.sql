@@ -27,7 +27,7 @@ fault AS (
     JOIN problem p ON p.id = n.problem_id
     LEFT JOIN repository r ON r.name = p.repository
     -- Of the others, no push of the blob mends any.
-    WHERE p.code NOT IN ('reference-invalid', 'not-a-manifest', 'child-without-revision')
+    WHERE p.code NOT IN ('reference-invalid', 'not-a-manifest', 'child-without-revision', 'declared-size-wrong')
     GROUP BY 1, 2, 3
 ),
 breaks AS (

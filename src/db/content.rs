@@ -153,8 +153,9 @@ pub fn record_content(lock: &WriteLock, results: &[ContentResult]) -> Result<(),
                 insert(&transaction, finding)?;
             }
         }
+        changed |= blame_manifests(&transaction)?;
         if changed {
-            transaction.execute_batch(include_str!("sql/count_problems.sql"))?;
+            transaction.execute_batch(COUNT_PROBLEMS_SQL)?;
             transaction.execute_batch(MARK_BROKEN_TAGS_SQL)?;
         }
         transaction.commit()
@@ -162,16 +163,31 @@ pub fn record_content(lock: &WriteLock, results: &[ContentResult]) -> Result<(),
     record().map_err(|source| DatabaseError::from_sqlite_write(path, source))
 }
 
+const COUNT_PROBLEMS_SQL: &str = include_str!("sql/count_problems.sql");
 const MARK_BROKEN_TAGS_SQL: &str = include_str!("sql/mark_broken_tags.sql");
 
 /// Marks the tags that something breaks of which the figures know nothing: they see what is missing,
 /// which may be much, and so this looks only where there is more.
 pub(super) fn mark_broken_tags(connection: &Connection) -> rusqlite::Result<()> {
+    if blame_manifests(connection)? {
+        connection.execute_batch(COUNT_PROBLEMS_SQL)?;
+    }
     let sql = include_str!("sql/has_more_than_missing.sql");
     if connection.query_row(sql, [], |row| row.get(0))? {
         connection.execute_batch(MARK_BROKEN_TAGS_SQL)?;
     }
     Ok(())
+}
+
+/// Takes the blame for a wrong size from blobs whose content was found right. Says whether there
+/// were any.
+fn blame_manifests(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM problem WHERE code = 'size-mismatch')";
+    if !connection.query_row(sql, [], |row| row.get(0))? {
+        return Ok(false);
+    }
+    connection.execute_batch(include_str!("sql/blame_manifests.sql"))?;
+    Ok(connection.changes() > 0)
 }
 
 const CONTENT_CODES: [&str; 2] = ["blob-content-mismatch", "blob-unreadable"];

@@ -132,9 +132,12 @@ codes! {
     /// An index that a tag leads to names a manifest that is on disk and not linked in the repository, so the registry does not serve it there.
     ChildWithoutRevision = "child-without-revision", Error,
         "push the image again";
-    /// A blob has another size than a manifest says; the registry keeps such a blob even when it is pushed again.
+    /// A blob has another size than every manifest says that names it; the registry keeps such a blob even when it is pushed again.
     SizeMismatch = "size-mismatch", Error,
         "regsql prune --corrupt moves it to the trash (--min-age 0s if it is young); then push an image that has it";
+    /// A manifest says another size of a blob than it has; the blob is right, as another manifest or its content shows.
+    DeclaredSizeWrong = "declared-size-wrong", Error,
+        "push the image again with another client; the blob is right and stays";
     /// A blob's content has another digest than its name.
     BlobContentMismatch = "blob-content-mismatch", Error,
         "regsql prune --corrupt moves it to the trash (--min-age 0s if it is young); then push an image that has it";

@@ -1,12 +1,12 @@
 //! What is wrong that only the whole storage shows: missing blobs, wrong sizes, tags without
 //! revisions, referrers without subjects, ghosts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{Code, Finding, Role, text_of};
 
 use super::verdict::{Missing, is_revision, is_unlinked_child, missing};
-use super::{BlobId, Catalog, CatalogRepository, ManifestId, blob_path};
+use super::{BlobId, Catalog, CatalogManifest, CatalogRepository, ManifestId, blob_path};
 use crate::graph::{Graph, Walk};
 
 /// After so long without a sign of life an upload is stale, in nanoseconds: the registry's own purge
@@ -206,29 +206,64 @@ impl Collector<'_> {
     }
 }
 
-/// A blob of another size than a manifest says is cut short or overwritten (storage facts, case 15).
+/// A registry checks no sizes (storage facts, cases 15 and 16). Where one manifest agrees with the
+/// disk, those that do not are at fault, and where none does, the blob was cut short or overwritten.
 fn wrong_sizes(catalog: &Catalog, findings: &mut Vec<Finding>) {
-    let mut told = BTreeSet::new();
+    let sizes = |manifest: &'_ CatalogManifest| -> Vec<(BlobId, u64, u64)> {
+        let references = manifest.references().iter();
+        references
+            .filter_map(|reference| {
+                let file = catalog.files[reference.blob as usize]?;
+                Some((reference.blob, reference.declared_bytes?, file.size_bytes))
+            })
+            .collect()
+    };
+    let mut wrong = Vec::new();
     for manifest in catalog.manifests.iter().filter(|manifest| !manifest.is_orphan) {
-        for reference in manifest.references() {
-            let (Some(declared), Some(file)) =
-                (reference.declared_bytes, catalog.files[reference.blob as usize])
-            else {
-                continue;
-            };
-            if declared != file.size_bytes && told.insert(reference.blob) {
-                findings.push(Finding {
-                    code: Code::SizeMismatch,
-                    repository: None,
-                    digest: Some(catalog.digests[reference.blob as usize].clone()),
-                    path: blob_path(catalog, reference.blob),
-                    detail: format!(
-                        "{} bytes on disk, {declared} in manifest {}",
-                        file.size_bytes, catalog.digests[manifest.blob as usize]
-                    ),
-                });
+        let before = wrong.len();
+        for (blob, declared_bytes, size_bytes) in sizes(manifest) {
+            if declared_bytes != size_bytes {
+                wrong.push((blob, manifest.blob, declared_bytes, size_bytes));
             }
         }
+        wrong[before..].sort_unstable();
+    }
+    wrong.dedup_by_key(|(blob, manifest, ..)| (*blob, *manifest));
+    if wrong.is_empty() {
+        return;
+    }
+    let doubted: HashSet<BlobId> = wrong.iter().map(|(blob, ..)| *blob).collect();
+    let mut agreed = HashSet::new();
+    for (blob, declared_bytes, size_bytes) in catalog.manifests.iter().flat_map(sizes) {
+        if declared_bytes == size_bytes && doubted.contains(&blob) {
+            agreed.insert(blob);
+        }
+    }
+    let mut cut_short = HashSet::new();
+    for (blob, manifest, declared_bytes, size_bytes) in wrong {
+        let digest = |blob: BlobId| &catalog.digests[blob as usize];
+        let (code, about, detail) = if agreed.contains(&blob) {
+            let detail = format!(
+                "it says {declared_bytes} bytes of {}, which has {size_bytes}",
+                digest(blob)
+            );
+            (Code::DeclaredSizeWrong, manifest, detail)
+        } else if cut_short.insert(blob) {
+            let detail = format!(
+                "{size_bytes} bytes on disk, {declared_bytes} in manifest {}",
+                digest(manifest)
+            );
+            (Code::SizeMismatch, blob, detail)
+        } else {
+            continue;
+        };
+        findings.push(Finding {
+            code,
+            repository: None,
+            digest: Some(digest(about).clone()),
+            path: blob_path(catalog, about),
+            detail,
+        });
     }
 }
 

@@ -44,6 +44,12 @@ fault (position, fault, blob_id) AS (
         AND NOT EXISTS (SELECT 1 FROM layer_link k
             WHERE k.repository_id = t.repository_id AND k.link_blob_id = n.blob_id)
         AND EXISTS (SELECT 1 FROM blob b WHERE b.id = n.blob_id AND b.is_present = 1)
+    UNION
+    SELECT 5, p.code, n.blob_id
+    FROM problem p
+    JOIN problem_blob n ON n.problem_id = p.id
+    WHERE p.code IN ('size-mismatch', 'declared-size-wrong', 'blob-content-mismatch', 'blob-unreadable')
+        AND (n.blob_id IN (SELECT manifest_id FROM part) OR n.blob_id IN (SELECT blob_id FROM needed))
 )
 SELECT
     u.fault,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use regsql::model::{Code, Digest};
-use regsql::sample::{Content, paths};
+use regsql::sample::{Content, Descriptor, paths};
 
 use super::fixture::Fixture;
 
@@ -134,4 +134,22 @@ fn case_39_objects_named_like_directories_are_ignored() {
     let is_listed = scanned.exists("SELECT 1 FROM repositories WHERE repository = 'empty'", []);
     assert!(!is_listed);
     scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_15_a_wrong_size_in_one_manifest_breaks_no_other_image() {
+    let mut fixture = Fixture::new();
+    let (image, layer) = fixture.push_with_layer("team/app", "1.0");
+    let wrong = Descriptor { size: layer.size + 1, ..layer.clone() };
+    let guest = fixture.registry.image("guest/app").layers([&wrong]).push_tag("1.0");
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::DeclaredSizeWrong, &paths::blob(&guest.digest));
+    scanned.has_only(&[Code::DeclaredSizeWrong]);
+    scanned.tag_is_whole("team/app", "1.0", &image.digest);
+    scanned.tag_is_broken("guest/app", "1.0", Some(&guest.digest));
+    let why = scanned.run(&["why", "guest/app:1.0"]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("declared-size-wrong"), "{why}");
+    let plan = scanned.run(&["prune", "--corrupt", "--format", "json"]);
+    assert!(!String::from_utf8_lossy(&plan.stdout).contains(&layer.digest.to_string()));
 }

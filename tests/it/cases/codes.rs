@@ -51,6 +51,7 @@ fn breaks_a_tag(code: Code) -> bool {
             | Code::LayerLinkMissing
             | Code::ChildWithoutRevision
             | Code::SizeMismatch
+            | Code::DeclaredSizeWrong
             | Code::BlobContentMismatch
             | Code::BlobUnreadable
             | Code::TagWithoutRevision
@@ -125,6 +126,11 @@ fn damaged(code: Code) -> Scanned {
             let child = fixture.push_untagged("team/app", "arm64");
             fixture.registry.index("team/app").children([&image, &child]).push_tag("2.0");
             fixture.remove(&directory_of(&paths::revision_link("team/app", &child.digest)));
+        }
+        Code::DeclaredSizeWrong => {
+            let wrong = Descriptor { size: layer.size + 1, ..layer.clone() };
+            fixture.registry.image("team/app").layers([&wrong]).push_tag("1.0");
+            fixture.registry.image("team/other").layers([&layer]).push_tag("1.0");
         }
         Code::SizeMismatch => fixture.overwrite(blob, "cut"),
         Code::BlobContentMismatch => {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::time::{Duration, Instant, SystemTime};
 
+use regsql::sample::Descriptor;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Storage, rows};
@@ -94,6 +95,43 @@ fn what_is_corrupt_stays_known_until_the_file_changes_or_is_found_right() {
     fs::write(storage.data(&storage.base), &good).unwrap();
     storage.ends(0, &["scan", root.to_str().unwrap()]);
     assert_eq!(storage.verified(), 9);
+}
+
+#[test]
+fn a_blob_that_was_read_and_found_right_is_no_longer_doubted_for_its_size() {
+    // No manifest agrees with the disk, so only reading shows who is at fault.
+    let storage = Storage::with(|registry| {
+        let layer = registry.layer("measured wrongly", 7_000);
+        let wrong = Descriptor { size: 7_001, ..layer };
+        registry.image("guest/app").layers([&wrong]).push_tag("1.0");
+    });
+    let codes =
+        || storage.count("SELECT count(*) FROM problems WHERE code = 'declared-size-wrong'");
+    let corrupt = || {
+        let (out, err) = storage.ends(0, &["prune", "--corrupt", "--min-age", "0s"]);
+        out + &err
+    };
+    assert_eq!(codes(), 0);
+    assert!(corrupt().contains("1 corrupt"), "{}", corrupt());
+    let (out, _) = storage.ends(1, &["verify", "--content", "--format", "json"]);
+    assert_eq!(codes(), 1);
+    // A later scan knows it too.
+    let scan_again = || {
+        storage.ends(0, &["scan", "--full", storage.root().to_str().unwrap()]);
+        storage.ends(1, &["verify", "--format", "json"]).0
+    };
+    for out in [out, scan_again()] {
+        let rows = rows(&out);
+        assert_eq!(rows.len(), 1, "{out}");
+        assert_eq!(rows[0]["code"], "declared-size-wrong");
+        assert_eq!(rows[0]["first_broken_tags"], "guest/app:1.0");
+        assert_eq!(
+            (storage.count("SELECT value FROM total WHERE name = 'problem_count'"), codes()),
+            (1, 1)
+        );
+        assert_eq!(storage.count("SELECT value FROM total WHERE name = 'broken_tag_count'"), 1);
+        assert!(!corrupt().contains("1 corrupt"), "{}", corrupt());
+    }
 }
 
 #[test]
