@@ -16,8 +16,13 @@ SELECT
     (SELECT proxy_url FROM storage) AS proxied_url, -- the registry behind it, as a configuration said
     scan_number AS scan_number, -- this scan's row in scan_history
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT from_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_since, -- since when pulls are known without a gap (UTC); NULL: they are not
-    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT to_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_until -- until when pulls are known (UTC)
-FROM scan;
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT to_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_until, -- until when pulls are known (UTC)
+    COALESCE(a.authority, 'storage') AS authority, -- storage, roots or both: what keeps things (`scan --authority`)
+    a.suspected AS suspected_authority, -- gitlab-database, harbor, openshift or unknown: who seems to hold references outside of the storage; NULL: nobody
+    COALESCE(a.roots_count, 0) AS roots_count, -- rows in roots
+    strftime('%Y-%m-%dT%H:%M:%SZ', a.roots_ns / 1000000000, 'unixepoch') AS roots_at -- when the oldest export of roots was written (UTC)
+FROM scan
+LEFT JOIN authority a ON a.id = scan.id;
 
 CREATE VIEW blobs AS
 -- Every blob that is on disk or named by a manifest or link.
@@ -32,7 +37,8 @@ SELECT
     b.tag_count AS tag_count, -- tags that reach it or keep it as part of a referrer, whatever their repository
     strftime('%Y-%m-%dT%H:%M:%SZ', b.verified_ns / 1000000000, 'unixepoch') AS verified_at, -- when its content was last hashed and found right (UTC)
     b.is_orphan AS is_orphan, -- 1: no revision, tag or unreadable root in any repository reaches it
-    r.name AS only_repository -- the one repository that reaches it, when there is just one
+    r.name AS only_repository, -- the one repository that reaches it, when there is just one
+    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known -- 1: a root names or reaches it; NULL without roots
 FROM blob b
 LEFT JOIN repository r ON r.id = b.only_repository_id;
 
@@ -113,7 +119,8 @@ SELECT
     untagged_bytes AS untagged_bytes, -- freed by deleting its untagged revisions
     strftime('%Y-%m-%dT%H:%M:%SZ', last_pushed_ns / 1000000000, 'unixepoch') AS last_pushed_at, -- the newest revision or tag link (UTC)
     upload_count AS upload_count, -- uploads begun and not finished
-    is_held AS is_held -- 1: something in it cannot be read, so nothing in it is called garbage
+    is_held AS is_held, -- 1: something in it cannot be read, so nothing in it is called garbage
+    NOT EXISTS (SELECT 1 FROM repository_without_tags w WHERE w.repository_id = repository.id) AS has_tags_directory -- 1: it has a `_manifests/tags`, so it had a tag once
 FROM repository;
 
 CREATE VIEW tags AS
@@ -129,6 +136,7 @@ SELECT
     t.is_broken <> 0 AS is_broken, -- 1: it cannot be pulled whole; wrong content is known after `verify --content`
     t.version_key AS version_key, -- sorts tags as versions; NULL when the tag is not a version
     m.kind AS kind, -- the kind of the manifest it points at
+    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_tag k WHERE k.tag_id = t.id) END AS is_known, -- 1: a root names it; NULL without roots
     COALESCE(c.class, CASE WHEN t.version_key IS NULL THEN 'name' ELSE 'version' END) AS class, -- what its name says: version (also a date or build number), commit, referrer (belongs to the image it names) or name
     c.subject_digest AS subject_digest, -- the image that a referrer's tag names; NULL when the name holds a part of the digest only
     strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- when its image was built, as its config says (UTC)
@@ -163,6 +171,10 @@ SELECT
     v.exclusive_bytes AS exclusive_bytes, -- freed by deleting it, its tags, and all that it leaves unreferenced
     v.is_held AS is_held, -- 1: not tagged, and kept all the same because something in the repository cannot be read
     m.kind AS kind, -- the kind of manifest
+    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM root_revision o
+        WHERE o.repository_id = v.repository_id AND o.blob_id = v.blob_id) END AS is_root, -- 1: a root names it in this repository or without one; NULL without roots
+    EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = v.blob_id AND t.repository_id = v.repository_id)
+        OR EXISTS (SELECT 1 FROM tagged_before t WHERE t.repository_id = v.repository_id AND t.blob_id = v.blob_id) AS was_tagged, -- 1: a tag of this repository points or pointed at it
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM revision_pull p WHERE p.repository_id = v.repository_id AND p.blob_id = v.blob_id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled (UTC); NULL: not since scan_info.pulls_since
 FROM revision v
 JOIN repository r ON r.id = v.repository_id
@@ -213,7 +225,8 @@ SELECT
     COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS blob_digest, -- the blob
     b.kind AS kind, -- layer, config, manifest, index or unknown, as far as orphan manifests tell
     b.size_bytes AS size_bytes, -- bytes on disk
-    strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at -- when its data was last written (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at, -- when its data was last written (UTC)
+    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known -- 1: a root names or reaches it; NULL without roots
 FROM blob b
 WHERE b.is_orphan = 1;
 
@@ -239,6 +252,32 @@ SELECT
 FROM unreadable_root u
 LEFT JOIN repository r ON r.id = u.repository_id
 LEFT JOIN blob b ON b.id = u.blob_id;
+
+CREATE VIEW authority_evidence AS
+-- Signs that something outside of the storage holds references to it (`regsql report authority`).
+SELECT
+    code AS code, -- a stable kebab-case name
+    count AS count, -- how many things show it
+    of_count AS of, -- of how many
+    example AS example -- one of them: a repository, digest or path
+FROM evidence;
+
+CREATE VIEW roots AS
+-- Every reference that an export given with `scan --roots` holds.
+SELECT
+    s.path AS source, -- the file
+    o.line AS line, -- its line, or the item's number in JSON
+    o.kind AS kind, -- manifest: kept with all it names; blob: kept itself; manifest-elsewhere: not expected on disk
+    n.name AS repository, -- the repository; NULL: wherever it lies
+    o.tag AS tag, -- the tag, if it has one
+    COALESCE(o.other_digest, 'sha256:' || NULLIF(lower(hex(o.hash)), '')) AS digest, -- the digest; NULL when only a tag is named
+    o.size_bytes AS size_bytes, -- as the export says
+    strftime('%Y-%m-%dT%H:%M:%SZ', o.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- as the export says (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', o.pulled_ns / 1000000000, 'unixepoch') AS pulled_at, -- last pull, as the export says (UTC)
+    o.is_found AS is_found -- 1: its blob is on disk, or its tag is
+FROM root o
+JOIN root_source s ON s.id = o.source_id
+LEFT JOIN root_repository n ON n.id = o.repository_id;
 
 CREATE VIEW totals AS
 -- Figures about the whole storage, by name.

@@ -7,11 +7,17 @@
 -- column: report text -- the report that names each one
 -- bar: freed_bytes
 --
--- `regsql prune --garbage` takes what nothing can miss: all of these but the untagged revisions, which
+-- Where something outside of the storage seems to hold references, the first row says so, and the
+-- classes that only that can judge have no command but the one that says why.
+--
+-- `regsql prune --garbage` takes all of these but the untagged revisions, which
 -- can still be pulled by digest and so go only when they are asked for. The classes overlap: a blob
 -- that only an untagged revision reaches becomes an orphan when that goes, so *both of these
 -- together* may be more than the sum. Uploads count when nothing happened in them for 7 days.
-WITH stale AS (
+WITH hidden AS (
+    SELECT COALESCE(MAX(hides_tags), 0) AS tags, COALESCE(MAX(hides_manifests), 0) AS manifests FROM authority
+),
+stale AS (
     SELECT COUNT(*) AS count, COALESCE(SUM(size_bytes), 0) AS bytes
     FROM upload
     WHERE active_ns <= (SELECT finished_ns FROM scan) - 7 * 86400000000000
@@ -32,11 +38,18 @@ FROM (
         line.class AS class,
         CASE WHEN line.count_name IS NOT NULL THEN COALESCE(c.value, 0) END AS count,
         COALESCE(b.value, 0) AS freed_bytes,
-        line.command AS command,
+        CASE WHEN line.position IN (2, 3) AND hidden.tags OR line.position <> 2 AND hidden.manifests
+            THEN 'regsql report authority' ELSE line.command END AS command,
         line.report AS report
     FROM line
+    CROSS JOIN hidden
     LEFT JOIN total c ON c.name = line.count_name
     LEFT JOIN total b ON b.name = line.bytes_name
+    UNION ALL
+    SELECT 0, 'references held elsewhere: nothing is known to be garbage', (SELECT COUNT(*) FROM evidence), NULL,
+        'regsql scan STORAGE --roots FILE', 'authority'
+    FROM hidden
+    WHERE hidden.tags
     UNION ALL
     SELECT 4, 'stale uploads', stale.count, stale.bytes, 'regsql prune stale-uploads', 'stale-uploads' FROM stale
 )

@@ -5,7 +5,8 @@
 -- column: meaning text -- what it does, and why now
 -- column: freed_bytes bytes -- what it is about in bytes, where that is known
 --
--- Faults come before space, because what cannot be read is kept. Garbage of less than a thousandth
+-- Faults come before space, because what cannot be read is kept; before both comes a holder of references
+-- outside of the storage. Garbage of less than a thousandth
 -- of the storage is left for later. The overview ends with the first three.
 WITH
 figure AS (
@@ -23,7 +24,15 @@ figure AS (
             THEN value END), 0) AS leftovers
     FROM total
 ),
+hidden AS (
+    SELECT COALESCE(MAX(hides_tags), 0) AS tags, COALESCE(MAX(hides_manifests), 0) AS manifests,
+        MAX(suspected) AS suspected
+    FROM authority
+),
 step (position, command, meaning, freed_bytes) AS (
+    SELECT 0, 'regsql report authority', 'references are held elsewhere, so garbage is not known: ' || suspected, NULL
+    FROM hidden WHERE tags
+    UNION ALL
     SELECT 1, 'regsql scan STORAGE', 'nothing is in here: is it the registry''s root?', NULL
     FROM figure WHERE blobs = 0
     UNION ALL
@@ -38,15 +47,15 @@ step (position, command, meaning, freed_bytes) AS (
     FROM figure WHERE trash_bytes > 0
     UNION ALL
     SELECT CASE WHEN garbage_bytes * 1000 > blob_bytes THEN 4 ELSE 9 END,
-        'regsql prune --garbage', 'what nothing can miss', NULLIF(garbage_bytes, 0)
-    FROM figure WHERE garbage_bytes > 0 OR leftovers > 0
+        'regsql prune --garbage', 'garbage: nothing refers to it', NULLIF(garbage_bytes, 0)
+    FROM figure WHERE (garbage_bytes > 0 OR leftovers > 0) AND NOT (SELECT manifests FROM hidden)
     UNION ALL
     SELECT CASE WHEN untagged_bytes * 1000 > blob_bytes THEN 5 ELSE 10 END,
         'regsql report untagged-revisions', 'what overwritten tags left', untagged_bytes
-    FROM figure WHERE untagged_bytes > 0
+    FROM figure WHERE untagged_bytes > 0 AND NOT (SELECT tags FROM hidden)
     UNION ALL
     SELECT 6, 'regsql report keep-latest --what-if', 'if each repository kept 5 versions', NULL
-    WHERE EXISTS (
+    WHERE NOT (SELECT tags FROM hidden) AND EXISTS (
         SELECT 1 FROM tag WHERE version_key IS NOT NULL GROUP BY repository_id HAVING COUNT(*) > 5)
     UNION ALL
     SELECT 7, 'regsql report rare-layers', 'large layers that few images need', NULL

@@ -14,7 +14,8 @@
 -- frees, and may be more than their sum. Unfinished uploads count whatever their age; the report
 -- `garbage` knows which are old. The bytes of a repository are its exclusive ones: what
 -- deleting it would free. The largest fill what is left of a screen of 24 lines; the view `totals`
--- has every figure.
+-- has every figure. Where something outside of the storage seems to hold references, the first line says so,
+-- and what only that can judge stands under *cannot be judged* (`regsql report authority`).
 WITH line (position, section, figure, count_name, more_count_name, bytes_name, report) AS (
     VALUES
         (1, 'storage', 'blobs', 'blob_count', NULL, 'blob_bytes', 'largest-layers'),
@@ -33,12 +34,15 @@ WITH line (position, section, figure, count_name, more_count_name, bytes_name, r
 figures AS (
     SELECT
         line.position AS position,
-        line.section AS section,
+        CASE WHEN line.position IN (21, 23) AND hides_tags OR line.position IN (22, 25, 26) AND hides_manifests
+            THEN 'cannot be judged' ELSE line.section END AS section,
         line.figure AS figure,
         c.value + COALESCE(m.value, 0) AS count,
         b.value AS bytes,
         line.report AS report
     FROM line
+    CROSS JOIN (SELECT COALESCE(MAX(hides_tags), 0) AS hides_tags, COALESCE(MAX(hides_manifests), 0) AS hides_manifests
+        FROM authority)
     LEFT JOIN total c ON c.name = line.count_name
     LEFT JOIN total m ON m.name = line.more_count_name
     LEFT JOIN total b ON b.name = line.bytes_name
@@ -55,6 +59,11 @@ largest AS (
 )
 SELECT section, figure, count, bytes, report
 FROM (
+    SELECT 0 AS position, 'first' AS section, 'references held elsewhere: ' || suspected AS figure,
+        (SELECT COUNT(*) FROM evidence) AS count, NULL AS bytes, 'authority' AS report
+    FROM authority
+    WHERE hides_tags = 1
+    UNION ALL
     SELECT * FROM figures
     -- A class of which there is nothing needs no line on a screen that is short.
     WHERE position IN (1, 11, 12, 21, 22) OR count > 0 OR (count IS NULL AND bytes > 0)

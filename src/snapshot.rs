@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::db::{
-    self, DatabaseError, NewDatabase, PreviousScan, ScanRecord, Snapshot, StoredFinding, Totals,
-    Witness, WriteLock,
+    self, AuthorityRecord, DatabaseError, NewDatabase, PreviousScan, ScanRecord, Snapshot,
+    StoredFinding, Totals, Witness, WriteLock,
 };
 use crate::graph;
+use crate::model::authority::{Evidence, suspicion};
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
 pub use crate::scan::DeepLook;
@@ -55,6 +56,13 @@ pub struct Summary {
     pub has_lost_history: bool,
     /// How long it took.
     pub duration: Duration,
+}
+
+impl Summary {
+    /// Whether something outside of the storage seems to hold references, so that garbage is not known.
+    pub fn has_other_authority(&self) -> bool {
+        self.totals.get("authority_suspected").is_some_and(|value| *value != 0)
+    }
 }
 
 /// Why a scan did not end.
@@ -169,7 +177,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         }
     }
 
-    let (facts, depth) = pool.install(|| {
+    let (mut facts, depth) = pool.install(|| {
         let depth = scan::depth_for(&storage, options.deep);
         let walked = scan::walk(&storage, depth, progress);
         (scan::read_manifests(&storage, walked, progress), depth)
@@ -178,7 +186,9 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     progress.phase("accounting", None);
     let fingerprint = facts.fingerprint;
     let mut is_complete = !facts.is_incomplete();
-    let (catalog, graph, notes) = scan::build(facts);
+    let authority = authority_of(&mut facts);
+    let (catalog, graph, mut notes) = scan::build(facts);
+    notes.findings.extend(authority_finding(&authority.evidence, &storage));
     // A damaged old database is not worth failing for: a check of content finds them again.
     let about_content = db::content_findings(&options.database).unwrap_or_default();
     // Half of the tables are written while the figures for the other half are worked out.
@@ -206,6 +216,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         accounts: &accounts,
         verdicts: &scan::tag_verdicts(&catalog, &graph),
         findings: &findings,
+        authority: &authority,
         scan: record(fingerprint, is_complete, depth == Depth::Deep),
     };
     let has_lost_history = new.has_lost_history();
@@ -340,6 +351,33 @@ fn vanished_since(
         .map(|finding| finding.path.as_str())
         .collect();
     vanished(witness, &now, max_percent, &catalog.layout.repositories(), &hidden)
+}
+
+/// Who else holds references, as far as the storage shows.
+fn authority_of(facts: &mut scan::Facts) -> AuthorityRecord {
+    let without_tags = (0..)
+        .zip(&facts.repositories)
+        .filter(|(_, (repository, _))| !repository.has_tags_directory)
+        .map(|(place, _)| place)
+        .collect();
+    AuthorityRecord { evidence: std::mem::take(&mut facts.evidence), without_tags }
+}
+
+/// That something outside of the storage seems to hold references.
+fn authority_finding(evidence: &[Evidence], storage: &dyn Storage) -> Option<Finding> {
+    let suspicion = suspicion(evidence)?;
+    let seen: Vec<String> = evidence.iter().map(Evidence::text).collect();
+    Some(Finding {
+        code: Code::AuthorityElsewhere,
+        repository: None,
+        digest: None,
+        path: text_of(storage.layout().repositories().as_os_str()),
+        detail: format!(
+            "{} seems to hold references that are not on disk: {}",
+            suspicion.product.title(),
+            seen.join("; ")
+        ),
+    })
 }
 
 /// How many of each severity, the least first.

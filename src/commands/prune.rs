@@ -1,6 +1,7 @@
 //! `prune`: plan a delete, show it, and carry it out when asked to.
 
 mod acting;
+mod authority;
 mod choosing;
 mod gate;
 mod recover;
@@ -21,9 +22,9 @@ use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_siz
 use crate::error::{Error, Outcome, Result};
 use crate::graph::{Graph, total_bytes};
 use crate::prune::{
-    Clock, Counts, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy, Protect,
-    ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count, plan,
-    unmatched_patterns,
+    AuthorityError, Clock, Counts, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan,
+    Policy, Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count,
+    plan, unmatched_patterns,
 };
 use crate::snapshot::Summary;
 use crate::ui;
@@ -116,6 +117,10 @@ pub struct GuardArgs {
     /// with a glob only what it matches: a repository, a namespace, or * for the whole
     #[arg(long, value_name = "GLOB", num_args = 0..=1, require_equals = true, default_missing_value = "**")]
     pub accept_vanished: Vec<String>,
+    /// Your word that nothing outside of the storage holds references to it, against the evidence that
+    /// a scan found (regsql report authority)
+    #[arg(long)]
+    pub trust_storage: bool,
     /// Scan again first when the scan is older
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
     pub max_scan_age: Duration,
@@ -188,6 +193,8 @@ struct Planned {
     is_via_api: bool,
     /// What stays and was not shown to stay, because the plan was worked out again.
     newly_skipped: Vec<Skipped>,
+    /// Why it must be neither shown nor carried out.
+    hidden: Option<AuthorityError>,
 }
 
 /// Plans, shows, and acts when asked to.
@@ -214,6 +221,18 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
     let planned =
         make_plan(context, args, saved.as_ref(), super::now().as_nanosecond() as i64, None)?;
     end_on_interrupt();
+    if let Some(hidden) = &planned.hidden {
+        // What the storage alone shows is not worth showing, except that it is too much as well.
+        let Some(too_much) = too_much(args, &planned) else {
+            return Err(hidden.clone().into());
+        };
+        context.printer.warn(&hidden.to_string());
+        if let Some(hint) = hidden.hint() {
+            context.printer.note(&format!("hint: {hint}"));
+        }
+        context.printer.warn(&too_much);
+        return Ok(Outcome::Findings);
+    }
     let document = |mode| {
         let origin = planned.origin.clone();
         let mut document =
@@ -440,6 +459,10 @@ fn make_plan(
         }
         only = only.or_else(|| Some(saved.items.into_iter().collect()));
     }
+    let hidden = authority::guard(context, args, &snapshot, &mut chosen)?;
+    if let Some(hidden) = hidden.as_ref().filter(|_| !is_first) {
+        return Err(hidden.clone().into());
+    }
     let policy = Policy {
         clock: Clock { now_ns, min_age },
         upload_min_age: args.guards.min_age.unwrap_or(UPLOAD_MIN_AGE),
@@ -454,7 +477,7 @@ fn make_plan(
     let plan = plan(chosen, &policy);
     let newly_skipped = Vec::new();
     let mut planned =
-        Planned { graph, plan, policy, origin, blob_bytes, is_via_api, newly_skipped };
+        Planned { graph, plan, policy, origin, blob_bytes, is_via_api, newly_skipped, hidden };
     if let Some(asked) = asked {
         keep_what_the_api_deletes(&mut planned.plan, &planned.graph, &asked);
     }

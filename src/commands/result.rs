@@ -15,7 +15,7 @@ use crate::ui::{self, Format, Frame};
 
 /// The snapshot, opened and confined, and the scan that made it.
 pub struct Snapshot {
-    pub(super) connection: Connection,
+    pub(in crate::commands) connection: Connection,
     pub(super) guard: Guard,
     scan: Option<ScanInfo>,
     time_limit: Option<Duration>,
@@ -143,6 +143,9 @@ impl Snapshot {
         )];
         if !scan.is_complete {
             lines.push("incomplete: every figure is at least".into());
+        }
+        if scan.has_other_authority {
+            lines.push("references seem to be held elsewhere: regsql report authority".into());
         }
         lines
     }

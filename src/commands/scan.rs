@@ -87,6 +87,12 @@ pub fn tell(context: &Context, summary: &Summary) {
         counted(total("tag_count"), "tag", "tags"),
         counted(total("revision_count"), "revision", "revisions"),
     ));
+    if summary.has_other_authority() {
+        printer.warn(
+            "something outside of the storage seems to hold references to it, so nothing here is known \
+             to be garbage: regsql report authority",
+        );
+    }
     printer.note(&format!(
         "{} in {}; {} more by deleting {}",
         bytes("orphan_bytes"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
+use super::authority::{self, AuthorityRecord};
 use super::verified::{self, VerifiedTimes};
 use crate::graph::Accounts;
 use crate::model::{Code, Digest, Finding, ManifestKind, Severity, TagClass, tag_names};
@@ -20,6 +21,8 @@ pub struct Snapshot<'a> {
     pub verdicts: &'a [TagVerdict],
     /// What is wrong with it, sorted.
     pub findings: &'a [Finding],
+    /// Who else holds references.
+    pub authority: &'a AuthorityRecord,
     /// About the scan itself.
     pub scan: ScanRecord,
 }
@@ -118,6 +121,7 @@ pub fn load_figures(
     manifests(connection, snapshot, &media_types)?;
     repositories(connection, snapshot)?;
     problems(connection, snapshot)?;
+    authority::load(connection, snapshot.authority)?;
     let totals = totals(snapshot, &described);
     let mut insert = connection.prepare("INSERT INTO total VALUES (?1, ?2)")?;
     for (name, value) in &totals {
@@ -506,6 +510,8 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     add("untagged_bytes", accounts.untagged_bytes);
     add("untagged_and_orphan_bytes", accounts.untagged_bytes.saturating_add(accounts.orphan_bytes));
     add("problem_count", snapshot.findings.len() as u64);
+    let suspicion = snapshot.authority.suspicion();
+    add("authority_suspected", u64::from(suspicion.is_some()));
     let is_error = |finding: &&Finding| finding.code.severity() == Severity::Error;
     add("error_count", snapshot.findings.iter().filter(is_error).count() as u64);
     totals

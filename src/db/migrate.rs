@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_storage.sql"),
     include_str!("../../migrations/0003_retention.sql"),
     include_str!("../../migrations/0004_vanished.sql"),
+    include_str!("../../migrations/0005_authority.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

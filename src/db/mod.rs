@@ -1,6 +1,7 @@
 //! The database file: how it is opened, what version it has, how a snapshot is put into it, and how
 //! queries are confined.
 
+mod authority;
 mod content;
 mod guard;
 mod load;
@@ -13,6 +14,7 @@ mod stamp;
 mod verified;
 mod witness;
 
+pub use authority::{AuthorityRecord, StoredAuthority, stored_authority};
 pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
 };

@@ -67,6 +67,11 @@ const TOTALS: &[(&str, &str, &str)] = &[
     ("regsql_upload_bytes", "upload_bytes", "Bytes of uploads begun and not finished."),
     ("regsql_ghost_repositories", "ghost_repository_count", "Repositories with nothing left."),
     ("regsql_broken_tags", "broken_tag_count", "Tags that cannot be pulled whole."),
+    (
+        "regsql_authority_suspected",
+        "authority_suspected",
+        "1: something outside of the storage seems to hold references, so garbage is not known.",
+    ),
     ("regsql_trash_runs", "trash_run_count", "Deletions whose things lie in the trash."),
     (
         "regsql_trash_unfinished_runs",

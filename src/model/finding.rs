@@ -207,6 +207,9 @@ codes! {
     /// The storage is a pull-through cache: missing blobs are normal, and its own scheduler deletes blobs.
     PullThroughCache = "pull-through-cache", Warning,
         "do not delete beside its scheduler";
+    /// Something outside of the storage seems to hold references to it, as the databases of GitLab, Harbor and OpenShift do, so nothing here is known to be garbage.
+    AuthorityElsewhere = "authority-elsewhere", Error,
+        "regsql report authority lists the evidence; scan with --roots and that product's export (docs/roots.md)";
 }
 
 impl Code {

@@ -1,5 +1,6 @@
 //! The words of the field as types. Pure: no I/O, no database.
 
+pub mod authority;
 mod body;
 mod classify;
 pub mod clutter;

@@ -11,6 +11,7 @@
 //! which shows the clock of the storage ([`now_on`]).
 
 mod age;
+mod authority;
 mod check;
 mod choose;
 mod document;
@@ -31,6 +32,7 @@ mod steps;
 mod via_api;
 
 pub use age::{Ages, Clock, MIN_AGE, UPLOAD_MIN_AGE, now_on};
+pub use authority::{AuthorityError, hidden_by, keep_never_tagged};
 pub use choose::{Asked, Chosen};
 pub use document::{Counts, Document, DocumentError, Mode, Origin, Saved};
 pub use executor::Outcome;

@@ -185,6 +185,8 @@ pub enum SkipGroup {
     Spared,
     /// It came to be deletable after the plan was shown; a later run takes it.
     Unseen,
+    /// Its repository never had a tag, so something else than a tag may know it. A guard keeps it.
+    NeverTagged,
     /// Something else needs it.
     Needed,
     /// Something that cannot be read may need it.
@@ -201,7 +203,15 @@ impl SkipGroup {
     /// Whether a command that leaves such a thing where it is ends with exit code 1. What a guard or
     /// a policy keeps is what the person wanted, and so is what a later run takes.
     pub fn is_finding(self) -> bool {
-        !matches!(self, Self::Protected | Self::Young | Self::NotYet | Self::Spared | Self::Unseen)
+        !matches!(
+            self,
+            Self::Protected
+                | Self::Young
+                | Self::NotYet
+                | Self::Spared
+                | Self::Unseen
+                | Self::NeverTagged
+        )
     }
 
     /// In words, after a count.
@@ -213,6 +223,7 @@ impl SkipGroup {
             Self::NotYet => "too young to go yet (--min-age)",
             Self::Spared => "garbage that the running registry may still remember",
             Self::Unseen => "not in the plan that was shown",
+            Self::NeverTagged => "in repositories that never had a tag",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "ruled out by an option that was given",

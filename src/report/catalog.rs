@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "layer-commands",
     "platforms",
     "media-types",
+    "authority",
     "garbage",
     "orphan-blobs",
     "untagged-revisions",

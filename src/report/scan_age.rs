@@ -11,17 +11,20 @@ pub struct ScanInfo {
     pub duration_ms: i64,
     /// Whether everything could be read.
     pub is_complete: bool,
+    /// Something outside of the storage seems to hold references, so garbage is not known.
+    pub has_other_authority: bool,
 }
 
 impl ScanInfo {
     /// The scan in this database, if there is one.
     pub fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         connection
-            .query_row("SELECT finished_ns, duration_ms, is_complete FROM scan", [], |row| {
+            .query_row(include_str!("sql/scan_age.sql"), [], |row| {
                 Ok(Self {
                     finished_ns: row.get(0)?,
                     duration_ms: row.get(1)?,
                     is_complete: row.get(2)?,
+                    has_other_authority: row.get(3)?,
                 })
             })
             .optional()

@@ -109,6 +109,7 @@ pub struct Hold {
 
 /// A repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a directory of its own")]
 pub struct RepositoryFacts {
     /// Its name.
     pub name: String,
@@ -126,6 +127,8 @@ pub struct RepositoryFacts {
     pub has_manifests: bool,
     /// There is a `_manifests/revisions`.
     pub has_revisions: bool,
+    /// There is a `_manifests/tags`: it had a tag once.
+    pub has_tags_directory: bool,
     /// There is a `_layers`.
     pub has_layers: bool,
     /// Hash over all names, sizes and times seen.

@@ -8,6 +8,7 @@
 //! Guarantees: nothing is written; whatever cannot be read becomes a finding and, where it could
 //! lead to a reference, a hold; the result does not depend on the order of directories or threads.
 
+mod authority;
 mod blobs;
 mod catalog;
 mod facts;
@@ -35,6 +36,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use crate::model::authority::{Evidence, HARBOR_SYSTEM_PREFIX};
 use crate::model::{Code, Digest, ManifestKind};
 use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
@@ -83,6 +85,7 @@ pub struct Walked {
     blobs: blobs::WalkedBlobs,
     repositories: repositories::WalkedRepositories,
     is_pull_through: bool,
+    surroundings: authority::Surroundings,
     root_notes: Notes,
 }
 
@@ -110,6 +113,8 @@ pub struct Facts {
     pub layout: Layout,
     /// The storage belongs to a pull-through cache.
     pub is_pull_through: bool,
+    /// Signs that something outside of the storage holds references.
+    pub evidence: Vec<Evidence>,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
 }
@@ -142,7 +147,8 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
         };
         root_notes.find(Code::PullThroughCache, None, path, detail);
     }
-    Walked { blobs, repositories, is_pull_through, root_notes }
+    let surroundings = authority::Surroundings::look(storage);
+    Walked { blobs, repositories, is_pull_through, surroundings, root_notes }
 }
 
 /// Where the scheduler of a pull-through cache keeps its state (distribution
@@ -177,6 +183,8 @@ impl Walked {
         fingerprint.part(&self.blobs.fingerprint);
         fingerprint.part(&self.repositories.fingerprint);
         fingerprint.number(u64::from(self.is_pull_through));
+        fingerprint.number(u64::from(self.surroundings.gitlab_lock.is_some()));
+        fingerprint.number(self.surroundings.harbor_directories.len() as u64);
         fingerprint.finish()
     }
 }
@@ -206,10 +214,20 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         reader.read_all(&walked.repositories.repositories);
 
     let (schema1, repositories) = (schema1_revisions(&manifests), walked.repositories.repositories);
-    let repositories: Vec<_> = repositories
+    let mut repositories: Vec<_> = repositories
         .into_par_iter()
         .map(|repository| links::number_links(storage, &numbers, &schema1, repository))
         .collect();
+    let seen = authority::Seen {
+        storage,
+        surroundings: &walked.surroundings,
+        blobs: &blobs,
+        repositories: &repositories,
+        manifests: &manifests,
+        maybe_manifests: &maybe_manifests,
+    };
+    let evidence = authority::evidence(&seen);
+    hold_harbor_exports(&mut repositories);
     let absent = numbers.into_absent();
     let mut notes = walked.root_notes;
     notes.append(walked.blobs.notes);
@@ -225,8 +243,20 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         notes,
         layout: storage.layout().clone(),
         is_pull_through: walked.is_pull_through,
+        evidence,
         fingerprint,
         blobs,
+    }
+}
+
+/// Harbor keeps exports as blobs without a manifest, known to its database alone: what such a
+/// repository links is kept.
+fn hold_harbor_exports(repositories: &mut [(RepositoryFacts, NumberedLinks)]) {
+    for (facts, _) in repositories {
+        if facts.name.starts_with(HARBOR_SYSTEM_PREFIX) {
+            let path = facts.path.clone();
+            facts.notes.hold(HoldScope::Repository, Code::AuthorityElsewhere, &path);
+        }
     }
 }
 

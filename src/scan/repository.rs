@@ -54,6 +54,7 @@ pub fn walk_repository(
         layer_links: layers.links,
         has_manifests: manifests.exists,
         has_revisions: manifests.has_revisions,
+        has_tags_directory: manifests.has_tags_directory,
         has_layers: layers.exists,
         uploads: uploads.found,
         fingerprint: fingerprint.finish(),
@@ -75,6 +76,7 @@ struct Walk<'a> {
 struct Manifests {
     exists: bool,
     has_revisions: bool,
+    has_tags_directory: bool,
     revisions: Vec<LinkFacts>,
     tags: Vec<TagFacts>,
     notes: Notes,
@@ -357,10 +359,12 @@ impl Walk<'_> {
                 Ok(leaves) => leaves,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return,
                 Err(error) => {
+                    found.has_tags_directory = true;
                     let code = self.note_unlistable(&mut found.notes, directory, &error);
                     return found.notes.hold(HoldScope::Manifests, code, directory);
                 }
             };
+        found.has_tags_directory = true;
         fingerprint.leaves(&mut leaves);
         for leaf in leaves {
             found.tags.extend(self.tag(directory, leaf, &mut found.notes));

@@ -176,7 +176,6 @@ fn only_storage_reads_a_registry() {
 const MAY_HOLD_SQL: &[(&str, &str)] = &[
     ("db/", "fills and opens the database: one line a statement"),
     ("why/", "looks single facts up: one line a statement"),
-    ("report/scan_age.rs", "one row: how old the scan is"),
     ("report/query_error.rs", "hints that show a query"),
     ("report/docs.rs", "an example for those who write a report"),
     ("commands/demo.rs", "a command to try next"),

@@ -93,12 +93,19 @@ fn registry(repositories: usize) -> RegistryBuilder {
     let base = registry.layer("base", 3_000);
     for repository in 0..repositories {
         let repository = format!("team/app{repository}");
+        let mut tagged = None;
         for image in 0..repositories {
             let own = registry.layer(&format!("{repository} {image}"), 200);
             let more = registry.layer(&format!("{repository} {image} more"), 100);
             let builder = registry.image(&repository).layers([&base, &own, &more]);
-            let tag = format!("1.{image}");
-            builder.push_tags((image % 2 == 0).then_some(tag.as_str()));
+            // Every other one is pushed with the tag of the one before it, and the tag moved back.
+            let tag = format!("1.{}", image / 2 * 2);
+            let pushed = builder.push_tag(&tag);
+            if image % 2 == 0 {
+                tagged = Some(pushed.digest);
+            } else if let Some(digest) = &tagged {
+                registry.tag(&repository, &tag, digest);
+            }
         }
     }
     registry.layer("orphan", 500);
@@ -110,6 +117,7 @@ const PRUNE: &[&str] = &[
     "prune",
     "--garbage",
     "untagged-revisions",
+    "--trust-storage",
     "--min-age",
     "0s",
     "--max-delete-percent",

@@ -29,7 +29,7 @@ fn without_a_name_the_overview_fits_one_screen_and_says_what_to_do_next() {
     12 rows · scan of 3 minutes ago, took 1.2 s
 
     regsql report broken-images       tags that cannot be pulled: 1
-    regsql prune --garbage            what nothing can miss: 59.000 MiB
+    regsql prune --garbage            garbage: nothing refers to it: 59.000 MiB
     regsql report untagged-revisions  what overwritten tags left: 12.003 MiB
     "#);
 }
@@ -65,7 +65,7 @@ fn the_next_steps_are_those_of_this_registry() {
     };
     assert_eq!(first(""), "regsql report broken-images,tags that cannot be pulled: 1,");
     let mended = "UPDATE total SET value = 0 WHERE name IN ('broken_tag_count', 'error_count');";
-    assert_eq!(first(mended), "regsql prune --garbage,what nothing can miss,61865984");
+    assert_eq!(first(mended), "regsql prune --garbage,garbage: nothing refers to it,61865984");
     let clean = "DELETE FROM upload; UPDATE total SET value = 0
         WHERE name IN ('broken_tag_count', 'error_count', 'orphan_bytes', 'dangling_link_count',
             'unneeded_link_count', 'ghost_repository_count', 'untagged_bytes')";
@@ -274,7 +274,7 @@ fn the_list_tells_names_parameters_and_what_each_selects() {
         "keep-latest,Tags of all images but the newest few of each repository,\
          keep=5 order=version match=* repository=* limit=all,tags\n"
     ));
-    assert_eq!(list.lines().count(), 28, "{list}");
+    assert_eq!(list.lines().count(), 29, "{list}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ const PARTS: &[Part] = &[
         id: "garbage",
         title: "Garbage",
         reports: &[
+            ("authority", SOME),
             ("garbage", SOME),
             ("orphan-blobs", SOME),
             ("untagged-revisions", SOME),
@@ -93,6 +94,7 @@ struct Scan {
     duration_ms: i64,
     tool_version: String,
     is_complete: bool,
+    has_other_authority: bool,
 }
 
 /// The whole page.
@@ -104,6 +106,7 @@ pub fn page(source: &Source<'_>, made_at: Timestamp) -> Result<Markup, PageError
         duration_ms: row.integer("duration_ms"),
         tool_version: bounded(&visible(row.text("tool_version")), 50).into_owned(),
         is_complete: row.integer("complete") != 0,
+        has_other_authority: row.integer("has_other_authority") != 0,
     });
     let body = match &scan {
         None => html! {
@@ -178,7 +181,14 @@ fn body(source: &Source<'_>, scan: &Scan, made_at: Timestamp) -> Result<Markup, 
                     a href="#problems" { "The problems" } " name it."
                 }
             }
-            (tiles(&figures, sizes))
+            @if scan.has_other_authority {
+                p.incomplete role="note" {
+                    strong { "References held elsewhere: " }
+                    "something outside of the storage seems to hold references to it, so nothing here is known to be garbage. "
+                    a href="#authority" { "The evidence" } " says why."
+                }
+            }
+            (tiles(&figures, sizes, scan.has_other_authority))
             (next_steps(source, sizes)?)
             @for (part, picture, reports) in &parts {
                 section.part id={ "part-" (part.id) } aria-labelledby={ "part-" (part.id) "-title" } {
@@ -217,7 +227,8 @@ fn about(scan: &Scan, made_at: Timestamp) -> Markup {
 }
 
 /// The figures to see first.
-fn tiles(figures: &Figures, sizes: Sizes) -> Markup {
+fn tiles(figures: &Figures, sizes: Sizes, has_other_authority: bool) -> Markup {
+    let comes_free_name = if has_other_authority { "cannot be judged" } else { "comes free" };
     let on_disk = figures.get("blob_bytes");
     let uploads = figures.get("stale_upload_bytes");
     let comes_free = figures.get("untagged_and_orphan_bytes").saturating_add(uploads);
@@ -231,7 +242,7 @@ fn tiles(figures: &Figures, sizes: Sizes) -> Markup {
         section.totals aria-label="Totals" {
             dl {
                 (tile("#part-disk", "on disk", &sizes.human_sum(on_disk), &format!("{} blobs", count("blob_count")), Some(on_disk)))
-                (tile("#garbage", "comes free", &sizes.human_sum(comes_free),
+                (tile("#garbage", comes_free_name, &sizes.human_sum(comes_free),
                     &format!("{share:.1} %: untagged, orphan, stale"), Some(comes_free)))
                 (tile("#repositories", "repositories", &count("repository_count"),
                     &format!("{} revisions", count("revision_count")), None))

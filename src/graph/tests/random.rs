@@ -265,11 +265,13 @@ pub fn snapshot(catalog: &Catalog) -> Graph {
         max_vanished_percent: 50,
         other_totals: Vec::new(),
     };
+    let authority = db::AuthorityRecord::default();
     let snapshot = db::Snapshot {
         graph: catalog,
         accounts: &account(&graph),
         verdicts: &tag_verdicts(catalog, &graph),
         findings: &[],
+        authority: &authority,
         scan,
     };
     db::load_references(&connection, catalog).unwrap();

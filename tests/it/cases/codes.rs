@@ -72,6 +72,12 @@ fn damaged(code: Code) -> Scanned {
     let revision = paths::revision_link("team/app", &image.digest);
     let layer_link = paths::layer_link("team/app", &layer.digest);
     match code {
+        Code::AuthorityElsewhere => {
+            fixture.overwrite(
+                "docker/registry/lockfiles/database-in-use".to_owned(),
+                "{\"version\":1}",
+            );
+        }
         Code::DirectoryUnreadable => {
             return closed(fixture, &paths::repository("team/app")).scan_without_privileges();
         }

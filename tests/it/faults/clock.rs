@@ -8,7 +8,8 @@ use super::{Machine, names_in};
 use crate::fixture::shown;
 use crate::process::behaves;
 
-const DRY_RUN: &[&str] = &["prune", "--garbage", "untagged-revisions", "-f", "json"];
+const DRY_RUN: &[&str] =
+    &["prune", "--garbage", "untagged-revisions", "--trust-storage", "-f", "json"];
 
 /// Every file and directory below the root gets this time.
 fn touch_all(machine: &Machine, time: SystemTime) {

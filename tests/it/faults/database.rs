@@ -27,7 +27,16 @@ const READERS: &[&[&str]] = &[
     &["free", "1KiB"],
     &["verify"],
     &["verify", "--content"],
-    &["prune", "--garbage", "untagged-revisions", "--min-age", "0s", "-f", "json"],
+    &[
+        "prune",
+        "--garbage",
+        "untagged-revisions",
+        "--trust-storage",
+        "--min-age",
+        "0s",
+        "-f",
+        "json",
+    ],
     &["report", "tags", "--what-if"],
     &["schema"],
 ];

@@ -162,8 +162,15 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         max_vanished_percent: 50,
         other_totals: Vec::new(),
     };
-    let snapshot =
-        Snapshot { graph: &catalog, accounts: &accounts, verdicts: &verdicts, findings: &[], scan };
+    let authority = regsql::db::AuthorityRecord::default();
+    let snapshot = Snapshot {
+        graph: &catalog,
+        accounts: &accounts,
+        verdicts: &verdicts,
+        findings: &[],
+        authority: &authority,
+        scan,
+    };
     new.publish(&snapshot).unwrap();
 
     let connection = db::open_for_reading(database).unwrap();

@@ -89,7 +89,16 @@ fn survives(seed: u64) {
     }
     run(&["why", "team/app:1.0", "-f", "json"]);
 
-    let plan = run(&["prune", "--garbage", "untagged-revisions", "--min-age", "0s", "-f", "json"]);
+    let plan = run(&[
+        "prune",
+        "--garbage",
+        "untagged-revisions",
+        "--trust-storage",
+        "--min-age",
+        "0s",
+        "-f",
+        "json",
+    ]);
     if mode == Damage::NothingRemoved {
         let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
         let items = plan["items"].as_array().unwrap();

@@ -1,0 +1,264 @@
+//! Who else may hold references to what lies in a storage: the evidence, and what it rules out.
+//!
+//! Several products keep tags or manifests in a database and only blobs in a storage that looks like
+//! a plain registry's. A scan cannot prove that; it can see what a plain registry does not leave.
+//! Every threshold stands here with its reason. Evidence leads to a refusal with a way out
+//! (`--roots`, `--trust-storage`), never to a verdict, so a doubtful case counts as evidence.
+
+/// A kind of evidence that something outside of the storage holds references.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EvidenceCode {
+    /// `lockfiles/database-in-use`: GitLab's registry writes it when its metadata database is on
+    /// (registry/storage/locks.go). Its absence proves nothing: some versions never write it.
+    GitlabLockFile,
+    /// Image configs that no manifest on disk names: the manifests are elsewhere.
+    OrphanConfigs,
+    /// Revisions, and not one tag in the whole storage: the tags are elsewhere (OpenShift, new Harbor).
+    NoTags,
+    /// Repositories with revisions and without a `_manifests/tags`: they never had a tag. The directory
+    /// stays when a registry's last tag goes.
+    RepositoriesWithoutTagsDirectory,
+    /// Revisions that no tag leads to or ever led to: tags are elsewhere since some day. A tag that was
+    /// moved leaves an entry in its `index`, so ordinary garbage is told apart.
+    NeverTagged,
+    /// A repository `sys_harb0r/…`, where Harbor keeps exports.
+    HarborRepository,
+    /// Directories of a Harbor installation beside the storage.
+    HarborDirectories,
+    /// What the registry says of itself over HTTP.
+    RegistryAnswer,
+    /// The registry lists a tag that the storage does not have.
+    TagsOnlyInRegistry,
+}
+
+impl EvidenceCode {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::GitlabLockFile,
+        Self::OrphanConfigs,
+        Self::NoTags,
+        Self::RepositoriesWithoutTagsDirectory,
+        Self::NeverTagged,
+        Self::HarborRepository,
+        Self::HarborDirectories,
+        Self::RegistryAnswer,
+        Self::TagsOnlyInRegistry,
+    ];
+
+    /// As the `authority_evidence` view writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GitlabLockFile => "gitlab-lock-file",
+            Self::OrphanConfigs => "orphan-configs",
+            Self::NoTags => "no-tags",
+            Self::RepositoriesWithoutTagsDirectory => "repositories-without-tags-directory",
+            Self::NeverTagged => "never-tagged",
+            Self::HarborRepository => "harbor-repository",
+            Self::HarborDirectories => "harbor-directories",
+            Self::RegistryAnswer => "registry-answer",
+            Self::TagsOnlyInRegistry => "tags-only-in-registry",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Its kind.
+    pub code: EvidenceCode,
+    /// How many things show it.
+    pub count: u64,
+    /// Of how many.
+    pub of: u64,
+    /// One of them: a repository, digest or path.
+    pub example: String,
+}
+
+impl Evidence {
+    /// What was seen, in words.
+    pub fn text(&self) -> String {
+        let Self { code, count, of, example } = self;
+        match code {
+            EvidenceCode::GitlabLockFile => format!("{example} exists"),
+            EvidenceCode::OrphanConfigs => {
+                format!("no manifest on disk names {count} of {of} image configs ({example})")
+            }
+            EvidenceCode::NoTags => {
+                format!("{of} revisions and no tag in the whole storage ({example})")
+            }
+            EvidenceCode::RepositoriesWithoutTagsDirectory => {
+                format!("{count} of {of} repositories never had a tag ({example})")
+            }
+            EvidenceCode::NeverTagged => {
+                format!("{count} of {of} top-level revisions never had a tag ({example})")
+            }
+            EvidenceCode::HarborRepository => format!("a repository {example}"),
+            EvidenceCode::HarborDirectories => format!("{example} beside the storage"),
+            EvidenceCode::RegistryAnswer => format!("the registry answers with {example}"),
+            EvidenceCode::TagsOnlyInRegistry => {
+                format!("the registry lists {count} tags that are not on disk ({example})")
+            }
+        }
+    }
+}
+
+/// A product that keeps references outside of the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// GitLab's container registry with its metadata database.
+    GitlabDatabase,
+    /// Harbor.
+    Harbor,
+    /// OpenShift's integrated registry.
+    Openshift,
+    /// The evidence does not say which.
+    Unknown,
+}
+
+impl Product {
+    /// As `scan_info.suspected_authority` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GitlabDatabase => "gitlab-database",
+            Self::Harbor => "harbor",
+            Self::Openshift => "openshift",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// In a sentence.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::GitlabDatabase => "GitLab's metadata database",
+            Self::Harbor => "Harbor's database",
+            Self::Openshift => "OpenShift's image streams",
+            Self::Unknown => "a database outside of the storage",
+        }
+    }
+}
+
+/// Header by which GitLab's registry says that its metadata database is on (handlers/app.go).
+pub const GITLAB_HEADER: &str = "gitlab-container-registry-database-enabled";
+
+/// Header that OpenShift's registry sends with `/v2/` (app.go).
+pub const OPENSHIFT_HEADER: &str = "x-registry-supports-signatures";
+
+/// Fewer orphan configs than this say nothing: a few failed pushes leave as many.
+const LEAST_CONFIGS: u64 = 3;
+/// Percent of all configs, for orphan configs that no repository links. A plain registry links every
+/// blob that it takes, and a GitLab with its database links none, so few are enough.
+const UNLINKED_CONFIG_PERCENT: u64 = 2;
+/// Percent of all configs, for orphan configs that a repository links. Pushes that fail at the manifest
+/// leave such ones in a plain registry; a quarter of all is more than failures explain.
+const LINKED_CONFIG_PERCENT: u64 = 25;
+
+/// Fewer never-tagged revisions than this say nothing: a person may push by digest now and then.
+const LEAST_NEVER_TAGGED: u64 = 3;
+/// Percent of top-level revisions. A Harbor that was upgraded keeps all old tags, so new images are
+/// few at first.
+const NEVER_TAGGED_PERCENT: u64 = 10;
+/// So many of the newest top-level revisions without a tag say that nobody tags here any more, however
+/// many old ones there are.
+pub const NEWEST_REVISIONS: usize = 10;
+
+/// Directories of Harbor's compose installation beside `registry` (docker-compose.yml.jinja).
+pub const HARBOR_DIRECTORIES: &[&str] = &["database", "redis", "secret", "job_logs", "ca_download"];
+/// So many of them: each alone is a common name.
+pub const LEAST_HARBOR_DIRECTORIES: usize = 3;
+
+/// The repositories in which Harbor keeps exports without a manifest (pkg/systemartifact/manager.go).
+pub const HARBOR_SYSTEM_PREFIX: &str = "sys_harb0r/";
+
+/// Whether so many orphan configs are evidence.
+pub fn are_configs_evidence(unlinked: u64, linked: u64, of: u64) -> bool {
+    let is = |count: u64, percent: u64| {
+        count >= LEAST_CONFIGS && count.saturating_mul(100) >= of.saturating_mul(percent)
+    };
+    is(unlinked, UNLINKED_CONFIG_PERCENT)
+        || is(unlinked.saturating_add(linked), LINKED_CONFIG_PERCENT)
+}
+
+/// Whether so many revisions that never had a tag are evidence. `is_newest`: the newest
+/// [`NEWEST_REVISIONS`] are all among them.
+pub fn are_never_tagged_evidence(count: u64, of: u64, is_newest: bool) -> bool {
+    is_newest
+        || count >= LEAST_NEVER_TAGGED
+            && count.saturating_mul(100) >= of.saturating_mul(NEVER_TAGGED_PERCENT)
+}
+
+/// What all evidence together says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Who holds the references.
+    pub product: Product,
+    /// Manifests are elsewhere, or images are served without links: no blob can be called garbage.
+    pub hides_manifests: bool,
+    /// Tags are elsewhere: no revision can be called untagged, and tags on disk may be stale.
+    pub hides_tags: bool,
+}
+
+/// What the evidence says; `None` for a storage that is the whole truth.
+pub fn suspicion(evidence: &[Evidence]) -> Option<Suspicion> {
+    let find = |code| evidence.iter().find(|evidence| evidence.code == code);
+    let has = |code| find(code).is_some();
+    let answer = find(EvidenceCode::RegistryAnswer).map_or("", |found| found.example.as_str());
+    let is_gitlab = has(EvidenceCode::GitlabLockFile) || answer.contains(GITLAB_HEADER);
+    let is_openshift = answer.contains(OPENSHIFT_HEADER) || answer.contains("openshift");
+    let is_harbor = has(EvidenceCode::HarborRepository)
+        || has(EvidenceCode::HarborDirectories)
+        || answer.contains("harbor");
+    let product = match (is_gitlab, is_harbor, is_openshift) {
+        (true, ..) => Product::GitlabDatabase,
+        (_, true, _) => Product::Harbor,
+        (.., true) => Product::Openshift,
+        _ => Product::Unknown,
+    };
+    // Harbor without tags on disk still serves by links and has every manifest on disk.
+    let hides_manifests = is_gitlab
+        || is_openshift
+        || has(EvidenceCode::OrphanConfigs)
+        || has(EvidenceCode::NoTags) && !is_harbor;
+    let hides_tags = hides_manifests
+        || is_harbor
+        || has(EvidenceCode::NoTags)
+        || has(EvidenceCode::NeverTagged)
+        || has(EvidenceCode::TagsOnlyInRegistry);
+    hides_tags.then_some(Suspicion { product, hides_manifests, hides_tags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(code: EvidenceCode) -> Evidence {
+        Evidence { code, count: 8, of: 8, example: "harbor-registry".into() }
+    }
+
+    #[test]
+    fn a_repository_that_never_had_a_tag_says_nothing_of_the_others() {
+        assert_eq!(suspicion(&[evidence(EvidenceCode::RepositoriesWithoutTagsDirectory)]), None);
+    }
+
+    #[test]
+    fn harbor_has_its_manifests_on_disk_and_others_without_tags_may_not() {
+        let without_tags = suspicion(&[evidence(EvidenceCode::NoTags)]).unwrap();
+        assert!(without_tags.hides_manifests && without_tags.product == Product::Unknown);
+        let codes = [EvidenceCode::NoTags, EvidenceCode::HarborRepository];
+        let harbor = suspicion(&codes.map(evidence)).unwrap();
+        assert!(!harbor.hides_manifests && harbor.hides_tags && harbor.product == Product::Harbor);
+    }
+
+    #[test]
+    fn failed_pushes_are_no_evidence_and_configs_without_links_are() {
+        assert!(!are_configs_evidence(2, 0, 2), "two are nothing");
+        assert!(are_configs_evidence(3, 0, 150));
+        assert!(!are_configs_evidence(0, 20, 100), "a fifth of the pushes failed at the manifest");
+        assert!(are_configs_evidence(0, 8, 8));
+        assert!(!are_configs_evidence(3, 0, 151));
+    }
+}
