@@ -7,7 +7,7 @@ WITH RECURSIVE search (problem_id, digest, low, high) AS (
     SELECT p.id, p.digest, (SELECT MIN(id) FROM blob), (SELECT MAX(id) + 1 FROM blob)
     FROM problem p
     WHERE p.digest IS NOT NULL AND p.code IN (
-        'file-unreadable', 'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
+        'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
         'not-a-manifest', 'manifest-too-large', 'reference-invalid', 'config-missing', 'layer-missing',
         'layer-link-missing', 'child-without-revision', 'size-mismatch', 'declared-size-wrong',
         'blob-content-mismatch', 'blob-unreadable')

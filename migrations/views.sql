@@ -31,7 +31,7 @@ SELECT
     b.kind AS kind, -- layer, config, manifest, index or unknown
     b.size_bytes AS size_bytes, -- bytes on disk; NULL when it is not there
     strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at, -- when its data was last written (UTC)
-    b.is_present AS is_present, -- 1: its data is on disk
+    CASE WHEN b.id NOT IN (SELECT blob_id FROM unknown_blob) THEN b.is_present END AS is_present, -- 1: its data is on disk; NULL: its place could not be read
     b.manifest_count AS manifest_count, -- manifests that name it
     b.repository_count AS repository_count, -- repositories that reach it
     b.tag_count AS tag_count, -- tags that reach it or keep it as part of a referrer, whatever their repository
@@ -48,7 +48,7 @@ SELECT
     COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest, -- the layer's digest
     m.name AS media_type, -- as the manifests declare it
     b.size_bytes AS size_bytes, -- bytes on disk (compressed); NULL when it is not there
-    b.is_present AS is_present, -- 1: its data is on disk
+    CASE WHEN b.id NOT IN (SELECT blob_id FROM unknown_blob) THEN b.is_present END AS is_present, -- 1: its data is on disk; NULL: its place could not be read
     b.manifest_count AS manifest_count, -- manifests that name it
     b.repository_count AS repository_count, -- repositories that reach it
     b.tag_count AS tag_count, -- tags that reach it or keep it as part of a referrer, whatever their repository
@@ -95,8 +95,9 @@ SELECT
     r.declared_bytes AS declared_bytes, -- the size that the manifest says
     t.name AS media_type, -- the media type that the manifest says
     r.platform AS platform, -- os/architecture[/variant] of an index entry
-    (b.is_present OR EXISTS (SELECT 1 FROM alias a JOIN blob x ON x.id = a.target_blob_id
-        WHERE a.blob_id = b.id AND x.is_present)) AS is_present, -- 1: it is on disk
+    CASE WHEN b.id NOT IN (SELECT blob_id FROM unknown_blob)
+        THEN (b.is_present OR EXISTS (SELECT 1 FROM alias a JOIN blob x ON x.id = a.target_blob_id
+        WHERE a.blob_id = b.id AND x.is_present)) END AS is_present, -- 1: it is on disk; NULL: its place could not be read
     r.is_external AS is_external -- 1: a foreign layer with urls, which the registry need not hold
 FROM reference r
 JOIN manifest m ON m.blob_id = r.manifest_id
@@ -133,7 +134,7 @@ SELECT
     t.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     t.exclusive_bytes AS exclusive_bytes, -- freed by deleting this tag alone and all that it leaves unreferenced
     t.layer_count AS layer_count, -- distinct layers it reaches
-    t.is_broken <> 0 AS is_broken, -- 1: it cannot be pulled whole; wrong content is known after `verify --content`
+    CASE t.is_broken WHEN 3 THEN NULL ELSE t.is_broken <> 0 END AS is_broken, -- 1: it cannot be pulled whole; NULL: part of it could not be read; wrong content is known after `verify --content`
     t.version_key AS version_key, -- sorts tags as versions; NULL when the tag is not a version
     m.kind AS kind, -- the kind of the manifest it points at
     CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_tag k WHERE k.tag_id = t.id) END AS is_known, -- 1: a root names it; NULL without roots
@@ -201,7 +202,7 @@ SELECT
     COALESCE(l.other_digest, 'sha256:' || lower(hex(l.hash))) AS link_digest, -- the digest that the link's directory names
     COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS blob_digest, -- the blob that the link resolves to
     strftime('%Y-%m-%dT%H:%M:%SZ', k.linked_ns / 1000000000, 'unixepoch') AS linked_at, -- when it was last written (UTC)
-    k.is_dangling AS is_dangling, -- 1: the blob is gone
+    CASE WHEN k.blob_id NOT IN (SELECT blob_id FROM unknown_blob) THEN k.is_dangling END AS is_dangling, -- 1: the blob is gone; NULL: its place could not be read
     k.is_needed AS is_needed -- 1: a revision, tag or unreadable root of this repository needs it
 FROM layer_link k
 JOIN repository r ON r.id = k.repository_id

@@ -19,7 +19,7 @@ broken AS (
     SELECT t.id, t.repository_id, t.name, t.manifest_id
     FROM tag t
     JOIN repository r ON r.id = t.repository_id
-    WHERE t.is_broken <> 0 AND r.name GLOB COALESCE(:repository, '*')
+    WHERE t.is_broken IN (1, 2) AND r.name GLOB COALESCE(:repository, '*')
 ),
 part (tag_id, manifest_id) AS (
     SELECT id, manifest_id FROM broken WHERE manifest_id IS NOT NULL

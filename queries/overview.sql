@@ -18,6 +18,7 @@
 -- and what only that can judge stands under *cannot be judged* (`regsql report authority`).
 WITH line (position, section, figure, count_name, more_count_name, bytes_name, report) AS (
     VALUES
+        (0, 'look at', 'directories unreadable: scan as root or the registry''s user', 'unreadable_directory_count', NULL, NULL, 'problems'),
         (1, 'storage', 'blobs', 'blob_count', NULL, 'blob_bytes', 'largest-layers'),
         (11, 'contents', 'repositories', 'repository_count', NULL, NULL, 'repositories'),
         (12, 'contents', 'tags', 'tag_count', NULL, NULL, 'tags'),

@@ -10,7 +10,7 @@
 -- column: logical_bytes bytes -- distinct present blobs it reaches
 -- column: pushed_at time -- when it was last set
 -- column: layer_count count -- distinct layers it reaches
--- column: is_broken flag -- it cannot be pulled whole
+-- column: is_broken flag -- it cannot be pulled whole; empty when part of it could not be read
 -- column: manifest_digest digest -- what it points at
 -- bar: exclusive_bytes
 -- selects: tags
@@ -38,7 +38,7 @@ SELECT
     t.logical_bytes AS logical_bytes,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
     t.layer_count AS layer_count,
-    t.is_broken <> 0 AS is_broken,
+    CASE t.is_broken WHEN 3 THEN NULL ELSE t.is_broken <> 0 END AS is_broken,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
 FROM chosen c
 JOIN tag t ON t.id = c.id

@@ -1,5 +1,6 @@
 //! The main job, end to end: storage -> facts -> graph -> figures -> database.
 
+mod unknown;
 mod vanished;
 
 use std::io;
@@ -48,6 +49,8 @@ pub struct Summary {
     pub totals: Totals,
     /// Findings by severity: info, warning, error.
     pub findings: [u64; 3],
+    /// Directories that could not be read, and why the first could not.
+    pub unreadable: Option<(u64, String)>,
     /// Everything could be read.
     pub is_complete: bool,
     /// Nothing had changed since the last scan.
@@ -167,6 +170,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
                 return Ok(Summary {
                     root,
                     findings,
+                    unreadable: None,
                     totals,
                     is_complete: true,
                     is_unchanged: true,
@@ -201,10 +205,8 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         let accounts = graph::account(&graph);
         let of_graph = scan::catalog_findings(&catalog, &graph, started_ns);
         let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
-        if let Some(witness) = &witness {
-            findings.extend(vanished_since(witness, &catalog, &findings, max_vanished_percent));
-            findings.sort_unstable();
-        }
+        unknown::retain_known(&mut findings, &catalog.layout);
+        add_vanished(&mut findings, witness.as_ref(), &catalog, max_vanished_percent);
         let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok::<_, DatabaseError>((new, accounts, findings))
     })?;
@@ -226,6 +228,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         root: storage.root().to_owned(),
         totals,
         findings: by_severity(&findings),
+        unreadable: unreadable(&findings),
         is_complete,
         is_unchanged: false,
         has_lost_history,
@@ -326,13 +329,14 @@ fn all_findings(
     findings
 }
 
-/// What is not there that a scan before saw.
-fn vanished_since(
-    witness: &Witness,
+/// Adds what is not there now and was at a scan before.
+fn add_vanished(
+    findings: &mut Vec<Finding>,
+    witness: Option<&Witness>,
     catalog: &Catalog,
-    findings: &[Finding],
     max_percent: u8,
-) -> Vec<Finding> {
+) {
+    let Some(witness) = witness else { return };
     let now: Vec<_> = catalog
         .repositories
         .iter()
@@ -350,7 +354,9 @@ fn vanished_since(
         })
         .map(|finding| finding.path.as_str())
         .collect();
-    vanished(witness, &now, max_percent, &catalog.layout.repositories(), &hidden)
+    let found = vanished(witness, &now, max_percent, &catalog.layout.repositories(), &hidden);
+    findings.extend(found);
+    findings.sort_unstable();
 }
 
 /// Who else holds references, as far as the storage shows.
@@ -378,6 +384,14 @@ fn authority_finding(evidence: &[Evidence], storage: &dyn Storage) -> Option<Fin
             seen.join("; ")
         ),
     })
+}
+
+/// How many directories could not be read, and why.
+fn unreadable(findings: &[Finding]) -> Option<(u64, String)> {
+    let is_unreadable = |finding: &&Finding| finding.code == Code::DirectoryUnreadable;
+    let mut found = findings.iter().filter(is_unreadable);
+    let first = found.next()?;
+    Some((1 + found.count() as u64, first.detail.clone()))
 }
 
 /// How many of each severity, the least first.

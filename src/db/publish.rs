@@ -274,6 +274,7 @@ impl<'a> NewDatabase<'a> {
             migrate::apply_views(connection)?;
             connection.execute_batch(include_str!("sql/date_indexes.sql"))?;
             super::content::mark_broken_tags(connection)?;
+            connection.execute_batch(include_str!("sql/mark_unknown.sql"))?;
             connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
         };
         finish().map_err(on_sqlite)?;

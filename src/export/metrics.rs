@@ -72,6 +72,16 @@ const TOTALS: &[(&str, &str, &str)] = &[
         "authority_suspected",
         "1: something outside of the storage seems to hold references, so garbage is not known.",
     ),
+    (
+        "regsql_unknown_tags",
+        "unknown_tag_count",
+        "Tags of which a part could not be read, so that nobody knows whether they are whole.",
+    ),
+    (
+        "regsql_unreadable_directories",
+        "unreadable_directory_count",
+        "Directories of the storage that could not be read.",
+    ),
     ("regsql_trash_runs", "trash_run_count", "Deletions whose things lie in the trash."),
     (
         "regsql_trash_unfinished_runs",

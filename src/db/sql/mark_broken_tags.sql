@@ -2,4 +2,4 @@
 -- cannot be read. They get 2, so that it can be taken back once that is mended.
 UPDATE tag SET is_broken = 0 WHERE is_broken = 2;
 UPDATE tag SET is_broken = 2 WHERE is_broken = 0 AND id IN (SELECT tag_id FROM problem_tag);
-UPDATE total SET value = (SELECT count(*) FROM tag WHERE is_broken <> 0) WHERE name = 'broken_tag_count';
+UPDATE total SET value = (SELECT count(*) FROM tag WHERE is_broken IN (1, 2)) WHERE name = 'broken_tag_count';

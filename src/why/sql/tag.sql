@@ -7,7 +7,7 @@ SELECT
     t.logical_bytes,
     t.exclusive_bytes,
     t.layer_count,
-    t.is_broken
+    t.is_broken IN (1, 2) AS is_broken
 FROM repository r
 CROSS JOIN tag t ON t.repository_id = r.id
 WHERE r.name = :repository AND t.name = :tag

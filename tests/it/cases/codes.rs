@@ -39,8 +39,7 @@ fn names_broken_tags(scanned: &Scanned) -> bool {
 fn breaks_a_tag(code: Code) -> bool {
     matches!(
         code,
-        Code::FileUnreadable
-            | Code::TagLinkUnreadable
+        Code::TagLinkUnreadable
             | Code::LayerLinkUnreadable
             | Code::ManifestMissing
             | Code::ManifestUnreadable

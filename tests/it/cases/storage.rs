@@ -1,7 +1,7 @@
 //! The storage as a whole: how it is named, what else may stand there, and a full disk beside it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -268,5 +268,46 @@ fn case_45_other_layouts_are_refused_by_name() {
         assert!(message.contains(word), "{name}: {message}");
         assert!(message.contains(&*storage.to_string_lossy()), "{message}");
         assert!(!database.exists(), "{name}: a database was made");
+    }
+}
+
+#[test]
+fn what_lies_in_an_unreadable_directory_is_unknown_and_not_missing() {
+    for place in ["blobs", "shard", "layers", "revisions", "repository"] {
+        let mut fixture = Fixture::new();
+        let (image, layer) = fixture.push_with_layer("team/app", "1.0");
+        let on_disk = fixture.write();
+        let blob = paths::blob_directory(&layer.digest);
+        let closed = match place {
+            "blobs" => format!("{}/blobs/sha256", paths::V2),
+            "shard" => blob.rsplit_once('/').unwrap().0.to_owned(),
+            "layers" => format!("{}/_layers/sha256", paths::repository("team/app")),
+            "revisions" => format!("{}/_manifests/revisions/sha256", paths::repository("team/app")),
+            _ => paths::repository("team/app"),
+        };
+        fs::set_permissions(on_disk.path(&closed), fs::Permissions::from_mode(0o000)).unwrap();
+        let output = on_disk.run_without_privileges(&["scan"]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let first = message.lines().next().unwrap_or_default();
+        assert!(first.contains("1 directory unreadable (Permission denied"), "{place}: {message}");
+        let scanned = on_disk.scanned(&output);
+        scanned.has_only(&[Code::DirectoryUnreadable]);
+        assert!(!scanned.exists("SELECT 1 FROM tags WHERE is_broken", []), "{place}");
+        assert!(!scanned.exists("SELECT 1 FROM layer_links WHERE is_dangling", []), "{place}");
+        for digest in [&image.digest, &layer.digest] {
+            let sql = "SELECT 1 FROM orphan_blobs WHERE blob_digest = ?1";
+            assert!(!scanned.exists(sql, [digest.to_string()]), "{place}");
+        }
+        let count: i64 =
+            scanned.one("SELECT value FROM totals WHERE name = 'broken_tag_count'", []);
+        assert_eq!(count, 0, "{place}");
+        if place == "shard" {
+            let sql = "SELECT is_present IS NULL FROM blobs WHERE digest = ?1";
+            let is_unknown: bool = scanned.one(sql, [layer.digest.to_string()]);
+            assert!(is_unknown);
+            let sql = "SELECT is_broken IS NULL FROM tags WHERE manifest_digest = ?1";
+            let is_unknown: bool = scanned.one(sql, [image.digest.to_string()]);
+            assert!(is_unknown);
+        }
     }
 }
