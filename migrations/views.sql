@@ -280,12 +280,62 @@ FROM root o
 JOIN root_source s ON s.id = o.source_id
 LEFT JOIN root_repository n ON n.id = o.repository_id;
 
+CREATE VIEW reclaimable AS
+-- What comes free without dropping a tag, by class. Nothing is in two classes, so the sums of the columns are true.
+-- Where something outside of the storage holds references, only that can judge: nothing of a class goes now.
+WITH limits (day_ns, week_ns, hides_tags, hides_manifests) AS (
+    SELECT
+        s.finished_ns - 86400000000000,
+        s.finished_ns - 7 * 86400000000000,
+        COALESCE((SELECT MAX(hides_tags) FROM authority), 0),
+        COALESCE((SELECT MAX(hides_manifests) FROM authority), 0)
+    FROM scan s
+)
+SELECT
+    'orphan blobs' AS class, -- orphan blobs, stale uploads or untagged revisions
+    COALESCE((SELECT value FROM total WHERE name = 'orphan_blob_count'), 0) AS item_count, -- how many there are
+    COALESCE((SELECT value FROM total WHERE name = 'orphan_bytes'), 0) AS size_bytes, -- freed by deleting all of them
+    COALESCE((
+        SELECT SUM(h.size_bytes) FROM limits l CROSS JOIN reclaimable_hour h
+        WHERE h.class = 'orphan' AND h.touched_ns <= l.day_ns AND NOT l.hides_manifests), 0) AS now_bytes -- of those, written and linked at least 24 hours before the scan (uploads: idle for 7 days), so that `regsql prune` takes them now
+UNION ALL
+SELECT
+    'stale uploads',
+    COUNT(*),
+    COALESCE(SUM(u.size_bytes), 0),
+    COALESCE(SUM(u.size_bytes), 0)
+FROM limits l
+JOIN upload u ON u.active_ns <= l.week_ns
+UNION ALL
+SELECT
+    'untagged revisions',
+    COALESCE((SELECT value FROM total WHERE name = 'untagged_revision_count'), 0),
+    COALESCE((SELECT value FROM total WHERE name = 'untagged_bytes'), 0),
+    COALESCE((
+        SELECT SUM(h.size_bytes) FROM limits l CROSS JOIN reclaimable_hour h
+        WHERE h.class = 'untagged' AND h.touched_ns <= l.day_ns AND NOT l.hides_tags), 0);
+
 CREATE VIEW totals AS
 -- Figures about the whole storage, by name.
 SELECT
     name AS name, -- what is counted; a name that ends in _bytes is in bytes
     value AS value -- the figure
-FROM total;
+FROM total
+UNION ALL
+-- Uploads without a sign of life for 7 days.
+SELECT 'stale_upload_count', item_count FROM reclaimable WHERE class = 'stale uploads'
+UNION ALL
+SELECT 'stale_upload_bytes', size_bytes FROM reclaimable WHERE class = 'stale uploads'
+UNION ALL
+-- What `regsql prune --garbage` frees, and what of it now.
+SELECT 'garbage_bytes', SUM(size_bytes) FROM reclaimable WHERE class <> 'untagged revisions'
+UNION ALL
+SELECT 'garbage_now_bytes', SUM(now_bytes) FROM reclaimable WHERE class <> 'untagged revisions'
+UNION ALL
+-- What comes free without dropping a tag: that and the untagged revisions.
+SELECT 'reclaimable_bytes', SUM(size_bytes) FROM reclaimable
+UNION ALL
+SELECT 'reclaimable_now_bytes', SUM(now_bytes) FROM reclaimable;
 
 CREATE VIEW scan_history AS
 -- One row for each scan that went into this database, the current one last.

@@ -1,8 +1,9 @@
--- title: What is garbage, by class
--- summary: Each class of garbage: how much there is, what deleting it frees, and the command that does
+-- title: What comes free without dropping a tag, by class
+-- summary: Each class of what no tag needs: how much there is, what deleting it frees, now and later, and the command
 -- column: class text -- the class
 -- column: count count -- how many there are
 -- column: freed_bytes bytes -- what deleting the whole class frees
+-- column: now_bytes bytes -- of those, what is old enough to go now: written and linked at least 24 hours before the scan, uploads idle for 7 days
 -- column: command text -- shows the plan; with `--delete` it acts
 -- column: report text -- the report that names each one
 -- bar: freed_bytes
@@ -10,47 +11,49 @@
 -- Where something outside of the storage seems to hold references, the first row says so, and the
 -- classes that only that can judge have no command but the one that says why.
 --
--- `regsql prune --garbage` takes all of these but the untagged revisions, which
--- can still be pulled by digest and so go only when they are asked for. The classes overlap: a blob
--- that only an untagged revision reaches becomes an orphan when that goes, so *both of these
--- together* may be more than the sum. Uploads count when nothing happened in them for 7 days.
+-- `regsql prune --garbage` takes all of these but the untagged revisions, which can still be pulled
+-- by digest and so go only when they are asked for. Nothing is in two classes: the last line is the
+-- sum. The rest of it goes when it is 24 hours old; a change of owner or a restore counts as a write.
 WITH hidden AS (
     SELECT COALESCE(MAX(hides_tags), 0) AS tags, COALESCE(MAX(hides_manifests), 0) AS manifests FROM authority
 ),
-stale AS (
-    SELECT COUNT(*) AS count, COALESCE(SUM(size_bytes), 0) AS bytes
-    FROM upload
-    WHERE active_ns <= (SELECT finished_ns FROM scan) - 7 * 86400000000000
+waste (class, count, bytes, now_bytes) AS MATERIALIZED (
+    SELECT class, item_count, size_bytes, now_bytes FROM reclaimable
 ),
-line (position, class, count_name, bytes_name, command, report) AS (
+line (position, class, name, command, report) AS (
     VALUES
-        (1, 'orphan blobs', 'orphan_blob_count', 'orphan_bytes', 'regsql prune orphan-blobs', 'orphan-blobs'),
-        (2, 'untagged revisions', 'untagged_revision_count', 'untagged_bytes', 'regsql prune untagged-revisions', 'untagged-revisions'),
-        (3, 'both of these together', NULL, 'untagged_and_orphan_bytes', 'regsql prune untagged-revisions orphan-blobs', NULL),
-        (5, 'dangling layer links', 'dangling_link_count', NULL, 'regsql prune dangling-links', 'dangling-links'),
-        (6, 'unneeded layer links', 'unneeded_link_count', NULL, 'regsql prune unneeded-links', 'unneeded-links'),
-        (7, 'ghost repositories', 'ghost_repository_count', NULL, 'regsql prune ghost-repositories --whole-repositories', 'ghost-repositories')
+        (4, 'dangling layer links', 'dangling_link_count', 'regsql prune dangling-links', 'dangling-links'),
+        (5, 'unneeded layer links', 'unneeded_link_count', 'regsql prune unneeded-links', 'unneeded-links'),
+        (6, 'ghost repositories', 'ghost_repository_count', 'regsql prune ghost-repositories --whole-repositories', 'ghost-repositories')
 )
-SELECT class, count, freed_bytes, command, report
+SELECT class, count, freed_bytes, now_bytes, command, report
 FROM (
     SELECT
-        line.position AS position,
-        line.class AS class,
-        CASE WHEN line.count_name IS NOT NULL THEN COALESCE(c.value, 0) END AS count,
-        COALESCE(b.value, 0) AS freed_bytes,
-        CASE WHEN line.position IN (2, 3) AND hidden.tags OR line.position <> 2 AND hidden.manifests
-            THEN 'regsql report authority' ELSE line.command END AS command,
-        line.report AS report
+        CASE class WHEN 'orphan blobs' THEN 1 WHEN 'stale uploads' THEN 2 ELSE 3 END AS position,
+        class,
+        count,
+        bytes AS freed_bytes,
+        now_bytes,
+        CASE WHEN class = 'untagged revisions' AND hidden.tags OR class = 'orphan blobs' AND hidden.manifests
+            THEN 'regsql report authority' ELSE 'regsql prune ' || replace(class, ' ', '-') END AS command,
+        replace(class, ' ', '-') AS report
+    FROM waste
+    CROSS JOIN hidden
+    UNION ALL
+    SELECT line.position, line.class, COALESCE(c.value, 0), 0, 0,
+        CASE WHEN hidden.manifests THEN 'regsql report authority' ELSE line.command END, line.report
     FROM line
     CROSS JOIN hidden
-    LEFT JOIN total c ON c.name = line.count_name
-    LEFT JOIN total b ON b.name = line.bytes_name
+    LEFT JOIN total c ON c.name = line.name
     UNION ALL
-    SELECT 0, 'references held elsewhere: nothing is known to be garbage', (SELECT COUNT(*) FROM evidence), NULL,
+    SELECT 0, 'references held elsewhere: nothing is known to be garbage', (SELECT COUNT(*) FROM evidence), NULL, NULL,
         'regsql scan STORAGE --roots FILE', 'authority'
     FROM hidden
     WHERE hidden.tags
     UNION ALL
-    SELECT 4, 'stale uploads', stale.count, stale.bytes, 'regsql prune stale-uploads', 'stale-uploads' FROM stale
+    SELECT 7, 'all of these', NULL, SUM(bytes), SUM(now_bytes),
+        CASE WHEN (SELECT tags FROM hidden) THEN 'regsql report authority'
+            ELSE 'regsql prune untagged-revisions --garbage' END, NULL
+    FROM waste
 )
 ORDER BY position

@@ -1,10 +1,10 @@
--- title: Blobs that nothing needs
+-- title: Orphan blobs: nothing refers to them
 -- summary: Blobs on disk that no revision, tag or unreadable root in any repository reaches
 -- param: min_bytes bytes 0.. = 0 -- only blobs of at least this size
--- param: older_than days = 0 -- only blobs written at least so many days before the scan
+-- param: older_than days = 0 -- only blobs written at least this many days before the scan
 -- param: limit limit = all -- rows to show
 -- column: blob_digest digest -- the blob
--- column: kind text -- layer, config, manifest, index or unknown, as far as orphan manifests tell
+-- column: kind text -- layer, config, manifest, index or unknown, as far as orphan manifests say
 -- column: size_bytes bytes -- bytes on disk: come free when it is deleted
 -- column: modified_at time -- when its data was last written
 -- bar: size_bytes

@@ -4,49 +4,76 @@
 -- column: section text -- what the figure belongs to
 -- column: figure text -- what is counted
 -- column: count count -- how many; for repositories their tags
--- column: bytes bytes -- their bytes; for waste what deleting the whole class frees, for repositories the exclusive bytes
--- column: report text -- the report that tells more
+-- column: bytes bytes -- their bytes; under `comes free` what deleting the class frees, for repositories the exclusive bytes
+-- column: report text -- the report that says more
 -- bar: bytes
 -- next-from: next-steps
 --
--- The figures under *comes free* overlap: an untagged revision may keep a blob that would be an
--- orphan without it, so the line *these two together* is what deleting both classes
--- frees, and may be more than their sum. Unfinished uploads count whatever their age; the report
--- `garbage` knows which are old. The bytes of a repository are its exclusive ones: what
--- deleting it would free. The largest fill what is left of a screen of 24 lines; the view `totals`
--- has every figure. Where something outside of the storage seems to hold references, the first line says so,
--- and what only that can judge stands under *cannot be judged* (`regsql report authority`).
+-- Under *comes free* stands what goes without dropping a tag. *Now* is what was written and linked
+-- at least 24 hours before the scan (uploads: idle for 7 days); the rest goes when it is as old. A change
+-- of owner or a restore counts as a write. Problems are errors and warnings; notes are only in the
+-- report. The bytes of a repository are its exclusive ones: what deleting it would free. The
+-- largest fill what is left of a screen of 24 lines; the view `totals` has every figure.
+-- Where something outside of the storage seems to hold references, the first line says so, and what
+-- only that can judge stands under *cannot be judged* (`regsql report authority`).
 WITH line (position, section, figure, count_name, more_count_name, bytes_name, report) AS (
     VALUES
         (0, 'look at', 'directories unreadable: scan as root or the registry''s user', 'unreadable_directory_count', NULL, NULL, 'problems'),
         (1, 'storage', 'blobs', 'blob_count', NULL, 'blob_bytes', 'largest-layers'),
         (11, 'contents', 'repositories', 'repository_count', NULL, NULL, 'repositories'),
         (12, 'contents', 'tags', 'tag_count', NULL, NULL, 'tags'),
-        (21, 'comes free', 'untagged revisions', 'untagged_revision_count', NULL, 'untagged_bytes', 'untagged-revisions'),
-        (22, 'comes free', 'orphan blobs', 'orphan_blob_count', NULL, 'orphan_bytes', 'orphan-blobs'),
-        (23, 'comes free', 'these two together', NULL, NULL, 'untagged_and_orphan_bytes', 'garbage'),
-        (24, 'comes free', 'unfinished uploads', 'upload_count', NULL, 'upload_bytes', 'stale-uploads'),
-        (25, 'comes free', 'leftover layer links', 'dangling_link_count', 'unneeded_link_count', NULL, 'garbage'),
-        (26, 'comes free', 'ghost repositories', 'ghost_repository_count', NULL, NULL, 'ghost-repositories'),
-        (27, 'comes free', 'trash of deletions', 'trash_run_count', NULL, 'trash_bytes', NULL),
-        (31, 'look at', 'broken tags', 'broken_tag_count', NULL, NULL, 'broken-images'),
-        (32, 'look at', 'problems', 'problem_count', NULL, NULL, 'problems')
+        (28, 'comes free', 'trash of deletions', 'trash_run_count', NULL, 'trash_bytes', NULL),
+        (31, 'look at', 'broken tags', 'broken_tag_count', NULL, NULL, 'broken-images')
+),
+waste (class, count, bytes, now_bytes) AS MATERIALIZED (
+    SELECT class, item_count, size_bytes, now_bytes FROM reclaimable
+),
+whole (bytes, now_bytes) AS (
+    SELECT SUM(bytes), SUM(now_bytes) FROM waste
+),
+hidden (tags, manifests) AS (
+    SELECT COALESCE(MAX(hides_tags), 0), COALESCE(MAX(hides_manifests), 0) FROM authority
 ),
 figures AS (
     SELECT
         line.position AS position,
-        CASE WHEN line.position IN (21, 23) AND hides_tags OR line.position IN (22, 25, 26) AND hides_manifests
-            THEN 'cannot be judged' ELSE line.section END AS section,
+        line.section AS section,
         line.figure AS figure,
         c.value + COALESCE(m.value, 0) AS count,
         b.value AS bytes,
         line.report AS report
     FROM line
-    CROSS JOIN (SELECT COALESCE(MAX(hides_tags), 0) AS hides_tags, COALESCE(MAX(hides_manifests), 0) AS hides_manifests
-        FROM authority)
     LEFT JOIN total c ON c.name = line.count_name
     LEFT JOIN total m ON m.name = line.more_count_name
     LEFT JOIN total b ON b.name = line.bytes_name
+    UNION ALL
+    SELECT
+        CASE class WHEN 'orphan blobs' THEN 21 WHEN 'stale uploads' THEN 22 ELSE 23 END,
+        CASE WHEN class = 'untagged revisions' AND hidden.tags OR class = 'orphan blobs' AND hidden.manifests
+            THEN 'cannot be judged' ELSE 'comes free' END,
+        class, count, bytes, replace(class, ' ', '-')
+    FROM waste
+    CROSS JOIN hidden
+    UNION ALL
+    SELECT 24, CASE WHEN hidden.tags THEN 'cannot be judged' ELSE 'comes free' END, 'all of these', NULL, bytes, 'garbage'
+    FROM whole
+    CROSS JOIN hidden
+    UNION ALL
+    SELECT 25, 'comes free', '- now', NULL, now_bytes, NULL
+    FROM whole
+    CROSS JOIN hidden
+    WHERE now_bytes < bytes AND NOT hidden.tags
+    UNION ALL
+    SELECT 26, 'comes free', '- when 24 h old', NULL, bytes - now_bytes, NULL
+    FROM whole
+    CROSS JOIN hidden
+    WHERE now_bytes < bytes AND NOT hidden.tags
+    UNION ALL
+    SELECT 27, CASE WHEN (SELECT manifests FROM hidden) THEN 'cannot be judged' ELSE 'comes free' END, 'leftovers',
+        SUM(value), NULL, 'garbage'
+    FROM total WHERE name IN ('dangling_link_count', 'unneeded_link_count', 'ghost_repository_count')
+    UNION ALL
+    SELECT 32, 'look at', 'problems', COUNT(*), NULL, 'problems' FROM problem WHERE severity <> 'info'
 ),
 largest AS (
     SELECT
@@ -67,10 +94,10 @@ FROM (
     UNION ALL
     SELECT * FROM figures
     -- A class of which there is nothing needs no line on a screen that is short.
-    WHERE position IN (1, 11, 12, 21, 22) OR count > 0 OR (count IS NULL AND bytes > 0)
+    WHERE position IN (1, 11, 12, 21, 23, 25) OR count > 0 OR (count IS NULL AND bytes > 0)
     UNION ALL
     SELECT * FROM largest
 )
 ORDER BY position
--- With the heading, the footer, three commands and a long name so many rows fit 24 lines.
-LIMIT 12
+-- With the heading, the footer and three commands these rows fit 24 lines.
+LIMIT 13

@@ -1,5 +1,5 @@
--- title: Everything that is wrong on disk
--- summary: Every fault found, errors first
+-- title: Problems on disk
+-- summary: Every problem that was found, errors first
 -- param: severity glob = * -- error, warning or info
 -- param: code glob = * -- only codes that match
 -- param: repository glob = * -- only in repositories whose name matches

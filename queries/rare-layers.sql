@@ -1,6 +1,6 @@
 -- title: Large layers that few images need
 -- summary: Layers ranked by bytes for each reference: where deleting a few images frees much
--- param: references integer 1.. = 3 -- only layers that at most so many manifests name
+-- param: references integer 1.. = 3 -- only layers that at most this many manifests name
 -- param: min_bytes bytes 0.. = 0 -- only layers of at least this size, such as 10MiB
 -- param: limit limit = 20 -- rows to show
 -- column: layer_digest digest -- the layer

@@ -1,4 +1,4 @@
--- title: Layers that sharing pays for most
+-- title: Layers that save most by being shared
 -- summary: Layers by the bytes that they save because images share them
 -- param: limit limit = 20 -- rows to show
 -- column: layer_digest digest -- the layer

@@ -1,5 +1,5 @@
--- title: Repositories that nobody pushes to
--- summary: Repositories without a push for a long time, by what deleting them frees
+-- title: Repositories without a push for a long time
+-- summary: Repositories that were not pushed to for some months, by what deleting them frees
 -- param: days days = 180 -- days without a push, counted back from the scan
 -- param: repository glob = * -- only repositories whose name matches
 -- param: limit limit = 20 -- rows to show

@@ -1,6 +1,6 @@
--- title: Uploads that were never finished
+-- title: Uploads that were begun and never finished
 -- summary: Uploads in which nothing happened for some days; they take space and no image will need them
--- param: days days = 7 -- only uploads without a sign of life for so many days before the scan
+-- param: days days = 7 -- only uploads without a sign of life for this many days before the scan
 -- param: repository glob = * -- only in repositories whose name matches
 -- param: limit limit = all -- rows to show
 -- column: repository text -- the repository

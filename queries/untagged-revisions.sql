@@ -1,7 +1,7 @@
 -- title: Revisions that no tag leads to
 -- summary: What overwritten and deleted tags left behind: manifests that are still linked, and not tagged
 -- param: repository glob = * -- only in repositories whose name matches
--- param: older_than days = 0 -- only revisions pushed at least so many days before the scan
+-- param: older_than days = 0 -- only revisions pushed at least this many days before the scan
 -- param: limit limit = all -- rows to show
 -- column: repository text -- the repository
 -- column: manifest_digest digest -- the revision

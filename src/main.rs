@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use regsql::commands::{self, Cli};
-use regsql::error::exit_code;
+use regsql::error::{Outcome, exit_code};
 
 fn main() -> ExitCode {
     // A shell that asks what a word may become.
@@ -27,5 +27,12 @@ fn main() -> ExitCode {
     {
         context.printer.error(&error.messages(), &error.hints());
     }
-    ExitCode::from(exit_code(&result))
+    let code = exit_code(&result);
+    let reason = match &result {
+        Ok(Outcome::Done) => Some("done".to_owned()),
+        Ok(Outcome::Findings) => None,
+        Err(error) => Some(error.messages().join(": ")),
+    };
+    context.printer.end_log(code, reason.as_deref());
+    ExitCode::from(code)
 }

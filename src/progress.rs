@@ -8,6 +8,8 @@ pub trait Progress: Sync {
     fn phase_bytes(&self, name: &'static str, total_bytes: u64) {
         self.phase(name, Some(total_bytes));
     }
+    /// Nothing is done for `left` yet, because of what `name` says.
+    fn waiting(&self, _name: &'static str, _left: std::time::Duration) {}
     /// So many more steps of the phase are done.
     fn advance(&self, steps: u64);
     /// All phases are done.

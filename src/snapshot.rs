@@ -285,6 +285,7 @@ fn trash_totals(summary: &TrashSummary) -> Vec<(&'static str, i64)> {
         ("trash_bytes", summary.size_bytes as i64),
         ("last_prune_finished_seconds", last.map_or(0, |last| last.finished_at.as_second())),
         ("last_prune_is_complete", of_last(|last| u64::from(last.is_complete))),
+        ("last_prune_exit_code", of_last(|last| u64::from(last.exit_code))),
         ("last_prune_bytes", of_last(|last| last.size_bytes)),
         ("last_prune_skipped_count", of_last(|last| last.skipped_count)),
         ("last_prune_put_back_count", of_last(|last| last.put_back_count)),

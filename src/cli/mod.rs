@@ -32,10 +32,10 @@ pub struct GlobalArgs {
         default_value = "registry.db"
     )]
     pub db: PathBuf,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more
+    /// Print more details
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// When to use colour
@@ -53,7 +53,7 @@ pub struct GlobalArgs {
 /// When lines on standard error begin with the time.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogTimeArg {
-    /// When a registry is being changed and standard error is no terminal
+    /// When a registry is being changed and standard error is not a terminal
     Auto,
     /// Always
     Always,

@@ -27,7 +27,7 @@ pub struct CatalogArgs {
 /// How far a query may go.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LimitArgs {
-    /// Stop after so many rows, and say so (0: no limit)
+    /// Stop after this many rows, and say so (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub max_rows: u64,
     /// Stop after so long, such as 500ms, 60s or 5m (0s: no limit)

@@ -1,4 +1,4 @@
-//! `free`: which tags to drop so that so many bytes come free.
+//! `free`: what to delete so that a number of bytes comes free: what no tag needs, then tags.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::save::save_plan;
 use super::selecting::select;
 use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::error::{Error, Outcome, Result};
-use crate::graph::{Choice, FreeOrder, Graph, free};
-use crate::prune::{Chosen, Clock, Document, Plan, Policy, Protect, plan};
+use crate::graph::{Choice, FreeOrder, Graph, Selection, free_with_untagged};
+use crate::prune::{Chosen, Clock, Document, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan};
 use crate::report::{
     Catalog, Column, End, ParamKind, Report, RowSink, RunError, Selects, Unit, Value, bind_report,
 };
@@ -39,7 +39,7 @@ pub struct FreeArgs {
     /// Values for the report's parameters.
     #[command(flatten)]
     pub params: ParamArgs,
-    /// One's own reports.
+    /// A directory of your own reports.
     #[command(flatten)]
     pub catalog: CatalogArgs,
     /// How rows go out.
@@ -84,28 +84,46 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
     note_notices(context, &catalog, &snapshot, report, &bound)?;
     let graph = snapshot.graph(context)?;
     let selected = select(&snapshot, &graph, &query(report, bound), Some(Selects::Tags))?;
-    let choice = free(&graph, &selected.tags, args.bytes, args.order.into());
-
-    let is_enough = choice.freed_bytes >= args.bytes;
+    // What no tag needs goes first, and tags only for the rest.
+    let without_tags = WithoutTags::read(&snapshot);
+    let rest = args.bytes.saturating_sub(without_tags.bytes);
+    let choice = free_with_untagged(&graph, &selected.tags, rest, args.order.into());
+    let freed_bytes = without_tags.bytes.saturating_add(choice.freed_bytes);
+    let is_enough = freed_bytes >= args.bytes;
     let bytes = |bytes: u64| ui::bytes(bytes as i64);
-    let verdict = format!(
-        "Dropping {} of {} tags that report `{}` names frees {}{}.",
-        choice.picks.len(),
-        selected.tags.len(),
-        report.name,
-        bytes(choice.freed_bytes),
-        if is_enough { "" } else { ": that is all they can free" },
-    );
-    let mut notes = vec![verdict];
-    if without_tags_bytes(&snapshot) >= args.bytes {
-        notes.insert(0, "No tag need go for that: other things come free first, see below.".into());
+    let mut notes = Vec::new();
+    if without_tags.bytes > 0 {
+        notes.push(format!("{} come free without dropping a tag.", without_tags.text()));
+    }
+    notes.push(if rest == 0 {
+        "No tag need go for that.".into()
+    } else if selected.tags.is_empty() {
+        format!("Report `{}` names no tag.", report.name)
+    } else {
+        format!(
+            "Dropping {} of {} tags that report `{}` names frees {}{}.",
+            choice.picks.len(),
+            selected.tags.len(),
+            report.name,
+            bytes(choice.freed_bytes),
+            if is_enough { " more" } else { " more: that is all they can free" },
+        )
+    });
+    let mut tail = Vec::new();
+    if args.save.is_none() && freed_bytes > 0 {
+        tail.push(match choice.picks.len() {
+            0 => "regsql prune untagged-revisions --garbage  deletes that".to_owned(),
+            _ => {
+                "--save PLAN.json writes all of it into one plan for regsql prune --plan".to_owned()
+            }
+        });
     }
     let frame = Frame {
-        title: Some(format!("Tags to drop so that {} come free", bytes(args.bytes))),
+        title: Some(format!("What to delete so that {} come free", bytes(args.bytes))),
         notes,
         totals: vec!["freed_bytes".into()],
         may_hide: true,
-        tail: without_tags(&snapshot).into_iter().collect(),
+        tail,
         ..Frame::default()
     };
     snapshot.write(context, args.output.format.into(), frame, |sink| {
@@ -113,7 +131,8 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
     })?;
     if let Some(path) = &args.save {
         let origin = snapshot.origin(context)?;
-        save_plan(path, &Document::new(&plan_of(&graph, &choice), &graph, origin))?;
+        let untagged = untagged(&snapshot, &graph)?;
+        save_plan(path, &Document::new(&plan_of(&graph, &choice, untagged), &graph, origin))?;
         let printer = &context.printer;
         printer.note(&format!("saved the plan: regsql prune --plan {}", path.display()));
     }
@@ -128,17 +147,27 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
         _ => "",
     };
     context.printer.warn(&format!(
-        "only {} of {} can come free by dropping tags that report `{}` names{how}",
-        bytes(choice.freed_bytes),
+        "only {} of {} can come free with the tags that report `{}` names{how}",
+        bytes(freed_bytes),
         bytes(args.bytes),
         report.name,
     ));
     Ok(Outcome::Findings)
 }
 
-/// What goes with the tags; `prune --plan` looks at ages and protect lists.
-fn plan_of(graph: &Graph, choice: &Choice) -> Plan {
+/// The revisions that no tag leads to.
+fn untagged(snapshot: &Snapshot, graph: &Graph) -> Result<Selection> {
+    let catalog = Catalog::built_in();
+    let report = catalog.get("untagged-revisions")?;
+    let bound = bind_report(&report.name, &report.header.params, &["limit=all".into()])?;
+    Ok(select(snapshot, graph, &query(report, bound), report.header.selects)?.selection)
+}
+
+/// All garbage, the untagged revisions and the tags; `prune --plan` looks at ages and protect lists.
+fn plan_of(graph: &Graph, choice: &Choice, untagged: Selection) -> Plan {
     let mut chosen = Chosen::nothing(graph);
+    chosen.selection = untagged;
+    chosen.is_garbage_chosen = true;
     for pick in &choice.picks {
         chosen.selection.tags[pick.tag as usize] = true;
     }
@@ -147,7 +176,7 @@ fn plan_of(graph: &Graph, choice: &Choice) -> Plan {
         chosen,
         &Policy {
             clock,
-            upload_min_age: Duration::ZERO,
+            upload_min_age: UPLOAD_MIN_AGE,
             protect: Protect::default(),
             keeps_revisions: false,
             spares_active_repositories: false,
@@ -173,18 +202,29 @@ fn given(report: &Report, args: &FreeArgs) -> Vec<String> {
 }
 
 /// What comes free before any tag must go.
-fn without_tags(snapshot: &Snapshot) -> Option<String> {
-    let bytes = without_tags_bytes(snapshot);
-    (bytes > 0).then(|| {
-        format!(
-            "{} come free without dropping a tag: regsql prune untagged-revisions --garbage",
-            ui::bytes(bytes as i64)
-        )
-    })
+struct WithoutTags {
+    bytes: u64,
+    now_bytes: u64,
 }
 
-fn without_tags_bytes(snapshot: &Snapshot) -> u64 {
-    u64::try_from(snapshot.total("untagged_and_orphan_bytes")).unwrap_or(0)
+impl WithoutTags {
+    fn read(snapshot: &Snapshot) -> Self {
+        let total = |name| u64::try_from(snapshot.total(name)).unwrap_or(0);
+        Self { bytes: total("reclaimable_bytes"), now_bytes: total("reclaimable_now_bytes") }
+    }
+
+    fn text(&self) -> String {
+        let bytes = |bytes: u64| ui::bytes(bytes as i64);
+        match self.bytes.saturating_sub(self.now_bytes) {
+            0 => bytes(self.bytes),
+            later => format!(
+                "{} ({} now, and {} more when it is 24 h old)",
+                bytes(self.bytes),
+                bytes(self.now_bytes),
+                bytes(later)
+            ),
+        }
+    }
 }
 
 fn write(graph: &Graph, choice: &Choice, sink: &mut dyn RowSink) -> std::io::Result<End> {

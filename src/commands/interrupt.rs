@@ -3,6 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
+use super::Context;
+use crate::db;
+use crate::ui;
+
 type Action = Box<dyn FnMut() + Send>;
 
 static ACTION: Mutex<Option<Action>> = Mutex::new(None);
@@ -43,8 +47,16 @@ pub fn outlive_interrupts() {
     }
 }
 
-/// Lets Ctrl-C end the program at once again: what runs now may be stopped at any point.
-pub fn end_on_interrupt() {
-    #[expect(clippy::exit, reason = "nothing is waiting for what runs now")]
-    on_interrupt(|| std::process::exit(130));
+/// Lets Ctrl-C end the program at once again: what runs now may be stopped at any point, and `stopped`
+/// says what that leaves.
+pub fn end_on_interrupt(context: &Context, stopped: &'static str) {
+    let context = context.clone();
+    on_interrupt(move || {
+        ui::clear_bar();
+        db::remove_unfinished();
+        context.printer.warn(stopped);
+        context.printer.end_log(130, None);
+        #[expect(clippy::exit, reason = "nothing is waiting for what runs now")]
+        std::process::exit(130);
+    });
 }

@@ -22,7 +22,7 @@ pub struct MetricsArgs {
     /// How much is exported.
     #[command(flatten)]
     pub series: SeriesArgs,
-    /// One's own reports, for the metrics that they declare.
+    /// A directory of your own reports, for the metrics that they declare.
     #[command(flatten)]
     pub catalog: CatalogArgs,
 }

@@ -68,10 +68,11 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Run your own SQL, read-only
     Sql(sql::SqlArgs),
-    /// Tell why a blob, tag or revision is still there, and what deleting it would free
+    /// Explain why a blob, tag or revision is still there, and what deleting it would free
     Why(why::WhyArgs),
-    /// Choose which tags to drop so that so many bytes come free
+    /// Choose which tags to drop so that at least BYTES come free
     ///
+    /// What no tag needs counts first: garbage and untagged revisions. Tags are chosen for the rest.
     /// Tags share layers, so what a set of them frees is not the sum of what each frees: this
     /// counts what really comes free, and names no tag that the goal does not need. The tags come
     /// from a report. The default, keep-latest, names no tag that is not a version, such as latest
@@ -85,16 +86,16 @@ pub enum Command {
     /// was pushed is the same. Exit code 1: not everything is back, or something needs what lies in
     /// the trash of another run, which is named.
     Undo(undo::UndoArgs),
-    /// See what is in the trash, and free it for good
+    /// List what deletions moved to the trash, or remove it for good
     Trash(trash::TrashArgs),
     /// Delete what reports or queries name, and what that leaves unneeded
     ///
-    /// Without --delete it only tells what would go, what would come free, and what stays for which
+    /// Without --delete it only shows what would go, what would come free, and what stays for which
     /// reason. Deleted things move to the trash beside the registry's data, from which `undo` puts
     /// them back and `trash purge` frees their space. Exit code 1: something that was asked for
     /// stays, or a limit was passed. What --protect or --min-age keeps is no reason for it.
     Prune(Box<prune::PruneArgs>),
-    /// Find what is wrong in the storage, and which tags cannot be pulled for it
+    /// Find what is wrong in the storage, and which tags it breaks
     ///
     /// Faults of structure come from the scan, which is made anew when it is older than an hour.
     /// --content also reads every blob and compares it with its digest; what was found right is kept
@@ -108,10 +109,10 @@ pub enum Command {
     /// largest and rarest layers with their build steps, growth, old and idle repositories, problems.
     /// Every figure has its query behind a click.
     Html(html::HtmlArgs),
-    /// Print what monitoring wants to know, as Prometheus text
+    /// Print Prometheus metrics
     ///
     /// Reads the last scan's snapshot, never the storage. With --output it is for the textfile
-    /// collector of Prometheus's node exporter; docs/monitoring.md tells more.
+    /// collector of Prometheus's node exporter; docs/monitoring.md says more.
     Metrics(metrics::MetricsArgs),
     /// Answer Prometheus and browsers over HTTP, and scan again every so often
     ///

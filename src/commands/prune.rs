@@ -19,7 +19,8 @@ use super::result::Snapshot;
 use super::save::save_plan;
 use super::{Context, end_on_interrupt};
 use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
-use crate::error::{Error, Outcome, Result};
+use crate::db;
+use crate::error::{Error, Outcome, Result, exit_code};
 use crate::graph::{Graph, total_bytes};
 use crate::prune::{
     AuthorityError, Clock, Counts, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan,
@@ -27,6 +28,7 @@ use crate::prune::{
     plan, unmatched_patterns,
 };
 use crate::snapshot::Summary;
+use crate::trash;
 use crate::ui;
 
 /// A plan or a list larger than this is none: some two million items.
@@ -51,13 +53,13 @@ pub struct PruneArgs {
     /// One thing that goes: REPO:TAG, REPO@DIGEST or the DIGEST of an orphan blob; may be repeated
     #[arg(long, value_name = "TARGET")]
     pub target: Vec<String>,
-    /// All that nothing can miss: orphan blobs, dangling and unneeded layer links, stale uploads,
-    /// repositories with nothing left in them
+    /// Everything that is safe to delete: orphan blobs, dangling and unneeded layer links, stale
+    /// uploads, repositories with nothing left in them
     #[arg(long)]
     pub garbage: bool,
     /// Blobs whose content verify --content, or a size, shows to be wrong: each is read once more, and
     /// goes if that is so, although images need it. The registry keeps a wrong blob for ever; when it
-    /// is gone, a push of any image with it heals all of them
+    /// is gone, a push of any image with it repairs all of them
     #[arg(long)]
     pub corrupt: bool,
     /// Temporary files and empty directories that interrupted writes left
@@ -81,12 +83,15 @@ pub struct PruneArgs {
     /// How it acts.
     #[command(flatten)]
     pub acting: ActArgs,
-    /// One's own reports.
+    /// A directory of your own reports.
     #[command(flatten)]
     pub catalog: CatalogArgs,
     /// How the plan is shown
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,
+    /// Show every repository and tag that goes and all that stays, not only the first of each
+    #[arg(long)]
+    pub all: bool,
     /// Write the plan to a file, for --plan
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -110,7 +115,7 @@ pub struct GuardArgs {
     /// Refuse when more would come free than this, such as 100GiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_delete_bytes: Option<u64>,
-    /// Refuse when more than so many percent of all bytes of blobs would come free
+    /// Refuse when more than this percentage of all bytes of blobs and uploads would come free
     #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub max_delete_percent: u8,
     /// Go on although repositories or tags have vanished since the last scan, each of which is named;
@@ -137,13 +142,13 @@ pub struct ActArgs {
     /// The registry's address: it must be stopped or read-only, or --online given
     #[arg(long, value_name = "URL")]
     pub registry_url: Option<String>,
-    /// Your word that no registry writes to the storage now
+    /// You assert that no registry writes to the storage now
     #[arg(long, conflicts_with = "online")]
     pub offline: bool,
     /// Act beside a registry that takes pushes: in phases, with waits
     #[arg(long)]
     pub online: bool,
-    /// Your word that the registry has no blob descriptor cache, for --online without
+    /// You assert that the registry has no blob descriptor cache, for --online without
     /// --registry-url, or with corrupt blobs
     #[arg(long, requires = "online")]
     pub cache_off: bool,
@@ -187,8 +192,8 @@ struct Planned {
     plan: Plan,
     policy: Policy,
     origin: Origin,
-    /// Bytes of all blobs.
-    blob_bytes: u64,
+    /// Bytes of all blobs and uploads: what a deletion could free at most.
+    stored_bytes: u64,
     /// It is for the registry's API alone.
     is_via_api: bool,
     /// What stays and was not shown to stay, because the plan was worked out again.
@@ -199,10 +204,37 @@ struct Planned {
 
 /// Plans, shows, and acts when asked to.
 pub fn run(context: &Context, args: &PruneArgs) -> Result {
-    if args.acting.delete {
-        context.printer.begin_log();
+    if !args.acting.delete {
+        check(args)?;
+        return plan_and_act(context, args);
     }
+    context.printer.begin_log();
     check(args)?;
+    let started_at = jiff::Timestamp::now();
+    let result = plan_and_act(context, args);
+    if args.acting.via_api.is_none() {
+        record_exit(context, started_at, exit_code(&result));
+    }
+    result
+}
+
+/// Writes down how it ended, for metrics; nothing else depends on it.
+fn record_exit(context: &Context, started_at: jiff::Timestamp, code: u8) {
+    let write = || -> Result<()> {
+        let storage = super::storage::open(context, &crate::cli::StorageArgs::default())?;
+        trash::record_exit(&storage, started_at, jiff::Timestamp::now(), code)?;
+        // A job that failed does not scan again, and the metrics are the database's.
+        let finished = trash::summary(&storage).last.map_or(0, |last| last.finished_at.as_second());
+        let figures =
+            [("last_prune_exit_code", i64::from(code)), ("last_prune_finished_seconds", finished)];
+        Ok(db::set_totals(&context.db, &figures)?)
+    };
+    if let Err(error) = write() {
+        context.printer.detail(&error.messages().join(": "));
+    }
+}
+
+fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
     let saved = match &args.plan {
         Some(path) => Some(read_plan(path)?),
         None => None,
@@ -220,7 +252,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
     vanished::refuse(context, args)?;
     let planned =
         make_plan(context, args, saved.as_ref(), super::now().as_nanosecond() as i64, None)?;
-    end_on_interrupt();
+    end_on_interrupt(context, "stopped: nothing was deleted");
     if let Some(hidden) = &planned.hidden {
         // What the storage alone shows is not worth showing, except that it is too much as well.
         let Some(too_much) = too_much(args, &planned) else {
@@ -249,7 +281,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
     }
     let is_json = args.format == FormatArg::Json;
     if !is_json || args.acting.delete {
-        show::plan(context, &planned, is_json)?;
+        show::plan(context, &planned, args)?;
     }
     let refusal = too_much(args, &planned);
     if !args.acting.delete && is_json {
@@ -263,18 +295,18 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
         context.printer.warn(&refusal);
         return Ok(Outcome::Findings);
     }
-    let has_skipped = has_skipped(&planned.plan);
+    let outcome = show::outcome(context, &planned.plan.skipped);
     if args.acting.delete && !planned.plan.corrupt.is_empty() {
         refuse_corrupt_beside_cache(&args.acting)?;
     }
     if !args.acting.delete {
-        return Ok(if has_skipped { Outcome::Findings } else { Outcome::Done });
+        return Ok(outcome);
     }
     if planned.plan.is_empty() {
         if is_json {
             show::json(context, &document(Mode::Deleted))?;
         }
-        return Ok(if has_skipped { Outcome::Findings } else { Outcome::Done });
+        return Ok(outcome);
     }
     ask(context, args, &planned)?;
     acting::run(context, args, planned, saved.as_ref())
@@ -291,7 +323,7 @@ fn check(args: &PruneArgs) -> Result<()> {
         && !args.corrupt
         && !args.leftovers;
     if is_nothing_chosen {
-        return Err(Error::new("nothing says what to delete").with_hint(
+        return Err(Error::new("no report, query or target to delete").with_hint(
             "name reports (regsql prune keep-latest -p keep=10), or use --garbage, --sql, --file, \
              --target or --plan",
         ));
@@ -306,8 +338,8 @@ fn check(args: &PruneArgs) -> Result<()> {
         || acting.via_api.is_some();
     if !has_way {
         return Err(Error::new("--delete does not say what the registry is doing").with_hint(
-            "add --registry-url URL (checks that it is stopped or read-only), --offline (your word \
-             that nothing writes), or --online (beside pushes)",
+            "add --registry-url URL (checks that it is stopped or read-only), --offline (you \
+             assert that nothing writes), or --online (beside pushes)",
         ));
     }
     if acting.online && acting.registry_url.is_none() && !acting.cache_off {
@@ -327,15 +359,10 @@ fn refuse_corrupt_beside_cache(acting: &ActArgs) -> Result<()> {
     if !acting.online || acting.cache_off {
         return Ok(());
     }
-    Err(Error::new("the registry may cache corrupt blobs, and then no push heals them").with_hint(
+    Err(Error::new("the registry may cache corrupt blobs, and then no push repairs them").with_hint(
         "stop it or make it read-only and use --registry-url without --online, or add --cache-off \
          if it has no blob descriptor cache",
     ))
-}
-
-/// Whether something stays that somebody asked for.
-fn has_skipped(plan: &Plan) -> bool {
-    plan.skipped.iter().any(|skipped| skipped.group.is_finding())
 }
 
 fn read_file(path: &std::path::Path) -> std::io::Result<String> {
@@ -405,7 +432,7 @@ fn refuse_if_old(context: &Context, max_age: Duration) -> Result<()> {
 fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
     let age = Snapshot::open(context, None)?.age();
     if age.is_none_or(|age| age > max_age) {
-        end_on_interrupt();
+        end_on_interrupt(context, "stopped: nothing was deleted");
         if !max_age.is_zero() {
             context.printer.note("the scan is old: scanning again");
         }
@@ -445,7 +472,9 @@ fn make_plan(
     if is_first {
         tell_protected(context, &graph, &protect);
     }
-    let blob_bytes = total_bytes(graph.blobs.iter().filter_map(|blob| blob.size_bytes));
+    let blobs = graph.blobs.iter().filter_map(|blob| blob.size_bytes);
+    let stored_bytes =
+        total_bytes(blobs.chain(graph.uploads.iter().map(|upload| upload.size_bytes)));
     let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;
     let mut only = only;
     if let Some(saved) = saved {
@@ -477,7 +506,7 @@ fn make_plan(
     let plan = plan(chosen, &policy);
     let newly_skipped = Vec::new();
     let mut planned =
-        Planned { graph, plan, policy, origin, blob_bytes, is_via_api, newly_skipped, hidden };
+        Planned { graph, plan, policy, origin, stored_bytes, is_via_api, newly_skipped, hidden };
     if let Some(asked) = asked {
         keep_what_the_api_deletes(&mut planned.plan, &planned.graph, &asked);
     }
@@ -520,12 +549,12 @@ fn too_much(args: &PruneArgs, planned: &Planned) -> Option<String> {
         ));
     }
     let percent = args.guards.max_delete_percent;
-    let limit = u128::from(planned.blob_bytes) * u128::from(percent) / 100;
+    let limit = u128::from(planned.stored_bytes) * u128::from(percent) / 100;
     (u128::from(freed) > limit).then(|| {
         format!(
             "refused: {} of {} would come free, and --max-delete-percent is {percent}",
             shown(freed),
-            shown(planned.blob_bytes)
+            shown(planned.stored_bytes)
         )
     })
 }

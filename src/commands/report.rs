@@ -30,10 +30,10 @@ pub struct ReportArgs {
     /// Print the query instead of running it
     #[arg(long, conflicts_with = "list")]
     pub sql: bool,
-    /// Tell what deleting all that the rows name would free together
+    /// Show what deleting everything that the rows name would free together
     #[arg(long, conflicts_with_all = ["list", "sql"])]
     pub what_if: bool,
-    /// One's own reports.
+    /// A directory of your own reports.
     #[command(flatten)]
     pub catalog: CatalogArgs,
     /// How rows go out.
@@ -102,13 +102,18 @@ fn show(
     note_notices(context, catalog, &snapshot, report, &bound)?;
     let end = snapshot.show(context, &query(report, bound), format, frame)?;
     if end.rows == 0 {
-        for (name, value) in whole_names(report, params) {
-            context.printer.note(&format!(
-                "{name}={value} is a whole name: -p {name}='{value}*' takes all that begin with it"
-            ));
-        }
+        hint_whole_names(context, report, params);
     }
     Ok(Outcome::Done)
+}
+
+/// Says of patterns without a star that they match whole names, for a report without rows.
+pub fn hint_whole_names(context: &Context, report: &Report, given: &[String]) {
+    for (name, value) in whole_names(report, given) {
+        context.printer.note(&format!(
+            "{name}={value} is a whole name: -p {name}='{value}*' takes all that begin with it"
+        ));
+    }
 }
 
 /// Patterns that were given without a star, of which people expect that they match a part.
@@ -161,9 +166,18 @@ pub fn note_notices(
     Ok(())
 }
 
-/// A row as a command and what it does: the first column is the command, the others say why.
+/// A row as a command and what it does: the first column is the command, the others say why. The
+/// last of two sizes is what comes free later.
 fn step(columns: &[Column], row: &[Value<'_>], at_least: &str) -> (String, String) {
-    let texts = row.iter().zip(columns).filter_map(|(value, column)| match value {
+    let is_later = |(column, value): (&Column, &Value<'_>)| match value {
+        Value::Integer(bytes) if column.name == "later_bytes" => Some(*bytes),
+        _ => None,
+    };
+    let later_bytes = columns.iter().zip(row).find_map(is_later).filter(|bytes| *bytes > 0);
+    let later = later_bytes
+        .map_or(String::new(), |bytes| format!(" now, {at_least}{} later", ui::bytes(bytes)));
+    let shown = row.iter().zip(columns).filter(|(_, column)| column.name != "later_bytes");
+    let texts = shown.filter_map(|(value, column)| match value {
         Value::Integer(bytes) if column.unit == Unit::Bytes => {
             Some(format!("{at_least}{}", ui::bytes(*bytes)))
         }
@@ -172,7 +186,7 @@ fn step(columns: &[Column], row: &[Value<'_>], at_least: &str) -> (String, Strin
         _ => None,
     });
     let mut texts = texts.collect::<Vec<_>>().into_iter();
-    (texts.next().unwrap_or_default(), texts.collect::<Vec<_>>().join(": "))
+    (texts.next().unwrap_or_default(), texts.collect::<Vec<_>>().join(": ") + &later)
 }
 
 /// Lines of commands and what they do, the latter one under the other.

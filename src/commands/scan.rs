@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Context;
+use super::{Context, end_on_interrupt};
 use crate::error::{Outcome, Result};
 use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
 use crate::ui;
@@ -66,6 +66,7 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         is_full: args.full,
         max_vanished_percent: args.max_vanished_percent,
     };
+    end_on_interrupt(context, "stopped: the scan; the database is as it was before");
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;
     drop(progress);
@@ -119,7 +120,7 @@ pub fn tell(context: &Context, summary: &Summary) {
         printer.warn("part of the storage could not be read: every figure is at least");
     }
     if summary.has_lost_history {
-        printer.warn("the old database was damaged: it was made anew, without its history");
+        printer.warn("the old database was damaged: it was replaced, without its history");
     }
     let took = ui::duration_ms(summary.duration.as_millis() as i64);
     let unchanged = if summary.is_unchanged { ", nothing has changed" } else { "" };

@@ -55,8 +55,8 @@ pub fn select(
             Some(Named::Upload { .. }) => return unshared = Some("uploads"),
             Some(Named::LayerLink { .. }) => return unshared = Some("layer links"),
             None => {
-                let told = format!("row {}: a name is missing or not a text", selected.rows);
-                return selected.skip(|| told);
+                let text = format!("row {}: a name is missing or not a text", selected.rows);
+                return selected.skip(|| text);
             }
         };
         if let Row::Tag { repository, tag } = row

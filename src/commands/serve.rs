@@ -37,12 +37,12 @@ pub struct ServeArgs {
     /// How much is exported.
     #[command(flatten)]
     pub series: SeriesArgs,
-    /// One's own reports, for the metrics that they declare.
+    /// A directory of your own reports, for the metrics that they declare.
     #[command(flatten)]
     pub catalog: CatalogArgs,
 }
 
-/// Serves until it is told to stop.
+/// Serves until it is stopped.
 pub fn run(context: &Context, args: ServeArgs) -> Result {
     let (database, io_threads) = (context.db.clone(), args.io_threads);
     let options = ServeOptions {

@@ -29,7 +29,7 @@ pub struct SqlArgs {
     /// Values for `:name` in the query.
     #[command(flatten)]
     pub params: ParamArgs,
-    /// Tell what deleting all that the rows name would free together
+    /// Show what deleting everything that the rows name would free together
     #[arg(long, conflicts_with = "max_rows")]
     pub what_if: bool,
     /// How far it may go.

@@ -56,7 +56,7 @@ struct PurgeArgs {
     /// Also runs that were stopped before their end
     #[arg(long)]
     unfinished: bool,
-    /// Tell what would be removed, and remove nothing
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
     /// Do not ask; needed where there is no terminal to ask on
@@ -158,7 +158,7 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         let lock = StorageLock::take(&storage)?;
         let needed = needed_again(context, &storage)?;
         // What is left is purged the next time.
-        end_on_interrupt();
+        end_on_interrupt(context, "stopped: what is left in the trash goes with the next purge");
         let report = trash::purge(&storage, &lock, &options, &|item| needed.has(item))?;
         if !report.runs.is_empty() {
             super::storage::refresh(context, &storage);

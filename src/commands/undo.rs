@@ -179,7 +179,7 @@ fn tell_what_next(context: &Context, report: &UndoReport, is_scanned: bool) {
     if report.is_removed {
         printer.note(&format!("run {run} is gone from the trash"));
     } else if !report.failures.is_empty() {
-        printer.note(&format!("put right what failed, then `regsql undo {run}` goes on"));
+        printer.note(&format!("correct what failed, then run `regsql undo {run}` again"));
     } else if !report.conflicts.is_empty() {
         printer.note(&format!(
             "to have the old ones back, move away what is in their place and `regsql undo {run}`; \
@@ -187,6 +187,6 @@ fn tell_what_next(context: &Context, report: &UndoReport, is_scanned: bool) {
         ));
     }
     if report.restored != Counts::default() && !is_scanned {
-        printer.note("the database does not know yet: `regsql scan` reads the storage again");
+        printer.note("the database is older than this: `regsql scan` reads the storage again");
     }
 }

@@ -43,10 +43,10 @@ pub struct VerifyArgs {
     /// Only blobs that were written or changed within so long
     #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "content")]
     pub newer_than: Option<Duration>,
-    /// Only blobs that were not found right within so long; goes on where a stopped check ended
+    /// Only blobs that were not found right within this time: continues a check that was stopped
     #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "content")]
     pub not_verified_for: Option<Duration>,
-    /// Read at most so many bytes a second, such as 50MB
+    /// Read at most this many bytes a second, such as 50MB
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "content")]
     pub max_rate: Option<u64>,
     /// Blobs read at once [default: three for two processors]
@@ -124,7 +124,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result {
     findings(context, args)
 }
 
-/// The scan to go by: the last one, unless it is too old or from a time to come.
+/// The scan to use: the last one, unless it is too old or its time lies in the future.
 fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
     let previous = db::previous_scan(&context.db)?;
     let now_ns = now_ns();
@@ -213,11 +213,11 @@ fn tell(context: &Context, summary: &ContentSummary) {
     ));
     if summary.changed_count > 0 {
         printer.note(&format!(
-            "{} blobs went or changed while they were read, or since the scan: nothing is said of them",
+            "{} blobs were removed or changed while they were read, or since the scan: they were not checked",
             summary.changed_count
         ));
         for path in &summary.changed_paths {
-            printer.detail(&format!("went or changed: {path}"));
+            printer.detail(&format!("removed or changed: {path}"));
         }
     }
 }
@@ -300,7 +300,7 @@ fn end(context: &Context, snapshot: &Snapshot, tally: &Tally, failing: &[&str]) 
     let told = if error + warning + info == 0 {
         match snapshot.total("blob_count") {
             0 => "nothing is in here: is it the registry's root?".to_owned(),
-            _ => "nothing is wrong".to_owned(),
+            _ => "no problems found".to_owned(),
         }
     } else {
         let counted = [(error, "error"), (warning, "warning"), (info, "note")];

@@ -1,6 +1,7 @@
 //! `why`: what keeps a blob, tag or revision, or why it is garbage.
 
 mod json;
+mod repository;
 mod rows;
 mod text;
 
@@ -13,7 +14,7 @@ use crate::cli::{OutputArgs, complete};
 use crate::error::{Outcome, Result};
 use crate::report::QueryError;
 use crate::ui::Format;
-use crate::why::{Answer, End, Question, Step};
+use crate::why::{Answer, End, Question, Step, WhyError};
 
 /// Arguments of `why`.
 #[derive(Args, Debug)]
@@ -23,7 +24,7 @@ use crate::why::{Answer, End, Question, Step};
     have a row for each path."
 )]
 pub struct WhyArgs {
-    /// A digest (sha256:…), REPO:TAG or REPO@DIGEST
+    /// A digest (sha256:…), REPO:TAG, REPO@DIGEST, or a repository alone
     #[arg(add = ArgValueCompleter::new(complete::targets))]
     pub target: String,
     /// Show every path that leads to it, not only the nearest
@@ -54,7 +55,12 @@ pub fn run(context: &Context, args: &WhyArgs) -> Result {
 
 fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
     let format: Format = args.output.format.into();
-    let question = Question::new(&snapshot.connection, &args.target)?;
+    let question = match Question::new(&snapshot.connection, &args.target) {
+        Err(WhyError::RepositoryAlone(name)) => {
+            return repository::tell(context, snapshot, &name, format);
+        }
+        question => question?,
+    };
     let answer = question.answer()?;
     let about_scan = snapshot.about_scan();
     let mut out = context.paged();

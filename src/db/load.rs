@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::authority::{self, AuthorityRecord};
+use super::reclaimable::load_reclaimable;
 use super::verified::{self, VerifiedTimes};
 use crate::graph::Accounts;
 use crate::model::{Code, Digest, Finding, ManifestKind, Severity, TagClass, tag_names};
@@ -122,6 +123,7 @@ pub fn load_figures(
     repositories(connection, snapshot)?;
     problems(connection, snapshot)?;
     authority::load(connection, snapshot.authority)?;
+    load_reclaimable(connection, graph, snapshot.accounts, snapshot.scan.finished_ns)?;
     let totals = totals(snapshot, &described);
     let mut insert = connection.prepare("INSERT INTO total VALUES (?1, ?2)")?;
     for (name, value) in &totals {
@@ -506,7 +508,6 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     add("repository_count", graph.repositories.len() as u64);
     add("orphan_blob_count", accounts.orphan_count);
     add("orphan_bytes", accounts.orphan_bytes);
-    add("garbage_bytes", accounts.orphan_bytes);
     add("untagged_bytes", accounts.untagged_bytes);
     add("untagged_and_orphan_bytes", accounts.untagged_bytes.saturating_add(accounts.orphan_bytes));
     add("problem_count", snapshot.findings.len() as u64);

@@ -9,6 +9,7 @@ mod migrate;
 mod open;
 mod publish;
 mod read_graph;
+mod reclaimable;
 mod schema;
 mod stamp;
 mod verified;
@@ -25,10 +26,12 @@ pub(crate) use load::{load_figures, load_references};
 pub use migrate::{PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables};
 use open::open_for_writing;
 pub use open::{
-    DatabaseError, findings_by_severity, open_for_reading, proxied_url, scanned_root, total,
+    DatabaseError, findings_by_severity, open_for_reading, proxied_url, scanned_root, set_totals,
+    total,
 };
 pub use publish::{
     NewDatabase, PreviousScan, WriteLock, previous_scan, previous_scan_if_whole, publish_unchanged,
+    remove_unfinished,
 };
 pub use read_graph::{ReadGraphError, read_graph};
 pub use schema::{View, ViewColumn, views};

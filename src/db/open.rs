@@ -100,7 +100,7 @@ impl DatabaseError {
             }
             Self::Migrate { .. } => Some("make the file writable once, or scan again".into()),
             Self::Damaged { .. } | Self::Sqlite { .. } => {
-                Some("a damaged database is made anew by `regsql scan --full`".into())
+                Some("`regsql scan --full` replaces a damaged database".into())
             }
         }
     }
@@ -230,8 +230,24 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, DatabaseError>
 
 /// A figure about the whole storage, by its name in the `totals` view.
 pub fn total(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-    let sql = "SELECT value FROM total WHERE name = ?1";
+    let sql = "SELECT value FROM totals WHERE name = ?1";
     connection.query_row(sql, [name], |row| row.get(0))
+}
+
+/// Sets figures of the snapshot at `path` that are no part of the registry.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn set_totals(path: &Path, figures: &[(&str, i64)]) -> Result<(), DatabaseError> {
+    let lock = super::WriteLock::take(path)?;
+    let connection = open_for_writing(path)?;
+    let on_error = |source| DatabaseError::from_sqlite_write(path, source);
+    for figure in figures {
+        let sql = "INSERT OR REPLACE INTO total VALUES (?1, ?2)";
+        connection.execute(sql, *figure).map_err(on_error)?;
+    }
+    drop(lock);
+    Ok(())
 }
 
 /// The root directory that was scanned, as text (`model::bytes_of`); `None` before the first scan.

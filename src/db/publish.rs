@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -193,8 +194,24 @@ pub struct NewDatabase<'a> {
     has_lost_history: bool,
 }
 
+/// The file that this process is writing now.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn set_unfinished(path: Option<PathBuf>) {
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
+}
+
+/// Removes what this process has written of a new database, before it ends in the middle of that. The
+/// database itself stays as it was.
+pub fn remove_unfinished() {
+    if let Some(path) = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        drop(fs::remove_file(path));
+    }
+}
+
 impl Drop for NewDatabase<'_> {
     fn drop(&mut self) {
+        set_unfinished(None);
         if self.connection.take().is_some() {
             drop(fs::remove_file(&self.path));
         }
@@ -215,6 +232,7 @@ impl<'a> NewDatabase<'a> {
             }
             _ => {}
         }
+        set_unfinished(Some(path.clone()));
         let connection = Connection::open(&path).map_err(on_sqlite)?;
         let mut new =
             Self { lock, path, connection: Some(connection), old: None, has_lost_history: false };
@@ -295,6 +313,7 @@ impl<'a> NewDatabase<'a> {
         let mut journal = database.as_os_str().to_owned();
         journal.push("-journal");
         drop(fs::remove_file(journal));
+        set_unfinished(None);
         let renamed = File::open(&self.path)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&self.path, database))

@@ -55,10 +55,16 @@ const TOTALS: &[(&str, &str, &str)] = &[
     ("regsql_untagged_bytes", "untagged_bytes", "Freed by deleting all untagged revisions."),
     ("regsql_orphan_blobs", "orphan_blob_count", "Blobs that nothing reaches."),
     ("regsql_orphan_bytes", "orphan_bytes", "Bytes of blobs that nothing reaches."),
+    ("regsql_garbage_bytes", "garbage_bytes", "Freed by deleting orphan blobs and stale uploads."),
     (
         "regsql_reclaimable_bytes",
-        "untagged_and_orphan_bytes",
-        "Freed by deleting all untagged revisions and orphan blobs.",
+        "reclaimable_bytes",
+        "Freed without dropping a tag: orphan blobs, stale uploads, untagged revisions.",
+    ),
+    (
+        "regsql_reclaimable_now_bytes",
+        "reclaimable_now_bytes",
+        "Of those, what is old enough to go now (24 h; uploads 7 days).",
     ),
     ("regsql_layer_links", "layer_link_count", "Links from a repository to a blob."),
     ("regsql_dangling_layer_links", "dangling_link_count", "Layer links whose blob is gone."),
@@ -92,12 +98,17 @@ const TOTALS: &[(&str, &str, &str)] = &[
     (
         "regsql_last_prune_timestamp_seconds",
         "last_prune_finished_seconds",
-        "When the last deletion ended, in seconds since 1970; 0 when there was none.",
+        "When the last deletion ended or failed, in seconds since 1970; 0 when there was none.",
     ),
     (
         "regsql_last_prune_complete",
         "last_prune_is_complete",
         "1: the last deletion came to its end.",
+    ),
+    (
+        "regsql_last_prune_exit_code",
+        "last_prune_exit_code",
+        "Exit code of the last regsql prune --delete: 0 done, 1 something stays, 2 failed, 130 stopped.",
     ),
     ("regsql_last_prune_bytes", "last_prune_bytes", "What the last deletion took away."),
     (

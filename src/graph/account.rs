@@ -62,6 +62,8 @@ pub struct BlobAccount {
     pub only_tag: Option<u32>,
     /// Present, and nothing that is kept reaches it.
     pub is_orphan: bool,
+    /// Present, and only untagged revisions reach it.
+    pub is_untagged: bool,
 }
 
 /// Figures for a repository.
@@ -612,6 +614,7 @@ impl Accounting<'_> {
                 add(&mut orphan_bytes, size);
                 orphan_count += 1;
             } else if !owners.is_kept[at] {
+                blob.is_untagged = true;
                 add(&mut untagged_bytes, size);
             }
         }

@@ -59,7 +59,21 @@ pub struct Choice {
 /// Chooses among `candidates` (places of tags) so that at least `goal` bytes come free; when that
 /// cannot be, everything that frees something is chosen.
 pub fn free(graph: &Graph, candidates: &[u32], goal: u64, order: FreeOrder) -> Choice {
-    let parcels = Parcels::new(graph, candidates);
+    choose(graph, &Parcels::new(graph, candidates, false), goal, order)
+}
+
+/// The same for a deletion that takes all untagged revisions along, so that what only they and the
+/// candidates keep comes free too. The bytes that they free without any tag are not counted.
+pub fn free_with_untagged(
+    graph: &Graph,
+    candidates: &[u32],
+    goal: u64,
+    order: FreeOrder,
+) -> Choice {
+    choose(graph, &Parcels::new(graph, candidates, true), goal, order)
+}
+
+fn choose(graph: &Graph, parcels: &Parcels, goal: u64, order: FreeOrder) -> Choice {
     let reachable_bytes = total_bytes(parcels.parcels.iter().map(|parcel| parcel.bytes));
     let goal = goal.min(reachable_bytes);
     let groups = match order {
@@ -118,8 +132,8 @@ struct State<'a> {
 }
 
 impl Parcels {
-    fn new(graph: &Graph, candidates: &[u32]) -> Self {
-        let (mut groups, walked) = groups(graph, candidates);
+    fn new(graph: &Graph, candidates: &[u32], untagged_go: bool) -> Self {
+        let (mut groups, walked) = groups(graph, candidates, untagged_go);
         // Sorted by blob, so that each blob's groups stand together, themselves sorted.
         let mut keeps = walked;
         keeps.sort_unstable();
@@ -312,7 +326,11 @@ impl State<'_> {
 }
 
 /// Candidates by digest, and which blobs each group keeps that nothing else keeps for good.
-fn groups(graph: &Graph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, u32)>) {
+fn groups(
+    graph: &Graph,
+    candidates: &[u32],
+    untagged_go: bool,
+) -> (Vec<Group>, Vec<(BlobId, u32)>) {
     /// Not among the candidates.
     const NO: u32 = u32::MAX;
     let mut row_of = vec![NO; graph.tags.len()];
@@ -348,8 +366,10 @@ fn groups(graph: &Graph, candidates: &[u32]) -> (Vec<Group>, Vec<(BlobId, u32)>)
         let free = by_target().filter(|tags| is_free(tags)).map(|tags| tags[0].0);
         all.go(graph, Some(repository), free);
         let others = by_target().filter(|tags| !is_free(tags)).map(|tags| tags[0].0);
-        let outside =
-            revisions().filter(|blob| graph.manifest_at(*blob).is_none_or(|id| !all.has(id)));
+        // What other tags lead to is walked from these. In doubt an untagged revision stays.
+        let stays = !untagged_go || repository.is_held;
+        let outside = revisions()
+            .filter(|blob| stays && graph.manifest_at(*blob).is_none_or(|id| !all.has(id)));
         let fixed_starts = graph.fixed_starts(repository);
         fixed.go(graph, Some(repository), others.chain(outside).chain(fixed_starts));
         for &id in fixed.found() {

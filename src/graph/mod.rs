@@ -34,7 +34,7 @@ pub use account::{
     Accounts, BlobAccount, Reach, RepositoryAccount, RevisionAccount, TagAccount, account, reach,
 };
 pub use flat::Graph;
-pub use free::{Choice, FreeOrder, Pick, free};
+pub use free::{Choice, FreeOrder, Pick, free, free_with_untagged};
 pub use holds::attached_digest;
 pub use parts::{
     BlobId, BlobNode, Edge, ExternalRoot, Hold, LinkNode, ManifestId, Parts, RepositoryNode,

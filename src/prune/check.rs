@@ -73,7 +73,7 @@ impl Executor<'_> {
         // disk says nothing when the storage was copied.
         match self.storage.stat(&path.join("data")) {
             Ok(facts) if Some(facts.modified_ns) > active_ns => {
-                Err((SkipGroup::Changed, "it goes on".into()))
+                Err((SkipGroup::Changed, "the upload is still receiving data".into()))
             }
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -199,7 +199,7 @@ impl Work<'_> {
                 let needed = duration(self.policy.clock.min_age.as_secs());
                 format!("{what} {} ago, younger than --min-age ({needed})", duration(seconds))
             }
-            None => "nobody knows how old it is".into(),
+            None => "its age is not known".into(),
         }
     }
 
@@ -241,10 +241,9 @@ impl Work<'_> {
             if clock.is_fresh(upload.active_ns) {
                 // Garbage is what is old: an upload under way is no news to anyone.
                 if is_chosen {
-                    let idle =
-                        upload.active_ns.map_or("nobody knows for how long".into(), |time| {
-                            format!("for {}", duration(clock.age(time).as_secs()))
-                        });
+                    let idle = upload.active_ns.map_or("for an unknown time".into(), |time| {
+                        format!("for {}", duration(clock.age(time).as_secs()))
+                    });
                     let needed = duration(clock.min_age.as_secs());
                     let reason = format!("idle {idle}; it takes {needed}");
                     self.skip(SkipGroup::Young, upload_name(graph, at as u32), reason);

@@ -227,11 +227,17 @@ fn wait(duration: Duration, environment: &dyn Environment, is_ended: &dyn Fn() -
     let shown = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
     environment.note(&format!("waiting {shown:#} for pushes under way"));
     let mut rest = duration;
+    let mut shown_seconds = None;
     while !rest.is_zero() && !is_ended() {
+        if shown_seconds != Some(rest.as_secs()) {
+            shown_seconds = Some(rest.as_secs());
+            environment.progress().waiting("for pushes under way", rest);
+        }
         let slice = rest.min(SLICE);
         environment.sleep(slice);
         rest -= slice;
     }
+    environment.progress().finish();
 }
 
 /// Writes down that the run has come to its end. False when that failed.
@@ -269,6 +275,7 @@ fn record_last(
         size_bytes: outcome.size_bytes,
         skipped_count: skipped.filter(|skipped| skipped.group.is_finding()).count() as u64,
         put_back_count: outcome.put_back_count,
+        exit_code: 0,
     };
     if let Err(error) = trash::record_last(storage, &last) {
         environment.detail(&with_causes(&error));

@@ -141,14 +141,14 @@ impl Auth {
             realm: shown(without_user(without_query(realm))),
             reason,
         };
-        let uri: Uri = realm.parse().map_err(|_| failed("it is no address".into()))?;
+        let uri: Uri = realm.parse().map_err(|_| failed("it is not an address".into()))?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if !self.is_https => {}
             _ => return Err(failed("it is not https, as the registry is".into())),
         }
         if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-            return Err(failed("it is no address".into()));
+            return Err(failed("it is not an address".into()));
         }
         let mut url = realm.split('#').next().unwrap_or_default().to_owned();
         for (name, value) in [("service", service), ("scope", Some(scope))] {

@@ -145,7 +145,7 @@ impl Transport {
             } else {
                 location.to_owned()
             };
-            let uri: Uri = target.parse().map_err(|_| refuse(location, "it is no address"))?;
+            let uri: Uri = target.parse().map_err(|_| refuse(location, "it is not an address"))?;
             match uri.scheme_str() {
                 Some("https") => {}
                 Some("http") if !here.is_https() => {}
@@ -160,7 +160,7 @@ impl Transport {
             method: request.method.to_string(),
             url: without_query(&request.url).to_owned(),
             target: "yet another address".to_owned(),
-            reason: "it goes on and on",
+            reason: "the redirects do not end",
         })
     }
 

@@ -14,6 +14,8 @@ const ORDER: &[&str] = &[
     "overview",
     "next-steps",
     "repositories",
+    "teams",
+    "shared-with",
     "tags",
     "largest-layers",
     "rare-layers",

@@ -23,7 +23,7 @@ use super::rowset::Unit;
 pub struct Header {
     /// Its heading.
     pub title: String,
-    /// What it tells, in one sentence.
+    /// What it shows, in one sentence.
     pub summary: String,
     /// What it takes.
     pub params: Vec<Param>,

@@ -87,7 +87,9 @@ impl Metric {
 
 fn check_name(name: &str) -> Result<(), String> {
     if !is_name(name) {
-        return Err(format!("`{name}` is no name of a metric: expected letters, digits and `_`"));
+        return Err(format!(
+            "`{name}` is not a name for a metric: expected letters, digits and `_`"
+        ));
     }
     match RESERVED_ENDINGS.iter().find(|ending| name.ends_with(**ending)) {
         Some(ending) => Err(format!("`{name}` is a gauge: `{ending}` is kept for other kinds")),
@@ -98,7 +100,7 @@ fn check_name(name: &str) -> Result<(), String> {
 fn check_labels(labels: &[String]) -> Result<(), String> {
     for (place, label) in labels.iter().enumerate() {
         if !is_name(label) || label.starts_with("__") {
-            return Err(format!("`{label}` is no name of a label"));
+            return Err(format!("`{label}` is not a name for a label"));
         }
         if labels[..place].contains(label) {
             return Err(format!("label `{label}` is named twice"));

@@ -110,9 +110,7 @@ impl QueryError {
             {
                 Some("the query builds values larger than any in the snapshot".into())
             }
-            Self::Damaged { .. } => {
-                Some("a damaged database is made anew by `regsql scan --full`".into())
-            }
+            Self::Damaged { .. } => Some("`regsql scan --full` replaces a damaged database".into()),
             Self::Unused { .. } | Self::Interrupted | Self::Failed { .. } => None,
         }
     }

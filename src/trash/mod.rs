@@ -29,7 +29,7 @@ pub use lock::StorageLock;
 pub use moves::{Counts, Move, MoveKind, RunHeader};
 pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
 pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
-pub use summary::{LastRun, TrashSummary, record_last, summary};
+pub use summary::{LastRun, TrashSummary, record_exit, record_last, summary};
 pub use tree::Left;
 pub use undo::{UndoReport, undo};
 

@@ -236,10 +236,7 @@ pub fn read(
     }
     if moves.len() as u64 != header.counts.total() || !bytes.ends_with(b"\n") {
         let (found, told) = (moves.len(), header.counts.total());
-        return Err(damaged(
-            last,
-            format!("{found} moves follow the header, which tells of {told}"),
-        ));
+        return Err(damaged(last, format!("{found} moves follow the header, which names {told}")));
     }
     check(layout, &moves).map_err(|error| damaged(last, error.to_string()))?;
     Ok((header, moves))

@@ -48,6 +48,9 @@ pub struct LastRun {
     pub skipped_count: u64,
     /// What came back because something needed it.
     pub put_back_count: u64,
+    /// The exit code of the command, 0 until that has ended.
+    #[serde(default)]
+    pub exit_code: u8,
 }
 
 /// Reads what the runs say of themselves; what cannot be read counts as unfinished.
@@ -80,6 +83,36 @@ pub(super) fn read_first_line<T: for<'de> Deserialize<'de>>(
     let content = storage.read(path, MAX_HEADER_BYTES)?;
     let line = content.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     Ok(serde_json::from_slice(line).ok())
+}
+
+/// Writes down the exit code of a command that was to delete and began at `started_at`. One that came to
+/// no deletion is the last one all the same, for a night job that fails must be seen.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn record_exit(
+    storage: &dyn StorageWriter,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    exit_code: u8,
+) -> Result<(), TrashError> {
+    let known = read::<LastRun>(storage, &Path::new(OWN).join(LAST));
+    let last = match known {
+        Some(last) if last.finished_at >= started_at => LastRun { exit_code, ..last },
+        // There was nothing to delete, and nothing failed: the last deletion stays the last.
+        Some(last) if exit_code < 2 => LastRun { exit_code, ..last },
+        None if exit_code < 2 => return Ok(()),
+        _ => LastRun {
+            finished_at: ended_at,
+            is_complete: false,
+            counts: Counts::default(),
+            size_bytes: 0,
+            skipped_count: 0,
+            put_back_count: 0,
+            exit_code,
+        },
+    };
+    record_last(storage, &last)
 }
 
 /// Writes down how a deletion ended.

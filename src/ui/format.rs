@@ -39,6 +39,8 @@ pub struct Frame {
     pub notes: Vec<String>,
     /// What is said behind the number of rows, such as the age of the scan.
     pub footer: Vec<String>,
+    /// It is a part of a longer text: no line under the rows says how many they are.
+    pub is_bare: bool,
     /// Lines at the very end, such as commands to try next.
     pub tail: Vec<String>,
     /// Columns whose sum means something.

@@ -65,6 +65,21 @@ pub fn fold(word: &str, width: usize) -> String {
     format!("{beginning}…{end}")
 }
 
+/// A sentence in lines of at most `width` columns, broken at blanks alone.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A column's heading: `untagged_revision_count` is `untagged revisions`.
 pub fn heading(name: &str) -> String {
     let name = name.strip_prefix("is_").unwrap_or(name);
@@ -106,14 +121,14 @@ pub fn short_digests(text: &str) -> String {
     short
 }
 
-/// `3 tags, 1 blob` of how many, what one is called and what many are; `nothing` when there is none.
+/// `3 tags, 1 blob` from counts with their singular and plural; `nothing` when all are 0.
 pub fn counted(parts: &[(u64, &str, &str)]) -> String {
-    let told: Vec<String> = parts
+    let texts: Vec<String> = parts
         .iter()
         .filter(|(count, ..)| *count > 0)
         .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
         .collect();
-    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+    if texts.is_empty() { "nothing".into() } else { texts.join(", ") }
 }
 
 #[cfg(test)]
@@ -157,6 +172,12 @@ mod tests {
         assert_eq!(time("2026-01-31T12:00:09Z").unwrap(), "2026-01-31 12:00Z");
         assert_eq!(time("yesterday"), None);
         assert_eq!(time("ääääääääääääääääääää"), None);
+    }
+
+    #[test]
+    fn a_sentence_breaks_at_blanks_alone() {
+        assert_eq!(wrap("what comes free now", 10), ["what comes", "free now"]);
+        assert_eq!(wrap("sha256:0123456789 goes", 8), ["sha256:0123456789", "goes"]);
     }
 
     #[test]

@@ -22,6 +22,6 @@ pub use json::write_json;
 pub use junit::Sink as JunitSink;
 pub use pager::Out;
 pub use printer::{Color, LogTime, Printer, Verbosity};
-pub use progress::Bar;
+pub use progress::{Bar, clear_bar};
 pub use sanitize::{json_text, visible};
 pub use sarif::{Rule, Sink as SarifSink};

@@ -1,11 +1,12 @@
 //! The only way to write: data to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::format::Look;
 use super::pager::Out;
+use super::progress::beside_bar;
 use super::sanitize::visible;
 
 /// How much is said beside the data.
@@ -52,13 +53,15 @@ pub struct Printer {
     log_time: LogTime,
     has_pager: bool,
     has_times: Arc<AtomicBool>,
+    last_warning: Arc<Mutex<Option<String>>>,
 }
 
 impl Printer {
     /// A printer.
     pub fn new(verbosity: Verbosity, color: Color, log_time: LogTime) -> Self {
         let has_times = Arc::new(AtomicBool::new(log_time == LogTime::Always));
-        Self { verbosity, color, log_time, has_pager: true, has_times }
+        let last_warning = Arc::default();
+        Self { verbosity, color, log_time, has_pager: true, has_times, last_warning }
     }
 
     /// The same printer, which never starts a pager.
@@ -72,6 +75,31 @@ impl Printer {
         if self.log_time == LogTime::Auto && !io::stderr().is_terminal() {
             self.has_times.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// The last line of a log: how the program ends, and why. `reason` is `None` for what a warning
+    /// has said.
+    pub fn end_log(&self, exit_code: u8, reason: Option<&str>) {
+        if !self.has_times.load(Ordering::Relaxed) || self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reason = reason.map(str::to_owned).or(warning);
+        let reason = reason.unwrap_or_else(|| "see the lines above".into());
+        self.to_stderr("", &format!("exit code {exit_code}: {reason}"));
+    }
+
+    /// Lines that say what was done, to standard output; in a log with the time.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn results(&self, text: &str) -> io::Result<()> {
+        let is_log = self.has_times.load(Ordering::Relaxed) && !io::stdout().is_terminal();
+        let mut out = self.out();
+        for line in text.lines() {
+            writeln!(out, "{}{line}", if is_log { time() } else { String::new() })?;
+        }
+        out.finish()
     }
 
     /// Standard output, for data. Finish it: what is lost in `drop` is lost silently.
@@ -122,9 +150,16 @@ impl Printer {
         }
     }
 
+    /// Why the program ends with exit code 1, for the last line of a log: the lines above say it in
+    /// full.
+    pub fn set_reason(&self, text: &str) {
+        *self.last_warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+    }
+
     /// A line without which what stands on standard output would be taken for something else: also
     /// for who asked for quiet.
     pub fn warn_always(&self, text: &str) {
+        *self.last_warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         let label = self.styled("warning:", "\x1b[1;33m");
         self.to_stderr(&format!("{label} "), text);
     }
@@ -164,13 +199,11 @@ impl Printer {
     }
 
     fn to_stderr(&self, label: &str, text: &str) {
-        let time = if self.has_times.load(Ordering::Relaxed) {
-            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ ").to_string()
-        } else {
-            String::new()
-        };
-        // Nobody can be told that standard error is closed.
-        drop(writeln!(io::stderr().lock(), "{time}{label}{}", visible(text)));
+        let time = if self.has_times.load(Ordering::Relaxed) { time() } else { String::new() };
+        beside_bar(|| {
+            // There is no one to say to that standard error is closed.
+            drop(writeln!(io::stderr().lock(), "{time}{label}{}", visible(text)));
+        });
     }
 
     fn uses_color(&self, is_terminal: bool) -> bool {
@@ -184,6 +217,11 @@ impl Printer {
             }
         }
     }
+}
+
+/// The time at the beginning of a log's line.
+fn time() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ ").to_string()
 }
 
 /// The terminal's width; `COLUMNS` wins, for terminals that do not know theirs.

@@ -9,6 +9,29 @@ use super::human;
 use super::printer::Printer;
 use crate::progress::Progress;
 
+/// The bar on the terminal, if there is one: what else is written there must not run into it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn shown() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
+    SHOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Writes to standard error with the bar out of the way.
+pub(super) fn beside_bar(write: impl FnOnce()) {
+    let bar = shown().clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Takes the bar off the terminal for good, before the program ends in the middle of its work.
+pub fn clear_bar() {
+    if let Some(bar) = shown().take() {
+        bar.finish_and_clear();
+    }
+}
+
 /// Shows progress on standard error, if it is a terminal.
 pub struct Bar {
     shown: ProgressBar,
@@ -28,15 +51,29 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg:10}") {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(Duration::from_millis(120));
         Self { shown: bar, printer: printer.clone(), phase: Mutex::new(None) }
+    }
+
+    /// Draws it from now on: only one bar is on the terminal at a time.
+    fn show(&self) {
+        if self.printer.shows_progress() {
+            self.shown.reset();
+            self.shown.enable_steady_tick(Duration::from_millis(120));
+            *shown() = Some(self.shown.clone());
+        }
+    }
+
+    fn hide(&self) {
+        self.shown.disable_steady_tick();
+        self.shown.finish_and_clear();
+        *shown() = None;
     }
 
     fn next_phase(&self, next: Option<&'static str>) {
         let mut phase = self.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((name, started)) = phase.take() {
             let took = human::duration_ms(started.elapsed().as_millis() as i64);
-            self.shown.suspend(|| self.printer.detail(&format!("{name}: {took}")));
+            self.printer.detail(&format!("{name}: {took}"));
         }
         *phase = next.map(|name| (name, Instant::now()));
     }
@@ -54,6 +91,7 @@ impl Bar {
         }
         // The rate and the time left are those of this phase.
         self.shown.reset_eta();
+        self.show();
     }
 }
 
@@ -71,18 +109,32 @@ impl Progress for Bar {
         self.begin(name, Some(total_bytes), template);
     }
 
+    fn waiting(&self, name: &'static str, left: Duration) {
+        let left = match left.as_secs() {
+            seconds @ ..60 => format!("{seconds} s"),
+            seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+        };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            self.shown.set_style(style);
+        }
+        self.shown.set_message(format!("waiting {name}: {left} left"));
+        if shown().is_none() {
+            self.show();
+        }
+    }
+
     fn advance(&self, steps: u64) {
         self.shown.inc(steps);
     }
 
     fn finish(&self) {
         self.next_phase(None);
-        self.shown.finish_and_clear();
+        self.hide();
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.shown.finish_and_clear();
+        self.hide();
     }
 }

@@ -304,8 +304,11 @@ impl RowSink for Sink<'_> {
         if let Some(title) = &self.frame.title {
             writeln!(self.out, "{bold}{}{plain}", visible(title))?;
         }
+        let width = self.look.width.map_or(usize::MAX, usize::from);
         for note in &self.frame.notes {
-            writeln!(self.out, "{dim}{}{plain}", visible(note))?;
+            for line in human::wrap(&visible(note), width) {
+                writeln!(self.out, "{dim}{line}{plain}")?;
+            }
         }
         if self.frame.title.is_some() || !self.frame.notes.is_empty() {
             writeln!(self.out)?;
@@ -322,13 +325,15 @@ impl RowSink for Sink<'_> {
                     .unwrap_or(line);
                 writeln!(self.out, "{line}")?;
             }
-            writeln!(self.out)?;
         }
-        writeln!(self.out, "{dim}{}{plain}", footer(&self.frame, end))?;
+        if !self.frame.is_bare {
+            let before = if self.rows.is_empty() { "" } else { "\n" };
+            writeln!(self.out, "{before}{dim}{}{plain}", footer(&self.frame, end))?;
+        }
         if let Some(left_out) = self.left_out(layout.as_ref()).filter(|_| !self.rows.is_empty()) {
             writeln!(self.out, "{dim}{left_out}{plain}")?;
         }
-        if !self.frame.tail.is_empty() {
+        if !self.frame.tail.is_empty() && !self.frame.is_bare {
             writeln!(self.out)?;
         }
         for line in &self.frame.tail {

@@ -77,14 +77,12 @@ impl WhyError {
                 None => format!("`regsql report tags -p repository='{repository}'` lists them"),
             }),
             Self::NoRevision { digest, .. } => {
-                Some(format!("`regsql why {digest}` tells who holds it, if anyone does"))
+                Some(format!("`regsql why {digest}` says what refers to it, if anything does"))
             }
             Self::RepositoryAlone(name) => {
                 Some(format!("`regsql report tags -p repository='{name}'` lists its tags"))
             }
-            Self::Database(_) => {
-                Some("a damaged database is made anew by `regsql scan --full`".into())
-            }
+            Self::Database(_) => Some("`regsql scan --full` replaces a damaged database".into()),
             Self::Write(_) => None,
         }
     }

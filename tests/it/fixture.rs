@@ -396,7 +396,6 @@ fn totals_and_history(insert: &mut impl FnMut(&str, String)) {
         ("untagged_bytes", 12 * MIB + 2800),
         ("orphan_blob_count", 1),
         ("orphan_bytes", 50 * MIB),
-        ("garbage_bytes", 50 * MIB),
         ("untagged_and_orphan_bytes", 62 * MIB + 2800),
         ("layer_link_count", 11),
         ("dangling_link_count", 1),
@@ -409,6 +408,15 @@ fn totals_and_history(insert: &mut impl FnMut(&str, String)) {
         ("error_count", 1),
     ] {
         insert("total", format!("'{name}', {value}"));
+    }
+    // Of the untagged revisions' blobs a part was linked ten hours before the scan.
+    for (class, age, blobs, bytes) in [
+        ("orphan", 0, 1, 50 * MIB),
+        ("untagged", 0, 2, 2800),
+        ("untagged", DAY / 24 * 10, 1, 12 * MIB),
+    ] {
+        let touched = if age == 0 { 0 } else { SCANNED - age };
+        insert("reclaimable_hour", format!("'{class}', {touched}, {blobs}, {bytes}"));
     }
     for (number, days, bytes, tags) in [(1, 7, 300 * MIB, 5), (2, 0, 331 * MIB, 6)] {
         let finished = SCANNED - days * DAY;

@@ -12,6 +12,7 @@ mod faults;
 mod fixture;
 mod fuzzing;
 mod hostile;
+mod hour;
 mod monitoring;
 mod operations;
 mod page;

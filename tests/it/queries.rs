@@ -22,6 +22,7 @@ fn required(report: &Report) -> Vec<(&str, String)> {
         .filter(is_required)
         .map(|param| match param.kind {
             ParamKind::Digest => (param.name.as_str(), digest(1)),
+            ParamKind::Text => (param.name.as_str(), "team/app".to_owned()),
             _ => panic!("{} needs {}", report.name, param.name),
         })
         .collect()
@@ -138,6 +139,7 @@ fn no_report_reads_a_large_table_without_an_index_unless_this_list_says_why() {
         ("platforms", "manifest"),
         ("orphan-referrers", "manifest"),
         ("untagged-revisions", "revision"),
+        ("teams", "revision"),
         ("dangling-links", "layer_link"),
         ("unneeded-links", "layer_link"),
     ];

@@ -243,20 +243,20 @@ fn a_damaged_database_is_told_of() {
     --- stderr
     error: database `registry.db` is damaged
       because: table `reference` names number 99, which does not exist
-    hint: a damaged database is made anew by `regsql scan --full`
+    hint: `regsql scan --full` replaces a damaged database
     "#);
 }
 
 #[test]
 fn free_names_the_fewest_tags_and_says_how_much_they_free() {
     assert_snapshot!(
-        Fixture::new().run(&["free", "50MiB", "--from", "tags"]),
+        Fixture::new().run(&["free", "121MiB", "--from", "tags"]),
         @r#"
     exit 0
     --- stdout
-    Tags to drop so that 50.000 MiB come free
-    No tag need go for that: other things come free first, see below.
-    Dropping 2 of 6 tags that report `tags` names frees 200.002 MiB.
+    What to delete so that 121.000 MiB come free
+    71.003 MiB (59.003 MiB now, and 12.000 MiB more when it is 24 h old) come free without dropping a tag.
+    Dropping 2 of 6 tags that report `tags` names frees 200.002 MiB more.
 
     repository  tag                           freed   cumulative  pushed             manifest digest
     ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -267,11 +267,11 @@ fn free_names_the_fewest_tags_and_says_how_much_they_free() {
 
     2 rows · scan of 3 minutes ago, took 1.2 s
 
-    62.003 MiB come free without dropping a tag: regsql prune untagged-revisions --garbage
+    --save PLAN.json writes all of it into one plan for regsql prune --plan
     "#
     );
     assert_snapshot!(
-        Fixture::new().run(&["free", "1MB", "-p", "keep=1", "-f", "json"]),
+        Fixture::new().run(&["free", "72MiB", "-p", "keep=1", "-f", "json"]),
         @r#"
     exit 0
     --- stdout
@@ -287,7 +287,7 @@ fn free_names_the_fewest_tags_and_says_how_much_they_free() {
 #[test]
 fn free_by_age_takes_the_oldest_and_no_more_than_needed() {
     let run = |order: &str| {
-        Fixture::new().run(&["free", "30MiB", "--from", "tags", "--order", order, "-f", "ndjson"])
+        Fixture::new().run(&["free", "101MiB", "--from", "tags", "--order", order, "-f", "ndjson"])
     };
     assert_snapshot!(run("oldest"), @r#"
     exit 0
@@ -312,18 +312,19 @@ fn free_says_what_can_come_free_when_the_goal_is_too_high() {
     assert_snapshot!(Fixture::new().run(&["free", "10GiB"]), @"
     exit 1
     --- stdout
-    Tags to drop so that 10.000 GiB come free
-    Dropping 0 of 0 tags that report `keep-latest` names frees 0 B: that is all they can free.
+    What to delete so that 10.000 GiB come free
+    71.003 MiB (59.003 MiB now, and 12.000 MiB more when it is 24 h old) come free without dropping a tag.
+    Report `keep-latest` names no tag.
 
     no rows · scan of 3 minutes ago, took 1.2 s
 
-    62.003 MiB come free without dropping a tag: regsql prune untagged-revisions --garbage
+    regsql prune untagged-revisions --garbage  deletes that
     --- stderr
-    warning: only 0 B of 10.000 GiB can come free by dropping tags that report `keep-latest` names: keep fewer, such as -p keep=1, or choose among all with --from tags
+    warning: only 71.003 MiB of 10.000 GiB can come free with the tags that report `keep-latest` names: keep fewer, such as -p keep=1, or choose among all with --from tags
     ");
     assert_snapshot!(
         Fixture::new().run(&["free", "10GiB", "-p", "keep=0", "-f", "csv"]),
-        @r#"
+        @"
     exit 1
     --- stdout
     repository,tag,freed_bytes,cumulative_bytes,pushed_at,manifest_digest
@@ -331,8 +332,8 @@ fn free_says_what_can_come_free_when_the_goal_is_too_high() {
     tool/cli,v1,2200,5247280,2025-10-23T12:00:00Z,sha256:1414141414141414141414141414141414141414141414141414141414141414
     --- stderr
     scan of 3 minutes ago, took 1.2 s
-    warning: only 5.004 MiB of 10.000 GiB can come free by dropping tags that report `keep-latest` names: keep fewer, such as -p keep=1, or choose among all with --from tags
-    "#
+    warning: only 76.007 MiB of 10.000 GiB can come free with the tags that report `keep-latest` names: keep fewer, such as -p keep=1, or choose among all with --from tags
+    "
     );
 }
 

@@ -197,7 +197,7 @@ fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Re
     let mut text = Vec::new();
     let mut newly_skipped = planned.newly_skipped.clone();
     newly_skipped.extend(outcome.skipped.iter().cloned());
-    show::skipped(&newly_skipped, &mut text)?;
+    show::skipped(&newly_skipped, args.all, &mut text)?;
     match outcome.put_back_count {
         0 => {}
         1 => writeln!(text, "Put back one thing that something needs")?,
@@ -214,7 +214,7 @@ fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Re
     }
     let mut skipped = planned.plan.skipped.clone();
     skipped.extend(outcome.skipped.iter().cloned());
-    let has_skipped = skipped.iter().any(|skipped| skipped.group.is_finding());
+    let end = show::outcome(context, &skipped);
     if args.format == super::FormatArg::Json {
         for line in String::from_utf8_lossy(&text).lines() {
             context.printer.note(line);
@@ -232,9 +232,7 @@ fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Re
         };
         show::json(context, &document)?;
     } else {
-        let mut out = context.printer.out();
-        out.write_all(&text)?;
-        out.flush()?;
+        context.printer.results(&String::from_utf8_lossy(&text))?;
     }
-    Ok(if has_skipped { Outcome::Findings } else { Outcome::Done })
+    Ok(end)
 }

@@ -3,7 +3,7 @@
 use super::PruneArgs;
 use crate::commands::Context;
 use crate::commands::naming::{Named, each_named};
-use crate::commands::report::{note_notices, query};
+use crate::commands::report::{hint_whole_names, note_notices, query};
 use crate::commands::result::Snapshot;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -61,7 +61,10 @@ pub fn choose<'a>(
         chosen.add(name_of_target(target)?);
     }
     if chosen.is_empty() && chosen.skipped.is_empty() && args.plan.is_none() {
-        context.printer.note("no row names anything");
+        context.printer.note("the report is empty: nothing to delete");
+        for report in &reports {
+            hint_whole_names(context, report, &args.params.param);
+        }
     }
     Ok(chosen)
 }

@@ -35,7 +35,7 @@ pub fn check(
             context.printer.note(&format!("the registry at {} is read-only", registry.url()));
         }
         Found::Stopped => {
-            let text = format!("nothing listens at {}: taken as stopped", registry.url());
+            let text = format!("no answer from {}: assumed stopped", registry.url());
             // A registry that answered a moment ago was stopped; a wrong port never answered.
             if has_answered {
                 context.printer.note(&text);

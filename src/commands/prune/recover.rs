@@ -40,7 +40,7 @@ pub fn run(context: &Context) -> Result<()> {
     }
     if rescued.iter().any(|run| !run.failed.is_empty()) {
         return Err(Error::new("a run that was stopped took what something needs")
-            .with_hint("put right what keeps it from coming back, then call this again"));
+            .with_hint("correct what keeps it from coming back, then run this again"));
     }
     Ok(())
 }

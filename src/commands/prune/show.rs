@@ -3,116 +3,236 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::Planned;
+use super::{FormatArg, Planned, PruneArgs, time_option};
 use crate::commands::Context;
-use crate::error::Result;
+use crate::error::{Outcome, Result};
 use crate::graph::{Graph, total_bytes};
 use crate::prune::{Counts, Document, Plan, SkipGroup, Skipped};
 use crate::report::{Column, End, Unit, Value};
 use crate::ui::{self, Format, Frame, visible};
 
-/// Repositories and reasons that are shown; all of them are in the JSON.
+/// Lines of each part that are shown without `--all`; the JSON has everything.
 const MOST_REPOSITORIES: usize = 20;
+const MOST_TAGS: usize = 20;
 const MOST_SKIPPED: usize = 5;
 
 /// Writes the plan as JSON.
 pub fn json(context: &Context, document: &Document) -> Result<()> {
     let mut out = context.printer.out();
     ui::write_json(&mut out, document)?;
-    out.flush()?;
+    out.finish()?;
     Ok(())
 }
 
 /// Shows a plan to a person: on standard error when standard output is for a machine.
-pub fn plan(context: &Context, planned: &Planned, is_json: bool) -> Result<()> {
+pub fn plan(context: &Context, planned: &Planned, args: &PruneArgs) -> Result<()> {
     let mut text = Vec::new();
-    repositories(context, planned, &mut text)?;
-    skipped(&planned.plan.skipped, &mut text)?;
+    repositories(context, planned, args.all, &mut text)?;
+    tags(planned, args.all, &mut text)?;
+    // One phrase says what is too young: the last one, where it has bytes.
+    let mut stays = planned.plan.skipped.clone();
+    if !args.all && later_bytes(planned) > 0 {
+        stays.retain(|skipped| skipped.group != SkipGroup::NotYet);
+    }
+    skipped(&stays, args.all, &mut text)?;
     sentences(planned, &mut text)?;
-    if is_json {
+    if args.format == FormatArg::Json {
         for line in String::from_utf8_lossy(&text).lines() {
             context.printer.note(line);
         }
         return Ok(());
     }
-    let mut out = context.printer.out();
+    if args.acting.delete {
+        // A question follows, and must stand beside it: no pager.
+        context.printer.results(&String::from_utf8_lossy(&text))?;
+        return Ok(());
+    }
+    let mut out = context.paged();
     out.write_all(&text)?;
-    out.flush()?;
+    out.finish()?;
     Ok(())
 }
 
+/// What goes of one repository.
 #[derive(Clone, Copy, Default)]
 struct Line {
+    freed_bytes: u64,
     tags: u64,
     revisions: u64,
     layer_links: u64,
+    blobs: u64,
     uploads: u64,
 }
 
 impl Line {
-    fn total(self) -> u64 {
-        self.tags + self.revisions + self.layer_links + self.uploads
+    fn counts(self) -> [u64; 5] {
+        [self.tags, self.revisions, self.layer_links, self.blobs, self.uploads]
     }
 }
 
-fn lines(plan: &Plan, graph: &Graph) -> BTreeMap<u32, Line> {
-    let mut lines: BTreeMap<u32, Line> = BTreeMap::new();
+/// Where a blob that goes is linked: what it frees is counted in one line alone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Repository(u32),
+    Several,
+    Nowhere,
+}
+
+impl Owner {
+    fn name(self, graph: &Graph) -> &str {
+        match self {
+            Self::Repository(place) => &graph.repositories[place as usize].name,
+            Self::Several => "(in several repositories)",
+            Self::Nowhere => "(in no repository)",
+        }
+    }
+}
+
+/// The owners of the blobs that go.
+fn owners(plan: &Plan, graph: &Graph) -> BTreeMap<u32, Owner> {
+    let going = plan.blobs.iter().chain(&plan.corrupt);
+    let mut owners: BTreeMap<u32, Owner> = going.map(|blob| (*blob, Owner::Nowhere)).collect();
+    if owners.is_empty() {
+        return owners;
+    }
+    let mut claim = |blob: u32, place: u32| {
+        if let Some(owner) = owners.get_mut(&blob) {
+            *owner = match *owner {
+                Owner::Nowhere => Owner::Repository(place),
+                Owner::Repository(known) if known == place => *owner,
+                _ => Owner::Several,
+            };
+        }
+    };
+    for (place, repository) in (0..).zip(&graph.repositories) {
+        let range = |range: &std::ops::Range<u32>| range.start as usize..range.end as usize;
+        for link in &graph.links[range(&repository.links)] {
+            claim(link.target, place);
+        }
+        for revision in &graph.revisions[range(&repository.revisions)] {
+            claim(*revision, place);
+        }
+    }
+    owners
+}
+
+fn lines(plan: &Plan, graph: &Graph) -> BTreeMap<Owner, Line> {
+    let mut lines: BTreeMap<Owner, Line> = BTreeMap::new();
     let mut count =
         |places: &[u32], end: fn(&crate::graph::RepositoryNode) -> u32, add: fn(&mut Line)| {
             for &at in places {
                 let place = graph.repositories.partition_point(|repository| end(repository) <= at);
-                add(lines.entry(place as u32).or_default());
+                add(lines.entry(Owner::Repository(place as u32)).or_default());
             }
         };
     count(&plan.tags, |repository| repository.tags.end, |line| line.tags += 1);
     count(&plan.revisions, |repository| repository.revisions.end, |line| line.revisions += 1);
     count(&plan.layer_links, |repository| repository.links.end, |line| line.layer_links += 1);
     for &upload in &plan.uploads {
-        lines.entry(graph.uploads[upload as usize].repository).or_default().uploads += 1;
+        let upload = &graph.uploads[upload as usize];
+        let line = lines.entry(Owner::Repository(upload.repository)).or_default();
+        line.uploads += 1;
+        line.freed_bytes = line.freed_bytes.saturating_add(upload.size_bytes);
+    }
+    for (blob, owner) in owners(plan, graph) {
+        let line = lines.entry(owner).or_default();
+        line.blobs += 1;
+        line.freed_bytes = line.freed_bytes.saturating_add(graph.size_bytes(blob));
     }
     lines
 }
 
-fn repositories(context: &Context, planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
+/// How a command ends that leaves `skipped` where it is.
+pub fn outcome(context: &Context, skipped: &[Skipped]) -> Outcome {
+    match skipped.iter().filter(|skipped| skipped.group.is_finding()).count() {
+        0 => Outcome::Done,
+        count => {
+            context.printer.set_reason(&format!("{count} of what was asked for stay"));
+            Outcome::Findings
+        }
+    }
+}
+
+fn repositories(
+    context: &Context,
+    planned: &Planned,
+    shows_all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let (plan, graph) = (&planned.plan, &planned.graph);
-    let mut lines: Vec<(u32, Line)> = lines(plan, graph).into_iter().collect();
+    let mut lines: Vec<(Owner, Line)> = lines(plan, graph).into_iter().collect();
     if lines.is_empty() {
         return Ok(());
     }
+    let names = ["tags", "revisions", "layer_links", "blobs", "uploads"];
+    // A column of zeros says nothing.
+    let is_used: Vec<bool> =
+        (0..names.len()).map(|at| lines.iter().any(|(_, line)| line.counts()[at] > 0)).collect();
     let count = lines.len();
-    lines.sort_by_key(|(place, line)| (std::cmp::Reverse(line.total()), *place));
-    lines.truncate(MOST_REPOSITORIES);
-    let tail = if count > lines.len() {
-        vec![format!(
-            "and {} more repositories; --format json names everything",
-            count - lines.len()
-        )]
-    } else {
-        Vec::new()
+    lines.sort_by_key(|(owner, line)| {
+        (std::cmp::Reverse((line.freed_bytes, line.counts().iter().sum::<u64>())), *owner)
+    });
+    if !shows_all {
+        lines.truncate(MOST_REPOSITORIES);
+    }
+    let rest = count - lines.len();
+    let tail = if rest > 0 { vec![format!("and {rest} more (--all shows them)")] } else { vec![] };
+    let frame = Frame {
+        title: Some("What goes".into()),
+        tail,
+        totals: vec!["freed_bytes".into()],
+        bars: vec!["freed_bytes".into()],
+        is_bare: true,
+        ..Frame::default()
     };
-    let frame = Frame { title: Some("What goes".into()), tail, ..Frame::default() };
     let mut look = context.printer.look();
     look.color = false;
     let mut sink = ui::sink(Format::Table, out, frame, look);
-    let names = ["repository", "tags", "revisions", "layer_links", "uploads"];
-    let units = [Unit::Text, Unit::Count, Unit::Count, Unit::Count, Unit::Count];
-    let columns: Vec<Column> =
-        names.iter().zip(units).map(|(name, unit)| Column { name: (*name).into(), unit }).collect();
+    let column = |name: &str, unit| Column { name: name.into(), unit };
+    let mut columns = vec![column("repository", Unit::Text), column("freed_bytes", Unit::Bytes)];
+    let used = |at: &usize| is_used[*at];
+    columns.extend((0..names.len()).filter(used).map(|at| column(names[at], Unit::Count)));
     sink.begin(&columns)?;
-    for (place, line) in &lines {
-        let name = graph.repositories[*place as usize].name.as_str();
-        let mut row = vec![Value::Text(name.into())];
-        let counts = [line.tags, line.revisions, line.layer_links, line.uploads];
-        row.extend(counts.map(|count| Value::Integer(count as i64)));
+    for (owner, line) in &lines {
+        let mut row =
+            vec![Value::Text(owner.name(graph).into()), Value::Integer(line.freed_bytes as i64)];
+        let counts = line.counts();
+        row.extend((0..names.len()).filter(used).map(|at| Value::Integer(counts[at] as i64)));
         sink.row(&row)?;
     }
-    sink.end(End { rows: lines.len() as u64, is_cut: false })?;
+    sink.end(End { rows: lines.len() as u64, is_cut: rest > 0 })?;
     drop(sink);
     writeln!(out)
 }
 
+/// The names of the tags that go: what a person who may lose something looks for.
+fn tags(planned: &Planned, shows_all: bool, out: &mut dyn Write) -> io::Result<()> {
+    let (plan, graph) = (&planned.plan, &planned.graph);
+    if plan.tags.is_empty() {
+        return Ok(());
+    }
+    let most = if shows_all { plan.tags.len() } else { MOST_TAGS };
+    writeln!(out, "Tags that go")?;
+    let mut by_repository: Vec<(&str, Vec<&str>)> = Vec::new();
+    for &tag in plan.tags.iter().take(most) {
+        let repository = graph.repository_of_tag(tag).name.as_str();
+        let name = graph.tags[tag as usize].name.as_str();
+        match by_repository.last_mut() {
+            Some((known, names)) if *known == repository => names.push(name),
+            _ => by_repository.push((repository, vec![name])),
+        }
+    }
+    for (repository, names) in by_repository {
+        writeln!(out, "  {}", visible(&format!("{repository}: {}", names.join(", "))))?;
+    }
+    if plan.tags.len() > most {
+        writeln!(out, "  and {} more (--all shows them)", plan.tags.len() - most)?;
+    }
+    writeln!(out)
+}
+
 /// What stays, by reason, with the first few of each.
-pub fn skipped(skipped: &[Skipped], out: &mut dyn Write) -> io::Result<()> {
+pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io::Result<()> {
     let mut groups: BTreeMap<SkipGroup, Vec<&Skipped>> = BTreeMap::new();
     for item in skipped {
         groups.entry(item.group).or_default().push(item);
@@ -130,40 +250,66 @@ pub fn skipped(skipped: &[Skipped], out: &mut dyn Write) -> io::Result<()> {
         };
         writeln!(out, "Stays: {} {}{bytes}{when}", items.len(), group.text())?;
         // What goes another time by itself needs no names.
-        if matches!(group, SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen) {
+        let is_later = matches!(group, SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen);
+        if is_later && !shows_all {
             continue;
         }
         // "and 1 more" would take the line that the one takes.
-        let most = if items.len() == MOST_SKIPPED + 1 { items.len() } else { MOST_SKIPPED };
+        let is_short = shows_all || items.len() == MOST_SKIPPED + 1;
+        let most = if is_short { items.len() } else { MOST_SKIPPED };
         for item in items.iter().take(most) {
             let line = format!("{}: {}", item.name.text(), item.reason);
             writeln!(out, "  {}", visible(&ui::short_digests(&line)))?;
         }
         if items.len() > most {
-            let rest = items.len() - most;
-            writeln!(out, "  and {rest} more; --format json names all")?;
+            writeln!(out, "  and {} more (--all shows them)", items.len() - most)?;
         }
     }
     Ok(())
 }
 
+/// Bytes of what stays only because it is too young.
+fn later_bytes(planned: &Planned) -> u64 {
+    let young = |skipped: &&Skipped| matches!(skipped.group, SkipGroup::NotYet | SkipGroup::Young);
+    let young = planned.plan.skipped.iter().filter(young);
+    total_bytes(young.map(|skipped| skipped.name.size_bytes()))
+}
+
+/// What goes now, what comes free by it, and what more comes free later.
 fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     let plan = &planned.plan;
     if plan.shared_bytes > 0 {
         let shared = ui::bytes(plan.shared_bytes as i64);
-        writeln!(out, "Stays: {shared} that is shared with something that stays")?;
+        writeln!(out, "Stays: {shared} that other images share")?;
     }
+    let later_bytes = later_bytes(planned);
+    let later = format!(
+        "{} more when it is {} old",
+        ui::bytes(later_bytes as i64),
+        time_option(planned.policy.clock.min_age.as_secs()),
+    );
     if plan.is_empty() {
-        return writeln!(out, "Nothing to delete");
+        writeln!(out, "Nothing to delete{}", if later_bytes > 0 { " yet" } else { "" })?;
+        if later_bytes > 0 {
+            writeln!(out, "Would free 0 B now, and {later}")?;
+        }
+    } else {
+        let deleted = counted(&Counts::of(plan));
+        let freed = ui::bytes(plan.freed_bytes as i64);
+        if planned.is_via_api {
+            writeln!(out, "Would delete {deleted} through the API")?;
+            return writeln!(out, "Would free {freed}, but only when garbage is collected");
+        }
+        writeln!(out, "Would delete {deleted}")?;
+        match later_bytes {
+            0 => writeln!(out, "Would free {freed}")?,
+            _ => writeln!(out, "Would free {freed} now, and {later}")?,
+        }
     }
-    let deleted = counted(&Counts::of(plan));
-    let freed = ui::bytes(plan.freed_bytes as i64);
-    if planned.is_via_api {
-        writeln!(out, "Would delete {deleted} through the API")?;
-        return writeln!(out, "Would free {freed}, but only when garbage is collected");
+    if later_bytes > plan.freed_bytes {
+        writeln!(out, "(a write, a new link, chown or a restore starts that time again)")?;
     }
-    writeln!(out, "Would delete {deleted}")?;
-    writeln!(out, "Would free {freed}")
+    Ok(())
 }
 
 /// `13374 blobs, 120 tags`.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
-use super::{Planned, PruneArgs, has_skipped, show};
+use super::{Planned, PruneArgs, show};
 use crate::commands::{Context, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
 use crate::prune::{ApiDeletion, Counts, Document, Mode, Name, SkipGroup, Skipped};
@@ -43,7 +43,8 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
             }
         }
     }
-    let is_whole = skipped.is_empty() && !has_skipped(&planned.plan);
+    let is_whole =
+        skipped.is_empty() && !(show::outcome(context, &planned.plan.skipped) == Outcome::Findings);
     report_deleted(context, args, &mut document, planned, skipped)?;
     if was_interrupted() {
         return Err(QueryError::Interrupted.into());
@@ -85,7 +86,7 @@ fn report_deleted(
     skipped: Vec<Skipped>,
 ) -> Result<()> {
     let mut text = Vec::new();
-    show::skipped(&skipped, &mut text)?;
+    show::skipped(&skipped, args.all, &mut text)?;
     writeln!(text, "Deleted {} through the API", show::counted(&document.counts))?;
     let bytes = crate::ui::bytes(planned.plan.freed_bytes as i64);
     writeln!(

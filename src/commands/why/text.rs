@@ -67,7 +67,7 @@ impl<'a> Text<'a> {
             _ => self.bold(answer.digest.as_deref().unwrap_or_default())?,
         }
         let kind = match answer.blob_kind.as_deref() {
-            Some("unknown") => Some("a blob of which nothing tells what it is"),
+            Some("unknown") => Some("a blob of unknown kind"),
             kind => kind,
         };
         let size = answer.size_bytes.map(ui::bytes);
@@ -174,7 +174,7 @@ impl<'a> Text<'a> {
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 self.prose(0, &format!("On the same digest: {}{more}.", tags.join(", ")))?;
                 let all = match count {
-                    1 => "both together free".to_owned(),
+                    1 => "the two together free".to_owned(),
                     _ => format!("all {} together free", count + 1),
                 };
                 let freed = freed_bytes.map(|bytes| format!("; {all} {}", self.bytes(bytes)));
@@ -200,7 +200,7 @@ impl<'a> Text<'a> {
                 self.prose(
                     0,
                     &format!(
-                        "Tag {tag} pointed at it, and was set anew{}.",
+                        "Tag {tag} pointed at it, and was set again{}.",
                         at.unwrap_or_default()
                     ),
                 )

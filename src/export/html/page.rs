@@ -230,9 +230,9 @@ fn about(scan: &Scan, made_at: Timestamp) -> Markup {
 fn tiles(figures: &Figures, sizes: Sizes, has_other_authority: bool) -> Markup {
     let comes_free_name = if has_other_authority { "cannot be judged" } else { "comes free" };
     let on_disk = figures.get("blob_bytes");
-    let uploads = figures.get("stale_upload_bytes");
-    let comes_free = figures.get("untagged_and_orphan_bytes").saturating_add(uploads);
-    let share = match on_disk.saturating_add(uploads) {
+    let comes_free = figures.get("reclaimable_bytes");
+    let now = figures.get("reclaimable_now_bytes");
+    let share = match on_disk.saturating_add(figures.get("upload_bytes")) {
         0 => 0.0,
         whole => comes_free as f64 / whole as f64 * 100.0,
     };
@@ -243,7 +243,10 @@ fn tiles(figures: &Figures, sizes: Sizes, has_other_authority: bool) -> Markup {
             dl {
                 (tile("#part-disk", "on disk", &sizes.human_sum(on_disk), &format!("{} blobs", count("blob_count")), Some(on_disk)))
                 (tile("#garbage", comes_free_name, &sizes.human_sum(comes_free),
-                    &format!("{share:.1} %: untagged, orphan, stale"), Some(comes_free)))
+                    &match comes_free {
+                        0 => "nothing without dropping a tag".to_owned(),
+                        _ => format!("{share:.1} %; now {}, the rest at 24 h old", sizes.human_sum(now)),
+                    }, Some(comes_free)))
                 (tile("#repositories", "repositories", &count("repository_count"),
                     &format!("{} revisions", count("revision_count")), None))
                 (tile("#tags", "tags", &count("tag_count"), &match broken {
@@ -251,8 +254,8 @@ fn tiles(figures: &Figures, sizes: Sizes, has_other_authority: bool) -> Markup {
                     1 => "1 cannot be pulled".to_owned(),
                     more => format!("{} cannot be pulled", grouped(more)),
                 }, None))
-                (tile("#problems", "problems", &count("problem_count"),
-                    &format!("{} of them errors", count("error_count")), None))
+                (tile("#problems", "errors", &count("error_count"),
+                    &format!("{} findings in all", count("problem_count")), None))
             }
             (table::query("regsql sql 'SELECT * FROM totals'", &[FIGURES_SQL]))
         }
@@ -294,8 +297,12 @@ fn next_steps(source: &Source<'_>, sizes: Sizes) -> Result<Markup, PageError> {
                         code.type { (row.text("command")) }
                         span {
                             (row.text("meaning"))
-                            @if row.integer("freed_bytes") > 0 {
+                            @if row.integer("freed_bytes") > 0 || row.integer("later_bytes") > 0 {
                                 ": " b { (sizes.human(row.integer("freed_bytes"))) }
+                            }
+                            @if row.integer("later_bytes") > 0 {
+                                " now, and " (sizes.human(row.integer("later_bytes")))
+                                " more when it is 24 h old"
                             }
                         }
                     }

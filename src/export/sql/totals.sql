@@ -1,2 +1,2 @@
 -- Figures about the whole storage, by name.
-SELECT name, value FROM total
+SELECT name, value FROM totals

@@ -59,7 +59,9 @@ fn all_that_is_exported_is_what_promtool_takes_hostile_names_too() {
     regsql_untagged_bytes 12585712
     regsql_orphan_blobs 1
     regsql_orphan_bytes 52428800
-    regsql_reclaimable_bytes 65014512
+    regsql_garbage_bytes 61865984
+    regsql_reclaimable_bytes 74451696
+    regsql_reclaimable_now_bytes 61868784
     regsql_layer_links 11
     regsql_dangling_layer_links 1
     regsql_unneeded_layer_links 1

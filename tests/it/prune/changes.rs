@@ -294,7 +294,10 @@ fn an_upload_that_goes_on_stays_and_is_told() {
         let data = format!("{}/data", paths::upload("a", id));
         let (disk, done) =
             act_after(|root| fs::write(root.join(&data), "more bytes").unwrap(), uses_trash);
-        assert_eq!(reasons(&done), [format!("upload {id} in a: it goes on")]);
+        assert_eq!(
+            reasons(&done),
+            [format!("upload {id} in a: the upload is still receiving data")]
+        );
         assert!(disk.below(&data).is_file());
     }
 }

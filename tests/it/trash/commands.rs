@@ -24,7 +24,7 @@ fn undo_says_what_came_back_and_what_to_do_next() {
     --- stderr
     put back 1 tag, 1 revision, 1 layer link, 1 upload, 2 blobs, 1 empty directory (2.534 KiB) of run 20261121T070746Z
     run 20261121T070746Z is gone from the trash
-    the database does not know yet: `regsql scan` reads the storage again
+    the database is older than this: `regsql scan` reads the storage again
     "#);
     assert_snapshot!(registry.run(&["undo", "--storage", "registry"]), @r#"
     exit 2
@@ -66,7 +66,7 @@ fn a_conflict_is_exit_1_and_names_what_stays() {
     put back 1 revision, 1 layer link, 1 upload, 2 blobs, 1 empty directory (2.534 KiB) of run 20261121T070746Z
     warning: `docker/registry/v2/repositories/team/app/_manifests/tags/1.0` stays in the trash: something was put in its place since
     to have the old ones back, move away what is in their place and `regsql undo 20261121T070746Z`; else `regsql trash purge` frees them
-    the database does not know yet: `regsql scan` reads the storage again
+    the database is older than this: `regsql scan` reads the storage again
     "#);
 }
 

@@ -1,10 +1,6 @@
 -- Every figure about the whole storage, and the sums that the picture of the disk needs.
 SELECT name, value FROM totals
 UNION ALL
-SELECT 'stale_upload_bytes', COALESCE(SUM(size_bytes), 0)
-FROM uploads
-WHERE active_at <= (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-7 days') FROM scan_info)
-UNION ALL
 SELECT 'repository_exclusive_bytes', COALESCE(SUM(exclusive_bytes), 0) FROM repositories
 UNION ALL
 SELECT 'repository_untagged_bytes', COALESCE(SUM(untagged_bytes), 0) FROM repositories

@@ -1,0 +1,120 @@
+-- title: Teams: repositories by path prefix
+-- summary: What each path prefix holds, what deleting all of it would free, and how it grew
+-- param: depth integer 1.. = 1 -- how many parts of the path make a team: 2 for org/team/app
+-- param: days days 0.. = 30 -- growth since the newest scan at least this many days older, or the oldest there is
+-- param: limit limit = 20 -- rows to show
+-- column: team text -- the prefix; a repository with fewer parts is a team of its own
+-- column: exclusive_bytes bytes -- reached by no repository of another team: what deleting the whole team frees
+-- column: shared_bytes bytes -- also reached by repositories of other teams
+-- column: logical_bytes bytes -- distinct present blobs that its repositories reach
+-- column: grown_bytes bytes -- growth of its repositories' logical bytes, each counted alone; empty when there is no earlier scan
+-- column: repository_count count -- its repositories
+-- column: tag_count count -- their tags
+-- column: untagged_revision_count count -- their untagged revisions
+-- bar: exclusive_bytes
+-- total: repository_count tag_count untagged_revision_count
+-- next: regsql report growth -p days=30 -- which repositories grew
+--
+-- The exclusive bytes of a team are more than the sum over its repositories: a layer that two of
+-- them share is exclusive to neither, and comes free when both go. Teams add up to the storage
+-- only with what they share and what nothing refers to.
+WITH RECURSIVE
+cut (repository_id, prefix, rest, parts) AS (
+    SELECT id, '', name, 0 FROM repository
+    UNION ALL
+    SELECT
+        repository_id,
+        prefix || CASE WHEN parts > 0 THEN '/' ELSE '' END || substr(rest, 1, instr(rest || '/', '/') - 1),
+        substr(rest, instr(rest || '/', '/') + 1),
+        parts + 1
+    FROM cut
+    WHERE parts < COALESCE(:depth, 1) AND rest <> ''
+),
+member (repository_id, team) AS MATERIALIZED (
+    SELECT repository_id, prefix FROM cut WHERE parts = COALESCE(:depth, 1) OR (rest = '' AND parts > 0)
+),
+-- Manifests that each repository leads to.
+reached (repository_id, manifest_id) AS (
+    SELECT repository_id, blob_id FROM revision
+    UNION
+    SELECT repository_id, manifest_id FROM tag WHERE manifest_id IS NOT NULL
+    UNION
+    SELECT u.repository_id, u.blob_id FROM unreadable_root u
+    WHERE u.repository_id IS NOT NULL AND u.blob_id IS NOT NULL
+    UNION
+    SELECT r.repository_id, f.blob_id
+    FROM reached r
+    CROSS JOIN reference f ON f.manifest_id = r.manifest_id
+    WHERE f.role = 'manifest'
+),
+held (team, blob_id) AS (
+    SELECT m.team, r.manifest_id FROM reached r JOIN member m ON m.repository_id = r.repository_id
+    UNION
+    SELECT m.team, COALESCE(a.target_blob_id, f.blob_id)
+    FROM reached r
+    JOIN member m ON m.repository_id = r.repository_id
+    CROSS JOIN reference f ON f.manifest_id = r.manifest_id
+    LEFT JOIN alias a ON a.blob_id = f.blob_id
+    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
+    UNION
+    -- What an unreadable manifest may name is all that its repository links.
+    SELECT m.team, l.blob_id
+    FROM repository p
+    JOIN member m ON m.repository_id = p.id
+    CROSS JOIN layer_link l ON l.repository_id = p.id
+    WHERE p.is_held = 1
+),
+-- Each blob once, with its one team or none.
+owner (blob_id, team) AS (
+    SELECT blob_id, CASE WHEN COUNT(*) = 1 THEN MAX(team) END FROM held GROUP BY blob_id
+),
+exclusive (team, bytes) AS (
+    SELECT o.team, SUM(b.size_bytes)
+    FROM owner o
+    JOIN blob b ON b.id = o.blob_id AND b.is_present = 1
+    WHERE o.team IS NOT NULL
+        -- What is kept for the whole storage is exclusive to no team.
+        AND NOT EXISTS (SELECT 1 FROM unreadable_root WHERE scope = 'storage')
+        AND (b.may_be_manifest = 0 OR NOT EXISTS (SELECT 1 FROM unreadable_root WHERE scope = 'manifests'))
+    GROUP BY o.team
+),
+logical (team, bytes) AS (
+    SELECT h.team, SUM(b.size_bytes) FROM held h JOIN blob b ON b.id = h.blob_id AND b.is_present = 1
+    GROUP BY h.team
+),
+pair (then_number) AS (
+    SELECT COALESCE(
+        MAX(CASE WHEN then_.finished_ns <= now.finished_ns - COALESCE(:days, 30) * 86400000000000
+            THEN then_.scan_number END),
+        MIN(then_.scan_number))
+    FROM scan
+    JOIN past_scan now ON now.scan_number = scan.scan_number
+    JOIN past_scan then_ ON then_.scan_number < now.scan_number AND then_.root = now.root
+),
+growth (team, bytes) AS (
+    SELECT m.team, SUM(p.logical_bytes - COALESCE(b.logical_bytes, 0))
+    FROM repository p
+    JOIN member m ON m.repository_id = p.id
+    CROSS JOIN pair
+    LEFT JOIN past_repository b
+        ON b.name = p.name AND pair.then_number BETWEEN b.first_scan AND b.last_scan
+    WHERE pair.then_number IS NOT NULL
+    GROUP BY m.team
+)
+SELECT
+    m.team AS team,
+    COALESCE(e.bytes, 0) AS exclusive_bytes,
+    COALESCE(l.bytes, 0) - COALESCE(e.bytes, 0) AS shared_bytes,
+    COALESCE(l.bytes, 0) AS logical_bytes,
+    g.bytes AS grown_bytes,
+    COUNT(*) AS repository_count,
+    SUM(p.tag_count) AS tag_count,
+    SUM(p.untagged_revision_count) AS untagged_revision_count
+FROM member m
+JOIN repository p ON p.id = m.repository_id
+LEFT JOIN exclusive e ON e.team = m.team
+LEFT JOIN logical l ON l.team = m.team
+LEFT JOIN growth g ON g.team = m.team
+GROUP BY m.team
+ORDER BY exclusive_bytes DESC, m.team
+LIMIT COALESCE(:limit, 20)

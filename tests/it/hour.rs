@@ -1,0 +1,225 @@
+//! The hour in which the disk is full: what one command says the next one must not deny, and a log
+//! must say when, what and why.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// The demo's registry, scanned.
+struct Demo {
+    directory: tempfile::TempDir,
+}
+
+impl Demo {
+    fn new() -> Self {
+        let demo = Self { directory: tempfile::tempdir().unwrap() };
+        assert!(demo.run(&["-q", "demo", "d"]).status.success());
+        demo
+    }
+
+    fn database(&self) -> PathBuf {
+        self.directory.path().join("d/registry.db")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap())
+            .env("REGSQL_DB", self.database())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        String::from_utf8(self.run(arguments).stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.text(&[arguments, &["-f", "json"]].concat())).unwrap()
+    }
+
+    fn query(&self, sql: &str) -> i64 {
+        let database = Connection::open(self.database()).unwrap();
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn total(&self, name: &str) -> i64 {
+        self.query(&format!("SELECT value FROM totals WHERE name = '{name}'"))
+    }
+
+    /// What a dry run would free now, with a scan however old.
+    fn planned(&self, now: &str, choice: &[&str]) -> i64 {
+        let arguments = [&["prune"], choice, &["--max-scan-age", "9999d", "-f", "json"]].concat();
+        let output = self.command(&arguments).env("REGSQL_NOW", now).output().unwrap();
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        plan["freed_bytes"].as_i64().unwrap()
+    }
+}
+
+fn time(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap().to_string()
+}
+
+#[test]
+fn what_comes_free_is_one_figure_and_the_plan_agrees_with_it_now_and_two_days_later() {
+    let demo = Demo::new();
+    let scanned_ns = demo.query("SELECT finished_ns FROM scan");
+    for (days, is_young) in [(0, true), (2, false)] {
+        let now_ns = scanned_ns + days * DAY_NS;
+        let database = Connection::open(demo.database()).unwrap();
+        database.execute("UPDATE scan SET finished_ns = ?1", [now_ns]).unwrap();
+        drop(database);
+        let now = time(now_ns);
+
+        let garbage = demo.planned(&now, &["--garbage"]);
+        let all = demo.planned(&now, &["untagged-revisions", "--garbage"]);
+        assert_eq!(demo.total("garbage_now_bytes"), garbage, "after {days} days");
+        assert_eq!(demo.total("reclaimable_now_bytes"), all, "after {days} days");
+        assert_eq!(is_young, demo.total("reclaimable_bytes") > all, "after {days} days");
+
+        // The other places read the same figures.
+        let overview = demo.json(&["report", "overview"]);
+        let row = overview.as_array().unwrap().iter().find(|row| row["figure"] == "all of these");
+        assert_eq!(row.unwrap()["bytes"], demo.total("reclaimable_bytes"));
+        let rows = demo.json(&["report", "garbage"]);
+        let whole = rows.as_array().unwrap().last().unwrap();
+        assert_eq!(whole["freed_bytes"], demo.total("reclaimable_bytes"));
+        assert_eq!(whole["now_bytes"], all);
+        let steps = demo.json(&["report", "next-steps"]);
+        let step = |command: &str| {
+            let rows = steps.as_array().unwrap().iter();
+            rows.clone().find(|row| row["command"] == command).unwrap()["freed_bytes"].clone()
+        };
+        assert_eq!(step("regsql prune --garbage"), garbage);
+        let metrics = demo.text(&["metrics"]);
+        assert!(metrics.contains(&format!("regsql_reclaimable_now_bytes {all}\n")), "{metrics}");
+    }
+}
+
+#[test]
+fn a_plan_of_which_nothing_is_old_enough_says_what_comes_when() {
+    let demo = Demo::new();
+    let text = demo.text(&["prune", "orphan-blobs"]);
+    assert!(
+        text.contains("Nothing to delete yet\nWould free 0 B now, and 506.000 MiB more when"),
+        "{text}"
+    );
+    assert!(text.contains("24h old"), "{text}");
+}
+
+#[test]
+fn a_plan_names_the_tags_that_go_and_the_bytes_of_each_repository() {
+    let demo = Demo::new();
+    let plan = ["prune", "keep-latest", "-p", "keep=1", "--min-age", "0s"];
+    let text = demo.text(&plan);
+    assert!(text.contains("Tags that go\n"), "{text}");
+    assert!(text.contains("  shop/legacy/reports: 1.1, 1.2\n"), "{text}");
+    let freed = demo.json(&plan)["freed_bytes"].as_i64().unwrap();
+    let total = text.lines().find(|line| line.starts_with("total")).unwrap();
+    assert!(total.contains(&regsql::ui::bytes(freed)), "the lines add up: {text}");
+}
+
+#[test]
+fn a_team_frees_what_its_repositories_share_and_a_team_of_one_what_the_repository_does() {
+    let demo = Demo::new();
+    let teams = demo.json(&["report", "teams", "-p", "depth=9", "-p", "limit=all"]);
+    for team in teams.as_array().unwrap() {
+        let name = team["team"].as_str().unwrap();
+        for figure in ["exclusive_bytes", "logical_bytes"] {
+            let known = demo
+                .query(&format!("SELECT {figure} FROM repositories WHERE repository = '{name}'"));
+            assert_eq!(team[figure], known, "{figure} of {name}");
+        }
+    }
+    // All together are one team: it frees everything but the orphans.
+    let database = Connection::open(demo.database()).unwrap();
+    database.execute("UPDATE repository SET name = 'all/' || name", []).unwrap();
+    drop(database);
+    let teams = demo.json(&["report", "teams"]);
+    assert_eq!(teams[0]["exclusive_bytes"], demo.total("blob_bytes") - demo.total("orphan_bytes"));
+    assert_eq!(teams[0]["shared_bytes"], 0);
+}
+
+#[test]
+fn a_log_has_the_time_in_every_line_and_its_last_line_is_the_verdict() {
+    let demo = Demo::new();
+    let is_timed =
+        |line: &str| line.len() > 20 && line.as_bytes()[10] == b'T' && line.as_bytes()[19] == b'Z';
+    let act = ["prune", "--garbage", "--min-age", "0s", "--offline", "--delete", "--yes"];
+    let output = demo.run(&act);
+    for text in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(text);
+        assert!(text.lines().all(is_timed), "{text}");
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.lines().last().unwrap().ends_with("exit code 0: done"), "{stderr}");
+    // A night job that fails says why in the same place, and monitoring sees it.
+    let failed = [&act[..], &["--before", "exit 7"]].concat();
+    let output = demo.run(&failed);
+    assert_eq!(output.status.code(), Some(0), "nothing is left to delete, so nothing was begun");
+    let act = [
+        "prune",
+        "--target",
+        "shop/api:5.0.0",
+        "--min-age",
+        "0s",
+        "--offline",
+        "--delete",
+        "--yes",
+    ];
+    let failed = [&act[..], &["--before", "exit 7"]].concat();
+    let output = demo.run(&failed);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last = stderr.lines().last().unwrap();
+    assert!(last.contains("exit code 2: the command of --before failed"), "{stderr}");
+    let metrics = demo.text(&["metrics"]);
+    assert!(metrics.contains("regsql_last_prune_exit_code 2\n"), "{metrics}");
+}
+
+#[test]
+fn a_repository_is_explained_with_what_lives_on_in_others() {
+    let demo = Demo::new();
+    let text = demo.text(&["why", "shop/worker"]);
+    assert!(text.contains("1 tag and 14 revisions, 13 of them untagged"), "{text}");
+    assert!(text.contains("The other 61.223 MiB live on in:\n"), "{text}");
+    let answer = demo.json(&["why", "shop/worker"]);
+    let exclusive = "SELECT exclusive_bytes FROM repositories WHERE repository = 'shop/worker'";
+    assert_eq!(answer["exclusive_bytes"], demo.query(exclusive));
+    // What the nearest of them shares is what both reach: the base image.
+    assert_eq!(answer["shared_with"][0]["repository"], "base/python");
+    assert_eq!(answer["shared_with"][0]["tag"], "3.12");
+    assert_eq!(answer["shared_with"][0]["shared_bytes"], 64_196_608);
+}
+
+#[test]
+fn free_takes_garbage_first_and_its_plan_holds_both() {
+    let demo = Demo::new();
+    let without_tags = demo.total("reclaimable_bytes");
+    // Garbage is enough.
+    let goal = (without_tags / 2).to_string();
+    let text = demo.text(&["free", &goal]);
+    assert!(text.contains("No tag need go for that."), "{text}");
+    assert_eq!(demo.json(&["free", &goal]), serde_json::json!([]));
+    // A little more than that: one tag, and one plan that frees it all.
+    let goal = (without_tags + 40_000_000).to_string();
+    let save = ["free", &goal, "--from", "tags", "--save", "plan.json"];
+    let tags = demo.json(&save);
+    let freed: i64 =
+        tags.as_array().unwrap().iter().map(|tag| tag["freed_bytes"].as_i64().unwrap()).sum();
+    assert_eq!(tags.as_array().unwrap().len(), 1, "one tag is enough for the rest: {tags}");
+    assert!(freed >= 40_000_000, "{tags}");
+    let plan = demo.json(&["prune", "--plan", "plan.json", "--min-age", "0s"]);
+    assert_eq!(plan["freed_bytes"].as_i64().unwrap(), without_tags + freed);
+}
