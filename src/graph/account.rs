@@ -345,7 +345,7 @@ impl Accounting<'_> {
         account.link_is_needed =
             links.map(|link| marks.has(link.name) || marks.has(link.target)).collect();
 
-        account.revisions = self.revisions(repository, manifest_logical_bytes);
+        account.revisions = self.revisions(repository, &nodes, manifest_logical_bytes);
         for (blob, revision) in graph.revisions_of(repository).iter().zip(&mut account.revisions) {
             let Some(node) = graph.manifest_at(*blob) else {
                 // Every revision is a manifest, if only a missing one.
@@ -540,6 +540,7 @@ impl Accounting<'_> {
     fn revisions(
         &mut self,
         repository: &RepositoryNode,
+        reached: &[ManifestId],
         manifest_logical_bytes: &[u64],
     ) -> Vec<RevisionAccount> {
         let graph = self.graph;
@@ -549,7 +550,7 @@ impl Accounting<'_> {
         let nodes: Vec<(ManifestId, usize)> =
             nodes.filter_map(|(at, blob)| Some((graph.manifest_at(*blob)?, at))).collect();
         let has_referrers = !repository.attached.is_empty()
-            || nodes.iter().any(|(id, _)| graph.referrers(*id).next().is_some());
+            || reached.iter().any(|id| graph.referrers(*id).next().is_some());
         if !has_referrers {
             for (id, at) in nodes {
                 figures[at].logical_bytes = manifest_logical_bytes[id as usize];

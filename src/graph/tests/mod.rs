@@ -129,6 +129,18 @@ fn check_reach(plan: &Plan) -> Result<(), TestCaseError> {
         prop_assert_eq!(reach.is_kept[blob as usize], reached.contains(&blob), "blob {}", blob);
         prop_assert_eq!(reach.is_orphan(&graph, blob), accounts.blobs[blob as usize].is_orphan);
     }
+    for (place, repository) in graph.repositories.iter().enumerate() {
+        let account = &accounts.repositories[place];
+        let targets = graph.tags_of(repository).iter().map(|tag| tag.target);
+        let tags = account.tags.iter().map(|figures| figures.logical_bytes).zip(targets);
+        let revisions = graph.revisions_of(repository).iter().map(|blob| Some(*blob));
+        let bytes = account.revisions.iter().map(|figures| figures.logical_bytes);
+        for (bytes, start) in tags.chain(bytes.zip(revisions)) {
+            let all = start.map(|start| model.kept_by(&model.repositories[place], start));
+            let sizes = all.into_iter().flatten().map(|blob| graph.size_bytes(blob));
+            prop_assert_eq!(bytes, sizes.sum::<u64>(), "{:?} in {}", start, place);
+        }
+    }
     let needed = accounts.repositories.iter().flat_map(|account| &account.link_is_needed);
     prop_assert!(needed.eq(&reach.link_is_needed));
     for (id, blob) in (0..).zip(&graph.manifests) {

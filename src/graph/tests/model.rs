@@ -185,7 +185,7 @@ impl<'a> Model<'a> {
     }
 
     /// Blobs that stay with `blob`.
-    fn kept_by(&self, repository: &ModelRepository, blob: BlobId) -> BTreeSet<BlobId> {
+    pub fn kept_by(&self, repository: &ModelRepository, blob: BlobId) -> BTreeSet<BlobId> {
         let catalog = self.catalog;
         let mut kept = BTreeSet::from([blob]);
         for manifest in self.leads_to(repository, blob) {

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use super::verdict::{Missing, missing};
-use super::{BlobId, Catalog, CatalogRepository, UnreadableRoot};
+use super::verdict::{Missing, is_revision, missing};
+use super::{BlobId, Catalog, CatalogManifest, CatalogRepository, UnreadableRoot};
 use crate::graph::{Graph, ManifestId, Walk};
 use crate::model::{Code, Digest, HoldScope, Role, text_of};
 use crate::scan::{Hold, Notes};
@@ -80,13 +80,19 @@ impl Collector<'_> {
         }
         self.faulty_manifests();
         self.aliases();
-        if !self.are_links_known() {
-            for root in &mut self.found.roots[first..] {
-                if matches!(root.scope, HoldScope::Manifests | HoldScope::Repository) {
-                    root.scope = HoldScope::Storage;
-                }
-            }
+        let falls_back = self.found.roots[first..]
+            .iter()
+            .any(|root| matches!(root.scope, HoldScope::Manifests | HoldScope::Repository));
+        if falls_back && let Some(code) = self.why_links_are_unknown() {
+            let path = text_of(repository.facts.path.join("_layers").as_os_str());
+            self.hold(HoldScope::Storage, code, path);
         }
+    }
+
+    /// The manifests that the repository serves.
+    fn revisions(&self) -> impl Iterator<Item = &CatalogManifest> {
+        let manifests = self.nodes.iter().map(|node| &self.catalog.manifests[*node as usize]);
+        manifests.filter(|manifest| is_revision(self.repository, manifest.blob))
     }
 
     fn hold(&mut self, scope: HoldScope, code: Code, path: String) {
@@ -146,8 +152,8 @@ impl Collector<'_> {
     /// declared, any of those may be meant; else any of that size, besides the one it leads to.
     fn aliases(&mut self) {
         let mut is_unresolved = None;
-        let references = self.nodes.iter().flat_map(|node| {
-            self.catalog.manifests[*node as usize].references().iter().filter(|reference| {
+        let references = self.revisions().flat_map(|manifest| {
+            manifest.references().iter().filter(|reference| {
                 !reference.is_external
                     && matches!(reference.role, Role::Config | Role::Layer | Role::Blob)
                     && matches!(self.catalog.digests[reference.blob as usize], Digest::Other(_))
@@ -157,6 +163,7 @@ impl Collector<'_> {
         let size_of = |blob: BlobId| self.catalog.files[blob as usize].map(|file| file.size_bytes);
         let is_canonical =
             |blob: BlobId| matches!(self.catalog.digests[blob as usize], Digest::Sha256(_));
+        let mut others_of = BTreeSet::new();
         for reference in references {
             let at = links.binary_search_by_key(&reference.blob, |link| link.name).ok();
             let link = at.map(|at| links[at]).filter(|link| !link.is_doubtful);
@@ -172,26 +179,30 @@ impl Collector<'_> {
             let alike = links.iter().map(|link| link.name);
             let alike = alike.filter(|name| is_canonical(*name) && size_of(*name) == size);
             let others = alike.filter(|name| Some(*name) != target);
-            self.found.aliases.extend(others.map(|name| (reference.blob, name)));
+            others_of.extend(others.map(|name| (reference.blob, name)));
         }
+        self.found.aliases.append(&mut others_of);
         if let Some(blob) = is_unresolved.filter(|_| !self.catalog.is_pull_through) {
             let path = blob_path(self.catalog, blob);
             self.hold(HoldScope::Repository, Code::LayerLinkMissing, path);
         }
     }
 
-    /// Whether all that its manifests name must be among its layer links.
-    fn are_links_known(&self) -> bool {
+    /// Why something that its manifests name may not be among its layer links.
+    fn why_links_are_unknown(&self) -> Option<Code> {
         if self.catalog.is_pull_through {
-            return true;
+            return None;
         }
-        let is_missing = |node: &ManifestId| {
-            let references = self.catalog.manifests[*node as usize].references().iter();
+        if self.repository.layer_links.is_empty() {
+            return Some(Code::LayersDirectoryMissing);
+        }
+        let is_missing = |manifest: &CatalogManifest| {
+            let references = manifest.references().iter();
             references
                 .filter(|reference| matches!(reference.role, Role::Config | Role::Layer))
                 .any(|named| missing(self.catalog, self.repository, named) == Some(Missing::Link))
         };
-        !self.repository.layer_links.is_empty() && !self.nodes.iter().any(is_missing)
+        self.revisions().any(is_missing).then_some(Code::LayerLinkMissing)
     }
 }
 

@@ -231,6 +231,6 @@ fn blobs_without_any_repositories_directory_are_no_garbage() {
     machine.works(&["scan", "registry"]);
     let plan = machine.works(&["prune", "--garbage", "--min-age", "0s", "-f", "json"]);
     assert_eq!(super::names_in(&plan.stdout).len(), 0);
-    let told = machine.works(&["verify", "-f", "json"]);
-    assert!(String::from_utf8_lossy(&told.stdout).contains("directory-unreadable"), "{told:?}");
+    let found = machine.works(&["verify", "-f", "json"]);
+    assert!(String::from_utf8_lossy(&found.stdout).contains("repositories-missing"), "{found:?}");
 }
