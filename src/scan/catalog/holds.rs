@@ -80,9 +80,12 @@ impl Collector<'_> {
         }
         self.faulty_manifests();
         self.aliases();
-        let falls_back = self.found.roots[first..]
-            .iter()
-            .any(|root| matches!(root.scope, HoldScope::Manifests | HoldScope::Repository));
+        // A body that is whole names nothing but what stands in it.
+        let is_whole = |code| matches!(code, Code::ManifestTypeUnknown | Code::ReferenceInvalid);
+        let falls_back = self.found.roots[first..].iter().any(|root| {
+            matches!(root.scope, HoldScope::Manifests | HoldScope::Repository)
+                && !is_whole(root.code)
+        });
         if falls_back && let Some(code) = self.why_links_are_unknown() {
             let path = text_of(repository.facts.path.join("_layers").as_os_str());
             self.hold(HoldScope::Storage, code, path);
@@ -165,20 +168,24 @@ impl Collector<'_> {
             |blob: BlobId| matches!(self.catalog.digests[blob as usize], Digest::Sha256(_));
         let mut others_of = BTreeSet::new();
         for reference in references {
-            let at = links.binary_search_by_key(&reference.blob, |link| link.name).ok();
-            let link = at.map(|at| links[at]).filter(|link| !link.is_doubtful);
-            let target = link.map(|link| link.target);
-            let target =
-                target.filter(|target| is_canonical(*target) && size_of(*target).is_some());
-            let size = target.and_then(size_of);
-            let is_right = reference.declared_bytes.is_some() && reference.declared_bytes == size;
-            if !is_right {
+            // Its own link, or where it has none any other repository's: the name is of the content.
+            let own = links.binary_search_by_key(&reference.blob, |link| link.name).ok();
+            let targets: Vec<BlobId> = match own.map(|at| links[at]) {
+                Some(link) if link.is_doubtful => Vec::new(),
+                Some(link) => vec![link.target],
+                None => self.catalog.aliases.get(&reference.blob).cloned().unwrap_or_default(),
+            };
+            let declared = reference.declared_bytes;
+            let is_right = |target: &&BlobId| {
+                is_canonical(**target) && declared.is_some() && size_of(**target) == declared
+            };
+            if targets.iter().find(is_right).is_none() {
                 is_unresolved = is_unresolved.or(Some(reference.blob));
                 continue;
             }
             let alike = links.iter().map(|link| link.name);
-            let alike = alike.filter(|name| is_canonical(*name) && size_of(*name) == size);
-            let others = alike.filter(|name| Some(*name) != target);
+            let alike = alike.filter(|name| is_canonical(*name) && size_of(*name) == declared);
+            let others = alike.filter(|name| !targets.contains(name));
             others_of.extend(others.map(|name| (reference.blob, name)));
         }
         self.found.aliases.append(&mut others_of);
