@@ -195,11 +195,16 @@ impl Parcels {
         let mut state = self.state();
         let mut picks = Vec::new();
         let parcels = 0..self.parcels.len() as u32;
-        let mut heap: BinaryHeap<(u128, std::cmp::Reverse<u32>)> = parcels
-            .map(|parcel| (state.worth(parcel, goal, wide), std::cmp::Reverse(parcel)))
-            .collect();
+        // Of two that are worth the same the smaller one goes: nothing is dropped beyond the goal
+        // without need.
+        let key = |worth: u128, parcel: u32| {
+            let bytes = self.parcels[parcel as usize].bytes;
+            (worth, std::cmp::Reverse((bytes, parcel)))
+        };
+        let mut heap: BinaryHeap<_> =
+            parcels.map(|parcel| key(state.worth(parcel, goal, wide), parcel)).collect();
         while let Some(wanted) = state.wanted(goal) {
-            let Some((worth, std::cmp::Reverse(parcel))) = heap.pop() else {
+            let Some((worth, std::cmp::Reverse((_, parcel)))) = heap.pop() else {
                 break;
             };
             if state.groups_left[parcel as usize] == 0 {
@@ -208,7 +213,7 @@ impl Parcels {
             // The goal has come nearer since, so that less of it counts.
             let now = state.worth(parcel, wanted, wide);
             if now < worth {
-                heap.push((now, std::cmp::Reverse(parcel)));
+                heap.push(key(now, parcel));
                 continue;
             }
             for &group in &self.parcels[parcel as usize].groups {
@@ -224,7 +229,7 @@ impl Parcels {
                         && let Some(wanted) = state.wanted(goal)
                     {
                         let worth = state.worth(other, wanted, wide);
-                        heap.push((worth, std::cmp::Reverse(other)));
+                        heap.push(key(worth, other));
                     }
                 }
             }
