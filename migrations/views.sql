@@ -13,6 +13,8 @@ SELECT
     is_complete AS complete, -- 1: everything was read; 0: something could not be, so every figure means "at least"
     is_deep AS is_deep, -- 1: also looked for leftovers beside each blob and link (always for small storages, else `scan --deep`)
     is_pull_through AS is_pull_through_cache, -- 1: a pull-through cache, in which missing blobs are normal
+    (SELECT disk_bytes FROM storage) AS disk_bytes, -- the size of the file system that holds the blobs; NULL: not known
+    (SELECT disk_free_bytes FROM storage) AS disk_free_bytes, -- what was free of it at the scan, for whoever is not root
     (SELECT proxy_url FROM storage) AS proxied_url, -- the registry behind it, as a configuration said
     scan_number AS scan_number, -- this scan's row in scan_history
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT from_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_since, -- since when pulls are known without a gap (UTC); NULL: they are not

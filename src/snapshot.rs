@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::db::{
-    self, AuthorityRecord, DatabaseError, NewDatabase, PreviousScan, ScanRecord, Snapshot,
-    StoredFinding, Totals, Witness, WriteLock,
+    self, AuthorityRecord, DatabaseError, DiskSpace, NewDatabase, PreviousScan, ScanRecord,
+    Snapshot, StoredFinding, Totals, Witness, WriteLock,
 };
 use crate::graph;
 use crate::model::authority::{Evidence, suspicion};
@@ -18,7 +18,7 @@ use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
 pub use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Notes};
-use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Storage, locate};
+use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
 use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
 
@@ -154,7 +154,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         is_deep,
         fingerprint,
         proxy_url: storage.proxied_url().map(str::to_owned),
-        disk: None,
+        disk: storage.space().map(disk_space),
         max_vanished_percent,
         other_totals: trash_totals(&trash::summary(&storage)),
     };
@@ -273,6 +273,12 @@ fn remember_proxy(location: &mut Location, previous: Option<&PreviousScan>) {
     {
         location.proxy = Proxy::Of(url.clone());
     }
+}
+
+/// As the database holds it.
+fn disk_space(space: Space) -> DiskSpace {
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    DiskSpace { size_bytes: bytes(space.size_bytes), free_bytes: bytes(space.free_bytes) }
 }
 
 /// Figures about the trash and the last deletion, for metrics.

@@ -27,6 +27,10 @@ pub struct ServeArgs {
     /// Where to listen. Whoever reaches it can read the names of all repositories and tags
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9055")]
     pub listen: SocketAddr,
+    /// Also answer requests for this name, such as that of a proxy. On a loopback address only its own
+    /// names are answered, so that no web page reads the answers through a browser; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
     /// The time from one scan to the next, such as 15m or 6h (0s: never scan, and serve what other
     /// scans put into the database)
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse_duration)]
@@ -47,6 +51,7 @@ pub fn run(context: &Context, args: ServeArgs) -> Result {
     let (database, io_threads) = (context.db.clone(), args.io_threads);
     let options = ServeOptions {
         listen: args.listen,
+        allowed_hosts: args.allow_host,
         interval: args.interval,
         storage: args.storage,
         database: context.db.clone(),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::ExportError;
 use super::reports;
@@ -184,6 +184,25 @@ fn scan(connection: &Connection, families: &mut Vec<Family>) -> Result<(), Expor
             )
             .with(&[], i64::from(scan.is_complete)),
         ]);
+    }
+    let sql = include_str!("sql/disk.sql");
+    let disk: Option<(Option<i64>, Option<i64>)> =
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (size, free) = disk.unwrap_or_default();
+    let gauges = [
+        ("regsql_disk_bytes", "Size of the file system that holds the blobs.", size),
+        (
+            "regsql_disk_free_bytes",
+            "What was free of it at the scan, for whoever is not root.",
+            free,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        let mut family = Family::gauge(name, help);
+        if let Some(value) = value {
+            family.add(&[], value);
+        }
+        families.push(family);
     }
     Ok(())
 }

@@ -117,8 +117,20 @@ async fn answer_one(stream: TcpStream, site: Arc<Site>) -> hyper::Result<()> {
         .await
 }
 
+/// Whether everything that names a host in a request names this one. A browser always names one.
+fn is_for(request: &Request<Incoming>, site: &Site) -> bool {
+    let named = request.headers().get_all(header::HOST);
+    named.iter().all(|host| host.to_str().is_ok_and(|host| site.is_host(host)))
+        && request.uri().host().is_none_or(|host| site.is_host(host))
+}
+
 fn response(request: &Request<Incoming>, site: &Site) -> Response<Full<Bytes>> {
-    let mut response = if matches!(*request.method(), Method::GET | Method::HEAD) {
+    let mut response = if !is_for(request, site) {
+        let text = "this server is not called so; regsql serve --allow-host NAME allows a name\n";
+        let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+        *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+        response
+    } else if matches!(*request.method(), Method::GET | Method::HEAD) {
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let answer = site.answer(request.uri().path(), accept);
         let mut response = Response::new(Full::new(answer.body));

@@ -6,6 +6,7 @@
 //! runtime stays inside `http`. Prints nothing: what happens is told to a callback.
 
 mod error;
+mod hosts;
 mod http;
 mod refresh;
 mod scanner;
@@ -28,6 +29,7 @@ use crate::snapshot;
 
 pub use error::ServeError;
 
+use hosts::Hosts;
 use http::Server;
 use refresh::Refresher;
 use site::Site;
@@ -44,6 +46,8 @@ pub type ScanCommand = Box<dyn Fn(&Path) -> Command + Send>;
 pub struct ServeOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Names besides those of loopback that requests may ask for.
+    pub allowed_hosts: Vec<String>,
     /// The time from the end of a scan to the next; zero: never scan.
     pub interval: Duration,
     /// The storage; `None`: the one that the database's snapshot is of.
@@ -101,7 +105,8 @@ pub fn serve(
     let cannot_listen = |source| ServeError::Listen { address: options.listen, source };
     let listener = TcpListener::bind(options.listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let site = Arc::new(Site::default());
+    let hosts = Hosts::new(address.ip(), &options.allowed_hosts);
+    let site = Arc::new(Site::for_hosts(hosts));
     let mut refresher = Refresher::new(options, storage, Arc::clone(&site), Box::new(tell));
     if is_of_storage {
         refresher.refresh()?;

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::body::Bytes;
 
+use super::hosts::Hosts;
 use crate::export::{Scans, TEXT_FORMAT, render_scans};
 
 /// What is made of one snapshot.
@@ -18,6 +19,7 @@ pub struct Pages {
 #[derive(Default)]
 pub struct Site {
     state: RwLock<Arc<State>>,
+    hosts: Hosts,
 }
 
 #[derive(Default)]
@@ -43,6 +45,16 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
 impl Site {
+    /// One that answers nothing yet, and later only to these names.
+    pub fn for_hosts(hosts: Hosts) -> Self {
+        Self { hosts, ..Self::default() }
+    }
+
+    /// Whether a request that asks for `host` is answered.
+    pub fn is_host(&self, host: &str) -> bool {
+        self.hosts.allow(host)
+    }
+
     /// Puts in what a snapshot gave.
     pub fn publish(&self, pages: Pages, scans: &Scans) {
         let metrics = Bytes::from(pages.metrics.clone() + &render_scans(scans));

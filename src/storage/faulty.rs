@@ -89,6 +89,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.layout()
     }
 
+    fn space(&self) -> Option<super::Space> {
+        self.inner.space()
+    }
+
     fn proxied_url(&self) -> Option<&str> {
         self.inner.proxied_url()
     }

@@ -18,8 +18,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::{
-    Content, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState, Location, Storage,
-    Streamed, stream::stream,
+    Content, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState, Location, Space,
+    Storage, Streamed, stream::stream,
 };
 
 /// A registry's root directory on a file system.
@@ -191,6 +191,16 @@ impl Storage for FilesystemStorage {
 
     fn layout(&self) -> &Layout {
         &self.location.layout
+    }
+
+    fn space(&self) -> Option<Space> {
+        // The first top is the blobs', which may be a mount of their own.
+        let (_, descriptor) = self.tops.first()?;
+        let found = rustix::fs::fstatvfs(descriptor).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        // Some network file systems say nothing.
+        (found.f_blocks > 0)
+            .then(|| Space { size_bytes: bytes(found.f_blocks), free_bytes: bytes(found.f_bavail) })
     }
 
     fn proxied_url(&self) -> Option<&str> {

@@ -58,6 +58,15 @@ pub struct FileFacts {
     pub permissions: u32,
 }
 
+/// How large a file system is, and how full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All of it, in bytes.
+    pub size_bytes: u64,
+    /// What is free for whoever is not root, in bytes.
+    pub free_bytes: u64,
+}
+
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -166,6 +175,12 @@ pub trait Storage: Sync {
 
     /// The path of `docker/registry/v2` below the root.
     fn layout(&self) -> &Layout;
+
+    /// How large the file system of the blobs is, and how much of it is free; `None` when that is not
+    /// known.
+    fn space(&self) -> Option<Space> {
+        None
+    }
 
     /// The registry behind this one, when a configuration says that it is a pull-through cache.
     fn proxied_url(&self) -> Option<&str> {

@@ -192,6 +192,23 @@ fn clutter_in_every_directory_is_no_repository_no_tag_and_no_hold() {
 }
 
 #[test]
+fn a_scan_says_how_large_the_disk_is_and_how_full() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let scanned = fixture.scan();
+    let (size, free): (i64, i64) = scanned
+        .database
+        .query_row("SELECT disk_bytes, disk_free_bytes FROM scan_info", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert!(size > 1 << 20 && free <= size, "{free} of {size}");
+    let output = scanned.run(&["metrics"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains(&format!("\nregsql_disk_bytes {size}")), "{text}");
+}
+
+#[test]
 fn a_tag_or_repository_named_like_clutter_stays_what_it_is() {
     let mut fixture = Fixture::new();
     let image = fixture.push("desktop.ini/a.partial", "Thumbs.db");

@@ -35,6 +35,24 @@ fn scrapers_get_text_browsers_a_page_and_probes_their_word() {
 }
 
 #[test]
+fn on_loopback_no_other_name_is_answered_to() {
+    let directory = storage();
+    let arguments = ["registry", "--interval", "1h", "--allow-host", "metrics.example.com"];
+    let exporter = Exporter::start(directory.path(), &arguments);
+    exporter.wait_until_ready();
+    for path in ["/", "/metrics", "/healthz", "http://evil.example.com/metrics"] {
+        let answer = exporter.ask("GET", path, &[("Host", "evil.example.com:9055")]);
+        assert_eq!(answer.status, 421, "{path}");
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(body.contains("--allow-host") && !body.contains("team"), "{body}");
+    }
+    assert_eq!(exporter.ask("GET", "http://evil.example.com/metrics", &[]).status, 421);
+    for host in ["localhost:1", "127.0.0.1", "[::1]:9055", "metrics.example.com"] {
+        assert_eq!(exporter.ask("GET", "/metrics", &[("Host", host)]).status, 200, "{host}");
+    }
+}
+
+#[test]
 fn only_reading_is_answered_and_every_answer_forbids_scripts_from_elsewhere() {
     let directory = storage();
     let exporter = Exporter::start(directory.path(), &["registry", "--interval", "1h"]);

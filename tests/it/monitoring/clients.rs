@@ -20,10 +20,10 @@ fn slow_clients_stop_neither_scrapes_nor_scans_and_are_dropped() {
     };
     let started = Instant::now();
     let mut half_heads: Vec<TcpStream> =
-        (0..40).map(|_| connect("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")).collect();
+        (0..40).map(|_| connect("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")).collect();
     let silent: Vec<TcpStream> = (0..20).map(|_| connect("")).collect();
     let never_read: Vec<TcpStream> =
-        (0..20).map(|_| connect("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
+        (0..20).map(|_| connect("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
     let before = exporter.value(SUCCEEDED).unwrap();
     exporter.wait_until(SUCCEEDED, |count| count >= before + 5.0);
     // A byte now and then keeps no connection open.
@@ -78,12 +78,14 @@ fn requests_without_measure_or_sense_are_refused_and_it_lives_on() {
     let long = "x".repeat(1 << 20);
     let many = "X-Again: 1\r\n".repeat(200);
     for (request, statuses) in [
-        (format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), &["414", "431"][..]),
-        (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"), &["431"]),
-        (format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), &["431"]),
+        (format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), &["414", "431"][..]),
+        (format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"), &["431"]),
+        (format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), &["431"]),
         ("\u{0}\u{1}nonsense\r\n\r\n".into(), &["400"]),
         (
-            format!("GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n{long}"),
+            format!(
+                "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n{long}"
+            ),
             &["200"],
         ),
     ] {
