@@ -16,7 +16,7 @@ use crate::graph;
 use crate::model::authority::{Evidence, suspicion};
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
-pub use crate::scan::DeepLook;
+use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};

@@ -17,7 +17,7 @@ pub struct OutputArgs {
 pub enum FormatArg {
     /// Aligned columns and human sizes
     Table,
-    /// One array of objects, raw integers, RFC 3339 times
+    /// JSON with raw integers and RFC 3339 times: an array of objects, for `why` one object
     Json,
     /// One object a line
     Ndjson,

@@ -8,13 +8,15 @@ use clap::Args;
 use super::{Context, scan};
 use crate::error::{Error, Outcome, Result};
 use crate::sample::demo::write_demo;
-use crate::snapshot::{self, DeepLook, ScanOptions};
+use crate::scan::DeepLook;
+use crate::snapshot::{self, ScanOptions};
 use crate::ui;
 
 /// Arguments of `demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// Where to make it: a directory that is missing or empty
+    /// Where to make it: a directory that is missing or empty. The database is DIR/registry.db, whatever
+    /// --db says
     #[arg(default_value = "regsql-demo")]
     pub dir: PathBuf,
 }

@@ -28,16 +28,27 @@ pub fn run(context: &Context, args: &ManArgs) -> Result {
     man.render(&mut page)?;
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let sub = sub.clone();
-        let heading = format!(".SH \"COMMAND {}\"\n", sub.get_name().to_uppercase());
-        page.extend_from_slice(heading.as_bytes());
+        page.extend(format!(".SH \"COMMAND {}\"\n", sub.get_name().to_uppercase()).bytes());
         let man = clap_mangen::Man::new(sub);
-        man.render_description_section(&mut page)?;
-        man.render_options_section(&mut page)?;
+        let mut section = Vec::new();
+        man.render_description_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        append_below(&mut page, &String::from_utf8_lossy(&section));
     }
     let mut out = context.printer.out();
     out.write_all(&page)?;
     out.flush()?;
     Ok(Outcome::Done)
+}
+
+/// Appends the sections of a page below a section of another one.
+fn append_below(page: &mut Vec<u8>, sections: &str) {
+    // What every page begins with: the apostrophe, for each kind of roff.
+    let is_preamble = |line: &&str| line.starts_with(".ie \\n(.g") || line.starts_with(".el .ds");
+    for line in sections.lines().filter(|line| !is_preamble(line)) {
+        page.extend(line.replacen(".SH ", ".SS ", 1).bytes());
+        page.push(b'\n');
+    }
 }
 
 fn write_pages(context: &Context, directory: &Path) -> Result {

@@ -126,7 +126,8 @@ pub struct GuardArgs {
     /// a scan found (regsql report authority)
     #[arg(long)]
     pub trust_storage: bool,
-    /// Scan again first when the scan is older
+    /// Scan again first when the scan is older. --delete always scans again, and --via-api refuses an
+    /// older scan
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
     pub max_scan_age: Duration,
 }

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 
 use super::{Context, end_on_interrupt};
 use crate::error::{Outcome, Result};
-use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
+use crate::scan::DeepLook;
+use crate::snapshot::{self, ScanOptions, Summary};
 use crate::ui;
 
 /// Files and directories read at once when nothing else is asked for.

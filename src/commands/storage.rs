@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;
-use crate::snapshot::{self, DeepLook, ScanOptions, Summary};
+use crate::scan::DeepLook;
+use crate::snapshot::{self, ScanOptions, Summary};
 use crate::storage::{FilesystemStorage, Proxy, Storage as _, locate};
 use crate::ui;
 

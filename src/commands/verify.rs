@@ -22,7 +22,8 @@ use crate::db::{self, DatabaseError, PreviousScan};
 use crate::error::{Error, Outcome, Result};
 use crate::model::{Code, Severity, bytes_of};
 use crate::report::{Bound, Query, RowSink};
-use crate::snapshot::{self, DeepLook, ScanOptions};
+use crate::scan::DeepLook;
+use crate::snapshot::{self, ScanOptions};
 use crate::ui::{self, Format, Frame, JunitSink, Rule, SarifSink};
 use tally::{Counted, Tally};
 
@@ -158,7 +159,7 @@ fn root_of(context: &Context, scan: &PreviousScan) -> Result<PathBuf> {
     bytes_of(&scan.root).map(PathBuf::from).ok_or_else(|| {
         let database = context.db.display();
         Error::new(format!("database `{database}` is damaged: it names no storage"))
-            .with_hint("name the storage with --storage")
+            .with_hint("name the storage: `regsql verify STORAGE`, or scan it again")
     })
 }
 

@@ -45,8 +45,6 @@ pub use rescue::{NeededAgain, Rescued, rescue};
 pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, run};
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};
 
-pub use crate::scan::is_pull_through;
-
 /// The digests of blobs that may be corrupt, for [`Name::CorruptBlob`].
 pub const CORRUPT_SQL: &str = include_str!("sql/corrupt.sql");
 

@@ -12,8 +12,8 @@ use super::name::SkipGroup;
 use super::paths;
 use super::steps::Target;
 use crate::graph::RepositoryNode;
-use crate::model::{LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
-use crate::scan::{self, HoldScope, LinkFacts, RepositoryFacts, TagFacts};
+use crate::model::{HoldScope, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
+use crate::scan::{self, LinkFacts, RepositoryFacts, TagFacts};
 
 impl Executor<'_> {
     /// Reads names and times of all repositories, and keeps what anything new needs.

@@ -1,5 +1,7 @@
 //! What a 401 asks for: the `WWW-Authenticate` header (RFC 9110, 11.6.1).
 
+use http_auth::{ChallengeParser, ChallengeRef};
+
 /// A way to authenticate that regsql knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -23,37 +25,18 @@ pub(super) fn choose<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Chall
     bearer.or(challenges.first()).cloned()
 }
 
-/// The challenges that are known in one header.
+/// The challenges that are known in one header, up to where it makes no sense.
 fn parse(header: &str) -> Vec<Challenge> {
-    let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    let mut rest = header;
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', ',']);
-        let (word, after) = token(rest);
-        if word.is_empty() {
-            break;
-        }
-        rest = after;
-        match (after.trim_start().strip_prefix('='), found.last_mut()) {
-            (Some(value), Some((_, parameters))) => {
-                let (value, after) = token_or_quoted(value.trim_start());
-                parameters.push((word.to_ascii_lowercase(), value));
-                rest = after;
-            }
-            // `=` before any scheme.
-            (Some(_), None) => break,
-            (None, _) => found.push((word.to_ascii_lowercase(), Vec::new())),
-        }
-    }
-    found.into_iter().filter_map(|(scheme, parameters)| known(&scheme, &parameters)).collect()
+    let challenges = ChallengeParser::new(header).map_while(Result::ok);
+    challenges.filter_map(|challenge| known(&challenge)).collect()
 }
 
-fn known(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
+fn known(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
     let value = |name: &str| {
-        let found = parameters.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_unescaped()).filter(|value| !value.is_empty())
     };
-    match scheme {
+    match challenge.scheme.to_ascii_lowercase().as_str() {
         "basic" => Some(Challenge::Basic),
         "bearer" => Some(Challenge::Bearer {
             realm: value("realm")?,
@@ -62,28 +45,6 @@ fn known(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
         }),
         _ => None,
     }
-}
-
-fn token(text: &str) -> (&str, &str) {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    text.split_at(text.find(|c| !is_token(c)).unwrap_or(text.len()))
-}
-
-fn token_or_quoted(text: &str) -> (String, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let (word, rest) = token(text);
-        return (word.to_owned(), rest);
-    };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((index, char)) = chars.next() {
-        match char {
-            '"' => return (value, &quoted[index + 1..]),
-            '\\' => value.extend(chars.next().map(|(_, char)| char)),
-            char => value.push(char),
-        }
-    }
-    (value, "")
 }
 
 #[cfg(test)]
@@ -115,10 +76,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_answered_is_no_challenge() {
-        for header in ["", "Negotiate", "Bearer", "Bearer realm=\"\"", "=x", "\"", "\u{1b}[2J", "a"]
-        {
+        for header in [
+            "",
+            "Negotiate",
+            "Bearer",
+            "Bearer realm=\"\"",
+            "=x",
+            "\"",
+            "Bearer realm=\"https://open",
+            "\u{1b}[2J",
+            "a",
+        ] {
             assert_eq!(choose([header].into_iter()), None, "{header}");
         }
-        assert_eq!(parse("Bearer realm=\"https://open"), [bearer("https://open", None, None)]);
     }
 }

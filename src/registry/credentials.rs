@@ -1,4 +1,7 @@
 //! Who a request comes from, and secrets that do not show.
+//!
+//! The crate `docker_credential` (1.4) is not used: it runs the helper programs that the file names,
+//! with no limit of time, and keeps passwords in types that `Debug` shows.
 
 use std::collections::BTreeMap;
 use std::{fmt, io};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use crate::model::HoldScope;
+pub(super) use crate::model::HoldScope;
 use crate::model::{Code, Digest, Finding, clutter, text_of};
 use crate::storage::FileKind;
 

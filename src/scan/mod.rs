@@ -26,8 +26,8 @@ pub use catalog::{
     describe_blobs, tag_verdicts,
 };
 pub use facts::{
-    BlobFacts, Hold, HoldScope, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag,
-    RepositoryFacts, TagFacts, UploadFacts,
+    BlobFacts, Hold, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag, RepositoryFacts,
+    TagFacts, UploadFacts,
 };
 pub use manifests::{ManifestBody, ManifestFacts, ReferenceFacts};
 
@@ -37,7 +37,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::model::authority::{Evidence, HARBOR_SYSTEM_PREFIX};
-use crate::model::{Code, Digest, ManifestKind};
+use crate::model::{Code, Digest, HoldScope, ManifestKind};
 use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
 

@@ -1,5 +1,8 @@
 //! Findings as a JUnit report, which continuous integration reads: one test case for each kind of
 //! finding, failed when there is one that counts.
+//!
+//! The crate `quick-junit` (0.8) is not used: it brings chrono, uuid and a second version of quick-xml
+//! for the four elements that are written here.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -172,6 +172,44 @@ fn only_storage_reads_a_registry() {
     allows_exactly(MAY_TOUCH_FILES, "touches files", touches);
 }
 
+/// Who may remove or rename files, and why.
+const MAY_REMOVE: &[(&str, &str)] = &[
+    ("storage/", "the seam: how it is done"),
+    ("trash/", "every deletion of a registry's files"),
+    ("prune/age.rs", "the empty file that shows the clock of the storage"),
+    ("prune/executor.rs", "directories with nothing in them"),
+    ("db/publish.rs", "the new database, in the place of the old one"),
+];
+
+#[test]
+fn only_the_trash_removes_what_a_registry_wrote() {
+    let removes = |line: &str| {
+        [
+            ".remove_file(",
+            ".remove_directory(",
+            ".rename_new(",
+            "fs::remove_",
+            "fs::rename",
+            "unlinkat",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+    };
+    allows_exactly(MAY_REMOVE, "removes files", removes);
+}
+
+/// A module that gave out what is another one's would open a way around the table.
+#[test]
+fn no_module_gives_out_what_is_another_ones() {
+    for source in sources() {
+        for (number, line) in source.code() {
+            let names = names_after(line, "pub use crate::");
+            let other = names.into_iter().find(|name| *name != source.module);
+            assert_eq!(other, None, "src/{}:{number}: {}", source.path, line.trim());
+        }
+    }
+}
+
 /// Where SQL may stand in Rust, and why.
 const MAY_HOLD_SQL: &[(&str, &str)] = &[
     ("db/", "fills and opens the database: one line a statement"),

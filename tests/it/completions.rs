@@ -94,4 +94,8 @@ fn the_man_page_has_every_command_and_there_is_one_for_each() {
         assert!(page.contains(".TH") && page.contains(".SH SYNOPSIS"), "{name}: {page}");
     }
     assert!(directory.join("regsql.1").is_file());
+    // One page, with the preamble of one and a heading for each command.
+    assert_eq!(whole.matches(".TH ").count(), 1);
+    assert_eq!(whole.matches(".ie ").count(), 1, "{whole:.400}");
+    assert_eq!(whole.matches("\n.SH OPTIONS").count(), 1);
 }

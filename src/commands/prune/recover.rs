@@ -7,7 +7,8 @@ use crate::commands::storage::{open, rescan};
 use crate::commands::undo::{shown, warn_of};
 use crate::commands::{Context, now};
 use crate::error::{Error, Result};
-use crate::prune::{Rescued, is_pull_through, rescue};
+use crate::prune::{Rescued, rescue};
+use crate::scan::is_pull_through;
 use crate::storage::Storage as _;
 use crate::trash::{self, StorageLock};
 
