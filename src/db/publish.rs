@@ -314,6 +314,7 @@ impl<'a> NewDatabase<'a> {
         journal.push("-journal");
         drop(fs::remove_file(journal));
         set_unfinished(None);
+        keep_access(&self.path, database);
         let renamed = File::open(&self.path)
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&self.path, database))
@@ -336,6 +337,16 @@ impl<'a> NewDatabase<'a> {
             Ok(result)
         };
         run().map_err(|source| DatabaseError::from_sqlite_write(&self.lock.database, source))
+    }
+}
+
+/// Gives a new file the owner and mode of the one that it replaces: a scan by root must not lock out
+/// whoever scans or serves otherwise. Where that is not allowed the file is its maker's, as a new one is.
+fn keep_access(new: &Path, old: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if let Ok(facts) = fs::metadata(old) {
+        drop(chown(new, Some(facts.uid()), Some(facts.gid())));
+        drop(fs::set_permissions(new, facts.permissions()));
     }
 }
 

@@ -192,6 +192,25 @@ fn clutter_in_every_directory_is_no_repository_no_tag_and_no_hold() {
 }
 
 #[test]
+fn a_scan_leaves_the_database_to_the_owner_and_mode_that_it_had() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let on_disk = fixture.scan().into_disk();
+    let database = on_disk.database();
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o664)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        chown(&database, Some(65_534), Some(65_534)).unwrap();
+    }
+    let before = fs::metadata(&database).unwrap();
+    assert!(on_disk.run(&["scan", "--full"]).status.success());
+    let after = fs::metadata(&database).unwrap();
+    assert_ne!(after.ino(), before.ino(), "a new file");
+    let access = |facts: &fs::Metadata| (facts.uid(), facts.gid(), facts.mode());
+    assert_eq!(access(&after), access(&before));
+}
+
+#[test]
 fn a_scan_says_how_large_the_disk_is_and_how_full() {
     let mut fixture = Fixture::new();
     fixture.push("team/app", "1.0");
