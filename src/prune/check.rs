@@ -54,10 +54,13 @@ impl Executor<'_> {
 
     /// A push may have written to the tag between the look and the rename.
     pub(super) fn recheck_tag(&mut self, path: &Path, target: Target) -> Checked {
-        let Destination::Trash(run) = &self.destination else {
-            return Ok(());
+        let link = path.join("current/link");
+        let content = match &self.destination {
+            Destination::Trash(run) => run.read_taken(&link, MAX_LINK_BYTES as u64),
+            Destination::Aside(aside) => aside.read(&link, MAX_LINK_BYTES as u64),
+            Destination::Nowhere => return Ok(()),
         };
-        let checked = match run.read_taken(&path.join("current/link"), MAX_LINK_BYTES as u64) {
+        let checked = match content {
             Ok(content) => self.must_lead_to(&content.bytes, target),
             Err(error) if is_half(&error, target, self.graph) => Ok(()),
             Err(error) => Err(failed(&error)),

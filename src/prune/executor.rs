@@ -19,12 +19,15 @@ use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::{Steps, Target};
 use crate::graph::Graph;
 use crate::storage::StorageWriter;
+use crate::trash::aside::Aside;
 use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
 
 /// Where deleted things go.
 pub enum Destination<'s> {
     /// To the trash.
     Trash(Box<TrashRun<'s>>),
+    /// Beside their place, until it is sure that nothing needs them; then nowhere.
+    Aside(Aside<'s>),
     /// Nowhere: they are removed at once.
     Nowhere,
 }
@@ -84,6 +87,10 @@ pub struct Executor<'a> {
     skipped: Vec<Skipped>,
     put_back_count: u64,
     is_interrupted: bool,
+    /// What is aside is being removed.
+    is_finishing: bool,
+    /// A rename into the trash was refused because of the file system.
+    cannot_rename: Cell<bool>,
     /// Something was to be moved or removed, whatever came of it.
     pub(super) has_touched: Cell<bool>,
 }
@@ -149,6 +156,8 @@ impl<'a> Executor<'a> {
             skipped: Vec::new(),
             put_back_count: 0,
             is_interrupted: false,
+            is_finishing: false,
+            cannot_rename: Cell::new(false),
             has_touched: Cell::new(false),
         };
         for &target in &steps.unnamed {
@@ -177,6 +186,8 @@ impl<'a> Executor<'a> {
             self.environment.progress().advance(1);
             match self.step(at, target) {
                 Ok(()) => self.states[at] = State::Taken,
+                // It would be so for each of them.
+                Err(_) if self.unrenamable().is_some() => return,
                 Err((group, reason)) => {
                     self.states[at] = State::Skipped;
                     self.stays(target);
@@ -225,11 +236,11 @@ impl<'a> Executor<'a> {
             }
             Target::Blob(blob) => {
                 self.check_blob(path, &self.graph.blobs[blob as usize])?;
-                self.take(path, None)
+                self.take(path, Some("data"))
             }
             Target::Corrupt(blob) => {
                 self.check_corrupt(path, &self.graph.blobs[blob as usize])?;
-                self.take(path, None)
+                self.take(path, Some("data"))
             }
             Target::Leftover(_) => {
                 self.check_old(path)?;
@@ -237,6 +248,12 @@ impl<'a> Executor<'a> {
                     MoveKind::Directory => self.remove_directory(path),
                     _ => self.take(path, None),
                 }
+            }
+            // It is not empty before what is aside has gone.
+            Target::Directory(_)
+                if matches!(self.destination, Destination::Aside(_)) && !self.is_finishing =>
+            {
+                Err((SkipGroup::NotThere, String::new()))
             }
             Target::Directory(_) if self.young_directories.contains(&at) => {
                 Err((SkipGroup::NotYet, "its directory is younger than --min-age".into()))
@@ -256,8 +273,21 @@ impl<'a> Executor<'a> {
     pub(super) fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
         self.has_touched.set(true);
         match &self.destination {
-            Destination::Trash(run) => run.take(path).map_err(|error| failed(&error)),
-            Destination::Nowhere => {
+            Destination::Trash(run) => run.take(path).map_err(|error| {
+                if error.kind() == io::ErrorKind::CrossesDevices {
+                    self.cannot_rename.set(true);
+                }
+                failed(&error)
+            }),
+            Destination::Aside(aside) if last.is_some() => {
+                let taken = aside.take(&path.join(last.unwrap_or_default()));
+                match taken {
+                    // A tag that never had a link.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    taken => taken.map_err(|error| failed(&error)),
+                }
+            }
+            Destination::Aside(_) | Destination::Nowhere => {
                 let last = last.map(|last| path.join(last));
                 let left = trash::direct::remove(self.storage, path, last.as_deref());
                 match left.map_err(|error| failed(&error))?.first() {
@@ -274,7 +304,10 @@ impl<'a> Executor<'a> {
             Destination::Trash(run) => {
                 run.remove_empty_directory(path).map_err(|error| failed(&error))?
             }
-            Destination::Nowhere => match self.storage.remove_directory(path) {
+            Destination::Aside(_) | Destination::Nowhere => match self
+                .storage
+                .remove_directory(path)
+            {
                 Ok(()) => RemovedDirectory::Done,
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                     RemovedDirectory::NotEmpty
@@ -297,12 +330,16 @@ impl<'a> Executor<'a> {
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);
         };
-        let Destination::Trash(run) = &self.destination else {
-            // Someone may have written it again.
-            let is_there = || self.storage.stat(path).is_ok();
-            return Ok(self.states[at as usize] != State::Taken || is_there());
+        let put_back = match (&self.destination, file_of(self.steps.targets[at as usize])) {
+            (Destination::Trash(run), _) => run.put_back(path)?,
+            (Destination::Aside(aside), Some(file)) => aside.put_back(&path.join(file))?,
+            _ => {
+                // Someone may have written it again.
+                let is_there = || self.storage.stat(path).is_ok();
+                return Ok(self.states[at as usize] != State::Taken || is_there());
+            }
         };
-        match run.put_back(path)? {
+        match put_back {
             PutBack::Done => {
                 self.states[at as usize] = State::PutBack;
                 self.put_back_count += 1;
@@ -338,6 +375,55 @@ impl<'a> Executor<'a> {
     /// may have done its work all the same: a registry may remove a link and not live to say so.
     pub fn has_touched(&self) -> bool {
         self.has_touched.get()
+    }
+
+    /// The first thing that cannot be renamed into the trash, if nothing could.
+    pub fn unrenamable(&self) -> Option<&Path> {
+        let is_first = self.cannot_rename.get() && self.taken().next().is_none();
+        is_first.then(|| self.steps.moves.first().map(|item| item.path.as_path())).flatten()
+    }
+
+    /// Removes for good what is aside, or puts it back when it is not known whether something needs it.
+    pub fn end_aside(&mut self, is_sure: bool) {
+        if !matches!(self.destination, Destination::Aside(_)) {
+            return;
+        }
+        let taken: Vec<(usize, Target)> = self.taken().collect();
+        let steps = self.steps;
+        for (at, target) in taken.iter().copied().rev().filter(|_| !is_sure) {
+            let name = target.name(self.graph, steps);
+            match self.put_back(&steps.moves[at].path) {
+                Ok(_) => {}
+                Err(error) => self.skip(SkipGroup::Failed, name, error.to_string()),
+            }
+        }
+        if !is_sure {
+            return;
+        }
+        for (at, target) in taken {
+            let path = &steps.moves[at].path;
+            let file = file_of(target).map(|file| path.join(file));
+            let Destination::Aside(aside) = &self.destination else {
+                return;
+            };
+            let reason = match aside.remove(path, file.as_deref()) {
+                Ok(left) => left.first().map(|left| left.reason.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(reason) = reason {
+                self.states[at] = State::Skipped;
+                self.skip(SkipGroup::Failed, target.name(self.graph, steps), reason);
+            }
+        }
+        self.is_finishing = true;
+        for (at, &target) in steps.targets.iter().enumerate() {
+            if matches!(target, Target::Directory(_)) && self.step(at, target).is_ok() {
+                self.states[at] = State::Taken;
+            }
+        }
+        if let Destination::Aside(aside) = &self.destination {
+            aside.finish();
+        }
     }
 
     /// What was done so far. Names of all that went take as much memory as the plan.
@@ -389,6 +475,16 @@ impl<'a> Executor<'a> {
             })
         });
         places
+    }
+}
+
+/// The file that makes a thing visible to a registry.
+pub(super) fn file_of(target: Target) -> Option<&'static str> {
+    match target {
+        Target::Tag(..) => Some("current/link"),
+        Target::Revision(..) | Target::LayerLink(..) => Some("link"),
+        Target::Blob(_) | Target::Corrupt(_) => Some("data"),
+        Target::Upload(_) | Target::Leftover(_) | Target::Directory(_) => None,
     }
 }
 

@@ -42,7 +42,7 @@ pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};
 pub use protected::{named_count, unmatched_patterns};
 pub use rescue::{NeededAgain, Rescued, rescue};
-pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, run};
+pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run};
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};
 
 /// The digests of blobs that may be corrupt, for [`Name::CorruptBlob`].

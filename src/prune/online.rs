@@ -187,11 +187,17 @@ impl<'a> Executor<'a> {
             self.check_tags(target, remembered.digest)?;
         }
         self.has_touched.set(true);
-        let Destination::Trash(run) = &self.destination else {
-            let reason = "beside a running registry things go to the trash first";
-            return Err((SkipGroup::NotAllowed, reason.into()));
-        };
-        run.copy(path).map_err(|error| failed(&error))?;
+        match &self.destination {
+            Destination::Trash(run) => run.copy(path).map_err(|error| failed(&error))?,
+            // A copy would need space. A registry deletes what only its cache has, too.
+            Destination::Aside(aside) => {
+                aside.take(&path.join("link")).map_err(|error| failed(&error))?;
+            }
+            Destination::Nowhere => {
+                let reason = "beside a running registry nothing goes at once";
+                return Err((SkipGroup::NotAllowed, reason.into()));
+            }
+        }
         let forgotten = self.delete_until_forgotten(registry, remembered, path, target);
         if forgotten.is_err() {
             // While it is in its place this does nothing, and undo drops the copy.
@@ -204,6 +210,9 @@ impl<'a> Executor<'a> {
     fn return_from_trash(&self, path: &Path) -> Checked {
         match &self.destination {
             Destination::Trash(run) => run.put_back(path).map(drop).map_err(|error| failed(&error)),
+            Destination::Aside(aside) => {
+                aside.put_back(&path.join("link")).map(drop).map_err(|error| failed(&error))
+            }
             Destination::Nowhere => Ok(()),
         }
     }

@@ -115,10 +115,12 @@ impl Executor<'_> {
                 _ => continue,
             };
             let path = self.steps.moves[at].path.clone();
-            let Destination::Trash(run) = &self.destination else {
-                return;
+            let facts = match &self.destination {
+                Destination::Trash(run) => run.stat_taken(&path.join(file)),
+                Destination::Aside(aside) => aside.stat(&path.join(file)),
+                Destination::Nowhere => return,
             };
-            let is_as_it_was = match run.stat_taken(&path.join(file)) {
+            let is_as_it_was = match facts {
                 Ok(facts) => Some(facts.modified_ns) == time_ns,
                 // A tag that never had a link.
                 Err(error) => error.kind() == io::ErrorKind::NotFound && time_ns.is_none(),

@@ -10,6 +10,8 @@
 //! manifest to writing it; else there is none.
 
 use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,7 +24,11 @@ use super::steps::Steps;
 use crate::graph::Graph;
 use crate::progress::Progress;
 use crate::storage::StorageWriter;
+use crate::trash::aside::Aside;
 use crate::trash::{self, LastRun, RunSummary, StorageLock, TrashError, TrashRun};
+
+const PUTS_ASIDE: &str = "no trash can be used: what goes stays beside its place until it is sure \
+                          that nothing needs it";
 
 /// How often a wait looks whether it is to end.
 const SLICE: Duration = Duration::from_millis(50);
@@ -146,33 +152,53 @@ pub fn run<P: PlannedDeletion, E>(
         return Err(RunError::Stopped);
     }
     environment.before(Step::Begin);
-    // Beside pushes everything must be able to come back, so it goes to the trash first.
+    // Beside pushes everything must be able to come back, so it goes to the trash first, or aside.
     let destination = if options.keeps_trash || options.is_online {
-        let begun = TrashRun::begin(storage, &lock, environment.now(), &steps.moves)?;
-        Destination::Trash(Box::new(begun))
+        match TrashRun::begin(storage, &lock, environment.now(), &steps.moves) {
+            Ok(begun) => Destination::Trash(Box::new(begun)),
+            Err(error) if !options.keeps_trash && needs_no_trash(&error) => {
+                environment.note(PUTS_ASIDE);
+                Destination::Aside(Aside::begin(storage, &lock))
+            }
+            Err(error) => return Err(error.into()),
+        }
     } else {
         Destination::Nowhere
     };
     environment.progress().phase("delete", Some(steps.moves.len() as u64));
-    let executor =
-        Executor::new(&planned, &steps, storage, destination, options.registry, environment);
-    let made = make_steps(executor, options, environment);
+    let attempt = |destination| {
+        let registry = options.registry;
+        let executor = Executor::new(&planned, &steps, storage, destination, registry, environment);
+        make_steps(executor, options, environment)
+    };
+    let mut made = attempt(destination);
+    if let (Some(_), false, Destination::Trash(run)) =
+        (&made.unrenamable, options.keeps_trash, &made.destination)
+    {
+        let run = run.run().to_owned();
+        trash::purge_one(storage, &lock, &run)?;
+        environment.note(PUTS_ASIDE);
+        made = attempt(Destination::Aside(Aside::begin(storage, &lock)));
+    }
     environment.progress().finish();
-    let Made { outcome, destination, has_touched, is_sure } = made;
+    let Made { outcome, destination, has_touched, is_sure, unrenamable } = made;
+    // A run that took nothing holds nothing to undo, and what is purged needs no record of its end.
+    let is_to_purge = is_sure && (!options.keeps_trash || !has_touched || unrenamable.is_some());
     environment.before(Step::Record);
-    let is_recorded = is_sure && record(&destination, &outcome, environment);
+    let is_recorded = is_sure && (is_to_purge || record(&destination, &outcome, environment));
     let mut trash_run = match destination {
         Destination::Trash(run) => Some(run.run().to_owned()),
-        Destination::Nowhere => None,
+        Destination::Aside(_) | Destination::Nowhere => None,
     };
-    // A run that took nothing holds nothing to undo.
-    if let Some(run) = trash_run.take_if(|_| (!options.keeps_trash || !has_touched) && is_recorded)
-    {
+    if let Some(run) = trash_run.take_if(|_| is_to_purge) {
         environment.before(Step::Purge);
         if let Err(error) = trash::purge_one(storage, &lock, &run) {
             environment.warn(&with_causes(&error));
             trash_run = Some(run);
         }
+    }
+    if let Some(path) = unrenamable {
+        return Err(TrashError::CannotRename(storage.root().join(path)).into());
     }
     record_last(storage, planned.plan(), &outcome, is_recorded, environment);
     Ok(Deleted { planned, outcome, trash_run, is_recorded })
@@ -184,6 +210,19 @@ struct Made<'a> {
     has_touched: bool,
     /// Whatever was taken is known to be needed by nothing.
     is_sure: bool,
+    /// The file system renames nothing into the trash; this is the first thing.
+    unrenamable: Option<PathBuf>,
+}
+
+/// Whether a deletion that keeps no trash may go on without one.
+fn needs_no_trash(error: &TrashError) -> bool {
+    match error {
+        TrashError::OtherMount { .. } => true,
+        TrashError::Write { source, .. } => {
+            matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        }
+        _ => false,
+    }
 }
 
 fn make_steps<'a>(
@@ -193,6 +232,11 @@ fn make_steps<'a>(
 ) -> Made<'a> {
     let is_watch_ended = || environment.stop_count() > 1;
     executor.run(Phase::References);
+    if let Some(path) = executor.unrenamable().map(Path::to_owned) {
+        let (outcome, destination) = executor.finish(false);
+        let (has_touched, unrenamable) = (false, Some(path));
+        return Made { outcome, destination, has_touched, is_sure: true, unrenamable };
+    }
     if options.is_online {
         wait(options.wait, environment, &|| environment.is_stopped());
     }
@@ -215,8 +259,10 @@ fn make_steps<'a>(
     }
     let has_touched = executor.has_touched();
     let is_sure = !executor.is_everything_needed() && !is_watch_ended();
+    executor.end_aside(is_sure);
+    let unrenamable = executor.unrenamable().map(Path::to_owned);
     let (outcome, destination) = executor.finish(options.has_names);
-    Made { outcome, destination, has_touched, is_sure }
+    Made { outcome, destination, has_touched, is_sure, unrenamable }
 }
 
 fn wait(duration: Duration, environment: &dyn Environment, is_ended: &dyn Fn() -> bool) {
@@ -292,4 +338,28 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Whether the trash has room for what a plan takes, as far as the file system tells.
+///
+/// # Errors
+/// [`TrashError::NoRoom`].
+pub fn check_room(
+    storage: &dyn StorageWriter,
+    plan: &Plan,
+    graph: &Graph,
+) -> Result<(), TrashError> {
+    /// Blobs lie in so many directories.
+    const SHARDS: usize = 256;
+    /// Of a repository: those above its tags, revisions and links.
+    const DIRECTORIES: usize = 8;
+    let blob_count = plan.blobs.len() + plan.corrupt.len();
+    let link_count = plan.tags.len() + plan.revisions.len() + plan.layer_links.len();
+    let other_count = plan.uploads.len() + plan.leftovers.len() + plan.repositories.len();
+    let repository_count = graph.repositories.len().min(link_count);
+    TrashRun::check_room(
+        storage,
+        (blob_count + link_count + other_count) as u64,
+        (blob_count.min(SHARDS) + repository_count * DIRECTORIES) as u64,
+    )
 }

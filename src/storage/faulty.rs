@@ -160,6 +160,10 @@ impl<S: StorageWriter> StorageWriter for FaultyStorage<S> {
         Err(error)
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.inner.free_bytes()
+    }
+
     fn mount_of(&self, directory: &Path) -> io::Result<MountId> {
         self.inner.mount_of(directory)
     }

@@ -152,6 +152,14 @@ impl StorageWriter for FilesystemStorage {
         })
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(self.root())?;
+        // What is kept for root, and for the file system's own needs, is not counted: the second cannot
+        // be told from the first.
+        let blocks = disk.f_bavail;
+        Ok(blocks.saturating_mul(disk.f_frsize))
+    }
+
     fn mount_of(&self, directory: &Path) -> io::Result<MountId> {
         let descriptor = self.open_plain(directory, PARENT)?;
         match rustix::fs::statx(&descriptor, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {

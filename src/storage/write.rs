@@ -76,6 +76,11 @@ pub trait StorageWriter: Storage {
     /// [`io::ErrorKind::FileTooLarge`] when it is larger.
     fn copy_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Bytes that this process may still write to the disk of the root.
+    fn free_bytes(&self) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The mount that a directory lies on.
     fn mount_of(&self, directory: &Path) -> io::Result<MountId>;
 

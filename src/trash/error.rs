@@ -33,6 +33,19 @@ pub enum TrashError {
         /// The trash.
         trash: PathBuf,
     },
+    /// The disk has no room for the list of a run.
+    #[error("no room for the trash: its list and directories need about {needed_bytes} bytes, and {free_bytes} are free on the disk of `{}`", .root.display())]
+    NoRoom {
+        /// The storage.
+        root: PathBuf,
+        /// What a run needs.
+        needed_bytes: u64,
+        /// What there is.
+        free_bytes: u64,
+    },
+    /// The file system renames no directory, as overlayfs does with those of an image.
+    #[error("`{}` cannot be renamed into the trash: its file system renames no directories that it has not made itself", .0.display())]
+    CannotRename(PathBuf),
     /// Only what lies below `blobs` and `repositories` is ever deleted.
     #[error("`{}` is not below the registry's blobs or repositories", .0.display())]
     Outside(PathBuf),
@@ -86,17 +99,16 @@ pub enum TrashError {
     },
 }
 
+const NO_ROOM: &str = "nothing was touched; --no-trash deletes at once and needs no space, also with --online; or free \
+                       what is in the trash: regsql trash purge";
+
 impl TrashError {
     /// The next step, where one exists.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Locked(_) => "wait until it has ended".into(),
             Self::Write { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "nothing was moved; the trash needs a little space for its list, --no-trash \
-                     needs none and deletes at once"
-                        .into()
-                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NO_ROOM.into(),
                 io::ErrorKind::ReadOnlyFilesystem => "the storage is mounted read-only".into(),
                 io::ErrorKind::PermissionDenied => "run as the user that owns the storage".into(),
                 _ => return None,
@@ -104,7 +116,8 @@ impl TrashError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run as the user that owns the storage".into()
             }
-            Self::OtherMount { .. } => {
+            Self::NoRoom { .. } => NO_ROOM.into(),
+            Self::OtherMount { .. } | Self::CannotRename(_) => {
                 "nothing was moved; --no-trash deletes at once and needs no rename".into()
             }
             Self::TooMany { .. } => "delete a part of it first".into(),

@@ -8,6 +8,7 @@
 //! replaced; nothing outside `.regsql/trash` but an empty directory is removed for good, except by
 //! [`direct`]. Every byte that is read back is treated as a stranger's.
 
+pub mod aside;
 pub mod direct;
 mod error;
 mod held;

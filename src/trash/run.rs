@@ -20,6 +20,13 @@ use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_d
 use super::tree::{MAX_DEPTH, create_if_missing, remove_tree};
 use crate::storage::{Access, Content, FileFacts, FileKind, Storage, StorageWriter};
 
+/// A line of the list, and the name in its directory.
+const LISTED_BYTES: u64 = 500;
+/// What the smallest directory takes on most file systems.
+const BLOCK_BYTES: u64 = 4096;
+/// Directories and small files that every run has.
+const RUN_DIRECTORIES: u64 = 12;
+
 /// Runs that may begin in one second.
 const MAX_RUNS_A_SECOND: u32 = 99;
 
@@ -110,6 +117,29 @@ impl<'s> TrashRun<'s> {
             return Err(error);
         }
         Ok(Self::new(storage, lock, run, directory, moves, accesses))
+    }
+
+    /// Whether there is room for a run with so many moves, from so many directories. What the file
+    /// system does not tell is taken for room.
+    ///
+    /// # Errors
+    /// [`TrashError::NoRoom`].
+    pub fn check_room(
+        storage: &dyn StorageWriter,
+        move_count: u64,
+        directory_count: u64,
+    ) -> Result<(), TrashError> {
+        let needed_bytes = move_count.saturating_mul(LISTED_BYTES).saturating_add(
+            directory_count.saturating_add(RUN_DIRECTORIES).saturating_mul(BLOCK_BYTES),
+        );
+        match storage.free_bytes() {
+            Ok(free_bytes) if free_bytes < needed_bytes => Err(TrashError::NoRoom {
+                root: storage.root().to_owned(),
+                needed_bytes,
+                free_bytes,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Opens a run that began before, and its list. What a killed process left half copied or half

@@ -29,6 +29,10 @@ pub fn run(
         vanished::begin(context, &planned);
         return super::via_api::run(context, args, &planned, url);
     }
+    if !args.acting.no_trash {
+        let storage = super::super::storage::open(context, &crate::cli::StorageArgs::default())?;
+        prune::check_room(&storage, &planned.plan, &planned.graph)?;
+    }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
     let has_answered = gate::answers(args);

@@ -24,6 +24,17 @@ pub fn run(context: &Context) -> Result<()> {
                  space at once, stop it and empty its storage: it fetches again what is asked for",
             ));
     }
+    if trash::aside::is_left(&storage) {
+        let lock = StorageLock::take(&storage)?;
+        let count = trash::aside::restore(&storage, &lock).map_err(|source| {
+            let message = "cannot put back what a stopped deletion without a trash left";
+            Error::from(anyhow::Error::new(source).context(message))
+        })?;
+        context.printer.warn(&format!(
+            "a deletion without a trash was stopped before its end: {count} files were put back"
+        ));
+        rescan(context, storage.root())?;
+    }
     if trash::held(&storage, true)?.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,158 @@
+//! Deleting beside a running registry without any room for a trash: on a disk filled to the last byte, or
+//! where nothing can be renamed into one trash.
+//!
+//! What makes a thing visible to the registry, `link` or `data`, is renamed within its directory to a
+//! name of the same length, which needs no space, and can be renamed back as long as a push may need
+//! it. Only then it is removed for good. There is no list; an empty file says that such a deletion is
+//! under way, so that the next one puts back what a killed one left ([`restore`]).
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::direct;
+use super::lock::StorageLock;
+use super::paths::OWN;
+use super::run::{PutBack, exists};
+use super::tree::{Left, MAX_DEPTH};
+use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter};
+
+/// The name aside.
+const ASIDE: &str = "gone";
+
+/// Empty files that say that something may be aside. A full disk may have no room for the directory of
+/// the first.
+const MARKS: [&str; 2] = [".regsql/aside", ".regsql-aside"];
+
+/// A deletion that puts things aside.
+pub struct Aside<'s> {
+    storage: &'s dyn StorageWriter,
+    _lock: &'s StorageLock,
+}
+
+impl<'s> Aside<'s> {
+    /// Nothing is aside yet.
+    pub fn begin(storage: &'s dyn StorageWriter, lock: &'s StorageLock) -> Self {
+        // It needs a name and no space. Where even that fails, a kill leaves garbage and no broken
+        // image but those that were being pushed.
+        drop(storage.create_directory(Path::new(OWN)));
+        for mark in MARKS {
+            match storage.write_new(Path::new(mark), b"") {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {}
+                _ => break,
+            }
+        }
+        Self { storage, _lock: lock }
+    }
+
+    /// Puts a file aside.
+    ///
+    /// # Errors
+    /// As of a rename.
+    pub fn take(&self, file: &Path) -> io::Result<()> {
+        self.storage.rename_new(file, &aside(file))
+    }
+
+    /// Puts a file back.
+    ///
+    /// # Errors
+    /// Of the rename; that there is another one, or nothing, is an answer.
+    pub fn put_back(&self, file: &Path) -> io::Result<PutBack> {
+        match self.storage.rename_new(&aside(file), file) {
+            Ok(()) => Ok(PutBack::Done),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(PutBack::PlaceTaken),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(PutBack::NotThere),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first `limit` bytes of a file that is aside.
+    ///
+    /// # Errors
+    /// As of [`Storage::read`].
+    pub fn read(&self, file: &Path, limit: u64) -> io::Result<Content> {
+        self.storage.read(&aside(file), limit)
+    }
+
+    /// What is known of a file that is aside.
+    ///
+    /// # Errors
+    /// As of [`Storage::stat`].
+    pub fn stat(&self, file: &Path) -> io::Result<FileFacts> {
+        self.storage.stat(&aside(file))
+    }
+
+    /// Removes for good what lies aside of `file`, and the directory `path` around it unless someone
+    /// has written there again.
+    ///
+    /// # Errors
+    /// As of [`direct::remove`].
+    pub fn remove(&self, path: &Path, file: Option<&Path>) -> io::Result<Vec<Left>> {
+        if let Some(file) = file
+            && exists(self.storage, file)?
+        {
+            return direct::remove(self.storage, &aside(file), None);
+        }
+        direct::remove(self.storage, path, None)
+    }
+
+    /// Nothing is aside any more.
+    pub fn finish(&self) {
+        for mark in MARKS {
+            drop(self.storage.remove_file(Path::new(mark)));
+        }
+    }
+}
+
+fn aside(file: &Path) -> PathBuf {
+    file.with_file_name(ASIDE)
+}
+
+/// Whether a deletion that put things aside was killed.
+pub fn is_left(storage: &dyn Storage) -> bool {
+    MARKS.iter().any(|mark| storage.stat(Path::new(mark)).is_ok())
+}
+
+/// Puts back everything that a killed deletion had aside, blobs first. Gives how much that was.
+///
+/// # Errors
+/// When a directory cannot be listed or a file cannot be put back; another call goes on.
+pub fn restore(storage: &dyn StorageWriter, lock: &StorageLock) -> io::Result<u64> {
+    let left = Aside { storage, _lock: lock };
+    let layout = storage.layout();
+    let mut count = 0;
+    for (top, name) in [(layout.blobs(), "data"), (layout.repositories(), "link")] {
+        restore_below(&left, &top, name, MAX_DEPTH, &mut count)?;
+    }
+    left.finish();
+    Ok(count)
+}
+
+/// The directories are those of a registry, whose depth is bounded; the storage has no other walk that
+/// may change what it meets.
+fn restore_below(
+    left: &Aside<'_>,
+    directory: &Path,
+    name: &str,
+    depth: usize,
+    count: &mut u64,
+) -> io::Result<()> {
+    let entries = match left.storage.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = directory.join(&entry.name);
+        if entry.kind == FileKind::Directory && depth > 0 {
+            restore_below(left, &path, name, depth - 1, count)?;
+        } else if entry.kind == FileKind::File && entry.name == OsStr::new(ASIDE) {
+            match left.put_back(&path.with_file_name(name))? {
+                PutBack::Done => *count += 1,
+                // It was pushed again.
+                PutBack::PlaceTaken => left.storage.remove_file(&path)?,
+                PutBack::NotThere => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! A registry on a small disk of its own that is full to the last byte.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{Bench, url, writers};
+use crate::fixture::shown;
+use crate::real::layout::{Image, layer};
+use crate::real::pushes;
+use crate::real::registry::Registry;
+
+/// An ext4 file system in a file, mounted over the root of a registry.
+struct Disk {
+    registry: Registry,
+    root: PathBuf,
+}
+
+const DISK_BYTES: u64 = 48 << 20;
+
+const GARBAGE: &[&str] =
+    &["prune", "untagged-revisions", "--garbage", "--min-age", "0s", "--max-delete-percent", "100"];
+
+fn image(name: &str) -> Image {
+    Image::of(&[&layer("base", 400_000), &layer(name, 1_500_000)])
+}
+
+impl Disk {
+    /// A registry with one tag, three untagged images and no byte left; `None` where nothing can be
+    /// mounted.
+    fn full(change: impl FnOnce(&str) -> String) -> Option<Self> {
+        let registry = Registry::start_with(change);
+        let file = registry.beside().join("disk");
+        File::create(&file).unwrap().set_len(DISK_BYTES).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-m", "0", "-F"]).arg(&file).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 is in e2fsprogs");
+        let root = registry.root();
+        let mounted =
+            Command::new("mount").args(["-o", "loop"]).args([&file, &root]).output().unwrap();
+        if !mounted.status.success() {
+            let reason = shown(&mounted);
+            let mut stderr = std::io::stderr();
+            writeln!(stderr, "skipped: nothing can be mounted here: {reason}").unwrap();
+            return None;
+        }
+        let disk = Self { registry, root };
+        for name in ["old 1", "old 2", "old 3", "new"] {
+            pushes::put(&disk.registry, "team/app", "1.0", &image(name));
+        }
+        disk.fill();
+        Some(disk)
+    }
+
+    /// Writes until not one byte more has room.
+    fn fill(&self) {
+        let mut filler = File::create(self.root.join("filler")).unwrap();
+        for size in [1 << 20, 4096, 1] {
+            while filler.write_all(&vec![1; size]).and_then(|()| filler.sync_data()).is_ok() {}
+        }
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let output =
+            Command::new("df").args(["-B1", "--output=avail"]).arg(&self.root).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).unwrap().trim().parse().unwrap()
+    }
+
+    fn assert_whole(&self, tag: &str, image: &Image) {
+        let wrongs = writers::wrongs(&self.registry, "team/app", tag, image);
+        assert!(wrongs.is_empty(), "{wrongs:#?}");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.registry.stop();
+        Command::new("umount").arg("-l").arg(&self.root).status().ok();
+    }
+}
+
+fn in_memory(config: &str) -> String {
+    config.replace("storage:\n", "storage:\n  cache:\n    blobdescriptor: inmemory\n")
+}
+
+#[test]
+fn a_full_disk_is_freed_beside_a_registry_that_serves() {
+    for has_cache in [false, true] {
+        let change = if has_cache { in_memory } else { str::to_owned as fn(&str) -> String };
+        let Some(disk) = Disk::full(change) else { return };
+        let bench = Bench::of(&disk.root);
+        let before = disk.free_bytes();
+        let url = url(&disk.registry);
+        let how = if has_cache { ["--registry-url", &url] } else { ["--cache-off", "--online"] };
+        let online = ["--online", "--wait", "300ms", "--delete", "--yes", "--no-trash"];
+        let online = if has_cache { &online[..] } else { &online[1..] };
+        let text = bench.ends(0, &[GARBAGE, online, &how].concat());
+        assert!(text.contains("no trash can be used"), "{text}");
+        let after = disk.free_bytes();
+        assert!(after >= before + 4_400_000, "{before} -> {after}: {text}");
+        disk.assert_whole("1.0", &image("new"));
+        // What it said is freed can be pushed again.
+        pushes::put(&disk.registry, "team/app", "again", &image("old 1"));
+        disk.assert_whole("again", &image("old 1"));
+        assert!(aside(&disk.root).is_empty());
+    }
+}
+
+/// Files that are aside.
+fn aside(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(aside(&path));
+        } else if path.file_name().is_some_and(|name| name == "gone" || name == ".regsql-aside") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn without_room_for_the_trash_nothing_is_stopped_and_the_way_that_works_is_named() {
+    let Some(disk) = Disk::full(str::to_owned) else { return };
+    let bench = Bench::of(&disk.root);
+    let before = ["--offline", "--delete", "--yes", "--before", "touch stopped"];
+    let text = bench.ends(2, &[GARBAGE, &before].concat());
+    assert!(text.contains("no room for the trash"), "{text}");
+    assert!(text.contains("hint: nothing was touched; --no-trash"), "{text}");
+    assert!(!bench.path("stopped").exists(), "{text}");
+    let before = disk.free_bytes();
+    bench.ends(0, &[GARBAGE, &["--offline", "--delete", "--yes", "--no-trash"]].concat());
+    assert!(disk.free_bytes() >= before + 4_400_000);
+    disk.assert_whole("1.0", &image("new"));
+}
+
+#[test]
+fn a_deletion_without_room_that_was_killed_is_put_back_by_the_next() {
+    let Some(disk) = Disk::full(str::to_owned) else { return };
+    let bench = Bench::of(&disk.root);
+    let online = ["--online", "--cache-off", "--delete", "--yes", "--no-trash", "--wait"];
+    for waits in [1, 2] {
+        let mut command = bench.command(&[GARBAGE, &online, &["3s"]].concat());
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let waiting = lines.map_while(Result::ok).filter(|line| line.contains("waiting"));
+        assert_eq!(waiting.take(waits).count(), waits);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!aside(&disk.root).is_empty());
+        disk.assert_whole("1.0", &image("new"));
+    }
+    let text = bench.ends(0, &[GARBAGE, &online, &["200ms"]].concat());
+    assert!(text.contains("files were put back"), "{text}");
+    assert!(aside(&disk.root).is_empty(), "{text}");
+    disk.assert_whole("1.0", &image("new"));
+}
+
+#[test]
+fn what_a_push_needs_comes_back_from_aside() {
+    let Some(disk) = Disk::full(str::to_owned) else { return };
+    let bench = Bench::of(&disk.root);
+    let online = ["--online", "--cache-off", "--delete", "--yes", "--no-trash", "--wait", "1s"];
+    let late = image("old 2");
+    for moment in [1, 2] {
+        let mut command = bench.command(&[GARBAGE, &online].concat());
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut text = String::new();
+        let mut count = 0;
+        for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+            let line = line.unwrap();
+            count += usize::from(line.contains("waiting"));
+            if line.contains("waiting") && count == moment {
+                // What a registry writes whose check was done before. The disk has no room: what was
+                // written before takes none.
+                fs::remove_file(disk.root.join("filler")).unwrap();
+                let digest = regsql::model::Digest::parse(&late.digest()).unwrap();
+                let paths = [
+                    regsql::sample::paths::revision_link("team/app", &digest),
+                    regsql::sample::paths::tag_current("team/app", "late"),
+                ];
+                for path in paths {
+                    let path = disk.root.join(path);
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(path, late.digest()).unwrap();
+                }
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let output = child.wait_with_output().unwrap();
+        text.push_str(&shown(&output));
+        assert!(text.contains("no trash can be used") && text.contains("Put back "), "{text}");
+        disk.assert_whole("late", &late);
+        disk.assert_whole("1.0", &image("new"));
+        // Once more, with the tag gone.
+        let tag = disk.root.join("docker/registry/v2/repositories/team/app/_manifests/tags/late");
+        fs::remove_dir_all(tag).unwrap();
+        disk.fill();
+    }
+}
