@@ -16,6 +16,7 @@ pub mod progress;
 pub mod prune;
 pub mod registry;
 pub mod report;
+pub mod roots;
 pub mod sample;
 pub mod scan;
 pub mod serve;

@@ -27,6 +27,7 @@ use crate::prune::{
     Policy, Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count,
     plan, unmatched_patterns,
 };
+use crate::roots::{Form, Roots, form_of_text};
 use crate::snapshot::Summary;
 use crate::trash;
 use crate::ui;
@@ -105,9 +106,13 @@ pub struct GuardArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub min_age: Option<Duration>,
     /// Leave what a list names: image references or digests in use, as kubectl and docker print
-    /// them; may be repeated
+    /// them (words or -o json), or CSV with the header repository,tag,digest; may be repeated
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<PathBuf>,
+    /// Leave what this command prints, as with --protect; when it fails nothing is deleted; may be
+    /// repeated
+    #[arg(long, value_name = "CMD")]
+    pub protect_command: Vec<String>,
     /// Leave tags whose name matches, such as v1.*; REPO:GLOB for one repository, with or without
     /// the registry's host before it; may be repeated
     #[arg(long, value_name = "GLOB")]
@@ -393,6 +398,30 @@ fn read_plan(path: &std::path::Path) -> Result<SavedPlan> {
     }
 }
 
+/// Adds one list, of whatever form.
+fn add_protected(
+    context: &Context,
+    args: &PruneArgs,
+    protect: &mut Protect,
+    (file, text): (&str, &str),
+    warns: bool,
+) -> Result<()> {
+    if form_of_text(text).map_err(ProtectError::from)? != Form::Words {
+        let mut roots = Roots::default();
+        roots.read_from(file.into(), file, 0, text.as_bytes()).map_err(ProtectError::from)?;
+        protect.add_roots(&roots);
+        return Ok(());
+    }
+    let word_count = protect.add_list(file, text)?;
+    if word_count == 0 && args.acting.delete {
+        return Err(ProtectError::Empty { file: file.into() }.into());
+    }
+    if word_count == 0 && warns {
+        context.printer.warn(&format!("protect list `{file}` names nothing"));
+    }
+    Ok(())
+}
+
 /// What must stay. A list that names nothing is an error before a deletion; else `warns` tells it.
 fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> {
     let mut protect = Protect::default();
@@ -400,13 +429,11 @@ fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> 
         let file = path.display().to_string();
         let text =
             read_file(path).map_err(|source| ProtectError::Read { file: file.clone(), source })?;
-        let word_count = protect.add_list(&file, &text)?;
-        if word_count == 0 && args.acting.delete {
-            return Err(ProtectError::Empty { file }.into());
-        }
-        if word_count == 0 && warns {
-            context.printer.warn(&format!("protect list `{file}` names nothing"));
-        }
+        add_protected(context, args, &mut protect, (&file, &text), warns)?;
+    }
+    for command in &args.guards.protect_command {
+        let text = authority::printed_by(command)?;
+        add_protected(context, args, &mut protect, (command, &text), warns)?;
     }
     protect.add_patterns(&args.guards.protect_tags)?;
     Ok(protect)
@@ -443,16 +470,20 @@ fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
 }
 
 /// Tells how much of what is to be protected is here: nothing of it is a sign of a mistake.
-fn tell_protected(context: &Context, graph: &Graph, protect: &Protect) {
+fn tell_protected(context: &Context, graph: &Graph, protect: &Protect) -> Result<()> {
     let count = protect.reference_count();
     if count > 0 {
         let named_count = named_count(graph, protect);
         let note = format!("{named_count} of {count} protected references name something here");
         context.printer.note(&note);
+        if named_count == 0 {
+            return Err(ProtectError::Foreign { count }.into());
+        }
     }
     for pattern in unmatched_patterns(graph, protect) {
         context.printer.warn(&format!("--protect-tags `{pattern}` matches no tag"));
     }
+    Ok(())
 }
 
 /// Works the plan out over what the database says; `only` is what a person has seen.
@@ -471,7 +502,7 @@ fn make_plan(
     let origin = snapshot.origin(context)?;
     let graph = snapshot.graph(context)?;
     if is_first {
-        tell_protected(context, &graph, &protect);
+        tell_protected(context, &graph, &protect)?;
     }
     let blobs = graph.blobs.iter().filter_map(|blob| blob.size_bytes);
     let stored_bytes =

@@ -10,16 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::model::{Digest, is_repository_name, is_tag_name};
-
-/// A line longer than this is no list of references.
-const MAX_WORD_BYTES: usize = 1024;
-
-/// So many hexadecimal digits has a digest.
-const HEX_DIGITS: usize = 64;
-
-/// So many are left of one where container runtimes cut it; fewer could mean anything.
-const LEAST_PREFIX_DIGITS: usize = 12;
+use crate::model::Digest;
+use crate::roots::{Reference, Roots, RootsError, is_host, reference, words_of};
 
 /// What must stay.
 #[derive(Clone, Debug, Default)]
@@ -37,38 +29,6 @@ struct Patterns {
     readings: GlobSet,
     /// Which of the texts each reading is of.
     text_of: Vec<usize>,
-}
-
-/// One word of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Reference {
-    /// The path with all leading components that a repository may have, and the tag.
-    name: Option<(String, String)>,
-    /// The manifest's or blob's digest.
-    pub(super) digest: Option<Digest>,
-    /// The first hexadecimal digits of a manifest's or config's digest.
-    hex_prefix: Option<String>,
-}
-
-impl Reference {
-    /// Every repository and tag that it may mean.
-    pub(super) fn readings(&self) -> impl Iterator<Item = (&str, &str)> {
-        let name = self.name.iter();
-        name.flat_map(|(path, tag)| suffixes(path).map(move |reading| (reading, tag.as_str())))
-    }
-
-    /// The first and the last digest that begin as the word does.
-    pub(super) fn digest_range(&self) -> Option<(Digest, Digest)> {
-        let prefix = self.hex_prefix.as_ref()?;
-        let padded = |digit: &str| prefix.clone() + &digit.repeat(HEX_DIGITS - prefix.len());
-        let digest = |digit: &str| Digest::from_sha256_hex(padded(digit).as_bytes());
-        digest("0").zip(digest("f"))
-    }
-}
-
-/// A path, and what is left of it without its first components.
-fn suffixes(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest))
 }
 
 /// How a pattern may be meant: with all leading components, or without those that may be a host, a
@@ -117,6 +77,23 @@ pub enum ProtectError {
         /// The file.
         file: String,
     },
+    /// An export cannot be understood.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// Nothing that the lists name is in this registry: they are of another one.
+    #[error("nothing of the {count} references in the protect lists is in this registry")]
+    Foreign {
+        /// How many they name.
+        count: usize,
+    },
+    /// The command that was to print a list failed.
+    #[error("the command of --protect-command failed with {status}: {command}")]
+    Command {
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: String,
+    },
     /// A pattern is none.
     #[error("`{pattern}` is not a pattern for tags")]
     Pattern {
@@ -140,6 +117,11 @@ impl ProtectError {
             Self::Empty { .. } => {
                 "an empty list protects nothing; remove the option if that is meant".into()
             }
+            Self::Roots(error) => return error.hint(),
+            Self::Foreign { .. } => "nothing was deleted; the lists may be of another cluster or \
+                registry, or name images by digests that GitLab writes with 01 before them"
+                .into(),
+            Self::Command { .. } => "nothing was deleted; run the command by itself and see".into(),
             Self::Pattern { .. } => "patterns read like v1.*, release-[0-9]*, *-stable".into(),
         })
     }
@@ -151,11 +133,7 @@ impl Protect {
         let mut word_count = 0;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default();
-            for word in line.split(|char: char| char.is_whitespace() || char == ',') {
-                if word.is_empty() {
-                    continue;
-                }
+            for word in words_of(line) {
                 word_count += 1;
                 if self.add(word).is_none() {
                     let word = word.chars().take(100).collect();
@@ -164,6 +142,18 @@ impl Protect {
             }
         }
         Ok(word_count)
+    }
+
+    /// Adds all that an export names: tags by every reading of their names, digests wherever they are.
+    pub fn add_roots(&mut self, roots: &Roots) {
+        for root in &roots.rows {
+            let digest = roots.digest(root);
+            let name = roots.repository(root).zip(roots.tag(root));
+            let name = name.map(|(repository, tag)| (repository.to_owned(), tag.to_owned()));
+            if name.is_some() || digest.is_some() {
+                self.keep(Reference { name, digest, hex_prefix: None });
+            }
+        }
     }
 
     /// Adds patterns for names of tags; one with a `:` is for `repository:tag`, with or without a
@@ -204,16 +194,17 @@ impl Protect {
     }
 
     fn add(&mut self, word: &str) -> Option<()> {
-        if word.len() > MAX_WORD_BYTES {
-            return None;
-        }
-        let reference = reference(word)?;
+        self.keep(reference(word)?);
+        Some(())
+    }
+
+    /// Adds every tag that a reference may mean, and its digest.
+    fn keep(&mut self, reference: Reference) {
         for (repository, tag) in reference.readings() {
-            self.tags.entry(repository.to_owned()).or_default().insert(tag.to_owned());
+            self.tags.entry(repository.into_owned()).or_default().insert(tag.to_owned());
         }
         self.digests.extend(reference.digest.clone());
         self.references.insert(reference);
-        Some(())
     }
 
     /// Whether a tag must stay.
@@ -237,79 +228,6 @@ impl Protect {
     pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
         self.references.iter()
     }
-}
-
-/// What a word means, if it is a reference.
-fn reference(word: &str) -> Option<Reference> {
-    // The image ids of container runtimes: `docker-pullable://repo@sha256:…`, `docker://sha256:…`.
-    let word = match word.split_once("://") {
-        Some((scheme, rest)) if is_scheme(scheme) => rest,
-        Some(_) => return None,
-        None => word,
-    };
-    if let Some(digest) = Digest::from_sha256_hex(word.as_bytes()) {
-        return Some(Reference { name: None, digest: Some(digest), hex_prefix: None });
-    }
-    if let Ok(digest) = Digest::parse(word) {
-        // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
-        let (repository, tag) = word.split_once(':')?;
-        let is_name = is_repository_name(repository) && is_tag_name(tag);
-        let name = is_name.then(|| (repository.to_owned(), tag.to_owned()));
-        return Some(Reference { name, digest: Some(digest), hex_prefix: None });
-    }
-    let (name, digest) = match word.split_once('@') {
-        Some((name, digest)) => (name, Some(Digest::parse(digest).ok()?)),
-        None => (word, None),
-    };
-    // A colon before the last slash is a host's port.
-    let after_path = name.rfind('/').map_or(0, |slash| slash + 1);
-    let (path, tag) = match name[after_path..].split_once(':') {
-        Some((last, tag)) => (&name[..after_path + last.len()], Some(tag)),
-        None => (name, None),
-    };
-    // A digest that was cut is no tag of a repository `sha256`.
-    let is_cut = tag.is_some() && matches!(path, "sha256" | "sha512");
-    if is_cut || tag.is_some_and(|tag| !is_tag_name(tag)) {
-        return None;
-    }
-    let repository = match path.split_once('/') {
-        _ if is_repository_name(path) => path,
-        Some((host, rest)) if is_host(host) && is_repository_name(rest) => rest,
-        _ => return None,
-    };
-    let has_name = tag.is_some() || digest.is_none();
-    let tag = tag.unwrap_or("latest");
-    let name = has_name.then(|| (repository.to_owned(), tag.to_owned()));
-    // It may be a repository's name, too: both readings are protected.
-    let hex_prefix = is_hex_prefix(word).then(|| word.to_owned());
-    Some(Reference { name, digest, hex_prefix })
-}
-
-/// Whether a text is the beginning of a digest, as `docker images -q` and `docker ps` print it.
-fn is_hex_prefix(text: &str) -> bool {
-    (LEAST_PREFIX_DIGITS..HEX_DIGITS).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_scheme(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-    !text.is_empty() && text.bytes().all(is_part)
-}
-
-/// Whether a text is a host's name or address, perhaps with a port.
-fn is_host(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let is_name = match address {
-        Some(address) => address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
-        None => host.bytes().all(is_part),
-    };
-    port.is_none_or(is_number) && is_name && !host.is_empty()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What a protect list means in one registry: the images that it names, and their tags.
 
-use super::protect::{Protect, Reference};
+use super::protect::Protect;
 use crate::graph::{BlobId, ManifestId};
 use crate::graph::{Graph, Names, TagNode};
+use crate::roots::Reference;
 
 /// What must stay of a snapshot.
 pub struct Protected<'a> {
@@ -95,7 +96,7 @@ pub fn named_count(graph: &Graph, protect: &Protect) -> usize {
         .references()
         .filter(|reference| {
             blobs_of(graph, reference).any(leads_here)
-                || reference.readings().any(|(repository, tag)| is_tag(repository, tag))
+                || reference.readings().any(|(repository, tag)| is_tag(&repository, tag))
         })
         .count()
 }

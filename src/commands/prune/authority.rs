@@ -1,11 +1,13 @@
 //! Whether the storage is the whole truth, or something outside of it holds references.
 
+use std::process::{Command, Stdio};
+
 use super::PruneArgs;
 use crate::commands::Context;
 use crate::commands::result::Snapshot;
 use crate::db::{DatabaseError, stored_authority};
 use crate::error::Result;
-use crate::prune::{AuthorityError, Chosen, hidden_by, keep_never_tagged};
+use crate::prune::{AuthorityError, Chosen, ProtectError, hidden_by, keep_never_tagged};
 
 /// Why what is chosen cannot be judged from the storage alone, if so. Takes back revisions of
 /// repositories that never had a tag.
@@ -26,4 +28,23 @@ pub fn guard(
         keep_never_tagged(chosen, &stored.never_tagged);
     }
     Ok(hidden)
+}
+
+/// What a command of `--protect-command` prints.
+///
+/// # Errors
+/// When it cannot be run, fails, or prints what is no text.
+pub fn printed_by(command: &str) -> Result<String> {
+    let failed = |status: String| ProtectError::Command { command: command.to_owned(), status };
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(output.status.to_string()).into());
+    }
+    let text = String::from_utf8(output.stdout);
+    Ok(text.map_err(|_| failed("output that is not UTF-8".into()))?)
 }

@@ -157,3 +157,55 @@ fn patterns_for_tags_may_have_a_host_and_are_told_when_they_match_nothing() {
     assert_eq!(text.matches("--protect-tags `release-*` matches no tag").count(), 1, "{text}");
     assert!(!text.contains("reg.example.com:5000/multi:v*` matches"), "{text}");
 }
+
+#[test]
+fn what_kubectl_prints_as_json_keeps_its_images_and_half_of_it_deletes_nothing() {
+    let mut registry = RegistryBuilder::new();
+    image(&mut registry, "library/nginx", "used", &["1.25"]);
+    image(&mut registry, "shop/web", "by digest", &["1.0"]);
+    image(&mut registry, "shop/web", "other", &["2.0"]);
+    let disk = Disk::of(&registry);
+    let web = image(&mut RegistryBuilder::new(), "shop/web", "by digest", &["1.0"]);
+    let pods = format!(
+        r#"{{"kind":"List","items":[{{"kind":"Pod","spec":{{"containers":[{{"image":"nginx:1.25"}}]}},
+        "status":{{"containerStatuses":[{{"imageID":"reg.example.com/shop/web@{}"}}]}}}}]}}"#,
+        web.digest
+    );
+    let (text, names) = delete_all_but(&disk, &pods[..pods.len() - 20]);
+    assert_eq!(names, ["library/nginx:1.25", "shop/web:1.0", "shop/web:2.0"], "{text}");
+    assert!(text.contains("is cut short"), "{text}");
+    let (text, names) = delete_all_but(&disk, &pods);
+    assert_eq!(names, ["library/nginx:1.25", "shop/web:1.0"], "{text}");
+}
+
+#[test]
+fn a_list_of_another_registry_deletes_nothing() {
+    let mut registry = RegistryBuilder::new();
+    image(&mut registry, "shop/web", "other", &["2.0"]);
+    let disk = Disk::of(&registry);
+    for list in ["other/app:1\n", "repository,tag,digest\nother/app,1,\n"] {
+        let (text, names) = delete_all_but(&disk, list);
+        assert_eq!(names, ["shop/web:2.0"], "{text}");
+        assert!(text.contains("nothing of the 1 references in the protect lists"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_command_prints_is_kept_and_nothing_goes_when_it_fails() {
+    let mut registry = RegistryBuilder::new();
+    image(&mut registry, "shop/web", "used", &["1.0"]);
+    image(&mut registry, "shop/web", "other", &["2.0"]);
+    let disk = Disk::of(&registry);
+    let prune = |command: &str| {
+        assert!(disk.command(&["scan", "registry"]).output().unwrap().status.success());
+        let sql = "SELECT repository, tag FROM tags";
+        let guards = ["--protect-command", command, "--min-age", "0s", "--max-delete-percent=100"];
+        let acts = ["--delete", "--offline", "--yes"];
+        let arguments = [&["prune", "--sql", sql], &guards[..], &acts].concat();
+        disk.command(&arguments).output().unwrap().status.code()
+    };
+    assert_eq!(prune("echo shop/web:1.0; exit 3"), Some(2));
+    assert_eq!(super::pulls::pulls(&disk.root()).len(), 2);
+    assert_eq!(prune("echo shop/web:1.0"), Some(0));
+    assert_eq!(super::pulls::pulls(&disk.root()).len(), 1);
+}

@@ -1,0 +1,74 @@
+//! Why a file of roots cannot be relied on.
+
+/// What is wrong with a file, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum RootsError {
+    /// It cannot be read.
+    #[error("cannot read `{file}`")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A word or value is not what belongs there.
+    #[error("{file}:{line}: {what}")]
+    Line {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// It ends in the middle of something.
+    #[error("`{file}` is cut short: {what}")]
+    Cut {
+        /// The file.
+        file: String,
+        /// Where it ends.
+        what: String,
+    },
+    /// It is JSON of another kind, or an answer that is no list of objects.
+    #[error("`{file}` {what}")]
+    Foreign {
+        /// The file.
+        file: String,
+        /// What it is.
+        what: String,
+    },
+    /// It names nothing: what was to write it may have failed.
+    #[error("`{file}` names nothing")]
+    Empty {
+        /// The file.
+        file: String,
+    },
+    /// There are more files than anyone has.
+    #[error("more than 65535 files of roots")]
+    TooMany,
+}
+
+impl RootsError {
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { .. } => "nothing was changed; check the path".into(),
+            Self::Line { .. } => {
+                "write repo:tag, repo@sha256:… or sha256:…, or CSV with the header \
+                repository,tag,digest (docs/roots.md has each form)"
+                    .into()
+            }
+            Self::Cut { .. } => {
+                "export it again: a part of a list would keep a part of what is in use".into()
+            }
+            Self::Foreign { .. } => {
+                "export it as docs/roots.md shows, such as oc get images -o json".into()
+            }
+            Self::Empty { .. } => {
+                "export it again: what was to write it may have failed; or leave the option out"
+                    .into()
+            }
+            Self::TooMany => return None,
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! CSV and TSV with a header line, as `psql` writes them with `\\copy … CSV HEADER`.
+
+use std::io::Read;
+
+use super::{RootKind, RootsError, Row};
+use crate::model::{Digest, is_repository_name, is_tag_name, parse_time_ns};
+
+/// Columns that a file may have.
+const COLUMNS: [&str; 7] =
+    ["repository", "tag", "digest", "kind", "size_bytes", "pushed_at", "pulled_at"];
+const DIGEST: usize = 2;
+
+/// The separator of a header line; `None` when it is none.
+pub(super) fn separator_of(line: &[u8]) -> Option<u8> {
+    let line = line.trim_ascii();
+    let is_column = |cell: &[u8]| COLUMNS.iter().any(|column| column.as_bytes() == unquoted(cell));
+    [b',', b'\t'].into_iter().find(|separator| {
+        let mut cells = line.split(|byte| byte == separator);
+        cells.clone().count() > 1 && cells.any(is_column)
+    })
+}
+
+fn unquoted(cell: &[u8]) -> &[u8] {
+    let cell = cell.trim_ascii();
+    cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\"")).unwrap_or(cell)
+}
+
+/// Remembers whether the last byte was a newline: a file without one was cut.
+struct Ending<R> {
+    content: R,
+    last: Option<u8>,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        if count > 0 {
+            self.last = Some(buffer[count - 1]);
+        }
+        Ok(count)
+    }
+}
+
+/// Hands every row to `take`.
+pub(super) fn read(
+    file: &str,
+    content: &mut dyn Read,
+    separator: u8,
+    take: &mut dyn FnMut(Row<'_>),
+) -> Result<(), RootsError> {
+    let content = Ending { content, last: None };
+    let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(content);
+    let header = reader.headers().map_err(|error| of_csv(file, error))?.clone();
+    let mut places = [None; COLUMNS.len()];
+    for (at, name) in header.iter().enumerate() {
+        let column = COLUMNS.iter().position(|column| *column == name.trim());
+        let column = column.ok_or_else(|| {
+            line_error(
+                file,
+                1,
+                format!("`{name}` is no column of roots; there are {}", COLUMNS.join(", ")),
+            )
+        })?;
+        if places[column].replace(at).is_some() {
+            return Err(line_error(file, 1, format!("column `{name}` stands twice")));
+        }
+    }
+    if places[DIGEST].is_none() && places[1].is_none() {
+        return Err(line_error(
+            file,
+            1,
+            "there is neither a column digest nor a column tag".into(),
+        ));
+    }
+    let mut record = csv::StringRecord::new();
+    loop {
+        let line = reader.position().line();
+        if !reader.read_record(&mut record).map_err(|error| of_csv(file, error))? {
+            break;
+        }
+        let cell = |column: usize| {
+            places[column]
+                .and_then(|at| record.get(at))
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+        };
+        let row = row(line, cell).map_err(|what| line_error(file, line, what))?;
+        take(row);
+    }
+    if reader.get_ref().last.is_some_and(|last| last != b'\n') {
+        return Err(RootsError::Cut { file: file.into(), what: "its last line has no end".into() });
+    }
+    Ok(())
+}
+
+fn row<'a>(line: u64, cell: impl Fn(usize) -> Option<&'a str>) -> Result<Row<'a>, String> {
+    let repository = cell(0);
+    if let Some(name) = repository.filter(|name| !is_repository_name(name)) {
+        return Err(format!("`{}` is no repository", shown(name)));
+    }
+    let tag = cell(1);
+    if let Some(tag) = tag.filter(|tag| !is_tag_name(tag)) {
+        return Err(format!("`{}` is no tag", shown(tag)));
+    }
+    let digest = cell(DIGEST).map(digest).transpose()?;
+    let kind = match cell(3) {
+        None | Some("manifest") => RootKind::Manifest,
+        Some("blob") => RootKind::Blob,
+        Some("manifest-elsewhere") => RootKind::ManifestElsewhere,
+        Some(other) => {
+            return Err(format!(
+                "`{}` is no kind: manifest, blob, manifest-elsewhere",
+                shown(other)
+            ));
+        }
+    };
+    if digest.is_none() && (tag.is_none() || repository.is_none()) {
+        return Err("it has neither a digest nor a repository with a tag".into());
+    }
+    let size_bytes = cell(4)
+        .map(|text| {
+            text.parse::<i64>()
+                .ok()
+                .filter(|size| *size >= 0)
+                .ok_or_else(|| format!("`{}` is no size", shown(text)))
+        })
+        .transpose()?;
+    let time = |column| {
+        cell(column)
+            .map(|text| time_ns(text).ok_or_else(|| format!("`{}` is no time", shown(text))))
+            .transpose()
+    };
+    Ok(Row {
+        line,
+        kind,
+        repository,
+        tag,
+        digest,
+        size_bytes,
+        pushed_ns: time(5)?,
+        pulled_ns: time(6)?,
+    })
+}
+
+/// RFC 3339, or as `psql` prints a timestamp: `2026-01-15 08:00:00.123+00`; without a zone it is UTC.
+fn time_ns(text: &str) -> Option<i64> {
+    if let Some(time) = parse_time_ns(text) {
+        return Some(time);
+    }
+    let with_t = text.replacen(' ', "T", 1);
+    let zoned = match with_t.rfind(['+', '-']).filter(|at| *at > 10) {
+        Some(_) => with_t,
+        None => with_t + "Z",
+    };
+    parse_time_ns(&zoned)
+}
+
+/// A digest, 64 hex digits, or what GitLab's database has: a first byte for the algorithm (01 sha256, 02
+/// sha512; registry/datastore/digest.go) and the hash, also as `psql` prints bytea.
+pub(super) fn digest(text: &str) -> Result<Digest, String> {
+    let error = || format!("`{}` is no digest", shown(text));
+    if text.contains(':') {
+        return Digest::parse(text).map_err(|_| error());
+    }
+    let hex = text.strip_prefix("\\x").unwrap_or(text);
+    let parsed = match (hex.len(), hex.as_bytes()) {
+        (64, bytes) => Digest::from_sha256_hex(bytes),
+        (66, [b'0', b'1', rest @ ..]) => Digest::from_sha256_hex(rest),
+        (130, [b'0', b'2', rest @ ..]) => std::str::from_utf8(rest)
+            .ok()
+            .and_then(|rest| Digest::parse(&format!("sha512:{rest}")).ok()),
+        _ => None,
+    };
+    parsed.ok_or_else(error)
+}
+
+pub(super) fn line_error(file: &str, line: u64, what: String) -> RootsError {
+    RootsError::Line { file: file.into(), line, what }
+}
+
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+fn of_csv(file: &str, error: csv::Error) -> RootsError {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.into_kind() {
+        csv::ErrorKind::Io(source) => RootsError::Read { file: file.into(), source },
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            line_error(file, line, format!("{len} values, and the header has {expected_len}"))
+        }
+        csv::ErrorKind::Utf8 { .. } => line_error(file, line, "it is not UTF-8".into()),
+        other => line_error(file, line, format!("{other:?}")),
+    }
+}

@@ -1,0 +1,191 @@
+//! Image references, one or more a line, as `kubectl`, `docker` and people write them.
+
+use std::borrow::Cow;
+use std::io::{BufRead, Read};
+
+use super::table::{line_error, shown};
+use super::{RootsError, Row};
+use crate::model::{Digest, is_repository_name, is_tag_name};
+
+/// A line longer than this is no list of references.
+const MAX_WORD_BYTES: usize = 1024;
+
+/// Hex digits in a SHA-256 digest.
+const HEX_DIGITS: usize = 64;
+
+/// Hex digits that are left of one where container runtimes cut it; fewer could mean anything.
+const LEAST_PREFIX_DIGITS: usize = 12;
+
+/// A file longer than this is no list by words: some two million references.
+const MAX_FILE_BYTES: u64 = 512 << 20;
+
+/// One word of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// The path with all leading components that a repository may have, and the tag.
+    pub name: Option<(String, String)>,
+    /// The manifest's or blob's digest.
+    pub digest: Option<Digest>,
+    /// The first hexadecimal digits of a manifest's or config's digest.
+    pub hex_prefix: Option<String>,
+}
+
+impl Reference {
+    /// Every repository and tag that it may mean.
+    pub fn readings(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        let name = self.name.iter();
+        name.flat_map(|(path, tag)| readings(path).map(move |reading| (reading, tag.as_str())))
+    }
+
+    /// The first and the last digest that begin as the word does.
+    pub fn digest_range(&self) -> Option<(Digest, Digest)> {
+        let prefix = self.hex_prefix.as_ref()?;
+        let padded = |digit: &str| prefix.clone() + &digit.repeat(HEX_DIGITS - prefix.len());
+        let digest = |digit: &str| Digest::from_sha256_hex(padded(digit).as_bytes());
+        digest("0").zip(digest("f"))
+    }
+}
+
+/// A path, and what is left of it without its first components: a host, a proxy's prefix or the
+/// repository's own. What is left of one component is in `library/` where docker.io is mirrored.
+pub fn readings(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let suffixes =
+        std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
+    suffixes.flat_map(|path| {
+        let official = (!path.contains('/')).then(|| Cow::Owned(format!("library/{path}")));
+        [Some(Cow::Borrowed(path)), official].into_iter().flatten()
+    })
+}
+
+/// Words of a line, without comments.
+pub fn words_of(line: &str) -> impl Iterator<Item = &str> {
+    let line = line.split('#').next().unwrap_or_default();
+    line.split(|char: char| char.is_whitespace() || char == ',').filter(|word| !word.is_empty())
+}
+
+/// Hands every reference to `take`.
+pub(super) fn read(
+    file: &str,
+    content: &mut dyn BufRead,
+    take_row: &mut dyn FnMut(Row<'_>),
+) -> Result<(), RootsError> {
+    let mut content = content.take(MAX_FILE_BYTES);
+    let mut text = String::new();
+    let mut line = 0;
+    loop {
+        text.clear();
+        let count = match content.read_line(&mut text) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(line_error(file, line + 1, "it is not UTF-8".into()));
+            }
+            Err(source) => return Err(RootsError::Read { file: file.into(), source }),
+        };
+        if count == 0 {
+            break;
+        }
+        line += 1;
+        for word in words_of(&text) {
+            let reference = reference(word).ok_or_else(|| {
+                let what = format!("`{}` is not an image reference or digest", shown(word));
+                line_error(file, line, what)
+            })?;
+            if reference.hex_prefix.is_some() {
+                let what = format!("`{}` is a cut digest: roots need it whole", shown(word));
+                return Err(line_error(file, line, what));
+            }
+            take(line, &reference, take_row);
+        }
+    }
+    if content.limit() == 0 {
+        let source = std::io::ErrorKind::FileTooLarge.into();
+        return Err(RootsError::Read { file: file.into(), source });
+    }
+    Ok(())
+}
+
+/// Hands over what a reference names: a digest wherever it lies, and a tag.
+pub(super) fn take(line: u64, reference: &Reference, take: &mut dyn FnMut(Row<'_>)) {
+    if let Some(digest) = &reference.digest {
+        take(Row::new(line, Some(digest.clone())));
+    }
+    if let Some((path, tag)) = &reference.name {
+        take(Row { repository: Some(path), tag: Some(tag), ..Row::new(line, None) });
+    }
+}
+
+/// What a word means, if it is a reference.
+pub fn reference(word: &str) -> Option<Reference> {
+    if word.len() > MAX_WORD_BYTES {
+        return None;
+    }
+    // The image ids of container runtimes: `docker-pullable://repo@sha256:…`, `docker://sha256:…`.
+    let word = match word.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        Some(_) => return None,
+        None => word,
+    };
+    if let Some(digest) = Digest::from_sha256_hex(word.as_bytes()) {
+        return Some(Reference { name: None, digest: Some(digest), hex_prefix: None });
+    }
+    if let Ok(digest) = Digest::parse(word) {
+        // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
+        let (repository, tag) = word.split_once(':')?;
+        let is_name = is_repository_name(repository) && is_tag_name(tag);
+        let name = is_name.then(|| (repository.to_owned(), tag.to_owned()));
+        return Some(Reference { name, digest: Some(digest), hex_prefix: None });
+    }
+    let (name, digest) = match word.split_once('@') {
+        Some((name, digest)) => (name, Some(Digest::parse(digest).ok()?)),
+        None => (word, None),
+    };
+    // A colon before the last slash is a host's port.
+    let after_path = name.rfind('/').map_or(0, |slash| slash + 1);
+    let (path, tag) = match name[after_path..].split_once(':') {
+        Some((last, tag)) => (&name[..after_path + last.len()], Some(tag)),
+        None => (name, None),
+    };
+    // A digest that was cut is no tag of a repository `sha256`.
+    let is_cut = tag.is_some() && matches!(path, "sha256" | "sha512");
+    if is_cut || tag.is_some_and(|tag| !is_tag_name(tag)) {
+        return None;
+    }
+    let repository = match path.split_once('/') {
+        _ if is_repository_name(path) => path,
+        Some((host, rest)) if is_host(host) && is_repository_name(rest) => rest,
+        _ => return None,
+    };
+    let has_name = tag.is_some() || digest.is_none();
+    let tag = tag.unwrap_or("latest");
+    let name = has_name.then(|| (repository.to_owned(), tag.to_owned()));
+    // It may be a repository's name, too: both readings are protected.
+    let hex_prefix = is_hex_prefix(word).then(|| word.to_owned());
+    Some(Reference { name, digest, hex_prefix })
+}
+
+/// Whether a text is the beginning of a digest, as `docker images -q` and `docker ps` print it.
+fn is_hex_prefix(text: &str) -> bool {
+    (LEAST_PREFIX_DIGITS..HEX_DIGITS).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_scheme(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    !text.is_empty() && text.bytes().all(is_part)
+}
+
+/// Whether a text is a host's name or address, perhaps with a port.
+pub fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_name = match address {
+        Some(address) => address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
+        None => host.bytes().all(is_part),
+    };
+    port.is_none_or(is_number) && is_name && !host.is_empty()
+}
