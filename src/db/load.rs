@@ -124,6 +124,10 @@ pub fn load_figures(
     problems(connection, snapshot)?;
     authority::load(connection, snapshot.authority)?;
     load_reclaimable(connection, graph, snapshot.accounts, snapshot.scan.finished_ns)?;
+    let mut insert = connection.prepare("INSERT INTO held_blob VALUES (?1)")?;
+    for blob in &snapshot.accounts.kept_everywhere {
+        insert.execute([blob])?;
+    }
     let totals = totals(snapshot, &described);
     let mut insert = connection.prepare("INSERT INTO total VALUES (?1, ?2)")?;
     for (name, value) in &totals {

@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_authority.sql"),
     include_str!("../../migrations/0006_unknown.sql"),
     include_str!("../../migrations/0007_reclaimable.sql"),
+    include_str!("../../migrations/0008_held.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

@@ -47,6 +47,8 @@ pub struct Accounts {
     pub orphan_bytes: u64,
     /// How many there are.
     pub orphan_count: u64,
+    /// Blobs that stay whatever repositories say, unless all do.
+    pub kept_everywhere: Vec<BlobId>,
 }
 
 /// Figures for a blob.
@@ -636,6 +638,7 @@ impl Accounting<'_> {
             untagged_bytes,
             orphan_bytes,
             orphan_count,
+            kept_everywhere: graph.kept_everywhere().collect(),
         }
     }
 }

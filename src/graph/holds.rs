@@ -15,7 +15,7 @@
 use super::flat::Graph;
 use super::parts::{BlobId, Edge, ExternalRoot, Hold, ManifestId, RepositoryNode};
 use super::walk::{Marks, Parents, Walk};
-use crate::model::{Digest, HoldScope, Role};
+use crate::model::{HoldScope, Role, tag_subject};
 
 /// Holds beyond one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,17 +24,6 @@ pub(super) struct Holds {
     has_hidden_revisions: bool,
     /// One for each blob; empty when nothing is kept so.
     kept: Vec<bool>,
-}
-
-/// The digest that a tag is about by its name: `sha256-` and 64 hex digits, alone (the referrers tag
-/// of the OCI distribution specification, "Referrers Tag Schema") or with a suffix such as `.sig`,
-/// `.att` and `.sbom` (cosign).
-pub fn attached_digest(tag: &str) -> Option<Digest> {
-    let rest = tag.strip_prefix("sha256-")?;
-    let (hex, suffix) = rest.split_at_checked(64)?;
-    (suffix.is_empty() || suffix.starts_with(['.', '-', '_']))
-        .then(|| Digest::from_sha256_hex(hex.as_bytes()))
-        .flatten()
 }
 
 impl Graph {
@@ -47,7 +36,7 @@ impl Graph {
             let repository = &self.repositories[place];
             let about = |tag: u32| {
                 let node = &self.tags[tag as usize];
-                let subject = self.blob_by_digest(&attached_digest(&node.name)?)?;
+                let subject = self.blob_by_digest(&tag_subject(&node.name)?)?;
                 self.revisions_of(repository).binary_search(&subject).ok()?;
                 (node.target? != subject).then_some((self.manifest_at(subject)?, tag))
             };
@@ -216,6 +205,12 @@ impl Graph {
     /// Whether the blob stays whatever repositories say.
     pub fn is_kept_everywhere(&self, blob: BlobId) -> bool {
         self.holds.is_storage_held || self.holds.kept.get(blob as usize).copied().unwrap_or(false)
+    }
+
+    /// Blobs that stay whatever repositories say; none when that is all of them.
+    pub fn kept_everywhere(&self) -> impl Iterator<Item = BlobId> {
+        let kept = (0..).zip(&self.holds.kept).filter(|(_, is_kept)| **is_kept);
+        kept.map(|(blob, _)| blob)
     }
 
     /// Whether an unknown repository may need any blob.

@@ -35,7 +35,6 @@ pub use account::{
 };
 pub use flat::Graph;
 pub use free::{Choice, FreeOrder, Pick, free, free_with_untagged};
-pub use holds::attached_digest;
 pub use parts::{
     BlobId, BlobNode, Edge, ExternalRoot, Hold, LinkNode, ManifestId, Parts, RepositoryNode,
     TagNode, UploadNode,

@@ -27,5 +27,5 @@ pub use manifest::{
     parse_manifest,
 };
 pub use name::{bytes_of, is_repository_name, is_tag_name, text_of};
-pub use tag_name::{TagClass, TagName, tag_names};
+pub use tag_name::{TagClass, TagName, tag_names, tag_subject};
 pub use version::version_key;

@@ -78,6 +78,16 @@ fn is_digits(text: &str) -> bool {
     text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The digest of the image that a tag belongs to by its name, where the name holds all of it:
+/// `sha256-<digest>` alone (OCI distribution specification, "Referrers Tag Schema") or with a suffix
+/// such as `.sig`, `.att` and `.sbom` (cosign).
+pub fn tag_subject(name: &str) -> Option<Digest> {
+    match referrer_class(name)? {
+        TagClass::Referrer(digest) => digest,
+        _ => None,
+    }
+}
+
 /// `Some` when the tag belongs to another manifest.
 fn referrer_class(name: &str) -> Option<TagClass> {
     let (algorithm, rest) = ["sha256", "sha512"].into_iter().find_map(|algorithm| {

@@ -73,17 +73,10 @@ impl<'c> Edges<'c> {
         Ok(Self { connection, roots, root_of_blob, has_aliases })
     }
 
-    /// Manifests that keep `blob` by naming it, each once. As a manifest it is walked through only
-    /// where it is named as one; as a mere blob it is kept whatever it is named as.
-    pub fn named_by(
-        &self,
-        blob: i64,
-        as_manifest: bool,
-        limit: i64,
-    ) -> rusqlite::Result<Vec<(i64, Via)>> {
+    /// Manifests that keep `blob` by naming it, each once, whatever they call it.
+    pub fn named_by(&self, blob: i64, limit: i64) -> rusqlite::Result<Vec<(i64, Via)>> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/named_by.sql"))?;
-        let mut rows = statement
-            .query(named_params! {":blob": blob, ":as_manifest": as_manifest, ":limit": limit})?;
+        let mut rows = statement.query(named_params! {":blob": blob, ":limit": limit})?;
         let mut found: Vec<(i64, Via)> = Vec::new();
         while let Some(row) = rows.next()? {
             let manifest = row.get(0)?;
@@ -121,6 +114,15 @@ impl<'c> Edges<'c> {
             .prepare_cached(include_str!("sql/subject.sql"))?
             .query_row(named_params! {":blob": blob}, |row| row.get(0))
             .optional()
+    }
+
+    /// Images that tags on the manifest `blob` are about, each with the tag's repository.
+    pub fn subjects_by_tag(&self, blob: i64) -> rusqlite::Result<Vec<(i64, Vec<i64>)>> {
+        let mut statement =
+            self.connection.prepare_cached(include_str!("sql/subjects_by_tag.sql"))?;
+        let rows = statement
+            .query_map(named_params! {":blob": blob}, |row| Ok((row.get(0)?, vec![row.get(1)?])))?;
+        rows.collect()
     }
 
     fn ids(&self, sql: &str, blob: i64) -> rusqlite::Result<Vec<i64>> {
@@ -170,23 +172,22 @@ impl<'c> Edges<'c> {
         Stop::Root { place, repository_id }
     }
 
-    /// Roots that keep the target itself, and nothing through it: those that keep everything, those
-    /// that keep what may be a manifest, and those that keep what their repository
-    /// links.
-    pub fn stops_of_target(&self, blob: i64) -> rusqlite::Result<Vec<Stop>> {
+    /// Holds that keep a blob: those of a repository keep what it links, with all that it names. What
+    /// a hold keeps wherever it lies is known with all that it names, so that it is asked about the
+    /// target alone.
+    pub fn stops_of_holds(&self, blob: i64, is_target: bool) -> rusqlite::Result<Vec<Stop>> {
         if self.roots.is_empty() {
             return Ok(Vec::new());
         }
-        let (is_present, may_be_manifest): (bool, bool) = self
-            .connection
-            .prepare_cached("SELECT is_present, may_be_manifest FROM blob WHERE id = ?1")?
-            .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut is_held = self.connection.prepare_cached(include_str!("sql/is_held.sql"))?;
+        let (is_present, is_held): (bool, bool) =
+            is_held.query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let names: Vec<i64> = std::iter::once(blob).chain(self.aliases(blob)?).collect();
         let mut stops = Vec::new();
         for (place, root) in self.roots.iter().enumerate() {
             let keeps = match root.scope.as_str() {
-                "storage" => is_present,
-                "manifests" if may_be_manifest => true,
+                "storage" => is_target && is_present,
+                "manifests" if is_target && is_held => true,
                 "manifests" | "repository" => match &root.repository {
                     Some((repository, _)) => self.is_linked(*repository, blob, &names)?,
                     None => false,

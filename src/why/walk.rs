@@ -4,8 +4,9 @@
 //! seen enough: a base layer of a hundred thousand images is answered as quickly as any. All paths
 //! come from a walk in depth that holds one path at a time.
 //!
-//! A referrer is kept by its subject only in the repositories that link the referrer, so a path that
-//! goes up to a subject may end in those alone.
+//! A referrer is kept by its subject only in the repositories that link the referrer, and what a tag
+//! `sha256-<digest>…` points at by that image only in the tag's repository, so a path that goes up to a
+//! subject may end in those alone.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -53,8 +54,6 @@ struct Node {
     via: Option<Via>,
     /// The state below it, by its place in the walk.
     below: Option<usize>,
-    /// What is below needs it as a manifest, not merely as a blob.
-    as_manifest: bool,
     /// Repositories that the path may end in; all when `None`.
     only_in: Option<Rc<[i64]>>,
 }
@@ -62,7 +61,7 @@ struct Node {
 impl Node {
     fn first(start: &Start) -> Self {
         let only_in = start.repository.map(|repository| Rc::from([repository]));
-        Self { blob: start.blob, via: None, below: None, as_manifest: false, only_in }
+        Self { blob: start.blob, via: None, below: None, only_in }
     }
 
     fn may_end_at(&self, stop: &Stop) -> bool {
@@ -77,14 +76,8 @@ impl Node {
 /// The nodes above one.
 fn above(edges: &Edges<'_>, node: &Node, limit: i64) -> rusqlite::Result<Vec<Node>> {
     let mut found = Vec::new();
-    for (blob, via) in edges.named_by(node.blob, node.as_manifest, limit)? {
-        found.push(Node {
-            blob,
-            via: Some(via),
-            below: None,
-            as_manifest: true,
-            only_in: node.only_in.clone(),
-        });
+    for (blob, via) in edges.named_by(node.blob, limit)? {
+        found.push(Node { blob, via: Some(via), below: None, only_in: node.only_in.clone() });
     }
     // An alias of an alias is not resolved further.
     if node.via != Some(Via::Alias) {
@@ -92,18 +85,22 @@ fn above(edges: &Edges<'_>, node: &Node, limit: i64) -> rusqlite::Result<Vec<Nod
             found.push(Node { blob, via: Some(Via::Alias), ..node.clone() });
         }
     }
-    if let Some(subject) = edges.subject(node.blob)? {
-        let linked = edges.repositories_of(node.blob)?;
+    let referrer = edges.subject(node.blob)?;
+    let mut subjects: Vec<(i64, Vec<i64>)> = Vec::new();
+    if let Some(subject) = referrer {
+        subjects.push((subject, edges.repositories_of(node.blob)?));
+    }
+    subjects.extend(edges.subjects_by_tag(node.blob)?);
+    for (subject, repositories) in subjects {
         let only_in: Rc<[i64]> = match &node.only_in {
-            None => linked.into(),
-            Some(only_in) => linked.into_iter().filter(|id| only_in.contains(id)).collect(),
+            None => repositories.into(),
+            Some(only_in) => repositories.into_iter().filter(|id| only_in.contains(id)).collect(),
         };
         if !only_in.is_empty() {
             found.push(Node {
                 blob: subject,
                 via: Some(Via::Subject),
                 below: None,
-                as_manifest: true,
                 only_in: Some(only_in),
             });
         }
@@ -119,9 +116,7 @@ fn stops(
     limit: i64,
 ) -> rusqlite::Result<Vec<Stop>> {
     let mut stops = edges.stops(node.blob, limit)?;
-    if is_first {
-        stops.extend(edges.stops_of_target(node.blob)?);
-    }
+    stops.extend(edges.stops_of_holds(node.blob, is_first)?);
     stops.retain(|stop| node.may_end_at(stop));
     Ok(stops)
 }
@@ -151,7 +146,7 @@ fn breadth(edges: &Edges<'_>, start: &Start, at_most: usize) -> rusqlite::Result
         has_best: false,
     };
     let mut lengths = vec![0_usize];
-    let mut met = HashSet::from([(start.blob, false, walk.nodes[0].only_in.clone())]);
+    let mut met = HashSet::from([(start.blob, walk.nodes[0].only_in.clone())]);
     let mut in_repository: HashMap<(Option<i64>, u8), usize> = HashMap::new();
     // Where no tag leads there is none to look for.
     let best = u8::from(!edges.has_tags(start.blob)?);
@@ -173,7 +168,7 @@ fn breadth(edges: &Edges<'_>, start: &Start, at_most: usize) -> rusqlite::Result
             walk.found.push(Found { length: lengths[place], place, stop });
         }
         for next in above(edges, &node, at_most as i64 + 1)? {
-            if met.insert((next.blob, next.as_manifest, next.only_in.clone())) {
+            if met.insert((next.blob, next.only_in.clone())) {
                 walk.nodes.push(Node { below: Some(place), ..next });
                 lengths.push(lengths[place] + 1);
             }

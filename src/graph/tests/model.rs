@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::random::Plan;
-use crate::graph::{BlobId, Graph, Item, RepositoryNode, Selection, attached_digest};
-use crate::model::{HoldScope, Role};
+use crate::graph::{BlobId, Graph, Item, RepositoryNode, Selection};
+use crate::model::{HoldScope, Role, tag_subject};
 use crate::scan::{Catalog, CatalogRepository};
 
 #[derive(Clone, Default)]
@@ -57,7 +57,7 @@ impl<'a> Model<'a> {
             ..ModelRepository::default()
         };
         let about = repository.tags.iter().filter_map(|tag| {
-            let digest = attached_digest(&tag.name)?;
+            let digest = tag_subject(&tag.name)?;
             let subject = self.catalog.digests.binary_search(&digest).ok()? as BlobId;
             let is_about = model.revisions.contains(&subject) && tag.target? != subject;
             is_about.then(|| (tag.name.clone(), subject))

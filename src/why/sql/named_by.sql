@@ -5,6 +5,6 @@ CROSS JOIN manifest m ON m.blob_id = n.manifest_id
 CROSS JOIN reference f ON f.manifest_id = n.manifest_id AND f.position = n.position
 WHERE n.blob_id = :blob
     AND m.is_orphan = 0
-    AND (f.role IN ('manifest', 'blob') OR (f.role IN ('config', 'layer') AND :as_manifest = 0))
+    AND f.role <> 'subject'
 ORDER BY n.manifest_id, n.position
 LIMIT :limit
