@@ -27,6 +27,7 @@ mod reports;
 mod rescan;
 mod retention;
 mod samples;
+mod simulation;
 mod sql;
 mod trash;
 mod tree;

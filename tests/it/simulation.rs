@@ -1,0 +1,127 @@
+//! Histories of clients, a registry and a person who deletes, in memory and step by step: whatever
+//! comes between two steps, nothing that got 201 is lost. A history that fails is made as short as can
+//! be and printed.
+
+mod content;
+mod disk;
+mod histories;
+mod person;
+mod promises;
+mod registry;
+mod world;
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use histories::{history, shrink};
+use person::{Anchor, Ended, Simulation, Without};
+use world::History;
+
+/// Histories in an ordinary run; `REGSQL_LONG_TESTS` makes it a hundred times as many.
+const SEEDS: u64 = 300;
+
+/// Histories in which a fault must be found.
+const SEARCHED: u64 = 10_000;
+
+/// Runs within one thread, so that the same history always ends in the same way.
+fn in_one_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(run)
+}
+
+/// The first seed whose history fails, and the shortest history like that.
+fn first_failure(seeds: std::ops::Range<u64>, without: Without) -> Option<(u64, History, Ended)> {
+    in_one_thread(|| {
+        let anchor = Anchor::new();
+        let fails =
+            |history: &History| Simulation::run(&anchor, history, without, false).failure.is_some();
+        let seed = seeds.into_iter().find(|seed| fails(&history(*seed)))?;
+        let shortest = shrink(history(seed), fails);
+        let ended = Simulation::run(&anchor, &shortest, without, true);
+        Some((seed, shortest, ended))
+    })
+}
+
+/// For whoever runs the tests with their output.
+fn say(text: &str) {
+    std::io::stdout().write_all(format!("{text}\n").as_bytes()).unwrap();
+}
+
+fn printed(seed: u64, history: &History, ended: &Ended) -> String {
+    let events: Vec<String> = history.events.iter().map(|event| format!("{event:?}")).collect();
+    let mut text = format!(
+        "seed {seed}, cache {:?}: {}\n{}\n\nwhat happened:\n{}",
+        history.cache,
+        ended.failure.as_deref().unwrap_or("nothing is lost"),
+        events.join("\n"),
+        ended.trace.join("\n")
+    );
+    // Digests are for programs.
+    for content in content::CONTENTS.iter() {
+        let name = content.name.replace(' ', "-");
+        text = text.replace(&format!("{}/{}", &content.hex[..2], content.hex), &name);
+        text = text.replace(&content.hex, &name);
+    }
+    text.replace(&format!("{}/", content::V2), "").replace(".regsql/trash/", "TRASH/")
+}
+
+#[test]
+fn no_history_loses_what_got_201() {
+    let factor = if std::env::var_os("REGSQL_LONG_TESTS").is_some() { 100 } else { 1 };
+    let seeds = SEEDS * factor;
+    let start = Instant::now();
+    let found = first_failure(0..seeds, Without::Nothing);
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    if let Some((seed, history, ended)) = found {
+        panic!("{}", printed(seed, &history, &ended));
+    }
+    say(&format!("{seeds} histories, {:.0} a minute", seeds as f64 / minutes));
+}
+
+/// Fails unless some history loses something when a mending is taken out.
+#[track_caller]
+fn assert_found(without: Without) {
+    let Some((seed, history, ended)) = first_failure(0..SEARCHED, without) else {
+        panic!("nothing is lost without {without:?}");
+    };
+    let text = printed(seed, &history, &ended);
+    say(&format!("without {without:?}, {} events: {text}", history.events.len()));
+    assert!(history.events.len() <= 25, "that is not the shortest history");
+    let ended =
+        in_one_thread(|| Simulation::run(&Anchor::new(), &history, Without::Nothing, false));
+    assert_eq!(ended.failure, None, "that is lost with {without:?} too");
+}
+
+#[test]
+fn a_registry_that_has_not_forgotten_is_found() {
+    assert_found(Without::AskingTheRegistry);
+}
+
+#[test]
+fn a_second_look_that_sees_nothing_new_is_found() {
+    assert_found(Without::SecondLook);
+}
+
+#[test]
+fn a_push_longer_than_the_wait_is_found() {
+    assert_found(Without::Wait);
+}
+
+#[test]
+fn a_registry_that_is_said_to_be_stopped_and_is_not_is_found() {
+    assert_found(Without::TheTruth);
+}
+
+#[test]
+fn links_taken_behind_the_back_of_a_cache_are_found() {
+    assert_found(Without::Api);
+}
+
+#[test]
+fn manifests_taken_behind_the_back_of_a_cache_are_found() {
+    assert_found(Without::SparingManifests);
+}
+
+#[test]
+fn a_purge_of_what_is_needed_again_is_found() {
+    assert_found(Without::LookBeforePurge);
+}

@@ -1,0 +1,120 @@
+//! What clients push: a few layers, images over them, and indexes over those.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regsql::model::Digest;
+use serde_json::json;
+
+pub const V2: &str = "docker/registry/v2";
+pub const REPOSITORIES: [&str; 3] = ["a", "a/b", "c"];
+pub const TAGS: [&str; 3] = ["x", "y", "z"];
+
+/// Something of [`CONTENTS`], by its place.
+pub type Id = usize;
+
+/// A blob, and what it names when it is a manifest.
+pub struct Content {
+    pub name: String,
+    pub digest: Digest,
+    pub hex: String,
+    pub bytes: Vec<u8>,
+    /// Layers and the config.
+    pub blobs: Vec<Id>,
+    /// Manifests that an index names.
+    pub children: Vec<Id>,
+}
+
+pub const LAYERS: std::ops::Range<Id> = 0..6;
+pub const IMAGES: std::ops::Range<Id> = 6..11;
+pub const INDEXES: std::ops::Range<Id> = 11..14;
+pub const MANIFESTS: std::ops::Range<Id> = 6..14;
+
+pub static CONTENTS: LazyLock<Vec<Content>> = LazyLock::new(|| {
+    let mut all: Vec<Content> = Vec::new();
+    for number in LAYERS {
+        // The first two are configs.
+        let name = format!("layer {number}");
+        let bytes = match number {
+            0 | 1 => json!({"architecture": "amd64", "os": "linux", "number": number}).to_string(),
+            _ => name.clone(),
+        };
+        all.push(content(name, bytes, vec![], vec![]));
+    }
+    let layers_of = [vec![2], vec![2, 3], vec![3, 4], vec![4], vec![4, 5]];
+    for (number, layers) in layers_of.into_iter().enumerate() {
+        let config = number % 2;
+        let named = |id: Id, kind: &str| {
+            json!({
+                "mediaType": format!("application/vnd.oci.image.{kind}"),
+                "digest": all[id].digest.to_string(),
+                "size": all[id].bytes.len(),
+            })
+        };
+        let layers_json: Vec<_> = layers.iter().map(|id| named(*id, "layer.v1.tar+gzip")).collect();
+        let body = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": named(config, "config.v1+json"),
+            "layers": layers_json,
+            "annotations": {"number": number.to_string()},
+        });
+        let blobs = layers.into_iter().chain([config]).collect();
+        all.push(content(format!("image {number}"), body.to_string(), blobs, vec![]));
+    }
+    for (number, children) in [vec![6, 7], vec![7, 8], vec![9]].into_iter().enumerate() {
+        let manifests: Vec<_> = children
+            .iter()
+            .map(|id: &Id| {
+                json!({
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "digest": all[*id].digest.to_string(),
+                    "size": all[*id].bytes.len(),
+                })
+            })
+            .collect();
+        let body = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": manifests,
+        });
+        all.push(content(format!("index {number}"), body.to_string(), vec![], children));
+    }
+    all
+});
+
+fn content(name: String, bytes: String, blobs: Vec<Id>, children: Vec<Id>) -> Content {
+    let bytes = bytes.into_bytes();
+    let digest = Digest::of(&bytes);
+    let hex = digest.encoded();
+    Content { name, digest, hex, bytes, blobs, children }
+}
+
+pub fn by_digest(digest: &Digest) -> Option<Id> {
+    CONTENTS.iter().position(|content| content.digest == *digest)
+}
+
+pub fn repository(place: usize) -> PathBuf {
+    Path::new(V2).join("repositories").join(REPOSITORIES[place])
+}
+
+pub fn blob(id: Id) -> PathBuf {
+    let hex = &CONTENTS[id].hex;
+    Path::new(V2).join("blobs/sha256").join(&hex[..2]).join(hex).join("data")
+}
+
+pub fn layer_link(place: usize, id: Id) -> PathBuf {
+    repository(place).join("_layers/sha256").join(&CONTENTS[id].hex).join("link")
+}
+
+pub fn revision(place: usize, id: Id) -> PathBuf {
+    repository(place).join("_manifests/revisions/sha256").join(&CONTENTS[id].hex).join("link")
+}
+
+pub fn tag(place: usize, tag: usize) -> PathBuf {
+    repository(place).join("_manifests/tags").join(TAGS[tag])
+}
+
+pub fn current(place: usize, tag_place: usize) -> PathBuf {
+    tag(place, tag_place).join("current/link")
+}

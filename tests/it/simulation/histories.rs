@@ -1,0 +1,204 @@
+//! Making histories up, and making a failing one as short as can be.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::content::{CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REPOSITORIES, TAGS};
+use super::registry::{Cache, Request};
+use super::world::{Action, CLIENTS, Event, History, Operation};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// Numbers that look random and come again with the same seed (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn is_one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+
+    fn of(&mut self, range: std::ops::Range<Id>) -> Id {
+        range.start + self.below(range.len())
+    }
+}
+
+/// A history of this number.
+pub fn history(seed: u64) -> History {
+    let mut random = Random(seed);
+    let cache = [Cache::Off, Cache::Layers, Cache::Revisions][random.below(3)];
+    let mut events = Vec::new();
+    for _ in 0..2 + random.below(4) {
+        for request in push(&mut random) {
+            at_once(&mut events, Action::Begin(0, request));
+            at_once(&mut events, Action::Finish(0));
+        }
+    }
+    at_once(&mut events, Action::Pause(Duration::from_hours(1)));
+    let mut scripts = [const { VecDeque::new() }; CLIENTS];
+    for _ in 0..=random.below(3) {
+        between(&mut random, &mut scripts, &mut events, 0);
+        let operation = operation(&mut random);
+        at_once(&mut events, Action::Operation(operation));
+        between(&mut random, &mut scripts, &mut events, 1);
+    }
+    // What a run that was killed holds may be needed by then.
+    if events.iter().any(|event| event.what == Action::Kill) && random.is_one_in(2) {
+        between(&mut random, &mut scripts, &mut events, 0);
+        at_once(&mut events, Action::Operation(Operation::Purge { includes_unfinished: true }));
+    }
+    History { cache, events }
+}
+
+fn at_once(events: &mut Vec<Event>, what: Action) {
+    events.push(Event { after_calls: 0, what });
+}
+
+fn operation(random: &mut Random) -> Operation {
+    match random.below(8) {
+        0 => Operation::Undo,
+        1 | 2 => Operation::Purge { includes_unfinished: random.is_one_in(2) },
+        _ => {
+            let is_online = !random.is_one_in(4);
+            Operation::Prune {
+                is_online,
+                keeps_trash: !random.is_one_in(3),
+                min_age: Duration::from_secs([0, 60][random.below(2)]),
+                // Most tags stay.
+                pick: (random.next() & random.next()) as u32,
+            }
+        }
+    }
+}
+
+/// What clients do for a while.
+fn between(
+    random: &mut Random,
+    scripts: &mut [VecDeque<Request>; CLIENTS],
+    events: &mut Vec<Event>,
+    operations: u16,
+) {
+    let count = if operations == 0 { random.below(12) } else { 10 + random.below(60) };
+    // Into the scan first, and then step by step.
+    let mut after_calls = random.below(400) as u16 * operations;
+    for _ in 0..count {
+        let client = random.below(CLIENTS);
+        let what = match random.below(100) {
+            0 => Action::Restart,
+            1 => Action::Pause(Duration::from_hours(1)),
+            2 => Action::Fail([EIO, ENOSPC][random.below(2)]),
+            3 => Action::Kill,
+            4..60 => Action::Go(client),
+            60..75 => Action::Finish(client),
+            _ => {
+                if scripts[client].is_empty() {
+                    scripts[client] = script(random).into();
+                }
+                Action::Begin(client, scripts[client].pop_front().unwrap())
+            }
+        };
+        events.push(Event { after_calls, what });
+        after_calls = match random.below(4) {
+            0 => 0,
+            1 => random.below(3) as u16,
+            2 => random.below(12) as u16,
+            _ => random.below(60) as u16,
+        } * operations;
+    }
+}
+
+fn script(random: &mut Random) -> Vec<Request> {
+    let repository = random.below(REPOSITORIES.len());
+    match random.below(12) {
+        0 => vec![Request::DeleteTag { repository, tag: random.below(TAGS.len()) }],
+        1 => vec![Request::DeleteManifest { repository, id: random.of(MANIFESTS) }],
+        2 => vec![Request::DeleteLayer { repository, id: random.of(LAYERS) }],
+        3 | 4 => vec![Request::Ensure { repository, id: random.of(LAYERS) }],
+        5 => vec![Request::EnsureManifest { repository, id: random.of(MANIFESTS) }],
+        // A client that was told before that all is there.
+        6 | 7 => {
+            let tag = (!random.is_one_in(3)).then(|| random.below(TAGS.len()));
+            vec![Request::Put { repository, id: random.of(MANIFESTS), tag }]
+        }
+        _ => push(random),
+    }
+}
+
+/// A whole push of an image or an index.
+fn push(random: &mut Random) -> Vec<Request> {
+    let repository = random.below(REPOSITORIES.len());
+    let id = if random.is_one_in(3) { random.of(INDEXES) } else { random.of(IMAGES) };
+    let tag = (!random.is_one_in(5)).then(|| random.below(TAGS.len()));
+    let mut requests = Vec::new();
+    for &child in &CONTENTS[id].children {
+        layers(random, repository, child, &mut requests);
+        requests.push(Request::EnsureManifest { repository, id: child });
+    }
+    layers(random, repository, id, &mut requests);
+    requests.push(Request::Put { repository, id, tag });
+    requests
+}
+
+fn layers(random: &mut Random, repository: usize, image: Id, requests: &mut Vec<Request>) {
+    for &id in &CONTENTS[image].blobs {
+        requests.push(match random.below(4) {
+            0 => Request::Upload { repository, id },
+            1 => Request::Mount { from: random.below(REPOSITORIES.len()), repository, id },
+            _ => Request::Ensure { repository, id },
+        });
+    }
+}
+
+/// The shortest history that can be found in which it still fails.
+pub fn shrink(mut history: History, fails: impl Fn(&History) -> bool) -> History {
+    let mut size = history.events.len() / 2;
+    while size > 0 {
+        let mut start = 0;
+        let mut has_shrunk = false;
+        while start < history.events.len() {
+            match without(&history, start, size).into_iter().find(|shorter| fails(shorter)) {
+                Some(shorter) => (history, has_shrunk) = (shorter, true),
+                None => start += size,
+            }
+        }
+        if !has_shrunk || size > 1 {
+            size /= 2;
+        }
+    }
+    for at in 0..history.events.len() {
+        let calls = history.events[at].after_calls;
+        for fewer in [0, calls / 2, calls.saturating_sub(1)] {
+            let mut sooner = history.clone();
+            sooner.events[at].after_calls = fewer;
+            if fewer < history.events[at].after_calls && fails(&sooner) {
+                history = sooner;
+                break;
+            }
+        }
+    }
+    history
+}
+
+/// A history without some of its events. What comes after them happens when it did, or sooner.
+fn without(history: &History, start: usize, size: usize) -> Vec<History> {
+    let end = (start + size).min(history.events.len());
+    let mut sooner = history.clone();
+    let dropped: u16 = sooner.events.drain(start..end).map(|event| event.after_calls).sum();
+    let mut as_before = sooner.clone();
+    if let Some(next) = as_before.events.get_mut(start) {
+        next.after_calls += dropped;
+    }
+    vec![as_before, sooner]
+}

@@ -1,0 +1,140 @@
+//! What clients may rely on: every manifest and tag that got 201 can be pulled, until a client deletes
+//! it or a person chooses it to go.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use super::content::{self, CONTENTS, Id, MANIFESTS, REPOSITORIES, TAGS};
+use super::registry::{Registry, at};
+
+/// What was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    Manifest { repository: usize, id: Id },
+    Tag { repository: usize, tag: usize },
+}
+
+/// A push that got 201.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    pub id: Id,
+    /// When its link was written.
+    pub written_ns: i64,
+    /// No deletion was under way when it was made: from then on it can be pulled at every moment.
+    pub is_settled: bool,
+}
+
+impl What {
+    pub fn repository(self) -> usize {
+        match self {
+            Self::Manifest { repository, .. } | Self::Tag { repository, .. } => repository,
+        }
+    }
+
+    pub fn link(self) -> PathBuf {
+        match self {
+            Self::Manifest { repository, id } => content::revision(repository, id),
+            Self::Tag { repository, tag } => content::current(repository, tag),
+        }
+    }
+
+    pub fn name(self, id: Id) -> String {
+        match self {
+            Self::Manifest { repository, id } => at(repository, id),
+            Self::Tag { repository, tag } => {
+                format!("{}:{} ({})", REPOSITORIES[repository], TAGS[tag], CONTENTS[id].name)
+            }
+        }
+    }
+}
+
+/// Every file that a pull of a manifest reads, by repository and manifest.
+static READ_BY_PULL: LazyLock<Vec<Vec<Vec<PathBuf>>>> = LazyLock::new(|| {
+    let all = 0..REPOSITORIES.len();
+    all.map(|repository| MANIFESTS.map(|id| files(repository, id)).collect()).collect()
+});
+
+fn files(repository: usize, id: Id) -> Vec<PathBuf> {
+    let mut files = vec![content::revision(repository, id), content::blob(id)];
+    for &layer in &CONTENTS[id].blobs {
+        files.extend([content::layer_link(repository, layer), content::blob(layer)]);
+    }
+    let children = CONTENTS[id].children.iter();
+    files.extend(children.flat_map(|child| self::files(repository, *child)));
+    files
+}
+
+/// All promises.
+#[derive(Default)]
+pub struct Promises {
+    pub all: BTreeMap<What, Promise>,
+}
+
+impl Promises {
+    /// Drops what a client has deleted, and says which promise is broken.
+    pub fn check(&mut self, registry: &Registry) -> Result<(), String> {
+        let mut broken = Ok(());
+        self.all.retain(|what, promise| match is_kept(*what, *promise, registry) {
+            Kept::Yes => true,
+            Kept::Deleted => false,
+            Kept::No(why) => {
+                broken = Err(format!("{} got 201, and {why}", what.name(promise.id)));
+                true
+            }
+        });
+        broken
+    }
+
+    /// From now on everything can be pulled at every moment.
+    pub fn settle(&mut self) {
+        for promise in self.all.values_mut() {
+            promise.is_settled = true;
+        }
+    }
+}
+
+enum Kept {
+    Yes,
+    /// A client deleted a part of it.
+    Deleted,
+    No(String),
+}
+
+fn is_kept(what: What, promise: Promise, registry: &Registry) -> Kept {
+    if let What::Tag { repository, tag } = what
+        && let Some(id) = registry.tagged(repository, tag)
+        && id != promise.id
+    {
+        // A push has moved the tag, and is not answered yet.
+        return Kept::Deleted;
+    }
+    let own = matches!(what, What::Tag { .. }).then(|| what.link());
+    let read = &READ_BY_PULL[what.repository()][promise.id - MANIFESTS.start];
+    for path in own.iter().chain(read) {
+        if registry.disk.stat(path).is_ok() {
+            continue;
+        }
+        if registry.removed.contains(path) {
+            return Kept::Deleted;
+        }
+        match run_with(path, registry) {
+            None => return Kept::No(format!("{} is nowhere", path.display())),
+            Some(run) if promise.is_settled => {
+                return Kept::No(format!("{} lies in the trash of run {run}", path.display()));
+            }
+            Some(_) => {}
+        }
+    }
+    Kept::Yes
+}
+
+/// The run in whose trash a file lies.
+fn run_with(path: &Path, registry: &Registry) -> Option<String> {
+    let trash = Path::new(".regsql/trash");
+    let runs = registry.disk.list(trash).unwrap_or_default();
+    let found = runs
+        .into_iter()
+        .find(|run| registry.disk.stat(&trash.join(&run.name).join("files").join(path)).is_ok());
+    found.map(|run| run.name.to_string_lossy().into_owned())
+}
