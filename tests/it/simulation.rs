@@ -17,7 +17,8 @@ use histories::{history, shrink};
 use person::{Anchor, Ended, Simulation, Without};
 use world::History;
 
-/// Histories in an ordinary run; `REGSQL_LONG_TESTS` makes it a hundred times as many.
+/// Histories in an ordinary run; `REGSQL_LONG_TESTS` makes it a hundred times as many, and
+/// `REGSQL_FIRST_SEED` is the number of the first.
 const SEEDS: u64 = 300;
 
 /// Histories in which a fault must be found.
@@ -67,9 +68,10 @@ fn printed(seed: u64, history: &History, ended: &Ended) -> String {
 #[test]
 fn no_history_loses_what_got_201() {
     let factor = if std::env::var_os("REGSQL_LONG_TESTS").is_some() { 100 } else { 1 };
+    let first = std::env::var("REGSQL_FIRST_SEED").map_or(0, |text| text.parse().unwrap());
     let seeds = SEEDS * factor;
     let start = Instant::now();
-    let found = first_failure(0..seeds, Without::Nothing);
+    let found = first_failure(first..first + seeds, Without::Nothing);
     let minutes = start.elapsed().as_secs_f64() / 60.0;
     if let Some((seed, history, ended)) = found {
         panic!("{}", printed(seed, &history, &ended));
@@ -124,4 +126,9 @@ fn manifests_taken_behind_the_back_of_a_cache_are_found() {
 #[test]
 fn a_purge_of_what_is_needed_again_is_found() {
     assert_found(Without::LookBeforePurge);
+}
+
+#[test]
+fn a_killed_run_that_nobody_looks_after_is_found() {
+    assert_found(Without::Recovery);
 }

@@ -162,21 +162,19 @@ fn layers(random: &mut Random, repository: usize, image: Id, requests: &mut Vec<
 }
 
 /// The shortest history that can be found in which it still fails.
-pub fn shrink(mut history: History, fails: impl Fn(&History) -> bool) -> History {
-    let mut size = history.events.len() / 2;
-    while size > 0 {
-        let mut start = 0;
-        let mut has_shrunk = false;
-        while start < history.events.len() {
-            match without(&history, start, size).into_iter().find(|shorter| fails(shorter)) {
-                Some(shorter) => (history, has_shrunk) = (shorter, true),
-                None => start += size,
+pub fn shrink(history: History, fails: impl Fn(&History) -> bool) -> History {
+    let mut history = drop_events(history, &fails);
+    // One step to the end of a request instead of many.
+    for at in 0..history.events.len() {
+        if let Action::Go(client) = history.events[at].what {
+            let mut shorter = history.clone();
+            shorter.events[at].what = Action::Finish(client);
+            if fails(&shorter) {
+                history = shorter;
             }
         }
-        if !has_shrunk || size > 1 {
-            size /= 2;
-        }
     }
+    history = drop_events(history, &fails);
     for at in 0..history.events.len() {
         let calls = history.events[at].after_calls;
         for fewer in [0, calls / 2, calls.saturating_sub(1)] {
@@ -186,6 +184,23 @@ pub fn shrink(mut history: History, fails: impl Fn(&History) -> bool) -> History
                 history = sooner;
                 break;
             }
+        }
+    }
+    history
+}
+
+fn drop_events(mut history: History, fails: impl Fn(&History) -> bool) -> History {
+    let mut size = history.events.len() / 2;
+    while size > 0 {
+        let (mut start, mut has_shrunk) = (0, false);
+        while start < history.events.len() {
+            match without(&history, start, size).into_iter().find(|shorter| fails(shorter)) {
+                Some(shorter) => (history, has_shrunk) = (shorter, true),
+                None => start += size,
+            }
+        }
+        if !has_shrunk || size > 1 {
+            size /= 2;
         }
     }
     history

@@ -49,6 +49,8 @@ pub enum Without {
     SparingManifests,
     /// Looking whether something needs what a purge removes.
     LookBeforePurge,
+    /// Looking after runs that were killed.
+    Recovery,
 }
 
 /// Where locks are taken, and whose mounts are asked for: both need a real directory.
@@ -173,6 +175,10 @@ impl<'a> Simulation<'a> {
     /// Puts back what is needed of runs that were stopped, as `prune --delete` does first.
     fn recover(&self) -> Result<(), String> {
         let failed = |error: trash::TrashError| error.to_string();
+        if trash::aside::is_left(self) {
+            let lock = StorageLock::take(self).map_err(failed)?;
+            trash::aside::restore(self, &lock).map_err(|error| error.to_string())?;
+        }
         if trash::held(self, true).map_err(failed)?.is_empty() {
             return Ok(());
         }
@@ -185,7 +191,9 @@ impl<'a> Simulation<'a> {
 
     /// Whether all that is needed is known to be in its place.
     fn prune(&self, is_online: bool, keeps_trash: bool, min_age: Duration, pick: u32) -> bool {
-        if let Err(why) = self.recover() {
+        if self.without != Without::Recovery
+            && let Err(why) = self.recover()
+        {
             self.world().note(|| format!("regsql: {why}"));
             return false;
         }
@@ -428,17 +436,15 @@ impl Simulation<'_> {
         }
     }
 
-    /// What a second look sees that was taken out.
+    /// Looks at the disk, or at what it was when the plan was made, for a look that is taken out.
     fn see<T>(
         &self,
         path: &Path,
         see: impl FnOnce(&super::disk::Disk) -> io::Result<T>,
     ) -> io::Result<T> {
         let world = self.call();
-        match &world.old_disk {
-            Some(old) if world.is_second_look && path.starts_with(content::V2) => see(old),
-            _ => see(&world.registry.disk),
-        }
+        let is_hidden = world.is_second_look && path.starts_with(content::V2);
+        see(world.old_disk.as_ref().filter(|_| is_hidden).unwrap_or(&world.registry.disk))
     }
 }
 

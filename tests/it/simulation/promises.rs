@@ -118,10 +118,10 @@ fn is_kept(what: What, promise: Promise, registry: &Registry) -> Kept {
         if registry.removed.contains(path) {
             return Kept::Deleted;
         }
-        match run_with(path, registry) {
+        match where_it_lies(path, registry) {
             None => return Kept::No(format!("{} is nowhere", path.display())),
-            Some(run) if promise.is_settled => {
-                return Kept::No(format!("{} lies in the trash of run {run}", path.display()));
+            Some(place) if promise.is_settled => {
+                return Kept::No(format!("{} lies {place}", path.display()));
             }
             Some(_) => {}
         }
@@ -129,12 +129,15 @@ fn is_kept(what: What, promise: Promise, registry: &Registry) -> Kept {
     Kept::Yes
 }
 
-/// The run in whose trash a file lies.
-fn run_with(path: &Path, registry: &Registry) -> Option<String> {
+/// Where a file lies that is not in its place, and from which it can come back.
+fn where_it_lies(path: &Path, registry: &Registry) -> Option<String> {
+    if registry.disk.stat(&path.with_file_name("gone")).is_ok() {
+        return Some("beside its place".into());
+    }
     let trash = Path::new(".regsql/trash");
     let runs = registry.disk.list(trash).unwrap_or_default();
     let found = runs
         .into_iter()
         .find(|run| registry.disk.stat(&trash.join(&run.name).join("files").join(path)).is_ok());
-    found.map(|run| run.name.to_string_lossy().into_owned())
+    found.map(|run| format!("in the trash of run {}", run.name.to_string_lossy()))
 }
