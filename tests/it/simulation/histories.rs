@@ -55,9 +55,14 @@ pub fn history(seed: u64) -> History {
         between(&mut random, &mut scripts, &mut events, 1);
     }
     // What a run that was killed holds may be needed by then.
-    if events.iter().any(|event| event.what == Action::Kill) && random.is_one_in(2) {
+    if events.iter().any(|event| event.what == Action::Kill) {
         between(&mut random, &mut scripts, &mut events, 0);
-        at_once(&mut events, Action::Operation(Operation::Purge { includes_unfinished: true }));
+        let operation = match random.below(2) {
+            0 => Operation::Purge { includes_unfinished: true },
+            _ => operation(&mut random),
+        };
+        at_once(&mut events, Action::Operation(operation));
+        between(&mut random, &mut scripts, &mut events, 1);
     }
     History { cache, events }
 }
@@ -99,8 +104,8 @@ fn between(
             0 => Action::Restart,
             1 => Action::Pause(Duration::from_hours(1)),
             2 => Action::Fail([EIO, ENOSPC][random.below(2)]),
-            3 => Action::Kill,
-            4..60 => Action::Go(client),
+            3 | 4 => Action::Kill,
+            5..60 => Action::Go(client),
             60..75 => Action::Finish(client),
             _ => {
                 if scripts[client].is_empty() {
