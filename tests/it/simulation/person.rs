@@ -25,7 +25,7 @@ use regsql::trash::{self, PurgeOptions, StorageLock};
 use tempfile::TempDir;
 
 use super::content::{self, REPOSITORIES, TAGS};
-use super::registry::{Cache, Request, Running};
+use super::registry::{Cache, Registry, Request, Running};
 use super::world::{Action, History, Operation, World, places};
 
 /// How long a person waits for pushes under way.
@@ -527,7 +527,9 @@ impl StorageWriter for Simulation<'_> {
             || format!("rename {} to {}", from.display(), to.display()),
             |world| {
                 world.registry.disk.rename_new(from, to)?;
-                world.registry.removed.retain(|path| !path.starts_with(to));
+                // What came back is there again; a directory may come back without its link.
+                let Registry { removed, disk, .. } = &mut world.registry;
+                removed.retain(|path| !path.starts_with(to) || disk.stat(path).is_err());
                 world.check();
                 Ok(())
             },
