@@ -165,6 +165,9 @@ codes! {
     /// There are blobs, and `repositories` is missing or empty: whatever needs them is not seen.
     RepositoriesMissing = "repositories-missing", Error,
         "mount or restore it; a registry that holds blobs has repositories";
+    /// Repositories have links, and `blobs` is missing or empty: which blobs exist is unknown.
+    BlobsMissing = "blobs-missing", Error,
+        "mount or restore it; a registry keeps its directories below blobs/sha256 when the last blob is deleted";
     /// A directory of a repository's name is empty, as a mount that failed leaves it; the registry leaves none.
     NamespaceEmpty = "namespace-empty", Error,
         "mount what belongs there; if its repositories were deleted, remove the directory (rmdir)";
@@ -232,6 +235,7 @@ impl Code {
                 | Self::FileUnreadable
                 | Self::SymlinkNotFollowed
                 | Self::RepositoriesMissing
+                | Self::BlobsMissing
                 | Self::NamespaceEmpty
         )
     }

@@ -16,6 +16,8 @@ use super::owner::Owner;
 /// All blobs, in digest order.
 pub struct WalkedBlobs {
     pub blobs: Vec<BlobFacts>,
+    /// There is a directory for blobs whose digests begin alike.
+    pub has_shards: bool,
     pub notes: Notes,
     pub fingerprint: [u8; 32],
 }
@@ -43,7 +45,7 @@ pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) 
         fingerprint.part(&shard.fingerprint);
     }
     notes.settle_clutter(None);
-    WalkedBlobs { blobs, notes, fingerprint: fingerprint.finish() }
+    WalkedBlobs { blobs, has_shards: !shards.is_empty(), notes, fingerprint: fingerprint.finish() }
 }
 
 /// Whether more than `limit` names lie in the shards: the blobs, but for a few strays. Digests

@@ -37,7 +37,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::model::authority::{Evidence, HARBOR_SYSTEM_PREFIX};
-use crate::model::{Code, Digest, HoldScope, ManifestKind};
+use crate::model::{Code, Digest, HoldScope, ManifestKind, text_of};
 use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
 
@@ -196,6 +196,7 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         walked.repositories.repositories.iter().map(|repository| repository.revisions.len());
     progress.phase("manifests", Some(revisions.sum::<usize>() as u64));
     recheck_missing(storage, &mut walked);
+    note_missing_blobs(storage, &mut walked);
     let is_link_hidden = is_link_hidden(&walked);
     let blobs = walked.blobs.blobs;
     let numbers = DigestNumbers::new(&blobs);
@@ -262,7 +263,9 @@ fn hold_harbor_exports(repositories: &mut [(RepositoryFacts, NumberedLinks)]) {
 
 /// Blobs that the walk told something of instead of seeing them.
 fn unseen(notes: &Notes) -> Unseen {
-    let is_many = |code| matches!(code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed);
+    let is_many = |code| {
+        matches!(code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed | Code::BlobsMissing)
+    };
     Unseen {
         digests: notes.findings.iter().filter_map(|finding| finding.digest.clone()).collect(),
         is_many: notes
@@ -288,6 +291,34 @@ fn schema1_revisions(manifests: &[ManifestFacts]) -> HashSet<u32> {
         manifest.body.as_ref().is_some_and(|body| body.kind == ManifestKind::Schema1)
     };
     manifests.iter().filter(is_schema1).map(|manifest| manifest.blob).collect()
+}
+
+/// Links without a single shard mean that `blobs` is not mounted or not restored: the registry's
+/// garbage collector removes a blob's directory and leaves its shard (distribution
+/// `registry/storage/vacuum.go`). Which blobs exist is then unknown.
+fn note_missing_blobs(storage: &dyn Storage, walked: &mut Walked) {
+    let has_links = walked.repositories.repositories.iter().any(|repository| {
+        !repository.revisions.is_empty()
+            || !repository.tags.is_empty()
+            || !repository.layer_links.is_empty()
+    });
+    let blobs = &mut walked.blobs;
+    if !has_links || blobs.has_shards || !blobs.blobs.is_empty() {
+        return;
+    }
+    let path = storage.layout().blobs();
+    let tops = [text_of(path.as_os_str()), text_of(path.join("sha256").as_os_str())];
+    let is_unreadable = blobs.notes.findings.iter().any(|finding| {
+        matches!(finding.code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed)
+            && tops.contains(&finding.path)
+    });
+    // That finding already says that the blobs are unknown.
+    if is_unreadable {
+        return;
+    }
+    let detail = "repositories have links, and no blob's directory is there";
+    blobs.notes.find(Code::BlobsMissing, None, &path, detail);
+    blobs.notes.hold(HoldScope::Storage, Code::BlobsMissing, &path);
 }
 
 /// A push that ended while the walk went on has links whose blobs came too late for it.

@@ -9,7 +9,10 @@ pub fn retain_known(findings: &mut Vec<Finding>, layout: &Layout) {
     let hidden: Vec<String> = findings
         .iter()
         .filter(|finding| {
-            matches!(finding.code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed)
+            matches!(
+                finding.code,
+                Code::DirectoryUnreadable | Code::SymlinkNotFollowed | Code::BlobsMissing
+            )
         })
         .map(|finding| finding.path.clone())
         .collect();

@@ -4,7 +4,7 @@ SELECT b.id
 FROM (
     SELECT substr(path, instr(path, 'blobs') + length('blobs')) AS below
     FROM problem
-    WHERE code IN ('directory-unreadable', 'symlink-not-followed', 'file-unreadable')
+    WHERE code IN ('directory-unreadable', 'symlink-not-followed', 'file-unreadable', 'blobs-missing')
         AND (path GLOB 'blobs*' OR path GLOB 'docker/registry/v2/blobs*')
 ) p
 JOIN blob b ON NOT b.is_present AND b.hash IS NOT NULL
@@ -16,7 +16,7 @@ UPDATE tag SET is_broken = 3
 WHERE is_broken = 1
     AND EXISTS (
         SELECT 1 FROM problem
-        WHERE code IN ('directory-unreadable', 'symlink-not-followed', 'file-unreadable'))
+        WHERE code IN ('directory-unreadable', 'symlink-not-followed', 'file-unreadable', 'blobs-missing'))
     AND id NOT IN (SELECT tag_id FROM problem_tag);
 
 -- A link that may lead to something stays.

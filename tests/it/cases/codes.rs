@@ -160,6 +160,9 @@ fn damaged(code: Code) -> Scanned {
         Code::RepositoriesMissing => {
             fixture.registry.tree.remove(&format!("{}/repositories", paths::V2));
         }
+        Code::BlobsMissing => {
+            fixture.registry.tree.remove(&format!("{}/blobs", paths::V2));
+        }
         Code::NamespaceEmpty => {
             fixture.registry.put(paths::repository("team-b"), Content::Directory);
         }

@@ -159,6 +159,47 @@ fn an_empty_namespace_and_an_empty_top_keep_every_blob() {
 }
 
 #[test]
+fn blobs_whose_mount_failed_are_unknown_and_no_link_is_deleted() {
+    for emptied in ["blobs", "blobs/sha256"] {
+        for is_mount_point in [true, false] {
+            let on_disk = two_teams();
+            let mounted = on_disk.path(&format!("{}/{emptied}", paths::V2));
+            let elsewhere = on_disk.outside("blobs");
+            fs::rename(&mounted, &elsewhere).unwrap();
+            if is_mount_point {
+                fs::create_dir(&mounted).unwrap();
+            }
+            let scanned = on_disk.scan();
+            scanned.has_only(&[Code::BlobsMissing]);
+            let is_complete: bool = scanned.one("SELECT complete FROM scan_info", []);
+            assert!(!is_complete, "{emptied}");
+            assert!(!scanned.exists("SELECT 1 FROM tags WHERE is_broken IS NOT NULL", []));
+            assert!(!scanned.exists("SELECT 1 FROM layer_links WHERE is_dangling", []));
+            prune(&scanned, &["dangling-links", "orphan-referrers", "unneeded-links"]);
+            let on_disk = scanned.into_disk();
+            if is_mount_point {
+                fs::remove_dir(&mounted).unwrap();
+            }
+            fs::rename(&elsewhere, &mounted).unwrap();
+            // Every link is where it was.
+            on_disk.scan().has_only(&[]);
+        }
+    }
+}
+
+#[test]
+fn blobs_that_were_collected_to_the_last_are_known_to_be_gone() {
+    let on_disk = two_teams();
+    let blobs = on_disk.path(&format!("{}/blobs/sha256", paths::V2));
+    for shard in fs::read_dir(&blobs).unwrap() {
+        let shard = shard.unwrap().path();
+        fs::remove_dir_all(&shard).unwrap();
+        fs::create_dir(&shard).unwrap();
+    }
+    on_disk.scan().has_no_problem(Code::BlobsMissing);
+}
+
+#[test]
 fn a_registry_that_was_never_pushed_to_lacks_nothing() {
     let mut fixture = Fixture::new();
     fixture.registry.put(paths::repository("x"), Content::Directory);
