@@ -1,7 +1,7 @@
 //! What must stay although the plan says otherwise: something changed, or could not be removed, and
 //! what stays with it must be whole. In doubt everything stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,7 +82,7 @@ impl Executor<'_> {
     /// A manifest stays in the repository at `directory`, with all that a pull of it asks for.
     pub(super) fn require(&mut self, directory: &Path, digest: &Digest) {
         let root = digest;
-        let mut met = HashSet::from([root.clone()]);
+        let mut met = HashMap::from([(root.clone(), Certainty::Certain)]);
         let mut rest = vec![(root.clone(), Certainty::Certain)];
         while let Some((digest, certainty)) = rest.pop() {
             self.keep(paths::revision(directory, &digest));
@@ -100,10 +100,8 @@ impl Executor<'_> {
             }
             for (named, certainty) in named.references {
                 self.keep_linked(directory, &named);
-                if let Some(certainty) = certainty
-                    && met.insert(named.clone())
-                {
-                    rest.push((named, certainty));
+                if let Some(certainty) = certainty {
+                    meet(named, certainty, &mut met, &mut rest);
                 }
             }
         }
@@ -114,7 +112,7 @@ impl Executor<'_> {
         &self,
         directory: &Path,
         digest: &Digest,
-        met: &mut HashSet<Digest>,
+        met: &mut HashMap<Digest, Certainty>,
         rest: &mut Vec<(Digest, Certainty)>,
     ) {
         let graph = self.graph;
@@ -125,8 +123,8 @@ impl Executor<'_> {
             let digest = &graph.blobs[graph.manifests[referrer as usize] as usize].digest;
             let is_linked = paths::revision(directory, digest)
                 .is_some_and(|path| self.is_step(&path) || self.storage.stat(&path).is_ok());
-            if is_linked && met.insert(digest.clone()) {
-                rest.push((digest.clone(), Certainty::Likely));
+            if is_linked {
+                meet(digest.clone(), Certainty::Likely, met, rest);
             }
         }
     }
@@ -222,5 +220,19 @@ impl Executor<'_> {
     /// Whether everything stays.
     pub fn is_everything_needed(&self) -> bool {
         self.needed.is_everything
+    }
+}
+
+/// Follows a manifest unless something as sure led to it before. One index may say what it is and
+/// another may not: the surer one counts.
+fn meet(
+    digest: Digest,
+    certainty: Certainty,
+    met: &mut HashMap<Digest, Certainty>,
+    rest: &mut Vec<(Digest, Certainty)>,
+) {
+    if met.get(&digest).is_none_or(|known| *known < certainty) {
+        met.insert(digest.clone(), certainty);
+        rest.push((digest, certainty));
     }
 }

@@ -28,8 +28,13 @@ impl NeededAgain {
     /// Needed is what a linked revision or a tag leads to, what a layer link leads to, and the
     /// links by which a repository serves that. In doubt it is needed.
     pub fn new(graph: &Graph, storage: &dyn Storage, runs: &[HeldRun]) -> Self {
-        let mut work =
-            Work { graph, storage, held: Held::new(graph, runs), needed: Self::default() };
+        let mut work = Work {
+            graph,
+            storage,
+            held: Held::new(graph, runs),
+            needed: Self::default(),
+            targets: HashMap::new(),
+        };
         if !work.held.is_empty() {
             for repository in &graph.repositories {
                 work.repository(repository);
@@ -93,6 +98,8 @@ struct Work<'a> {
     storage: &'a dyn Storage,
     held: Held<'a>,
     needed: NeededAgain,
+    /// Where links in the trash lead, if not to a blob of their own name.
+    targets: HashMap<PathBuf, Option<Digest>>,
 }
 
 impl Work<'_> {
@@ -109,12 +116,14 @@ impl Work<'_> {
             .chain(named)
             .map(|(blob, certainty)| (graph.blobs[blob as usize].digest.clone(), certainty))
             .collect();
-        let mut met = HashSet::new();
+        let mut met: HashMap<Digest, Certainty> = HashMap::new();
         let mut is_unknown = false;
         while let Some((digest, certainty)) = rest.pop() {
-            if !met.insert(digest.clone()) {
+            // One index may say what it is and another may not: the surer one counts.
+            if met.get(&digest).is_some_and(|known| *known >= certainty) {
                 continue;
             }
+            met.insert(digest.clone(), certainty);
             self.need_blob(&digest);
             rest.extend(self.need_revision(name, &digest).map(|target| (target, certainty)));
             let named = self.named_by(name, &digest, certainty);
@@ -256,6 +265,8 @@ impl Work<'_> {
         while let Some(digest) = next.take() {
             let taken = self.held.layer_links.get(&(repository, digest.clone())).copied();
             next = taken.and_then(|taken| self.need_target(taken, &digest));
+            // Links may lead around in a circle.
+            next = next.filter(|target| !targets.contains(target));
             targets.extend(next.clone());
         }
         targets
@@ -267,11 +278,18 @@ impl Work<'_> {
         taken.and_then(|taken| self.need_target(taken, digest))
     }
 
-    /// Links under another algorithm lead to a blob of another name. Gives that, the first time.
+    /// Links under another algorithm lead to a blob of another name. Gives that.
     fn need_target(&mut self, (run, item): Taken<'_>, digest: &Digest) -> Option<Digest> {
-        if !self.needed.0.insert(item.path.clone()) {
-            return None;
+        if let Some(target) = self.targets.get(&item.path) {
+            return target.clone();
         }
+        self.needed.0.insert(item.path.clone());
+        let target = self.read_target(run, item, digest);
+        self.targets.insert(item.path.clone(), target.clone());
+        target
+    }
+
+    fn read_target(&mut self, run: &HeldRun, item: &Move, digest: &Digest) -> Option<Digest> {
         let content = run.read(self.storage, &item.path.join("link"), MAX_LINK_BYTES as u64);
         match content.map(|content| parse_link(&content.bytes)) {
             Ok(LinkContent::Clean(target) | LinkContent::Spaced(target)) => {

@@ -9,6 +9,7 @@ mod model;
 mod odd;
 mod protected;
 mod pulls;
+mod surer;
 
 use std::cell::Cell;
 use std::convert::Infallible;

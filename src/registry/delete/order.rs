@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Digest, Role, parse_manifest};
+use crate::model::{Certainty, Classified, Digest, Role, classify};
 
 /// Among the selected manifests of a repository, those that must be gone before each: the indexes
 /// that hold it, and the manifest that it is about.
@@ -15,14 +15,19 @@ impl Parents {
     /// Adds what the body of the selected manifest `digest` says.
     ///
     /// # Errors
-    /// When it cannot be understood, so that nobody knows what it holds.
+    /// Why it may name more than what is known of it.
     pub(super) fn read(
         &mut self,
         digest: &Digest,
         body: &[u8],
         selected: &BTreeSet<Digest>,
-    ) -> Result<(), serde_json::Error> {
-        for reference in parse_manifest(body)?.references {
+    ) -> Result<(), String> {
+        let manifest = match classify(digest, Ok(body), Certainty::Certain) {
+            Classified::Manifest(manifest) => manifest,
+            Classified::NotAManifest => return Ok(()),
+            Classified::Uncertain { detail, .. } => return Err(detail),
+        };
+        for reference in manifest.references {
             if !selected.contains(&reference.digest) || reference.digest == *digest {
                 continue;
             }
@@ -105,13 +110,31 @@ mod tests {
 
     #[test]
     fn a_signature_goes_after_the_image_and_the_image_after_its_index() {
-        let selected: BTreeSet<Digest> = (1..=3).map(digest).collect();
+        let image = digest(2);
         let mut parents = Parents::default();
         let body = |key: &str| format!(r#"{{"schemaVersion":2,{key}}}"#);
-        let index = body(&format!(r#""manifests":[{{"digest":"{}"}}]"#, digest(2)));
-        parents.read(&digest(3), index.as_bytes(), &selected).unwrap();
-        let signature = body(&format!(r#""layers":[],"subject":{{"digest":"{}"}}"#, digest(2)));
-        parents.read(&digest(1), signature.as_bytes(), &selected).unwrap();
-        assert_eq!(parents.in_order(&selected), [digest(3), digest(2), digest(1)]);
+        let index = body(&format!(r#""manifests":[{{"digest":"{image}"}}]"#));
+        let signature = body(&format!(
+            r#""config":{{"digest":"{0}"}},"layers":[],"subject":{{"digest":"{image}"}}"#,
+            digest(9)
+        ));
+        let [of_index, of_signature] = [&index, &signature].map(|b| Digest::of(b.as_bytes()));
+        let selected = BTreeSet::from([image.clone(), of_index.clone(), of_signature.clone()]);
+        parents.read(&of_index, index.as_bytes(), &selected).unwrap();
+        parents.read(&of_signature, signature.as_bytes(), &selected).unwrap();
+        assert_eq!(parents.in_order(&selected), [of_index, image, of_signature]);
+    }
+
+    #[test]
+    fn a_manifest_that_may_name_anything_has_no_place_in_the_order() {
+        for body in [
+            r#"{"schemaVersion":2,"mediaType":"application/vnd.example.list+json","parts":[]}"#,
+            r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:short"}]}"#,
+            "{}",
+        ] {
+            let digest = Digest::of(body.as_bytes());
+            let read = Parents::default().read(&digest, body.as_bytes(), &BTreeSet::new());
+            assert!(read.is_err(), "{body}");
+        }
     }
 }

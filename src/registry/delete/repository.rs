@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Digest, Role, parse_manifest};
+use crate::model::{Certainty, Classified, Digest, classify};
 
 use super::order::Parents;
 use super::{Item, Outcome, Run, SkipReason, Stop};
@@ -44,7 +44,7 @@ pub(super) fn delete(
         selected: &by_digest,
         tags: BTreeMap::new(),
         needed: BTreeMap::new(),
-        followed: BTreeSet::new(),
+        followed: BTreeMap::new(),
     };
     let mut stays: BTreeSet<Digest> = BTreeSet::new();
     for digest in parents.in_order(&digests) {
@@ -182,7 +182,7 @@ fn read_parents(
     for digest in digests.iter().filter(|_| digests.len() > 1) {
         if let Some(body) = read(registry, name, digest)? {
             let read = parents.read(digest, &body, digests);
-            read.map_err(|error| unreadable(digest, &error.to_string()))?;
+            read.map_err(|reason| unreadable(digest, &reason))?;
         }
     }
     Ok(parents)
@@ -212,8 +212,8 @@ struct View<'a> {
     tags: BTreeMap<String, TagState>,
     /// Manifests that tags need which the snapshot does not know, and the tag.
     needed: BTreeMap<Digest, String>,
-    /// Manifests whose entries are in `needed`.
-    followed: BTreeSet<Digest>,
+    /// Manifests whose entries are in `needed`, and how sure it was that each is one.
+    followed: BTreeMap<Digest, Certainty>,
 }
 
 impl View<'_> {
@@ -275,18 +275,18 @@ impl View<'_> {
     /// Follows tags that the snapshot does not know to all manifests that they hold.
     fn follow_new_tags(&mut self) -> Result<(), Trouble> {
         let known: BTreeSet<&Digest> = self.staying.values().collect();
-        let mut pending: Vec<(Digest, Role, &str)> = Vec::new();
+        let mut pending: Vec<(Digest, Certainty, &str)> = Vec::new();
         for (tag, state) in &self.tags {
             let is_to_go = |now| self.selected.get(now).is_some_and(|s| s.tags.contains_key(tag));
             if let TagState::At(now) = state
                 && !known.contains(now)
                 && !is_to_go(now)
             {
-                pending.push((now.clone(), Role::Manifest, tag));
+                pending.push((now.clone(), Certainty::Certain, tag));
             }
         }
-        while let Some((digest, role, tag)) = pending.pop() {
-            if self.followed.contains(&digest) {
+        while let Some((digest, certainty, tag)) = pending.pop() {
+            if self.followed.get(&digest).is_some_and(|known| *known >= certainty) {
                 continue;
             }
             if self.followed.len() >= MAX_FOLLOWED {
@@ -295,7 +295,7 @@ impl View<'_> {
             let body = match read(self.registry, self.name, &digest) {
                 // Asked for a layer as a manifest, a registry fails in its own way.
                 Err(Trouble::Skip(_))
-                    if role != Role::Manifest
+                    if certainty == Certainty::Unlikely
                         && self
                             .registry
                             .head_blob(self.name, &digest)
@@ -306,18 +306,17 @@ impl View<'_> {
                 body => body?,
             };
             if let Some(body) = body {
-                let manifest =
-                    parse_manifest(&body).map_err(|e| unreadable(&digest, &e.to_string()))?;
-                for reference in manifest.references {
-                    // A manifest stays whole without the image that it is about. Whatever else it
-                    // names may be a manifest, whatever it is called.
-                    if reference.role != Role::Subject {
-                        pending.push((reference.digest.clone(), reference.role, tag));
-                        self.needed.insert(reference.digest, tag.to_owned());
-                    }
+                // What a registry serves as a manifest is one, whatever named it.
+                let classified = classify(&digest, Ok(&body), Certainty::Certain);
+                if let Classified::Uncertain { detail, .. } = &classified {
+                    return Err(unreadable(&digest, detail));
+                }
+                for (named, certainty) in classified.kept() {
+                    self.needed.insert(named.clone(), tag.to_owned());
+                    pending.extend(certainty.map(|certainty| (named.clone(), certainty, tag)));
                 }
             }
-            self.followed.insert(digest);
+            self.followed.insert(digest, certainty);
         }
         Ok(())
     }

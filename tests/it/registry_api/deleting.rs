@@ -361,3 +361,41 @@ fn a_tag_that_moves_onto_an_index_saves_what_it_holds_whatever_that_is_called() 
     assert!(told[0].ends_with("deleted"), "{told:?}");
     assert!(told[1].ends_with("tag `stays`, which is newer than the scan, needs it"), "{told:?}");
 }
+
+/// Between two deletes of one run a tag that stays moves onto something that may name anything.
+#[test]
+fn a_tag_that_moves_onto_what_may_name_anything_keeps_all_of_its_repository() {
+    let body = r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:short"}]}"#;
+    let (before, odd) = (Digest::of(b"before"), Digest::of(body.as_bytes()));
+    let digests = [before.to_string(), odd.to_string()];
+    let odd_path = format!("/v2/team/app/manifests/{odd}");
+    let deletes = AtomicUsize::new(0);
+    let fake = Fake::start(move |head, stream| {
+        let mut words = head.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        if method == "DELETE" {
+            deletes.fetch_add(1, Ordering::SeqCst);
+            return reply(stream, "202 Accepted", &[], "");
+        }
+        let now = &digests[deletes.load(Ordering::SeqCst).min(1)];
+        let headers = [("Docker-Content-Digest", now.as_str())];
+        match path {
+            "/v2/team/app/tags/list" => reply(stream, "200 OK", &[], r#"{"tags":["stays"]}"#),
+            "/v2/team/app/manifests/stays" => reply(stream, "200 OK", &headers, ""),
+            _ if path == odd_path => reply(stream, "200 OK", &[], body),
+            _ => reply(stream, "404 No", &[], ""),
+        }
+    });
+    let items: Vec<Item> = [Digest::of(b"one"), Digest::of(b"two")]
+        .into_iter()
+        .map(|digest| Item { repository: "team/app".into(), tag: None, digest })
+        .collect();
+    let client = Client::connect(&fake.url(), options()).unwrap();
+    let tags = BTreeMap::from([("stays".to_owned(), before)]);
+    let staying_tags = BTreeMap::from([("team/app".to_owned(), tags)]);
+    let selection = Selection { items, staying_tags };
+    let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
+    let told = lines(&selection, &report);
+    assert_eq!(told.iter().filter(|line| line.ends_with("deleted")).count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|line| line.contains("stays")).count(), 1, "{told:?}");
+}
