@@ -20,7 +20,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT from_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_since, -- since when pulls are known without a gap (UTC); NULL: they are not
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT to_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_until, -- until when pulls are known (UTC)
     COALESCE(a.authority, 'storage') AS authority, -- storage, roots or both: what keeps things (`scan --authority`)
-    a.suspected AS suspected_authority, -- gitlab-database, harbor, openshift or unknown: who seems to hold references outside of the storage; NULL: nobody
+    a.suspected AS suspected_authority, -- gitlab-database, harbor or unknown: who seems to hold references outside of the storage; NULL: nobody
     COALESCE(a.roots_count, 0) AS roots_count, -- rows in roots
     strftime('%Y-%m-%dT%H:%M:%SZ', a.roots_ns / 1000000000, 'unixepoch') AS roots_at -- when the oldest export of roots was written (UTC)
 FROM scan
@@ -172,7 +172,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', v.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- when it was last pushed (UTC)
     v.logical_bytes AS logical_bytes, -- distinct present blobs it reaches, those of referrers among them
     v.exclusive_bytes AS exclusive_bytes, -- freed by deleting it, its tags, and all that it leaves unreferenced
-    v.is_held AS is_held, -- 1: not tagged, and kept all the same because something in the repository cannot be read
+    v.is_held AS is_held, -- 1: not tagged, and kept all the same: a root names it or leads to it, or something in the repository cannot be read
     m.kind AS kind, -- the kind of manifest
     CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM root_revision o
         WHERE o.repository_id = v.repository_id AND o.blob_id = v.blob_id) END AS is_root, -- 1: a root names it in this repository or without one; NULL without roots

@@ -1,5 +1,6 @@
 //! The main job, end to end: storage -> facts -> graph -> figures -> database.
 
+mod roots;
 mod unknown;
 mod vanished;
 
@@ -13,13 +14,15 @@ use crate::db::{
     Snapshot, StoredFinding, Totals, Witness, WriteLock,
 };
 use crate::graph;
-use crate::model::authority::{Evidence, suspicion};
+use crate::model::authority::Evidence;
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
 use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Notes};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
+use roots::RootsReadError;
+pub use roots::{RootsChoice, RootsScanError};
 use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
 
 /// What to scan, and where to put the result.
@@ -38,6 +41,8 @@ pub struct ScanOptions {
     pub is_full: bool,
     /// More percent of all tags missing at once than this has vanished; `None`: as last time.
     pub max_vanished_percent: Option<u8>,
+    /// References that somebody outside of the storage holds.
+    pub roots: RootsChoice,
 }
 
 /// What a scan found.
@@ -82,6 +87,9 @@ pub enum ScanError {
         /// Why.
         source: io::Error,
     },
+    /// The roots cannot be relied on.
+    #[error(transparent)]
+    Roots(#[from] RootsScanError),
     /// The database cannot be written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -109,11 +117,21 @@ impl ScanError {
         match self {
             Self::Locate(error) => error.hint(),
             Self::Storage { .. } => Some("run as the user that owns the storage".into()),
+            Self::Roots(error) => error.hint(),
             Self::Database(error) => error.hint(),
             Self::DatabaseInStorage { .. } => {
                 Some("regsql never writes to a storage; name a file elsewhere with --db".into())
             }
             Self::Threads { .. } => Some("ask for fewer with --io-threads".into()),
+        }
+    }
+}
+
+impl From<RootsReadError> for ScanError {
+    fn from(error: RootsReadError) -> Self {
+        match error {
+            RootsReadError::Roots(error) => error.into(),
+            RootsReadError::Database(error) => error.into(),
         }
     }
 }
@@ -129,6 +147,7 @@ pub fn root_text(root: &Path) -> String {
 }
 
 /// Scans a storage into a database.
+#[expect(clippy::too_many_lines, reason = "one job from end to end, in its order")]
 pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, ScanError> {
     let started = Instant::now();
     let started_ns = now_ns();
@@ -140,6 +159,8 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let root = location.root.clone();
     let storage = FilesystemStorage::open(location)
         .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
+    let read = roots::read(&options.roots, &options.database, &root_text(&root))?;
+    let roots_fingerprint = read.fingerprint();
     let pool = io_pool(options.io_threads.get())?;
 
     // A damaged old database has seen nothing that could be relied on.
@@ -158,8 +179,10 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         max_vanished_percent,
         other_totals: trash_totals(&trash::summary(&storage)),
     };
-    let previous =
-        previous.filter(|previous| may_stand(previous, options, &root_text(&root), started_ns));
+    let previous = previous.filter(|previous| {
+        may_stand(previous, options, &root_text(&root), started_ns)
+            && previous.roots_fingerprint.as_deref() == Some(&roots_fingerprint[..])
+    });
     if let Some(previous) = previous {
         let walked = pool.install(|| scan::walk(&storage, Depth::Quick, progress));
         let fingerprint = walked.fingerprint();
@@ -190,9 +213,15 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     progress.phase("accounting", None);
     let fingerprint = facts.fingerprint;
     let mut is_complete = !facts.is_incomplete();
-    let authority = authority_of(&mut facts);
-    let (catalog, graph, mut notes) = scan::build(facts);
-    notes.findings.extend(authority_finding(&authority.evidence, &storage));
+    let mut authority = authority_of(&mut facts);
+    roots::add_absent(&mut facts, &read.roots);
+    let (mut catalog, mut graph, mut notes) = scan::build(facts);
+    if !read.roots.is_empty() {
+        let (record, with_roots) = roots::resolve(read, &mut catalog, &graph)?;
+        authority.roots = Some(record);
+        graph = with_roots;
+    }
+    notes.findings.extend(authority_finding(&authority, &storage));
     // A damaged old database is not worth failing for: a check of content finds them again.
     let about_content = db::content_findings(&options.database).unwrap_or_default();
     // Half of the tables are written while the figures for the other half are worked out.
@@ -373,13 +402,14 @@ fn authority_of(facts: &mut scan::Facts) -> AuthorityRecord {
         .filter(|(_, (repository, _))| !repository.has_tags_directory)
         .map(|(place, _)| place)
         .collect();
-    AuthorityRecord { evidence: std::mem::take(&mut facts.evidence), without_tags }
+    let evidence = std::mem::take(&mut facts.evidence);
+    AuthorityRecord { evidence, without_tags, roots: None }
 }
 
 /// That something outside of the storage seems to hold references.
-fn authority_finding(evidence: &[Evidence], storage: &dyn Storage) -> Option<Finding> {
-    let suspicion = suspicion(evidence)?;
-    let seen: Vec<String> = evidence.iter().map(Evidence::text).collect();
+fn authority_finding(authority: &AuthorityRecord, storage: &dyn Storage) -> Option<Finding> {
+    let suspicion = authority.suspicion()?;
+    let seen: Vec<String> = authority.evidence.iter().map(Evidence::text).collect();
     Some(Finding {
         code: Code::AuthorityElsewhere,
         repository: None,

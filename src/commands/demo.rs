@@ -9,7 +9,7 @@ use super::{Context, scan};
 use crate::error::{Error, Outcome, Result};
 use crate::sample::demo::write_demo;
 use crate::scan::DeepLook;
-use crate::snapshot::{self, ScanOptions};
+use crate::snapshot::{self, RootsChoice, ScanOptions};
 use crate::ui;
 
 /// Arguments of `demo`.
@@ -49,6 +49,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         deep: DeepLook::Auto,
         is_full: false,
         max_vanished_percent: None,
+        roots: RootsChoice::AsBefore(None),
     };
     let here = Context { db: database.clone(), printer: printer.clone() };
     printer.note(&format!("$ regsql --db {} scan {}", database.display(), storage.display()));

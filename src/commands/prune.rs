@@ -520,12 +520,13 @@ fn make_plan(
         }
         only = only.or_else(|| Some(saved.items.into_iter().collect()));
     }
-    let hidden = authority::guard(context, args, &snapshot, &mut chosen)?;
+    let clock = Clock { now_ns, min_age };
+    let hidden = authority::guard(context, args, &snapshot, &mut chosen, clock)?;
     if let Some(hidden) = hidden.as_ref().filter(|_| !is_first) {
         return Err(hidden.clone().into());
     }
     let policy = Policy {
-        clock: Clock { now_ns, min_age },
+        clock,
         upload_min_age: args.guards.min_age.unwrap_or(UPLOAD_MIN_AGE),
         protect,
         keeps_revisions: args.keep_revisions,

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{Context, end_on_interrupt};
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
+use crate::model::authority::Authority;
 use crate::scan::DeepLook;
-use crate::snapshot::{self, ScanOptions, Summary};
+use crate::snapshot::{self, RootsChoice, ScanOptions, Summary};
 use crate::ui;
 
 /// Files and directories read at once when nothing else is asked for.
@@ -34,6 +35,39 @@ pub struct ScanArgs {
     /// since the last scan; kept for later scans [default: 50]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub max_vanished_percent: Option<u8>,
+    /// Keep what this file names, with all that leads to: an export of who else holds references
+    /// (CSV, JSON of kubectl or oc, or words), - for standard input; may be repeated. Later scans read
+    /// the same files again
+    #[arg(long, value_name = "FILE")]
+    pub roots: Vec<PathBuf>,
+    /// What keeps things: the storage alone (forgets roots), roots alone, so that tags on disk keep
+    /// nothing, or both [default: both with roots]
+    #[arg(long, value_name = "WHO", value_enum)]
+    pub authority: Option<AuthorityArg>,
+    /// Take roots that are older or have 20 % fewer rows than those of the last scan
+    #[arg(long)]
+    pub accept_roots: bool,
+}
+
+/// What keeps things, on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AuthorityArg {
+    /// What is on disk
+    Storage,
+    /// What roots name
+    Roots,
+    /// Either
+    Both,
+}
+
+impl From<AuthorityArg> for Authority {
+    fn from(argument: AuthorityArg) -> Self {
+        match argument {
+            AuthorityArg::Storage => Self::Storage,
+            AuthorityArg::Roots => Self::Roots,
+            AuthorityArg::Both => Self::Both,
+        }
+    }
 }
 
 /// When to look for leftovers.
@@ -59,6 +93,10 @@ impl From<DeepWhen> for DeepLook {
 
 /// Scans a storage.
 pub fn run(context: &Context, args: &ScanArgs) -> Result {
+    if !args.roots.is_empty() && matches!(args.authority, Some(AuthorityArg::Storage)) {
+        let error = Error::new("--authority storage keeps nothing that --roots names");
+        return Err(error.with_hint("leave one of them out"));
+    }
     let options = ScanOptions {
         storage: args.storage.clone(),
         database: context.db.clone(),
@@ -66,6 +104,11 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         deep: args.deep.into(),
         is_full: args.full,
         max_vanished_percent: args.max_vanished_percent,
+        roots: RootsChoice::Given {
+            files: args.roots.clone(),
+            authority: args.authority.map(Authority::from),
+            is_fall_accepted: args.accept_roots,
+        },
     };
     end_on_interrupt(context, "stopped: the scan; the database is as it was before");
     let progress = ui::Bar::new(&context.printer);

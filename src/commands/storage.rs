@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;
 use crate::scan::DeepLook;
-use crate::snapshot::{self, ScanOptions, Summary};
+use crate::snapshot::{self, RootsChoice, ScanOptions, Summary};
 use crate::storage::{FilesystemStorage, Proxy, Storage as _, locate};
 use crate::ui;
 
@@ -59,8 +59,12 @@ fn remembered_proxy(context: &Context, root: &Path) -> Option<String> {
     is_of_root.then(|| db::proxied_url(&connection).ok().flatten()).flatten()
 }
 
-/// Scans the storage at `root` into the context's database.
+/// Scans the storage at `root` into the context's database, with the roots of its last scan.
 pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
+    rescan_with(context, root, RootsChoice::AsBefore(None))
+}
+
+fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Summary> {
     let options = ScanOptions {
         storage: root.to_owned(),
         database: context.db.clone(),
@@ -68,6 +72,7 @@ pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
         deep: DeepLook::Auto,
         is_full: false,
         max_vanished_percent: None,
+        roots,
     };
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;
@@ -128,7 +133,9 @@ pub fn scan_now(context: &Context, storage: &FilesystemStorage) -> Result<Now> {
         }
     }
     let directory = tempfile::tempdir()?;
+    // Whatever the database's scan was told to keep is kept here, too.
+    let roots = RootsChoice::AsBefore(Some(context.db.clone()));
     let context = Context { db: directory.path().join("registry.db"), ..context.clone() };
-    rescan(&context, root)?;
+    rescan_with(&context, root, roots)?;
     Ok(Now { context, directory: Some(directory) })
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::model::{Code, Severity, bytes_of};
 use crate::report::{Bound, Query, RowSink};
 use crate::scan::DeepLook;
-use crate::snapshot::{self, ScanOptions};
+use crate::snapshot::{self, RootsChoice, ScanOptions};
 use crate::ui::{self, Format, Frame, JunitSink, Rule, SarifSink};
 use tally::{Counted, Tally};
 
@@ -146,6 +146,7 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
         deep: DeepLook::Auto,
         is_full: false,
         max_vanished_percent: None,
+        roots: RootsChoice::AsBefore(None),
     };
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;

@@ -1,10 +1,15 @@
 //! Who holds references besides the storage: written with a snapshot, and read back by whoever deletes.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use crate::model::authority::{Evidence, EvidenceCode, Suspicion, suspicion};
+use super::DatabaseError;
+use crate::graph::{BlobId, ExternalRoot};
+use crate::model::authority::{Authority, Evidence, EvidenceCode, Suspicion, suspicion};
+use crate::model::{Digest, text_of};
+use crate::roots::{Form, RootKind, Roots};
 
 /// What a scan knows of it.
 #[derive(Clone, Debug, Default)]
@@ -13,12 +18,57 @@ pub struct AuthorityRecord {
     pub evidence: Vec<Evidence>,
     /// Places of repositories that never had a tag.
     pub without_tags: Vec<u32>,
+    /// What somebody outside of the storage refers to, if that is known.
+    pub roots: Option<RootsRecord>,
+}
+
+/// Roots, with what they mean here.
+#[derive(Clone, Debug)]
+pub struct RootsRecord {
+    /// What keeps things.
+    pub authority: Authority,
+    /// All rows.
+    pub roots: Roots,
+    /// What each row names here.
+    pub rows: Vec<ResolvedRow>,
+    /// What they keep, sorted.
+    pub external: Vec<ExternalRoot>,
+    /// Blobs that they name or reach, sorted.
+    pub known_blobs: Vec<BlobId>,
+    /// Places of tags that they name, sorted.
+    pub known_tags: Vec<u32>,
+    /// Places of repositories with revisions that they name there, sorted.
+    pub revisions: Vec<(u32, BlobId)>,
+    /// Equal when the same files say the same.
+    pub fingerprint: [u8; 32],
+}
+
+/// What a row names here.
+#[derive(Clone, Copy, Debug)]
+pub struct ResolvedRow {
+    /// Its blob, on disk or not.
+    pub blob: Option<BlobId>,
+    /// Its blob, or its tag, is on disk.
+    pub is_found: bool,
+}
+
+impl RootsRecord {
+    /// Whether they answer for everything that is outside of the storage: an export of a database,
+    /// which lists blobs or has a header, or what a person calls the authority. A list of what runs in
+    /// a cluster only keeps what it names.
+    fn is_export(&self) -> bool {
+        let sources = self.roots.sources.iter();
+        self.authority == Authority::Roots
+            || sources.map(|source| source.form).any(|form| matches!(form, Form::Csv | Form::Tsv))
+            || self.roots.rows.iter().any(|root| root.kind != RootKind::Manifest)
+    }
 }
 
 impl AuthorityRecord {
-    /// What the evidence says.
+    /// What the evidence says, unless an export answers it.
     pub fn suspicion(&self) -> Option<Suspicion> {
-        suspicion(&self.evidence)
+        let is_answered = self.roots.as_ref().is_some_and(RootsRecord::is_export);
+        suspicion(&self.evidence).filter(|_| !is_answered)
     }
 }
 
@@ -29,21 +79,29 @@ pub struct StoredAuthority {
     pub evidence: Vec<Evidence>,
     /// Repositories with revisions that never had a tag.
     pub never_tagged: BTreeSet<String>,
+    /// An export answers the evidence.
+    pub is_answered: bool,
+    /// When the oldest export was written, in nanoseconds since 1970.
+    pub roots_ns: Option<i64>,
+    /// Manifests are in a database and not on disk.
+    pub has_manifests_elsewhere: bool,
 }
 
 /// Writes the rows of a new snapshot.
 pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlite::Result<()> {
-    let suspicion = record.suspicion();
+    let open = record.suspicion();
+    let roots = record.roots.as_ref();
+    let authority = roots.map_or(Authority::Storage, |roots| roots.authority);
     connection.execute(
         "INSERT INTO authority VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
-            "storage",
-            suspicion.map(|suspicion| suspicion.product.as_str()),
-            suspicion.is_some_and(|suspicion| suspicion.hides_manifests),
-            suspicion.is_some_and(|suspicion| suspicion.hides_tags),
-            0,
-            None::<i64>,
-            [0_u8; 32].as_slice(),
+            authority.as_str(),
+            suspicion(&record.evidence).map(|suspicion| suspicion.product.as_str()),
+            open.is_some_and(|suspicion| suspicion.hides_manifests),
+            open.is_some_and(|suspicion| suspicion.hides_tags),
+            roots.map_or(0, |roots| roots.roots.rows.len() as i64),
+            roots.and_then(|roots| roots.roots.exported_ns()),
+            roots.map_or([0; 32], |roots| roots.fingerprint).as_slice(),
         ],
     )?;
     let mut insert = connection.prepare("INSERT INTO evidence VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -60,7 +118,71 @@ pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlit
     for place in &record.without_tags {
         insert.execute([place])?;
     }
+    if let Some(roots) = roots {
+        load_roots(connection, roots)?;
+    }
     connection.execute_batch(include_str!("sql/load_tagged_before.sql"))
+}
+
+fn load_roots(connection: &Connection, record: &RootsRecord) -> rusqlite::Result<()> {
+    let roots = &record.roots;
+    let mut insert = connection.prepare("INSERT INTO root_source VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (id, source) in (0_i64..).zip(&roots.sources) {
+        insert.execute(params![
+            id,
+            text_of(source.path.as_os_str()),
+            source.form.as_str(),
+            source.row_count as i64,
+            source.exported_ns,
+        ])?;
+    }
+    let mut insert = connection.prepare("INSERT INTO root_repository VALUES (?1, ?2)")?;
+    for (id, name) in (0_i64..).zip(roots.repository_names()) {
+        insert.execute(params![id, name])?;
+    }
+    let mut insert = connection.prepare(
+        "INSERT INTO root VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (id, (root, row)) in (1_i64..).zip(roots.rows.iter().zip(&record.rows)) {
+        let digest = roots.digest(root);
+        let (hash, other) = match &digest {
+            Some(Digest::Sha256(hash)) => (Some(hash.as_slice()), None),
+            Some(Digest::Other(text)) => (None, Some(&**text)),
+            None => (None, None),
+        };
+        insert.execute(params![
+            id,
+            root.source,
+            root.line,
+            root.kind.as_str(),
+            roots.repository_number(root),
+            roots.tag(root),
+            hash,
+            other,
+            root.size_bytes(),
+            root.pushed_ns(),
+            root.pulled_ns(),
+            row.blob,
+            row.is_found,
+        ])?;
+    }
+    let mut insert = connection.prepare("INSERT INTO external_root VALUES (?1, ?2)")?;
+    for root in &record.external {
+        insert.execute(params![root.repository, root.blob])?;
+    }
+    let mut insert = connection.prepare("INSERT INTO known_blob VALUES (?1)")?;
+    for blob in &record.known_blobs {
+        insert.execute([blob])?;
+    }
+    let mut insert = connection.prepare("INSERT INTO known_tag VALUES (?1)")?;
+    for tag in &record.known_tags {
+        insert.execute([tag])?;
+    }
+    let mut insert = connection.prepare("INSERT INTO root_revision VALUES (?1, ?2)")?;
+    for (place, blob) in &record.revisions {
+        insert.execute([place, blob])?;
+    }
+    Ok(())
 }
 
 /// Reads what the snapshot says.
@@ -84,5 +206,62 @@ pub fn stored_authority(connection: &Connection) -> rusqlite::Result<StoredAutho
         .prepare(include_str!("sql/read_never_tagged.sql"))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(StoredAuthority { evidence, never_tagged })
+    let mut stored = StoredAuthority { evidence, never_tagged, ..StoredAuthority::default() };
+    let mut select = connection.prepare(include_str!("sql/read_authority.sql"))?;
+    let mut rows = select.query([])?;
+    if let Some(row) = rows.next()? {
+        stored.is_answered = row.get(0)?;
+        stored.roots_ns = row.get(1)?;
+        stored.has_manifests_elsewhere = row.get(2)?;
+    }
+    Ok(stored)
+}
+
+/// The roots that the last scan read.
+#[derive(Clone, Debug)]
+pub struct PreviousRoots {
+    /// The storage's root directory.
+    pub root: String,
+    /// What kept things.
+    pub authority: Authority,
+    /// Each file's path, rows and time in nanoseconds since 1970.
+    pub sources: Vec<(String, u64, i64)>,
+}
+
+/// Reads which roots the last scan read; `None` when there is no database yet.
+///
+/// # Errors
+/// When the file cannot be read, unless it is damaged.
+pub fn previous_roots(database: &Path) -> Result<Option<PreviousRoots>, DatabaseError> {
+    if !super::stamp::is_there(database) {
+        return Ok(None);
+    }
+    let read = || -> Result<Option<PreviousRoots>, DatabaseError> {
+        let connection = super::open_for_reading(database)?;
+        let on_sqlite = |source| DatabaseError::from_sqlite(database, source);
+        let read = || -> rusqlite::Result<Option<PreviousRoots>> {
+            let sql =
+                "SELECT root, COALESCE((SELECT authority FROM authority), 'storage') FROM scan";
+            let mut select = connection.prepare(sql)?;
+            let mut rows = select.query([])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let authority: String = row.get(1)?;
+            let sources = connection
+                .prepare(include_str!("sql/previous_roots.sql"))?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64, row.get(2)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let authority = match authority.as_str() {
+                "roots" => Authority::Roots,
+                "both" => Authority::Both,
+                _ => Authority::Storage,
+            };
+            Ok(Some(PreviousRoots { root: row.get(0)?, authority, sources }))
+        };
+        read().map_err(on_sqlite)
+    };
+    match read() {
+        // A damaged file is made anew, and remembers nothing.
+        Err(error) if error.is_damage() => Ok(None),
+        read => read,
+    }
 }

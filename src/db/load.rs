@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::authority::{self, AuthorityRecord};
 use super::reclaimable::load_reclaimable;
 use super::verified::{self, VerifiedTimes};
-use crate::graph::Accounts;
+use crate::graph::{Accounts, RevisionAccount};
 use crate::model::{Code, Digest, Finding, ManifestKind, Severity, TagClass, tag_names};
 use crate::scan::{BlobDescription, BlobKind, Catalog, TagVerdict, describe_blobs};
 
@@ -343,7 +343,8 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
     for (id, (repository, account)) in
         (0_i64..).zip(graph.repositories.iter().zip(&snapshot.accounts.repositories))
     {
-        let untagged = account.revisions.iter().filter(|revision| !revision.is_tagged).count();
+        let is_untagged = |revision: &&RevisionAccount| !revision.is_tagged && !revision.is_rooted;
+        let untagged = account.revisions.iter().filter(is_untagged).count();
         let pushed = repository.revisions.iter().map(|revision| revision.modified_ns);
         let pushed = pushed.chain(repository.tags.iter().filter_map(|tag| tag.modified_ns));
         insert_repository.execute(params![
@@ -367,7 +368,7 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
                 id,
                 revision.name,
                 figures.is_tagged,
-                figures.is_held,
+                figures.is_held || figures.is_rooted && !figures.is_tagged,
                 revision.modified_ns,
                 figures.logical_bytes as i64,
                 figures.exclusive_bytes as i64,
@@ -484,7 +485,8 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
     for (repository, account) in graph.repositories.iter().zip(&accounts.repositories) {
         add("tag_count", repository.tags.len() as u64);
         add("revision_count", repository.revisions.len() as u64);
-        let untagged = account.revisions.iter().filter(|revision| !revision.is_tagged);
+        let untagged = account.revisions.iter();
+        let untagged = untagged.filter(|revision| !revision.is_tagged && !revision.is_rooted);
         add("untagged_revision_count", untagged.count() as u64);
         add("layer_link_count", repository.layer_links.len() as u64);
         let dangling = repository

@@ -15,7 +15,10 @@ mod stamp;
 mod verified;
 mod witness;
 
-pub use authority::{AuthorityRecord, StoredAuthority, stored_authority};
+pub use authority::{
+    AuthorityRecord, PreviousRoots, ResolvedRow, RootsRecord, StoredAuthority, previous_roots,
+    stored_authority,
+};
 pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
 };

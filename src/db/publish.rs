@@ -126,6 +126,8 @@ pub struct PreviousScan {
     pub proxy_url: Option<String>,
     /// What had vanished in it was accepted since.
     pub is_vanished_accepted: bool,
+    /// Hash over the roots and the authority.
+    pub roots_fingerprint: Option<Vec<u8>>,
     /// The last sign of life of the upload that is the next to become stale: it is a finding then,
     /// though nothing has changed on disk.
     pub next_stale_upload_ns: Option<i64>,
@@ -152,6 +154,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
             finished_ns: row.get(6)?,
             proxy_url: row.get(7)?,
             is_vanished_accepted: row.get(8)?,
+            roots_fingerprint: row.get(9)?,
         })
     });
     match scan {

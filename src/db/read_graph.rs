@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Row};
 
 use crate::graph::{
-    BlobNode, Edge, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode, UploadNode,
+    BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode, UploadNode,
 };
 use crate::model::{Digest, HoldScope, Role};
 
@@ -53,6 +53,7 @@ pub fn read_graph(connection: &Connection) -> Result<Graph> {
     read_links(connection, blobs, repositories, &mut parts)?;
     read_uploads(connection, repositories, &mut parts)?;
     read_holds(connection, blobs, repositories, &mut parts)?;
+    read_external_roots(connection, blobs, repositories, &mut parts)?;
     Ok(Graph::new(parts))
 }
 
@@ -240,6 +241,26 @@ fn read_holds(
                 .transpose()?,
             blob: blob.map(|id| blobs.place("unreadable_root", id)).transpose()?,
         });
+        Ok(())
+    })
+}
+
+fn read_external_roots(
+    connection: &Connection,
+    blobs: Ids,
+    repositories: Ids,
+    parts: &mut Parts,
+) -> Result<()> {
+    each(connection, include_str!("sql/read_external_roots.sql"), |row| {
+        let repository: Option<i64> = row.get(0)?;
+        parts.roots.push(ExternalRoot {
+            repository: repository.map(|id| repositories.place("external_root", id)).transpose()?,
+            blob: blobs.place("external_root", row.get(1)?)?,
+        });
+        Ok(())
+    })?;
+    each(connection, "SELECT authority = 'roots' FROM authority", |row| {
+        parts.ignores_tags = row.get(0)?;
         Ok(())
     })
 }

@@ -5,6 +5,29 @@
 //! Every threshold stands here with its reason. Evidence leads to a refusal with a way out
 //! (`--roots`, `--trust-storage`), never to a verdict, so a doubtful case counts as evidence.
 
+/// What keeps things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authority {
+    /// What is on disk.
+    #[default]
+    Storage,
+    /// What is on disk, and roots.
+    Both,
+    /// Roots alone: tags on disk keep nothing.
+    Roots,
+}
+
+impl Authority {
+    /// As `scan_info` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Storage => "storage",
+            Self::Both => "both",
+            Self::Roots => "roots",
+        }
+    }
+}
+
 /// A kind of evidence that something outside of the storage holds references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EvidenceCode {
@@ -25,10 +48,6 @@ pub enum EvidenceCode {
     HarborRepository,
     /// Directories of a Harbor installation beside the storage.
     HarborDirectories,
-    /// What the registry says of itself over HTTP.
-    RegistryAnswer,
-    /// The registry lists a tag that the storage does not have.
-    TagsOnlyInRegistry,
 }
 
 impl EvidenceCode {
@@ -41,8 +60,6 @@ impl EvidenceCode {
         Self::NeverTagged,
         Self::HarborRepository,
         Self::HarborDirectories,
-        Self::RegistryAnswer,
-        Self::TagsOnlyInRegistry,
     ];
 
     /// As the `authority_evidence` view writes it.
@@ -55,8 +72,6 @@ impl EvidenceCode {
             Self::NeverTagged => "never-tagged",
             Self::HarborRepository => "harbor-repository",
             Self::HarborDirectories => "harbor-directories",
-            Self::RegistryAnswer => "registry-answer",
-            Self::TagsOnlyInRegistry => "tags-only-in-registry",
         }
     }
 
@@ -99,10 +114,6 @@ impl Evidence {
             }
             EvidenceCode::HarborRepository => format!("a repository {example}"),
             EvidenceCode::HarborDirectories => format!("{example} beside the storage"),
-            EvidenceCode::RegistryAnswer => format!("the registry answers with {example}"),
-            EvidenceCode::TagsOnlyInRegistry => {
-                format!("the registry lists {count} tags that are not on disk ({example})")
-            }
         }
     }
 }
@@ -114,8 +125,6 @@ pub enum Product {
     GitlabDatabase,
     /// Harbor.
     Harbor,
-    /// OpenShift's integrated registry.
-    Openshift,
     /// The evidence does not say which.
     Unknown,
 }
@@ -126,7 +135,6 @@ impl Product {
         match self {
             Self::GitlabDatabase => "gitlab-database",
             Self::Harbor => "harbor",
-            Self::Openshift => "openshift",
             Self::Unknown => "unknown",
         }
     }
@@ -136,17 +144,10 @@ impl Product {
         match self {
             Self::GitlabDatabase => "GitLab's metadata database",
             Self::Harbor => "Harbor's database",
-            Self::Openshift => "OpenShift's image streams",
             Self::Unknown => "a database outside of the storage",
         }
     }
 }
-
-/// Header by which GitLab's registry says that its metadata database is on (handlers/app.go).
-pub const GITLAB_HEADER: &str = "gitlab-container-registry-database-enabled";
-
-/// Header that OpenShift's registry sends with `/v2/` (app.go).
-pub const OPENSHIFT_HEADER: &str = "x-registry-supports-signatures";
 
 /// Fewer orphan configs than this say nothing: a few failed pushes leave as many.
 const LEAST_CONFIGS: u64 = 3;
@@ -204,30 +205,19 @@ pub struct Suspicion {
 
 /// What the evidence says; `None` for a storage that is the whole truth.
 pub fn suspicion(evidence: &[Evidence]) -> Option<Suspicion> {
-    let find = |code| evidence.iter().find(|evidence| evidence.code == code);
-    let has = |code| find(code).is_some();
-    let answer = find(EvidenceCode::RegistryAnswer).map_or("", |found| found.example.as_str());
-    let is_gitlab = has(EvidenceCode::GitlabLockFile) || answer.contains(GITLAB_HEADER);
-    let is_openshift = answer.contains(OPENSHIFT_HEADER) || answer.contains("openshift");
-    let is_harbor = has(EvidenceCode::HarborRepository)
-        || has(EvidenceCode::HarborDirectories)
-        || answer.contains("harbor");
-    let product = match (is_gitlab, is_harbor, is_openshift) {
-        (true, ..) => Product::GitlabDatabase,
-        (_, true, _) => Product::Harbor,
-        (.., true) => Product::Openshift,
+    let has = |code| evidence.iter().any(|evidence| evidence.code == code);
+    let is_gitlab = has(EvidenceCode::GitlabLockFile);
+    let is_harbor = has(EvidenceCode::HarborRepository) || has(EvidenceCode::HarborDirectories);
+    let product = match (is_gitlab, is_harbor) {
+        (true, _) => Product::GitlabDatabase,
+        (_, true) => Product::Harbor,
         _ => Product::Unknown,
     };
     // Harbor without tags on disk still serves by links and has every manifest on disk.
-    let hides_manifests = is_gitlab
-        || is_openshift
-        || has(EvidenceCode::OrphanConfigs)
-        || has(EvidenceCode::NoTags) && !is_harbor;
-    let hides_tags = hides_manifests
-        || is_harbor
-        || has(EvidenceCode::NoTags)
-        || has(EvidenceCode::NeverTagged)
-        || has(EvidenceCode::TagsOnlyInRegistry);
+    let hides_manifests =
+        is_gitlab || has(EvidenceCode::OrphanConfigs) || has(EvidenceCode::NoTags) && !is_harbor;
+    let hides_tags =
+        hides_manifests || is_harbor || has(EvidenceCode::NoTags) || has(EvidenceCode::NeverTagged);
     hides_tags.then_some(Suspicion { product, hides_manifests, hides_tags })
 }
 

@@ -150,6 +150,16 @@ pub enum Step {
         #[serde(skip_serializing_if = "Option::is_none")]
         pushed_at: Option<String>,
     },
+    /// A row of an export that was given with `scan --roots` and names the step before.
+    #[serde(rename = "external-root")]
+    ExternalRoot {
+        /// The file.
+        source: String,
+        /// Its line, or the item's number in JSON.
+        line: i64,
+        /// What the row names.
+        reference: String,
+    },
     /// Something that cannot be read and may need the step before.
     Root {
         /// `storage`, `manifests`, `repository` or `blob`, as in `unreadable_roots`.

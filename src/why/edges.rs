@@ -17,6 +17,7 @@ pub struct Edges<'c> {
     pub roots: Vec<Root>,
     root_of_blob: HashMap<i64, Vec<usize>>,
     has_aliases: bool,
+    has_external_roots: bool,
 }
 
 /// One row of `unreadable_roots`.
@@ -34,6 +35,8 @@ pub enum Stop {
     Tag { repository_id: i64, repository: String, tag: String, is_broken: bool },
     /// At a revision that no tag leads to.
     Untagged { repository_id: i64, repository: String, is_held: bool, pushed_at: Option<String> },
+    /// At a row of an export.
+    External { source: String, line: i64, reference: String },
     /// At a root, by its place.
     Root { place: usize, repository_id: Option<i64> },
 }
@@ -45,6 +48,7 @@ impl Stop {
             Self::Tag { repository_id, .. } | Self::Untagged { repository_id, .. } => {
                 Some(*repository_id)
             }
+            Self::External { .. } => None,
             Self::Root { repository_id, .. } => *repository_id,
         }
     }
@@ -70,7 +74,8 @@ impl<'c> Edges<'c> {
             });
         }
         let has_aliases = connection.prepare("SELECT 1 FROM alias")?.exists([])?;
-        Ok(Self { connection, roots, root_of_blob, has_aliases })
+        let has_external_roots = connection.prepare("SELECT 1 FROM root")?.exists([])?;
+        Ok(Self { connection, roots, root_of_blob, has_aliases, has_external_roots })
     }
 
     /// Manifests that keep `blob` by naming it, each once, whatever they call it.
@@ -162,9 +167,32 @@ impl<'c> Edges<'c> {
                 pushed_at: row.get(3)?,
             });
         }
+        stops.extend(self.external_root(blob)?);
         let places = self.root_of_blob.get(&blob).into_iter().flatten();
         stops.extend(places.map(|place| self.stop_at_root(*place)));
         Ok(stops)
+    }
+
+    fn external_root(&self, blob: i64) -> rusqlite::Result<Option<Stop>> {
+        // It is asked at every step.
+        if !self.has_external_roots {
+            return Ok(None);
+        }
+        let mut statement =
+            self.connection.prepare_cached(include_str!("sql/external_root.sql"))?;
+        let row = statement.query_row(named_params! {":blob": blob}, |row| {
+            let repository: Option<String> = row.get(2)?;
+            let tag: Option<String> = row.get(3)?;
+            let digest: Option<String> = row.get(4)?;
+            let tag = tag.map(|tag| format!(":{tag}"));
+            let digest = digest
+                .map(|digest| if repository.is_some() { format!("@{digest}") } else { digest });
+            // A tag says more than what it points at.
+            let named = tag.or(digest).unwrap_or_default();
+            let reference = repository.unwrap_or_default() + &named;
+            Ok(Stop::External { source: row.get(0)?, line: row.get(1)?, reference })
+        });
+        row.optional()
     }
 
     fn stop_at_root(&self, place: usize) -> Stop {
@@ -247,6 +275,11 @@ impl<'c> Edges<'c> {
                 repository: repository.clone(),
                 revision: Some(if *is_held { "held" } else { "untagged" }),
                 pushed_at: pushed_at.clone(),
+            }],
+            Stop::External { source, line, reference } => vec![Step::ExternalRoot {
+                source: source.clone(),
+                line: *line,
+                reference: reference.clone(),
             }],
             Stop::Root { place, .. } => {
                 let root = &self.roots[*place];

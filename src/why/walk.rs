@@ -221,7 +221,7 @@ pub fn nearest(
 fn rank(stop: &Stop) -> u8 {
     match stop {
         Stop::Tag { .. } => 0,
-        Stop::Untagged { .. } => 1,
+        Stop::Untagged { .. } | Stop::External { .. } => 1,
         Stop::Root { .. } => 2,
     }
 }

@@ -12,7 +12,7 @@ use model::Model;
 use proptest::prelude::*;
 use regsql::progress::Hidden;
 use regsql::scan::DeepLook;
-use regsql::snapshot::{ScanOptions, scan};
+use regsql::snapshot::{RootsChoice, ScanOptions, scan};
 use rusqlite::Connection;
 
 proptest! {
@@ -57,6 +57,7 @@ fn scanned(root: &Path, database: &Path) -> Connection {
         io_threads: NonZeroUsize::new(2).unwrap(),
         is_full: false,
         max_vanished_percent: None,
+        roots: RootsChoice::AsBefore(None),
         deep: DeepLook::Never,
     };
     scan(&options, &Hidden).unwrap();

@@ -9,6 +9,7 @@ mod model;
 mod odd;
 mod protected;
 mod pulls;
+mod roots;
 mod surer;
 
 use std::cell::Cell;
@@ -27,7 +28,7 @@ use regsql::prune::{
 };
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
-use regsql::snapshot::{ScanOptions, scan};
+use regsql::snapshot::{RootsChoice, ScanOptions, scan};
 use regsql::storage::{FilesystemStorage, StorageWriter, locate};
 use regsql::trash::{StorageLock, TrashError, undo};
 use rusqlite::Connection;
@@ -75,6 +76,7 @@ impl Disk {
             io_threads: NonZeroUsize::new(2).unwrap(),
             is_full: false,
             max_vanished_percent: None,
+            roots: RootsChoice::AsBefore(None),
             deep: DeepLook::Auto,
         };
         scan(&options, &Hidden).unwrap();

@@ -73,6 +73,9 @@ impl<'a> Rows<'a> {
 
 /// How one step leads to the step below it, in words.
 fn way(step: &Step) -> Option<String> {
+    if let Step::ExternalRoot { source, line, reference } = step {
+        return Some(format!("kept by row {line} of {source}: {reference}"));
+    }
     if let Step::Root { scope, code, path } = step {
         return Some(format!("kept by {code} at {path} (scope {scope})"));
     }

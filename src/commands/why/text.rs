@@ -298,6 +298,9 @@ impl<'a> Text<'a> {
                 let pushed = pushed.unwrap_or_default();
                 format!("revision of {repository} that no tag leads to{held}{pushed}")
             }
+            Step::ExternalRoot { source, line, reference } => {
+                format!("kept by row {line} of {source}: {reference}")
+            }
             Step::Root { scope, code, path } => {
                 let what = match scope.as_str() {
                     "storage" => "everything is kept",

@@ -5,5 +5,6 @@ SELECT
     (SELECT proxy_url FROM storage),
     -- What had vanished was accepted since, so that it is none any more.
     EXISTS (SELECT 1 FROM problem WHERE code = 'vanished')
-        AND scan_number IN (SELECT scan_number FROM witness)
+        AND scan_number IN (SELECT scan_number FROM witness),
+    (SELECT fingerprint FROM authority)
 FROM scan

@@ -166,6 +166,8 @@ impl Plan {
             aliases,
             repositories: (0..).zip(&self.repositories).map(RepositoryPlan::repository).collect(),
             roots,
+            external_roots: Vec::new(),
+            ignores_tags: false,
             maybe_manifests: Vec::new(),
             layout: Layout::new("v2".into()),
             is_pull_through: false,

@@ -65,6 +65,8 @@ pub fn build(facts: Facts) -> (Catalog, Graph, Notes) {
         manifests,
         repositories: Vec::new(),
         roots: Vec::new(),
+        external_roots: Vec::new(),
+        ignores_tags: false,
         maybe_manifests: maybe_manifests(&facts.maybe_manifests, &ranks),
         layout: facts.layout,
         is_pull_through: facts.is_pull_through,

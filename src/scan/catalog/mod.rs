@@ -20,8 +20,8 @@ use std::collections::HashMap;
 use super::facts::{HoldScope, NumberedLink, NumberedTag, RepositoryFacts, UploadFacts};
 use super::manifests::{ManifestBody, ReferenceFacts};
 use crate::graph::{
-    BlobId, BlobNode, Edge, Graph, Hold, LinkNode, ManifestId, Parts, RepositoryNode, TagNode,
-    UploadNode,
+    BlobId, BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, ManifestId, Parts, RepositoryNode,
+    TagNode, UploadNode,
 };
 use crate::model::{Code, Digest, Severity};
 use crate::storage::Layout;
@@ -42,6 +42,10 @@ pub struct Catalog {
     pub repositories: Vec<CatalogRepository>,
     /// What must be kept because something cannot be read.
     pub roots: Vec<UnreadableRoot>,
+    /// What somebody outside of the storage refers to.
+    pub external_roots: Vec<ExternalRoot>,
+    /// Tags on disk keep nothing: only external roots do.
+    pub ignores_tags: bool,
     /// Blobs that no manifest names and that begin as a manifest does, sorted.
     pub maybe_manifests: Vec<BlobId>,
     /// Where things lie in the storage.
@@ -169,6 +173,8 @@ impl Catalog {
             edges: self.edges(),
             aliases: self.sorted_aliases(),
             holds: self.holds(),
+            roots: self.external_roots.clone(),
+            ignores_tags: self.ignores_tags,
             ..Parts::default()
         };
         for repository in &self.repositories {
