@@ -186,10 +186,14 @@ impl Work<'_> {
     /// A repository or directory that could not be read may need what it once had.
     fn what_is_hidden(&mut self, runs: &[HeldRun]) {
         let graph = self.graph;
-        let is_held =
-            |name: &String| repository(graph, name).is_some_and(|repository| repository.is_held);
-        let may_need =
-            |item: &Move| graph.is_storage_held() || item.repository.as_ref().is_some_and(is_held);
+        // An unknown repository may need any blob, and what it had itself when it cannot be seen now.
+        let may_need = |item: &Move| match &item.repository {
+            None => graph.is_storage_held(),
+            Some(name) => match repository(graph, name) {
+                Some(repository) => repository.is_held,
+                None => graph.is_storage_held(),
+            },
+        };
         let all = || runs.iter().flat_map(|run| &run.moves);
         for item in all().filter(|item| may_need(item)) {
             let Ok(digest) = Digest::parse(&item.name) else {
@@ -206,8 +210,7 @@ impl Work<'_> {
         }
     }
 
-    /// A blob in the trash may be a revision that could not be listed: when it names something that
-    /// a held repository links, or names nothing that is known. Then all that it names is needed.
+    /// A blob in the trash may be a revision that could not be listed. Then all that it names is needed.
     fn hidden_revisions<'m>(&mut self, moves: impl Iterator<Item = &'m Move>) {
         let graph = self.graph;
         let mut linked: HashSet<Digest> = HashSet::new();
@@ -222,7 +225,9 @@ impl Work<'_> {
             }
         }
         let mut open = Vec::new();
-        let mut names_of: HashMap<Digest, Vec<Digest>> = HashMap::new();
+        let known: HashSet<&Digest> = self.held.revisions.keys().map(|(_, known)| known).collect();
+        let mut names_of: HashMap<Digest, Vec<(Digest, Option<Certainty>)>> = HashMap::new();
+        let mut nameless = Vec::new();
         let mut parents_of: HashMap<Digest, Vec<Digest>> = HashMap::new();
         for (digest, (run, item)) in &self.held.blobs {
             if item.size_bytes > MAX_MANIFEST_BYTES {
@@ -233,22 +238,32 @@ impl Work<'_> {
             if bytes.is_ok_and(|bytes| begins_like_a_manifest(bytes) == Some(false)) {
                 continue;
             }
-            let named = Named::by(digest, &content, Certainty::Unlikely);
-            let named: Vec<Digest> = named.references.into_iter().map(|(named, _)| named).collect();
-            if named.is_empty() || named.iter().any(|named| linked.contains(named)) {
+            let named = Named::by(digest, &content, Certainty::Unlikely).references;
+            if named.is_empty() {
+                nameless.push(digest);
+            } else if may_be_hidden(&named, &linked, known.contains(digest)) {
                 open.push(digest.clone());
             }
-            for child in &named {
+            for (child, _) in named.iter().filter(|(_, certainty)| certainty.is_some()) {
                 parents_of.entry(child.clone()).or_default().push(digest.clone());
             }
             names_of.insert(digest.clone(), named);
         }
-        // An index that names a hidden revision may be one itself, and what one names is needed.
-        let mut met: HashSet<Digest> = open.iter().cloned().collect();
+        // A config begins like a manifest, too.
+        let named: HashSet<&Digest> = names_of.values().flatten().map(|(named, _)| named).collect();
+        open.extend(nameless.into_iter().filter(|digest| !named.contains(digest)).cloned());
+        // An index that names a hidden revision may be one itself.
+        let mut hidden: HashSet<Digest> = open.iter().cloned().collect();
+        while let Some(digest) = open.pop() {
+            let parents = parents_of.get(&digest).into_iter().flatten();
+            open.extend(parents.filter(|parent| hidden.insert((*parent).clone())).cloned());
+        }
+        // What one names is needed.
+        let mut open: Vec<Digest> = hidden.iter().cloned().collect();
         while let Some(digest) = open.pop() {
             self.need_blob(&digest);
-            let next = [&names_of, &parents_of].into_iter().filter_map(|of| of.get(&digest));
-            open.extend(next.flatten().filter(|next| met.insert((*next).clone())).cloned());
+            let named = names_of.get(&digest).into_iter().flatten().map(|(named, _)| named);
+            open.extend(named.filter(|named| hidden.insert((*named).clone())).cloned());
         }
     }
 
@@ -309,6 +324,22 @@ impl Work<'_> {
     fn need_every_blob(&mut self) {
         self.needed.0.extend(self.held.blobs.values().map(|(_, item)| item.path.clone()));
     }
+}
+
+/// As [`Graph`] finds what may be a revision that could not be listed: all its config and layers are
+/// linked, or part of them where no repository had it as a revision; one of the children of an index.
+fn may_be_hidden(
+    named: &[(Digest, Option<Certainty>)],
+    linked: &HashSet<Digest>,
+    is_known: bool,
+) -> bool {
+    let is_linked = |named: &&(Digest, Option<Certainty>)| linked.contains(&named.0);
+    let (children, checked): (Vec<_>, Vec<_>) =
+        named.iter().partition(|(_, certainty)| certainty.is_some());
+    if checked.is_empty() {
+        return children.iter().any(is_linked);
+    }
+    checked.iter().all(is_linked) || !is_known && checked.iter().any(is_linked)
 }
 
 fn repository<'g>(graph: &'g Graph, name: &str) -> Option<&'g RepositoryNode> {

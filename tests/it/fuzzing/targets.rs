@@ -250,10 +250,10 @@ pub fn version(bytes: &[u8]) {
     let key = version_key(first);
     if let Some(key) = &key {
         assert!(key.len() <= 8 * first.len() + 32, "{key}");
-        assert_eq!(
-            version_key(&format!("v{}", first.trim_start_matches(['v', 'V']))),
-            Some(key.clone())
-        );
+        let plain = first.trim_start_matches(['v', 'V']);
+        if plain.starts_with(|c: char| c.is_ascii_digit()) {
+            assert_eq!(version_key(&format!("v{plain}")), Some(key.clone()));
+        }
     }
     if let (Some(a), Some(b)) = (plain_numbers(first), plain_numbers(second)) {
         let keys = (key.unwrap(), version_key(second).unwrap());
@@ -261,8 +261,11 @@ pub fn version(bytes: &[u8]) {
     }
 }
 
-/// `1`, `1.2` or `1.2.3`, as three numbers.
+/// `1`, `1.2` or `1.2.3`, as three numbers; not the eight digits of a day, which are a date.
 fn plain_numbers(text: &str) -> Option<[u128; 3]> {
+    if text.len() == 8 && !text.contains('.') {
+        return None;
+    }
     let mut numbers = [0; 3];
     let parts: Vec<&str> = text.split('.').collect();
     for (at, part) in parts.iter().enumerate() {

@@ -28,8 +28,12 @@ const CANARY_DIGEST: &str =
     "sha256:ca9a71ca9a71ca9a71ca9a71ca9a71ca9a71ca9a71ca9a71ca9a71ca9a71ca9a";
 
 /// Reports that need a value.
-const PARAMETERS: &[(&str, &str)] =
-    &[("layer-images", "digest=sha256:0000"), ("older-than", "days=1"), ("keep-latest", "keep=1")];
+const PARAMETERS: &[(&str, &str)] = &[
+    ("layer-images", "digest=sha256:0000"),
+    ("older-than", "days=1"),
+    ("keep-latest", "keep=1"),
+    ("shared-with", "repository=team/app"),
+];
 
 #[test]
 fn a_damaged_registry_is_read_to_its_end_and_loses_nothing() {

@@ -7,8 +7,14 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use regsql::db;
+use regsql::graph::reach;
 use regsql::model::Digest;
+use regsql::prune::NeededAgain;
 use regsql::sample::{Content, Descriptor, RegistryBuilder, media_types, paths};
+use regsql::storage::{FilesystemStorage, locate};
+use regsql::trash;
+use regsql::why::Question;
 use serde_json::Value;
 
 use super::ACTING;
@@ -175,6 +181,7 @@ fn prune_one(case: &Case, registry: &Registry, database: &Path) {
         command.arg("--db").arg(database).args(arguments).output().unwrap()
     };
     assert!(regsql(&["scan", root.to_str().unwrap()]).status.success(), "{name}");
+    let verdicts = verdicts(database);
     let output = regsql(
         &[
             &["prune", "untagged-revisions", "--garbage", "--trust-storage", "--accept-vanished"],
@@ -187,6 +194,7 @@ fn prune_one(case: &Case, registry: &Registry, database: &Path) {
     assert!(!error.contains("panicked"), "{name}: {error}");
 
     gone(&root, case, &garbage, &String::from_utf8_lossy(&output.stdout));
+    agree(&root, database, case, &verdicts, &output.stdout);
     heal(&root, &whole, &damaged);
     let after = pulls(&root);
     assert_eq!(after.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}");
@@ -194,6 +202,52 @@ fn prune_one(case: &Case, registry: &Registry, database: &Path) {
     let still = answers(registry, &builder);
     for (path, answer) in &served {
         assert_eq!(still.get(path), Some(answer), "{name}: {path}");
+    }
+}
+
+/// What `why` says of each blob: whether it is garbage, or something that is kept needs it.
+fn verdicts(database: &Path) -> BTreeMap<String, String> {
+    let connection = db::open_for_reading(database).unwrap();
+    let mut select = connection.prepare("SELECT digest FROM blobs WHERE is_present").unwrap();
+    let blobs: Vec<String> =
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let verdict = |blob: &String| {
+        let question = Question::new(&connection, blob).unwrap();
+        question.answer().unwrap().verdict.name().to_owned()
+    };
+    blobs.iter().map(|blob| (blob.clone(), verdict(blob))).collect()
+}
+
+/// What the deletion took, what the trash frees and what `why` said go by one rule.
+fn agree(
+    root: &Path,
+    database: &Path,
+    case: &Case,
+    verdicts: &BTreeMap<String, String>,
+    output: &[u8],
+) {
+    let name = case.name;
+    let plan: Value = serde_json::from_slice(output).unwrap();
+    let items = plan["items"].as_array().unwrap().iter();
+    let blobs = items.filter(|item| item["kind"] == "blob").map(|item| &item["blob_digest"]);
+    let taken: BTreeSet<&str> = blobs.map(|digest| digest.as_str().unwrap()).collect();
+    let garbage = verdicts.iter().filter(|(_, verdict)| *verdict == "garbage");
+    for (digest, _) in garbage {
+        let is_garbage = taken.contains(digest.as_str());
+        let data = root.join(paths::blob(&Digest::parse(digest).unwrap()));
+        assert!(is_garbage || data.exists(), "{name}: {digest} went and nobody said so");
+    }
+    let storage = FilesystemStorage::open(locate(root).unwrap()).unwrap();
+    let graph = db::read_graph(&db::open_for_reading(database).unwrap()).unwrap();
+    let runs = trash::held(&storage, false).unwrap();
+    let needed = NeededAgain::new(&graph, &storage, &runs);
+    let kept = runs.iter().flat_map(|run| &run.moves).find(|item| needed.has(item));
+    assert!(kept.is_none(), "{name}: a purge would keep what the deletion took: {kept:?}");
+    for digest in taken {
+        // What only untagged revisions need is kept until they go in the same run.
+        let blob = graph.blob_by_digest(&Digest::parse(digest).unwrap());
+        let reach = reach(&graph);
+        assert!(blob.is_none_or(|blob| !reach.is_kept[blob as usize]), "{name}: {digest} is kept");
     }
 }
 

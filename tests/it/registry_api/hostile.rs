@@ -210,8 +210,8 @@ fn a_token_server_gets_nothing_that_it_should_not() {
     for (challenge, why) in [
         (format!("Bearer realm=\"{}\"", realm.url()), "there is none in its answer"),
         ("Bearer realm=\"ftp://x\"".to_owned(), "https"),
-        ("Bearer realm=\"http://u:p@x/\"".to_owned(), "no address"),
-        ("Bearer realm=\" \"".to_owned(), "no address"),
+        ("Bearer realm=\"http://u:p@x/\"".to_owned(), "not an address"),
+        ("Bearer realm=\" \"".to_owned(), "not an address"),
         ("Digest realm=x".to_owned(), "how to log in"),
     ] {
         let fake = Fake::start(move |_, stream| {
