@@ -2,7 +2,7 @@
 -- summary: Repositories in which most images have the same push time: they were copied or restored
 -- param: order version|pushed|created|pulled = pushed -- the rule's order; a version needs no times
 -- param: repository glob = * -- only repositories whose name matches
--- column: repository text -- the repository
+-- column: repository text -- the repository; nothing when it is about all
 -- column: image_count count -- its images
 -- column: ranked_by text -- what rules of retention rank by instead; `nothing`: they leave the repository alone
 -- column: notice text -- the same in words
@@ -26,4 +26,7 @@ WHERE r.name GLOB COALESCE(:repository, '*')
         WHEN 'created' THEN t.has_equal_creations
         ELSE 0
     END
-ORDER BY r.name
+UNION ALL
+SELECT NULL, NULL, 'nothing', 'pulls are not known: read them with `regsql pulls import`; nothing is named'
+WHERE COALESCE(:order, 'pushed') = 'pulled' AND NOT EXISTS (SELECT 1 FROM pull_coverage)
+ORDER BY 1

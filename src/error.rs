@@ -6,6 +6,7 @@ use crate::check::CheckError;
 use crate::db::DatabaseError;
 use crate::export::ExportError;
 use crate::prune::{AuthorityError, DocumentError, ProtectError};
+use crate::pulls::PullsError;
 use crate::registry::delete::Stop;
 use crate::registry::{GateError, RegistryError};
 use crate::report::{CatalogError, ParamError, QueryError, RunError};
@@ -104,6 +105,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<DocumentError>().and_then(DocumentError::hint))
         .or_else(|| cause.downcast_ref::<ProtectError>().and_then(ProtectError::hint))
         .or_else(|| cause.downcast_ref::<AuthorityError>().and_then(AuthorityError::hint))
+        .or_else(|| cause.downcast_ref::<PullsError>().and_then(PullsError::hint))
         .or_else(|| cause.downcast_ref::<TrashError>().and_then(TrashError::hint))
         .or_else(|| cause.downcast_ref::<RegistryError>().and_then(RegistryError::hint))
         .or_else(|| cause.downcast_ref::<GateError>().and_then(GateError::hint))

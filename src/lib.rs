@@ -14,6 +14,7 @@ pub mod graph;
 pub mod model;
 pub mod progress;
 pub mod prune;
+pub mod pulls;
 pub mod registry;
 pub mod report;
 pub mod roots;

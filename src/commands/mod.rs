@@ -9,6 +9,7 @@ mod man;
 mod metrics;
 mod naming;
 mod prune;
+mod pulls;
 mod report;
 mod result;
 mod save;
@@ -120,6 +121,8 @@ pub enum Command {
     /// says that it lives, `/readyz` that there is a snapshot. While a scan runs, and when one fails,
     /// the answers are those of the snapshot before. SIGTERM and Ctrl-C end it with exit code 0.
     Serve(serve::ServeArgs),
+    /// Take in when images were pulled, from logs
+    Pulls(pulls::PullsArgs),
     /// Show the views and what their columns mean
     Schema(schema::SchemaArgs),
     /// Make a small sample registry, scan it, and look at it
@@ -171,6 +174,7 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Html(args) => html::run(context, &args),
         Command::Metrics(args) => metrics::run(context, &args),
         Command::Serve(args) => serve::run(context, args),
+        Command::Pulls(args) => pulls::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

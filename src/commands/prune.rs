@@ -3,6 +3,7 @@
 mod acting;
 mod authority;
 mod choosing;
+mod edit;
 mod gate;
 mod recover;
 mod show;
@@ -48,9 +49,9 @@ pub struct PruneArgs {
     /// A query whose rows go
     #[arg(long, value_name = "QUERY")]
     pub sql: Option<String>,
-    /// A file with a query whose rows go
+    /// A file with a query whose rows go: a policy; may be repeated
     #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Vec<PathBuf>,
     /// One thing that goes: REPO:TAG, REPO@DIGEST or the DIGEST of an orphan blob; may be repeated
     #[arg(long, value_name = "TARGET")]
     pub target: Vec<String>,
@@ -72,6 +73,9 @@ pub struct PruneArgs {
     /// Remove the tags alone, and nothing that they leave behind
     #[arg(long, conflicts_with_all = ["garbage", "corrupt", "leftovers"])]
     pub keep_revisions: bool,
+    /// Open the rows of reports and queries in $EDITOR first: what is deleted there stays
+    #[arg(long, conflicts_with = "plan")]
+    pub edit: bool,
     /// Let rows that name a layer stand for every image that holds it
     #[arg(long)]
     pub images_holding_layers: bool,
@@ -322,7 +326,7 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
 fn check(args: &PruneArgs) -> Result<()> {
     let is_nothing_chosen = args.names.is_empty()
         && args.sql.is_none()
-        && args.file.is_none()
+        && args.file.is_empty()
         && args.target.is_empty()
         && args.plan.is_none()
         && !args.garbage
@@ -507,7 +511,7 @@ fn make_plan(
     let blobs = graph.blobs.iter().filter_map(|blob| blob.size_bytes);
     let stored_bytes =
         total_bytes(blobs.chain(graph.uploads.iter().map(|upload| upload.size_bytes)));
-    let mut chosen = choosing::choose(context, args, &snapshot, &graph)?;
+    let mut chosen = choosing::choose(context, args, &snapshot, &graph, is_first)?;
     let mut only = only;
     if let Some(saved) = saved {
         let saved = Document::saved_in(&saved.file, &saved.text, &origin.root)?;

@@ -67,7 +67,15 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
         let snapshot = Snapshot::open(context, None)?;
         note_notices(context, &catalog, &snapshot, report, &bound)?;
         let selects = report.header.selects;
-        return what_if::run(context, &snapshot, &query(report, bound), selects, format, frame);
+        return what_if::run(
+            context,
+            &snapshot,
+            &query(report, bound),
+            selects,
+            format,
+            frame,
+            what_if::Expected::default(),
+        );
     }
     show(context, &catalog, report, &args.params.param, format)
 }

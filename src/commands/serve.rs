@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Args;
@@ -16,6 +16,7 @@ use crate::cli::{CatalogArgs, SeriesArgs, parse_duration};
 use crate::db::Guard;
 use crate::error::{Error, Outcome, Result};
 use crate::export::html::write_page;
+use crate::pulls::Notifications;
 use crate::serve::{self, Event, ServeOptions};
 use crate::ui;
 
@@ -38,6 +39,12 @@ pub struct ServeArgs {
     /// Files and directories read at once in a scan
     #[arg(long, value_name = "N", default_value = "32")]
     pub io_threads: NonZeroUsize,
+    /// Take the registry's notifications of pulls at /events, for `last_pulled_at`
+    #[arg(long)]
+    pub events: bool,
+    /// A file with the token that each notification must bring (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE", requires = "events")]
+    pub events_token_file: Option<PathBuf>,
     /// How much is exported.
     #[command(flatten)]
     pub series: SeriesArgs,
@@ -49,6 +56,7 @@ pub struct ServeArgs {
 /// Serves until it is stopped.
 pub fn run(context: &Context, args: ServeArgs) -> Result {
     let (database, io_threads) = (context.db.clone(), args.io_threads);
+    let token = args.events_token_file.as_deref().map(read_token).transpose()?;
     let options = ServeOptions {
         listen: args.listen,
         allowed_hosts: args.allow_host,
@@ -59,6 +67,7 @@ pub fn run(context: &Context, args: ServeArgs) -> Result {
         metrics: args.series.into(),
         catalog: metrics::catalog(context, &args.catalog)?,
         home: Box::new(home_page),
+        events: args.events.then(|| Arc::new(Notifications::new(token))),
     };
     let (stop, stopped) = mpsc::channel();
     on_interrupt(move || {
@@ -69,6 +78,16 @@ pub fn run(context: &Context, args: ServeArgs) -> Result {
     serve::serve(options, &stopped, move |event| tell(&teller, event))?;
     context.printer.note("stopped");
     Ok(Outcome::Done)
+}
+
+fn read_token(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|source| {
+        Error::from(anyhow::Error::new(source).context(format!("cannot read `{}`", path.display())))
+    })?;
+    match text.trim() {
+        "" => Err(Error::new(format!("`{}` holds no token", path.display()))),
+        token => Ok(token.to_owned()),
+    }
 }
 
 fn tell(context: &Context, event: Event) {

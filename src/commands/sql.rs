@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::Context;
 use super::result::Snapshot;
-use super::{Context, what_if};
-use crate::cli::{LimitArgs, OutputArgs, ParamArgs};
+use super::what_if::{self, Expected};
+use crate::cli::{LimitArgs, OutputArgs, ParamArgs, parse_size};
 use crate::db;
 use crate::error::{Error, Outcome, Result};
 use crate::report::{Query, bind_untyped};
@@ -32,12 +33,24 @@ pub struct SqlArgs {
     /// Show what deleting everything that the rows name would free together
     #[arg(long, conflicts_with = "max_rows")]
     pub what_if: bool,
+    /// With --what-if: end with exit code 1 when more would come free than this, such as 100GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "what_if")]
+    pub expect_max_bytes: Option<u64>,
+    /// With --what-if: end with exit code 1 when more tags would go than this
+    #[arg(long, value_name = "N", requires = "what_if")]
+    pub expect_max_tags: Option<u64>,
     /// How far it may go.
     #[command(flatten)]
     pub limits: LimitArgs,
     /// How rows go out.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl SqlArgs {
+    fn limits_of_policy(&self) -> Expected {
+        Expected { max_bytes: self.expect_max_bytes, max_tags: self.expect_max_tags }
+    }
 }
 
 /// Runs a query.
@@ -57,7 +70,15 @@ pub fn run(context: &Context, args: &SqlArgs) -> Result {
     let frame = Frame { may_hide: true, ..Frame::default() };
     if args.what_if {
         let format = args.output.format.into();
-        return what_if::run(context, &snapshot, &query, None, format, frame);
+        return what_if::run(
+            context,
+            &snapshot,
+            &query,
+            None,
+            format,
+            frame,
+            args.limits_of_policy(),
+        );
     }
     snapshot.show(context, &query, args.output.format.into(), frame)?;
     for (table, view) in private_tables(&sql) {

@@ -8,6 +8,35 @@ use crate::graph::{Graph, Item, Removal, Selection, Skipped, removal};
 use crate::report::{Column, End, Query, RunError, Selects, Unit, Value};
 use crate::ui::{self, Format, Frame};
 
+/// What a policy may do at most, as its author expects.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// Bytes that come free.
+    pub max_bytes: Option<u64>,
+    /// Tags that go.
+    pub max_tags: Option<u64>,
+}
+
+impl Expected {
+    /// What is more than expected, in words.
+    fn exceeded(self, found: &Removal) -> Vec<String> {
+        let tags = found.tags.len() as u64;
+        let shown = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let bytes = self.max_bytes.filter(|max| found.freed_bytes > *max).map(|max| {
+            format!(
+                "{} would come free, and --expect-max-bytes is {}",
+                shown(found.freed_bytes),
+                shown(max)
+            )
+        });
+        let tags = self
+            .max_tags
+            .filter(|max| tags > *max)
+            .map(|max| format!("{tags} tags would go, and --expect-max-tags is {max}"));
+        bytes.into_iter().chain(tags).collect()
+    }
+}
+
 /// Answers for `query`; `frame` is the one that its rows would have.
 pub fn run(
     context: &Context,
@@ -16,6 +45,7 @@ pub fn run(
     selects: Option<Selects>,
     format: Format,
     frame: Frame,
+    expected: Expected,
 ) -> Result {
     let graph = snapshot.graph(context)?;
     let selected = select(snapshot, &graph, query, selects)?;
@@ -57,7 +87,11 @@ pub fn run(
         write().map(|()| end).map_err(RunError::Write)
     })?;
     tell_skipped(context, &graph, &selected, &found);
-    Ok(Outcome::Done)
+    let exceeded = expected.exceeded(&found);
+    for line in &exceeded {
+        context.printer.warn(line);
+    }
+    Ok(if exceeded.is_empty() { Outcome::Done } else { Outcome::Findings })
 }
 
 fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String {

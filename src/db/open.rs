@@ -221,7 +221,7 @@ fn roll_back(path: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Opens the snapshot at `path` for a transaction of one's own. Take the write lock first.
-pub(super) fn open_for_writing(path: &Path) -> Result<Connection, DatabaseError> {
+pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, DatabaseError> {
     // Tells files that are not this program's, and migrates an older one.
     drop(open_for_reading(path)?);
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)

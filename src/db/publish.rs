@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::load::{ScanRecord, Snapshot, Totals, load_figures, load_references};
 use super::{DatabaseError, migrate};
@@ -75,7 +75,7 @@ impl WriteLock {
     }
 
     /// The database that it is about.
-    pub(super) fn database(&self) -> &Path {
+    pub(crate) fn database(&self) -> &Path {
         &self.database
     }
 }
@@ -256,7 +256,15 @@ impl<'a> NewDatabase<'a> {
                 Ok(old) => new.old = Some(old),
                 Err(error) if error.is_damage() => {
                     // Half of a history tells of growth that never was.
-                    for table in ["past_scan", "past_repository", "witness", "own_removal"] {
+                    for table in [
+                        "past_scan",
+                        "past_repository",
+                        "witness",
+                        "own_removal",
+                        "pull",
+                        "pull_coverage",
+                        "pull_minute",
+                    ] {
                         let clear = format!("DELETE FROM {table}");
                         connection.execute(&clear, []).map_err(on_sqlite)?;
                     }
@@ -281,6 +289,7 @@ impl<'a> NewDatabase<'a> {
     /// Writes everything else, and puts the file in the place of the database.
     pub fn publish(mut self, snapshot: &Snapshot<'_>) -> Result<Totals, DatabaseError> {
         let totals = self.in_transaction(|connection| {
+            forget_pulls_of_another(connection, self.old.as_ref(), &snapshot.scan.root)?;
             let totals = load_figures(connection, snapshot, self.old.as_ref())?;
             record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
             record_repositories(connection)?;
@@ -353,6 +362,24 @@ fn keep_access(new: &Path, old: &Path) {
     }
 }
 
+/// Pulls are known for the storage whose logs were read, and for no other.
+fn forget_pulls_of_another(
+    connection: &Connection,
+    old: Option<&Connection>,
+    root: &str,
+) -> rusqlite::Result<()> {
+    let Some(old) = old else {
+        return Ok(());
+    };
+    let known: Option<String> =
+        old.query_row("SELECT root FROM scan", [], |row| row.get(0)).optional()?;
+    if known.is_some_and(|known| known != root) {
+        let forget = "DELETE FROM pull; DELETE FROM pull_coverage; DELETE FROM pull_minute;";
+        connection.execute_batch(forget)?;
+    }
+    Ok(())
+}
+
 fn published(path: &Path) -> DatabaseError {
     let source = io::Error::other("the file was published already");
     DatabaseError::Write { path: path.to_owned(), source }
@@ -374,9 +401,20 @@ fn copy_history(connection: &Connection, database: &Path) -> Result<Connection, 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let old = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
     old.busy_timeout(Duration::from_secs(5)).map_err(on_sqlite)?;
-    for (table, columns) in
-        [("past_scan", 17), ("past_repository", 9), ("witness", 2), ("own_removal", 2)]
-    {
+    for (table, columns) in [
+        ("past_scan", 17),
+        ("past_repository", 9),
+        ("witness", 2),
+        ("own_removal", 2),
+        ("pull", 6),
+        ("pull_coverage", 2),
+        ("pull_minute", 2),
+    ] {
+        let exists = old.table_exists(None, table).map_err(on_sqlite)?;
+        if !exists {
+            // The file of an older version.
+            continue;
+        }
         let mut select =
             old.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).map_err(on_sqlite)?;
         let marks = vec!["?"; columns].join(", ");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::site::Site;
+use crate::pulls::Notifications;
 
 /// Connections at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: u32 = 128;
@@ -32,6 +33,8 @@ const CONNECTION_TIME: Duration = Duration::from_secs(30);
 const MAX_HEADERS: usize = 64;
 /// Of a request's head.
 const MAX_HEAD_BYTES: usize = 16 << 10;
+/// Of the registry's notifications; it sends a few events at once.
+const MAX_EVENTS_BYTES: usize = 1 << 20;
 /// What answers that are on their way may take when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(3);
 /// After the process has run out of file descriptors.
@@ -57,7 +60,11 @@ pub struct Server {
 
 impl Server {
     /// Answers from `site` what comes in on `listener`.
-    pub fn start(listener: TcpListener, site: Arc<Site>) -> io::Result<Self> {
+    pub fn start(
+        listener: TcpListener,
+        site: Arc<Site>,
+        events: Option<Arc<Notifications>>,
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
@@ -67,7 +74,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("regsql-http".into())
-            .spawn(move || runtime.block_on(run(listener, site, stopped)))?;
+            .spawn(move || runtime.block_on(run(listener, site, events, stopped)))?;
         Ok(Self { stop, thread })
     }
 
@@ -78,34 +85,56 @@ impl Server {
     }
 }
 
-async fn run(listener: tokio::net::TcpListener, site: Arc<Site>, stopped: oneshot::Receiver<()>) {
+async fn run(
+    listener: tokio::net::TcpListener,
+    site: Arc<Site>,
+    events: Option<Arc<Notifications>>,
+    stopped: oneshot::Receiver<()>,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
-    let accepting = tokio::spawn(accept(listener, site, Arc::clone(&slots)));
+    let accepting = tokio::spawn(accept(listener, site, events, Arc::clone(&slots)));
     // An error is the sender's drop: also a stop.
     let _ = stopped.await;
     accepting.abort();
     drop(timeout(STOP_TIME, slots.acquire_many(MAX_CONNECTIONS)).await);
 }
 
-async fn accept(listener: tokio::net::TcpListener, site: Arc<Site>, slots: Arc<Semaphore>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    site: Arc<Site>,
+    events: Option<Arc<Notifications>>,
+    slots: Arc<Semaphore>,
+) {
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let site = Arc::clone(&site);
+        let (site, events) = (Arc::clone(&site), events.clone());
         tokio::spawn(async move {
             let _slot = slot;
             // A client that is too slow, gone or no speaker of HTTP is not worth a word.
-            drop(timeout(CONNECTION_TIME, answer_one(stream, site)).await);
+            drop(timeout(CONNECTION_TIME, answer_one(stream, site, events)).await);
         });
     }
 }
 
-async fn answer_one(stream: TcpStream, site: Arc<Site>) -> hyper::Result<()> {
+async fn answer_one(
+    stream: TcpStream,
+    site: Arc<Site>,
+    events: Option<Arc<Notifications>>,
+) -> hyper::Result<()> {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = response(&request, &site);
-        async move { Ok::<_, Infallible>(response) }
+        let (site, events) = (Arc::clone(&site), events.clone());
+        async move {
+            let is_event = *request.method() == Method::POST && request.uri().path() == EVENTS_PATH;
+            Ok::<_, Infallible>(match events {
+                Some(events) if is_event && is_for(&request, &site) => {
+                    take_events(request, &events).await
+                }
+                _ => response(&request, &site),
+            })
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -122,6 +151,32 @@ fn is_for(request: &Request<Incoming>, site: &Site) -> bool {
     let named = request.headers().get_all(header::HOST);
     named.iter().all(|host| host.to_str().is_ok_and(|host| site.is_host(host)))
         && request.uri().host().is_none_or(|host| site.is_host(host))
+}
+
+/// Where the registry's notifications come in.
+const EVENTS_PATH: &str = "/events";
+
+/// Takes notifications in. The registry sends again what is not answered with 200.
+async fn take_events(request: Request<Incoming>, events: &Notifications) -> Response<Full<Bytes>> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let status = if !events.allows(header(header::AUTHORIZATION)) {
+        StatusCode::UNAUTHORIZED
+    } else if !header(header::CONTENT_TYPE).is_some_and(|text| text.contains("json")) {
+        // A web page can send any other type without asking.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        match Limited::new(request.into_body(), MAX_EVENTS_BYTES).collect().await {
+            Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Ok(body) => match events.take(&body.to_bytes(), super::now_ns()) {
+                Some(true) => StatusCode::OK,
+                Some(false) => StatusCode::SERVICE_UNAVAILABLE,
+                None => StatusCode::BAD_REQUEST,
+            },
+        }
+    };
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
 }
 
 fn response(request: &Request<Incoming>, site: &Site) -> Response<Full<Bytes>> {

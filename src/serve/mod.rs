@@ -24,6 +24,7 @@ use rusqlite::Connection;
 use crate::db;
 use crate::db::Guard;
 use crate::export::MetricsOptions;
+use crate::pulls::Notifications;
 use crate::report::Catalog;
 use crate::snapshot;
 
@@ -62,6 +63,8 @@ pub struct ServeOptions {
     pub catalog: Catalog,
     /// The page for browsers.
     pub home: HomePage,
+    /// The registry's notifications of pulls, when they are wanted.
+    pub events: Option<Arc<Notifications>>,
 }
 
 /// What happens while it serves.
@@ -107,12 +110,13 @@ pub fn serve(
     let address = listener.local_addr().map_err(cannot_listen)?;
     let hosts = Hosts::new(address.ip(), &options.allowed_hosts);
     let site = Arc::new(Site::for_hosts(hosts));
+    let (events, database) = (options.events.clone(), options.database.clone());
     let mut refresher = Refresher::new(options, storage, Arc::clone(&site), Box::new(tell));
     if is_of_storage {
         refresher.refresh()?;
     }
-    let server =
-        Server::start(listener, site).map_err(|source| ServeError::Listen { address, source })?;
+    let server = Server::start(listener, site, events.clone())
+        .map_err(|source| ServeError::Listen { address, source })?;
     refresher.tell(Event::Listening(address));
     let (until_stop, hung_up) = mpsc::channel();
     let rescans = std::thread::Builder::new()
@@ -123,6 +127,10 @@ pub fn serve(
         if rescans.is_finished() {
             return Err(ServeError::Ended);
         }
+        if let Some(events) = &events {
+            // What cannot be written now waits; a database that stays away is the rescan's error.
+            drop(events.write_to(&database, now_ns(), false));
+        }
     }
     drop(until_stop);
     let asked = Instant::now();
@@ -130,5 +138,13 @@ pub fn serve(
     while !rescans.is_finished() && asked.elapsed() < STOP_TIME {
         std::thread::sleep(Duration::from_millis(10));
     }
+    if let Some(events) = &events {
+        events.write_to(&database, now_ns(), true)?;
+    }
     Ok(())
+}
+
+/// The time, in nanoseconds since 1970.
+fn now_ns() -> i64 {
+    jiff::Timestamp::now().as_nanosecond() as i64
 }

@@ -154,7 +154,10 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("db/publish.rs", "puts the new database in the place of the old one"),
     ("report/catalog.rs", "reads a person's own reports"),
     ("commands/prune.rs", "reads plans, protect lists and the query of `--file`"),
+    ("commands/prune/edit.rs", "gives rows to an editor"),
     ("commands/save.rs", "writes a plan"),
+    ("commands/serve.rs", "reads the token of notifications"),
+    ("pulls/import.rs", "reads logs"),
     ("commands/sql.rs", "reads the query of `--file`"),
     ("commands/storage.rs", "a database that nobody keeps"),
     ("cli/registry.rs", "reads a password, certificates and docker's logins"),
@@ -214,6 +217,7 @@ fn no_module_gives_out_what_is_another_ones() {
 const MAY_HOLD_SQL: &[(&str, &str)] = &[
     ("db/", "fills and opens the database: one line a statement"),
     ("why/", "looks single facts up: one line a statement"),
+    ("pulls/store.rs", "takes pulls in: one line a statement"),
     ("report/query_error.rs", "hints that show a query"),
     ("report/docs.rs", "an example for those who write a report"),
     ("commands/demo.rs", "a command to try next"),

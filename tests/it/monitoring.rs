@@ -6,7 +6,7 @@
 
 mod answers;
 mod clients;
-mod exporter;
+pub mod exporter;
 mod prometheus;
 mod promtool;
 mod rescans;

@@ -13,5 +13,5 @@ mod odd_json;
 pub mod pushes;
 mod readonly;
 pub mod registry;
-mod skopeo;
+pub mod skopeo;
 mod snapshot;

@@ -275,7 +275,7 @@ fn the_list_tells_names_parameters_and_what_each_selects() {
         "keep-latest,Tags of all images but the newest few of each repository,\
          keep=5 order=version match=* repository=* limit=all,tags\n"
     ));
-    assert_eq!(list.lines().count(), 31, "{list}");
+    assert_eq!(list.lines().count(), 37, "{list}");
 }
 
 #[test]

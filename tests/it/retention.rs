@@ -1,11 +1,16 @@
 //! Rules of retention: each test is a registry before, a rule, and the registry after.
 
 mod images;
+mod notifications;
+mod policies;
 mod properties;
+mod pulls;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use regsql::sample::RegistryBuilder;
@@ -16,9 +21,12 @@ pub struct Registry {
     directory: TempDir,
 }
 
+/// One moment for a whole test.
+static NOW: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
+
 /// So many days ago.
 pub fn days_ago(days: u64) -> SystemTime {
-    SystemTime::now() - Duration::from_hours(24 * days)
+    *NOW - Duration::from_hours(24 * days)
 }
 
 impl Registry {

@@ -1,6 +1,9 @@
 //! What the arguments choose.
 
+use std::collections::HashSet;
+
 use super::PruneArgs;
+use super::edit::edit;
 use crate::commands::Context;
 use crate::commands::naming::{Named, each_named};
 use crate::commands::report::{hint_whole_names, note_notices, query};
@@ -17,7 +20,9 @@ pub fn choose<'a>(
     args: &PruneArgs,
     snapshot: &Snapshot,
     graph: &'a Graph,
+    is_first: bool,
 ) -> Result<Chosen<'a>> {
+    let mut names = Rows { names: Vec::new(), seen: HashSet::new() };
     let mut chosen = Chosen::nothing(graph);
     chosen.is_garbage_chosen = args.garbage;
     let catalog = Catalog::with_directory(args.catalog.reports.as_deref())?;
@@ -26,7 +31,20 @@ pub fn choose<'a>(
         .iter()
         .map(|name| catalog.get(name))
         .collect::<std::result::Result<Vec<_>, _>>()?;
-    let has_query = args.sql.is_some() || args.file.is_some();
+    let source_count = args.names.len() + args.file.len() + usize::from(args.sql.is_some());
+    // With several, what each of them took.
+    let note = |name: &str, took: Took| {
+        if is_first && source_count > 1 {
+            let rows = if took.rows == 1 { "row" } else { "rows" };
+            let new = if took.new == took.rows {
+                String::new()
+            } else {
+                format!(", {} of them new", took.new)
+            };
+            context.printer.note(&format!("{name} names {} {rows}{new}", took.rows));
+        }
+    };
+    let has_query = args.sql.is_some() || !args.file.is_empty();
     for report in &reports {
         if report.header.selects.is_none() {
             return Err(Error::new(format!("report `{}` selects nothing to delete", report.name))
@@ -34,19 +52,30 @@ pub fn choose<'a>(
         }
         let given = params_of(args, report, &reports, has_query);
         let bound = bind_report(&report.name, &report.header.params, &given)?;
-        note_notices(context, &catalog, snapshot, report, &bound)?;
+        if is_first {
+            note_notices(context, &catalog, snapshot, report, &bound)?;
+        }
         let query = query(report, bound);
-        add_rows(args, snapshot, &query, report.header.selects, &mut chosen)?;
+        let took =
+            add_rows(args, snapshot, &query, report.header.selects, &mut chosen, &mut names)?;
+        note(&query.name, took);
     }
     if let Some(sql) = &args.sql {
-        add_query(args, snapshot, "the query", sql, &mut chosen)?;
+        let took = add_query(args, snapshot, "the query", sql, &mut chosen, &mut names)?;
+        note("the query", took);
     }
-    if let Some(path) = &args.file {
+    for path in &args.file {
         let name = format!("`{}`", path.display());
         let sql = super::read_file(path).map_err(|source| {
             Error::from(anyhow::Error::new(source).context(format!("cannot read {name}")))
         })?;
-        add_query(args, snapshot, &name, &sql, &mut chosen)?;
+        let took = add_query(args, snapshot, &name, &sql, &mut chosen, &mut names)?;
+        note(&name, took);
+    }
+    // Worked out again, a plan holds nothing that a person has not seen.
+    let names = if args.edit && is_first { edit(names.names)? } else { names.names };
+    for name in names {
+        chosen.add(name);
     }
     if args.corrupt {
         add_mendings(snapshot, CORRUPT_SQL, &mut chosen, |digest| Name::CorruptBlob {
@@ -67,6 +96,19 @@ pub fn choose<'a>(
         }
     }
     Ok(chosen)
+}
+
+/// What reports and queries name, each once.
+struct Rows {
+    names: Vec<Name>,
+    seen: HashSet<Name>,
+}
+
+/// What one of them took.
+#[derive(Clone, Copy)]
+struct Took {
+    rows: u64,
+    new: u64,
 }
 
 /// With several reports each takes the parameters that it declares; what none declares is an error
@@ -116,7 +158,8 @@ fn add_query(
     name: &str,
     sql: &str,
     chosen: &mut Chosen<'_>,
-) -> Result<()> {
+    names: &mut Rows,
+) -> Result<Took> {
     let query = Query {
         name: name.to_owned(),
         sql,
@@ -126,7 +169,7 @@ fn add_query(
         max_rows: None,
         time_limit: None,
     };
-    add_rows(args, snapshot, &query, None, chosen)
+    add_rows(args, snapshot, &query, None, chosen, names)
 }
 
 fn add_rows(
@@ -135,8 +178,10 @@ fn add_rows(
     query: &Query<'_>,
     selects: Option<Selects>,
     chosen: &mut Chosen<'_>,
-) -> Result<()> {
+    names: &mut Rows,
+) -> Result<Took> {
     let mut rows = 0_u64;
+    let before = names.names.len();
     let mut missing_option = None;
     each_named(snapshot, query, selects, &mut |named| {
         rows += 1;
@@ -163,12 +208,16 @@ fn add_rows(
                     "--whole-repositories deletes each of them with all in it",
                 ));
             }
-            Some(name) => chosen.add(name),
+            Some(name) => {
+                if names.seen.insert(name.clone()) {
+                    names.names.push(name);
+                }
+            }
         }
     })?;
     match missing_option {
         Some((what, hint)) => Err(Error::new(format!("{} {what}", query.name)).with_hint(hint)),
-        None => Ok(()),
+        None => Ok(Took { rows, new: (names.names.len() - before) as u64 }),
     }
 }
 
