@@ -66,8 +66,11 @@ pub fn evidence(seen: &Seen<'_>) -> Vec<Evidence> {
         let example = lock.display().to_string();
         found.push(Evidence { code: EvidenceCode::GitlabLockFile, count: 1, of: 1, example });
     }
-    found.extend(orphan_configs(seen));
-    tags(seen, &mut found);
+    // Without blobs no index shows what its children are: their disk may not be mounted.
+    if !seen.blobs.is_empty() {
+        found.extend(orphan_configs(seen));
+        tags(seen, &mut found);
+    }
     found.extend(harbor(seen));
     found
 }

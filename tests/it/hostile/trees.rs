@@ -33,6 +33,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("older-than", "days=1"),
     ("keep-latest", "keep=1"),
     ("shared-with", "repository=team/app"),
+    ("derived-images", "image=team/app:1.0"),
 ];
 
 #[test]
