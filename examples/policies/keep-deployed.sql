@@ -1,5 +1,6 @@
 -- Drop what is neither deployed nor among the newest 3 of its repository. `deployed` is a JSON list of image
--- references or digests, as `kubectl get pods -A -o jsonpath` gives them:
+-- references or digests. Check the list first, since one of another registry matches nothing here, and a digest of a
+-- single platform does not keep the tag of its index. `prune --protect` knows both and is the safer way.
 --
 --   regsql sql --file keep-deployed.sql -p deployed="$(cat deployed.json)" --what-if
 --
