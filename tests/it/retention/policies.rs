@@ -85,9 +85,51 @@ fn what_is_deployed_stays() {
             .as_str()
             .unwrap()
             .to_owned();
-    let deployed = format!(r#"deployed=["registry.example.com/team/app:1.0.0", "x@{digest}"]"#);
-    assert_eq!(selected(&registry, "keep-deployed.sql", &["-p", &deployed]), ["1.2.0"]);
-    assert_eq!(selected(&registry, "keep-deployed.sql", &["-p", "deployed=[]"]), [""; 0]);
+    let selected =
+        |list: &str| selected(&registry, "keep-deployed.sql", &["-p", &format!("deployed={list}")]);
+    let deployed = format!(r#"["registry.example.com:5000/team/app:1.0.0", "x@{digest}"]"#);
+    assert_eq!(selected(&deployed), ["1.2.0"]);
+    for pod in [format!("docker-pullable://h/team/app@{digest}"), digest.clone()] {
+        assert_eq!(selected(&format!(r#"["{pod}"]"#)), ["1.0.0", "1.2.0"], "{pod}");
+    }
+    // Another registry's list, a path that only ends like a repository, and no list at all.
+    let foreign = r#"["other/app:1.0.0", "xteam/app:1.0.0", "team/app:9", "team/app"]"#;
+    for nothing in [foreign, "[]", r#"[""]"#] {
+        assert_eq!(selected(nothing), [""; 0], "{nothing}");
+    }
+    // What a cluster runs, as `scan --roots` reads it, is a list too.
+    std::fs::write(registry.path("running.txt"), "h/team/app:1.1.0\n").unwrap();
+    registry.stdout(&["scan", "registry", "--roots", "running.txt"]);
+    assert_eq!(selected("[]"), ["1.0.0", "1.2.0"]);
+    assert_eq!(selected(foreign), [""; 0], "roots do not make another registry's list right");
+}
+
+#[test]
+fn a_platform_that_is_deployed_keeps_the_tag_of_its_index() {
+    let mut builder = RegistryBuilder::new();
+    let mut platforms = Vec::new();
+    for number in 0..6 {
+        builder.at(days_ago(100 - number));
+        let children = ["amd64", "arm64"].map(|platform| {
+            let layer = builder.layer(&format!("{number} {platform}"), 100);
+            builder.image("library/app").platform(platform).layers([&layer]).push()
+        });
+        builder.index("library/app").children(&children).push_tag(&format!("1.{number}.0"));
+        platforms.push(children);
+    }
+    let layer = builder.layer("short", 100);
+    builder.image("library/app").layers([&layer]).push_tags(["0.1.0", "latest"]);
+    let registry = Registry::of(&builder);
+    let selected =
+        |list: &str| selected(&registry, "keep-deployed.sql", &["-p", &format!("deployed={list}")]);
+    let amd64 = &platforms[1][0].digest;
+    assert_eq!(selected(&format!(r#"["h/app@{amd64}"]"#)), ["1.0.0", "1.2.0"]);
+    // Some container runtimes report the digest of the config as the image's id.
+    let sql = format!("SELECT config_digest AS name FROM manifests WHERE digest = '{amd64}'");
+    let config = registry.names(&sql).pop_first().unwrap();
+    assert_eq!(selected(&format!(r#"["{config}"]"#)), ["1.0.0", "1.2.0"]);
+    // A short name without a tag, as Docker Hub's own images have.
+    assert_eq!(selected(r#"["app"]"#), ["1.0.0", "1.1.0", "1.2.0"]);
 }
 
 #[test]
