@@ -14,6 +14,7 @@ use super::selecting::select;
 use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::error::{Error, Outcome, Result};
 use crate::graph::{Choice, FreeOrder, Graph, Selection, free_with_untagged};
+use crate::model::Kind;
 use crate::prune::{Chosen, Clock, Document, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan};
 use crate::report::{
     Catalog, Column, End, ParamKind, Report, RowSink, RunError, Selects, Unit, Value, bind_report,
@@ -169,7 +170,7 @@ fn plan_of(graph: &Graph, choice: &Choice, untagged: Selection) -> Plan {
     chosen.selection = untagged;
     chosen.is_garbage_chosen = true;
     for pick in &choice.picks {
-        chosen.selection.tags[pick.tag as usize] = true;
+        chosen.selection.chosen[Kind::Tag][pick.tag as usize] = true;
     }
     let clock = Clock { now_ns: super::now().as_nanosecond() as i64, min_age: Duration::ZERO };
     plan(

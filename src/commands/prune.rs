@@ -23,10 +23,11 @@ use crate::cli::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_siz
 use crate::db;
 use crate::error::{Error, Outcome, Result, exit_code};
 use crate::graph::{Graph, total_bytes};
+use crate::model::Kind;
 use crate::prune::{
-    AuthorityError, Clock, Counts, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan,
-    Policy, Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count,
-    plan, unmatched_patterns,
+    AuthorityError, Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy,
+    Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count, plan,
+    unmatched_patterns,
 };
 use crate::roots::{Form, Roots, form_of_text};
 use crate::snapshot::Summary;
@@ -306,7 +307,7 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
         return Ok(Outcome::Findings);
     }
     let outcome = show::outcome(context, &planned.plan.skipped);
-    if args.acting.delete && !planned.plan.corrupt.is_empty() {
+    if args.acting.delete && !planned.plan.goes[Kind::CorruptBlob].is_empty() {
         refuse_corrupt_beside_cache(&args.acting)?;
     }
     if !args.acting.delete {
@@ -605,7 +606,7 @@ fn ask(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
             .with_hint("add --yes to delete without a question"));
     }
     let freed = ui::bytes(planned.plan.freed_bytes as i64);
-    let what = show::counted(&Counts::of(&planned.plan));
+    let what = show::counted(&planned.plan.counts());
     let is_final = args.acting.no_trash || planned.is_via_api;
     let after = if is_final { "This CANNOT BE UNDONE." } else { "regsql undo puts it back." };
     if context.printer.says_yes(&format!("Delete {what} ({freed})? {after}"))? {

@@ -1,13 +1,14 @@
 //! What the rows of a query select of the snapshot's graph.
 
-use super::naming::{Named, each_named};
+use super::naming::each_named;
 use super::result::Snapshot;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Names, Row, Selection};
+use crate::graph::{Graph, Names, Selection};
+use crate::model::Name;
 use crate::report::{Query, Selects};
 
-/// So many rows that select nothing are told one by one.
-pub const MOST_TOLD: usize = 10;
+/// Rows that select nothing are named one by one up to this number.
+pub const MOST_SKIPPED: usize = 10;
 
 /// What the rows of a query select.
 pub struct Selected {
@@ -44,29 +45,24 @@ pub fn select(
     let mut unshared = None;
     each_named(snapshot, query, selects, &mut |named| {
         selected.rows += 1;
-        let row = match named {
-            Some(Named::Tag { repository, tag, .. }) => Row::Tag { repository, tag },
-            Some(Named::Revision { repository, manifest_digest: digest }) => {
-                Row::Revision { repository, digest }
-            }
-            Some(Named::Layer { digest }) => Row::Layer { digest },
-            Some(Named::Repository { repository }) => Row::Repository { repository },
-            Some(Named::Blob { .. }) => return unshared = Some("blobs"),
-            Some(Named::Upload { .. }) => return unshared = Some("uploads"),
-            Some(Named::LayerLink { .. }) => return unshared = Some("layer links"),
-            None => {
-                let text = format!("row {}: a name is missing or not a text", selected.rows);
-                return selected.skip(|| text);
-            }
+        let Some(name) = named else {
+            let text = format!("row {}: a name is missing or not a text", selected.rows);
+            return selected.skip(|| text);
         };
-        if let Row::Tag { repository, tag } = row
-            && let Ok(place) = names.tag(repository, tag)
-            && !selected.selection.tags[place as usize]
-        {
-            selected.tags.push(place);
+        match name {
+            Name::Blob { .. } => return unshared = Some("blobs"),
+            Name::Upload { .. } => return unshared = Some("uploads"),
+            Name::LayerLink { .. } => return unshared = Some("layer links"),
+            _ => {}
         }
-        if let Err(reason) = names.select(&mut selected.selection, row) {
-            selected.skip(|| format!("{}: {reason}", named.map_or(String::new(), Named::text)));
+        if let Name::Tag { .. } = name
+            && let Ok(tag) = names.find(&name)
+            && !selected.selection.has(tag.kind, tag.at)
+        {
+            selected.tags.push(tag.at);
+        }
+        if let Err(reason) = names.select(&mut selected.selection, &name) {
+            selected.skip(|| format!("{}: {reason}", name.text()));
         }
     })?;
     match unshared {
@@ -83,10 +79,10 @@ fn names_what_nothing_shares(query: &Query<'_>, what: &str) -> Error {
 }
 
 impl Selected {
-    fn skip(&mut self, told: impl FnOnce() -> String) {
+    fn skip(&mut self, text: impl FnOnce() -> String) {
         self.skipped_count += 1;
-        if self.skipped.len() < MOST_TOLD {
-            self.skipped.push(told());
+        if self.skipped.len() < MOST_SKIPPED {
+            self.skipped.push(text());
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::Context;
 use super::result::Snapshot;
-use super::selecting::{MOST_TOLD, Selected, select};
+use super::selecting::{MOST_SKIPPED, Selected, select};
 use crate::error::{Outcome, Result};
-use crate::graph::{Graph, Item, Removal, Selection, Skipped, removal};
+use crate::graph::{Graph, Removal, Selection, removal};
+use crate::model::Kind;
 use crate::report::{Column, End, Query, RunError, Selects, Unit, Value};
 use crate::ui::{self, Format, Frame};
 
@@ -20,7 +21,7 @@ pub struct Expected {
 impl Expected {
     /// What is more than expected, in words.
     fn exceeded(self, found: &Removal) -> Vec<String> {
-        let tags = found.tags.len() as u64;
+        let tags = found.goes[Kind::Tag].len() as u64;
         let shown = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
         let bytes = self.max_bytes.filter(|max| found.freed_bytes > *max).map(|max| {
             format!(
@@ -66,10 +67,10 @@ pub fn run(
     let frame = Frame { title, notes, ..Frame::default() };
     let skipped_count = selected.skipped_count + found.skipped.len() as u64;
     let figures = [
-        ("tag_count", Unit::Count, found.tags.len() as u64),
-        ("revision_count", Unit::Count, found.revisions.len() as u64),
-        ("layer_link_count", Unit::Count, found.layer_links.len() as u64),
-        ("blob_count", Unit::Count, found.blobs.len() as u64),
+        ("tag_count", Unit::Count, found.goes[Kind::Tag].len() as u64),
+        ("revision_count", Unit::Count, found.goes[Kind::Revision].len() as u64),
+        ("layer_link_count", Unit::Count, found.goes[Kind::LayerLink].len() as u64),
+        ("blob_count", Unit::Count, found.goes[Kind::Blob].len() as u64),
         ("freed_bytes", Unit::Bytes, found.freed_bytes),
         ("shared_bytes", Unit::Bytes, found.shared_bytes()),
         ("logical_bytes", Unit::Bytes, found.logical_bytes),
@@ -86,7 +87,7 @@ pub fn run(
         };
         write().map(|()| end).map_err(RunError::Write)
     })?;
-    tell_skipped(context, &graph, &selected, &found);
+    warn_of_skipped(context, &graph, &selected, &found);
     let exceeded = expected.exceeded(&found);
     for line in &exceeded {
         context.printer.warn(line);
@@ -95,21 +96,15 @@ pub fn run(
 }
 
 fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String {
-    let count = |flags: &[bool], one: &str, many: &str| {
+    let count = |flags: &[bool], (one, many): (&str, &str)| {
         let count = flags.iter().filter(|flag| **flag).count();
         (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
     };
-    let parts = [
-        count(&selection.tags, "tag", "tags"),
-        count(&selection.revisions, "revision", "revisions"),
-        count(&selection.repositories, "repository", "repositories"),
-        count(
-            &selection.layers,
-            "layer (every image that holds it)",
-            "layers (every image that holds one)",
-        ),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let chosen = [Kind::Tag, Kind::Revision, Kind::Repository]
+        .map(|kind| count(&selection.chosen[kind], kind.words()));
+    let layers = ("layer (every image that holds it)", "layers (every image that holds one)");
+    let parts = chosen.into_iter().chain([count(&selection.layers, layers)]);
+    let parts: Vec<String> = parts.flatten().collect();
     if parts.is_empty() {
         return "Nothing is selected, so nothing would come free.".into();
     }
@@ -123,9 +118,12 @@ fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String
     format!("Deleting {} would free {at_least}{freed}{kept}.", parts.join(" and "))
 }
 
-fn tell_skipped(context: &Context, graph: &Graph, selected: &Selected, found: &Removal) {
-    let kept = found.skipped.iter().map(|skipped| told(graph, *skipped));
-    let lines = selected.skipped.iter().cloned().chain(kept).take(MOST_TOLD);
+fn warn_of_skipped(context: &Context, graph: &Graph, selected: &Selected, found: &Removal) {
+    let kept = found.skipped.iter().map(|skipped| {
+        let name = graph.name_of(skipped.item, &[]).text();
+        format!("{name}: {}", skipped.reason.text(graph))
+    });
+    let lines = selected.skipped.iter().cloned().chain(kept).take(MOST_SKIPPED);
     let mut count = 0;
     for line in lines {
         context.printer.warn(&format!("skipped {line}"));
@@ -134,17 +132,5 @@ fn tell_skipped(context: &Context, graph: &Graph, selected: &Selected, found: &R
     let rest = selected.skipped_count + found.skipped.len() as u64 - count;
     if rest > 0 {
         context.printer.warn(&format!("skipped {rest} more"));
-    }
-}
-
-fn told(graph: &Graph, skipped: Skipped) -> String {
-    let repository = &graph.repositories[skipped.repository as usize].name;
-    let reason = skipped.reason.text(graph);
-    match skipped.item {
-        Item::Tag(tag) => format!("{repository}:{}: {reason}", graph.tags[tag as usize].name),
-        Item::Revision(revision) => {
-            let blob = graph.revisions[revision as usize];
-            format!("{repository}@{}: {reason}", graph.blobs[blob as usize].digest)
-        }
     }
 }

@@ -22,6 +22,7 @@ mod account;
 mod flat;
 mod free;
 mod holds;
+mod item;
 mod parts;
 mod removal;
 mod select;
@@ -35,12 +36,13 @@ pub use account::{
 };
 pub use flat::Graph;
 pub use free::{Choice, FreeOrder, Pick, free, free_with_untagged};
+pub use item::Item;
 pub use parts::{
     BlobId, BlobNode, Edge, ExternalRoot, Hold, LinkNode, ManifestId, Parts, RepositoryNode,
     TagNode, UploadNode,
 };
-pub use removal::{Item, Reason, Removal, Selection, Skipped, removal};
-pub use select::{Missing, Names, Row};
+pub use removal::{Reason, Removal, Selection, Skipped, removal};
+pub use select::{Missing, Names};
 pub use walk::{Parents, Paths, Via, Walk};
 
 /// The sum of sizes, or the largest number there is: a limit must never be compared with a sum that

@@ -23,19 +23,18 @@
 //! what of it is not freed is shared with something that stays.
 
 use super::flat::Graph;
+use super::item::Item;
 use super::parts::{BlobId, LinkNode, ManifestId, RepositoryNode};
 use super::walk::{Marks, Parents, Via, Walk};
+use crate::model::{ByKind, Kind};
 
 /// What is to be deleted. Flags, so that rows that name a thing twice cost nothing.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// One for each tag of the graph.
-    pub tags: Vec<bool>,
-    /// One for each revision of the graph.
-    pub revisions: Vec<bool>,
-    /// One for each repository of the graph.
-    pub repositories: Vec<bool>,
-    /// One for each blob of the graph.
+    /// For each kind one flag for each thing of the graph. [`removal()`] looks at tags, revisions and
+    /// repositories; nothing shares the others.
+    pub chosen: ByKind<Vec<bool>>,
+    /// One for each blob of the graph: every image that holds it as a layer.
     pub layers: Vec<bool>,
     /// Tags that stay whatever else is selected; one for each tag of the graph.
     pub kept_tags: Vec<bool>,
@@ -47,30 +46,36 @@ impl Selection {
     /// Nothing.
     pub fn nothing(graph: &Graph) -> Self {
         Self {
-            tags: vec![false; graph.tags.len()],
-            revisions: vec![false; graph.revisions.len()],
-            repositories: vec![false; graph.repositories.len()],
+            chosen: ByKind::from_fn(|kind| vec![false; graph.count(kind)]),
             layers: vec![false; graph.blobs.len()],
             kept_tags: vec![false; graph.tags.len()],
             kept_revisions: vec![false; graph.revisions.len()],
         }
     }
+
+    /// Whether the thing is chosen by itself.
+    pub fn has(&self, kind: Kind, at: u32) -> bool {
+        self.chosen[kind][at as usize]
+    }
+
+    /// Whether anything of a kind is chosen.
+    pub fn has_any(&self, kind: Kind) -> bool {
+        self.chosen[kind].contains(&true)
+    }
+
+    /// Whether nothing is chosen.
+    pub fn is_empty(&self) -> bool {
+        !Kind::ALL.iter().any(|kind| self.has_any(*kind)) && !self.layers.contains(&true)
+    }
 }
 
-/// What a deletion takes along. The lists are sorted places in the graph's lists.
+/// What a deletion takes along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
-    /// Tags that go.
-    pub tags: Vec<u32>,
-    /// Revisions that go.
-    pub revisions: Vec<u32>,
-    /// Layer links that go: nothing that stays in their repository needs them any more.
-    pub layer_links: Vec<u32>,
-    /// Repositories that go whole.
-    pub repositories: Vec<u32>,
-    /// Blobs that come free.
-    pub blobs: Vec<BlobId>,
-    /// Their bytes.
+    /// Sorted places in the graph's lists: tags and revisions that go, layer links that nothing that
+    /// stays in their repository needs any more, repositories that go whole, blobs that come free.
+    pub goes: ByKind<Vec<u32>>,
+    /// The bytes of the blobs.
     pub freed_bytes: u64,
     /// Bytes of all that the selection leads to.
     pub logical_bytes: u64,
@@ -83,26 +88,19 @@ impl Removal {
     pub fn shared_bytes(&self) -> u64 {
         self.logical_bytes - self.freed_bytes
     }
+
+    fn skip(&mut self, item: Item, reason: Reason) {
+        self.skipped.push(Skipped { item, reason });
+    }
 }
 
-/// Something that was selected and stays.
+/// A tag or revision that was selected and stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Skipped {
-    /// Its repository's place.
-    pub repository: u32,
     /// What it is.
     pub item: Item,
     /// Why it stays.
     pub reason: Reason,
-}
-
-/// One thing in a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Item {
-    /// A tag's place in the graph's list.
-    Tag(u32),
-    /// A revision's place in the graph's list.
-    Revision(u32),
 }
 
 /// Why something that was selected stays.
@@ -214,12 +212,12 @@ impl Work<'_> {
         let graph = self.graph;
         let repository = &graph.repositories[place as usize];
         self.all.go(graph, Some(repository), graph.starts(repository));
-        if self.selection.repositories[place as usize] && !self.keeps_part_of(repository) {
+        if self.selection.has(Kind::Repository, place) && !self.keeps_part_of(repository) {
             self.whole_repository(place);
             return;
         }
         let (tags, revisions) = self.selected(place);
-        self.tell_kept(place);
+        self.skip_kept(place);
         if tags.is_empty() && revisions.is_empty() {
             for &id in self.all.found() {
                 for &blob in graph.kept_blobs(id) {
@@ -251,40 +249,42 @@ impl Work<'_> {
         let graph = self.graph;
         let repository = &graph.repositories[place as usize];
         let holds_layer = |blob| self.holds_layer(blob);
-        let is_whole = self.selection.repositories[place as usize];
+        let is_whole = self.selection.has(Kind::Repository, place);
         let tags = repository.tags.clone().filter(|tag| {
             let at = *tag as usize;
             // A tag about an image goes with that, or stays.
             let is_part = is_whole && graph.tags[at].subject.is_none();
-            let is_selected =
-                is_part || self.selection.tags[at] || holds_layer(graph.tags[at].target);
+            let is_selected = is_part
+                || self.selection.has(Kind::Tag, *tag)
+                || holds_layer(graph.tags[at].target);
             is_selected && !self.selection.kept_tags[at]
         });
         let revisions = repository.revisions.clone().filter(|revision| {
             let at = *revision as usize;
-            let is_selected =
-                is_whole || self.selection.revisions[at] || holds_layer(Some(graph.revisions[at]));
+            let is_selected = is_whole
+                || self.selection.has(Kind::Revision, *revision)
+                || holds_layer(Some(graph.revisions[at]));
             is_selected && !self.selection.kept_revisions[at]
         });
         (tags.collect(), revisions.collect())
     }
 
     /// What is selected and kept at once.
-    fn tell_kept(&mut self, place: u32) {
+    fn skip_kept(&mut self, place: u32) {
         let selection = self.selection;
         let repository = &self.graph.repositories[place as usize];
-        let is_whole = selection.repositories[place as usize];
-        let is_told = |selected: &[bool], kept: &[bool], at: u32| {
-            kept[at as usize] && (is_whole || selected[at as usize])
-        };
-        let tags = repository.tags.clone();
-        let tags = tags.filter(|at| is_told(&selection.tags, &selection.kept_tags, *at));
-        let revisions = repository.revisions.clone();
-        let revisions =
-            revisions.filter(|at| is_told(&selection.revisions, &selection.kept_revisions, *at));
-        let items = tags.map(Item::Tag).chain(revisions.map(Item::Revision));
-        let skipped = items.map(|item| Skipped { repository: place, item, reason: Reason::Kept });
-        self.removal.skipped.extend(skipped);
+        let is_whole = selection.has(Kind::Repository, place);
+        let is_asked_for = |kind, at: u32| is_whole || selection.has(kind, at);
+        for at in repository.tags.clone() {
+            if selection.kept_tags[at as usize] && is_asked_for(Kind::Tag, at) {
+                self.removal.skip(Item::new(Kind::Tag, at), Reason::Kept);
+            }
+        }
+        for at in repository.revisions.clone() {
+            if selection.kept_revisions[at as usize] && is_asked_for(Kind::Revision, at) {
+                self.removal.skip(Item::new(Kind::Revision, at), Reason::Kept);
+            }
+        }
     }
 
     fn whole_repository(&mut self, place: u32) {
@@ -300,10 +300,11 @@ impl Work<'_> {
             self.blobs[blob as usize].is_selected = true;
             self.blobs[blob as usize].may_go = true;
         }
-        self.removal.repositories.push(place);
-        self.removal.tags.extend(repository.tags.clone());
-        self.removal.revisions.extend(repository.revisions.clone());
-        self.removal.layer_links.extend(repository.links.clone());
+        let goes = &mut self.removal.goes;
+        goes[Kind::Repository].push(place);
+        goes[Kind::Tag].extend(repository.tags.clone());
+        goes[Kind::Revision].extend(repository.revisions.clone());
+        goes[Kind::LayerLink].extend(repository.links.clone());
     }
 
     fn part_of_repository(&mut self, place: u32, tags: &[u32], revisions: &[u32]) {
@@ -344,31 +345,26 @@ impl Work<'_> {
         for revision in repository.revisions.clone() {
             let is_kept = self.selection.kept_revisions[revision as usize];
             if !stays(graph.revisions[revision as usize]) {
-                self.removal.revisions.push(revision);
+                self.removal.goes[Kind::Revision].push(revision);
             } else if is_kept {
-                let is_told = self.selection.repositories[place as usize]
-                    || self.selection.revisions[revision as usize];
-                if is_told || !self.is_led_to(graph.revisions[revision as usize]) {
+                let is_reported = self.selection.has(Kind::Repository, place)
+                    || self.selection.has(Kind::Revision, revision);
+                if is_reported || !self.is_led_to(graph.revisions[revision as usize]) {
                     continue;
                 }
-                let item = Item::Revision(revision);
-                let reason = Reason::Kept;
-                self.removal.skipped.push(Skipped { repository: place, item, reason });
+                self.removal.skip(Item::new(Kind::Revision, revision), Reason::Kept);
             } else if revisions.binary_search(&revision).is_ok() {
                 let blob = graph.revisions[revision as usize];
                 let reason = self.reason(repository, &kept_tags, blob);
-                let item = Item::Revision(revision);
-                self.removal.skipped.push(Skipped { repository: place, item, reason });
+                self.removal.skip(Item::new(Kind::Revision, revision), reason);
             }
         }
         for tag in repository.tags.clone() {
             let is_named = tags.binary_search(&tag).is_ok();
             match target(&tag) {
-                None if is_named => self.removal.skipped.push(Skipped {
-                    repository: place,
-                    item: Item::Tag(tag),
-                    reason: Reason::TagUnreadable,
-                }),
+                None if is_named => {
+                    self.removal.skip(Item::new(Kind::Tag, tag), Reason::TagUnreadable);
+                }
                 // A tag on a revision that is skipped stays with it, and one about an image that
                 // goes goes with that.
                 Some(blob)
@@ -378,7 +374,7 @@ impl Work<'_> {
                                 || graph.tags[tag as usize].subject.is_some()
                                     && !self.selection.kept_tags[tag as usize]) =>
                 {
-                    self.removal.tags.push(tag);
+                    self.removal.goes[Kind::Tag].push(tag);
                 }
                 _ => {}
             }
@@ -396,8 +392,9 @@ impl Work<'_> {
         // A repository as a whole takes a tag about an image only along with that.
         let is_named = |blob: BlobId| {
             let at = graph.revisions_of(repository).binary_search(&blob);
-            at.is_ok_and(|at| self.selection.revisions[repository.revisions.start as usize + at])
-                || self.holds_layer(Some(blob))
+            at.is_ok_and(|at| {
+                self.selection.has(Kind::Revision, repository.revisions.start + at as u32)
+            }) || self.holds_layer(Some(blob))
         };
         let takes_along = |tag: u32| {
             let node = &graph.tags[tag as usize];
@@ -441,7 +438,7 @@ impl Work<'_> {
             let LinkNode { name, target, .. } = graph.links[link as usize];
             let is_needed = |marks: &Marks| marks.has(name) || marks.has(target);
             if is_needed(&self.before) && !is_needed(&self.after) {
-                self.removal.layer_links.push(link);
+                self.removal.goes[Kind::LayerLink].push(link);
             }
         }
     }
@@ -505,7 +502,7 @@ impl Work<'_> {
             }
             if fate.may_go && !fate.stays && !self.graph.is_kept_everywhere(blob) {
                 self.removal.freed_bytes = self.removal.freed_bytes.saturating_add(size);
-                self.removal.blobs.push(blob);
+                self.removal.goes[Kind::Blob].push(blob);
             }
         }
         self.removal

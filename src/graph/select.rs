@@ -3,38 +3,10 @@
 use std::collections::HashMap;
 
 use super::flat::Graph;
+use super::item::Item;
 use super::parts::{BlobId, RepositoryNode};
 use super::removal::Selection;
-use crate::model::Digest;
-
-/// What a row of a result names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row<'a> {
-    /// A tag.
-    Tag {
-        /// Its repository.
-        repository: &'a str,
-        /// Its name.
-        tag: &'a str,
-    },
-    /// A revision.
-    Revision {
-        /// Its repository.
-        repository: &'a str,
-        /// Its digest.
-        digest: &'a str,
-    },
-    /// A repository.
-    Repository {
-        /// Its name.
-        repository: &'a str,
-    },
-    /// Every image that holds a layer.
-    Layer {
-        /// Its digest.
-        digest: &'a str,
-    },
-}
+use crate::model::{Digest, Kind, Name};
 
 /// Why a row selects nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,9 +20,21 @@ pub enum Missing {
     /// It has no such revision.
     #[error("the repository has no such revision")]
     Revision,
+    /// It has no such layer link.
+    #[error("the repository has no such layer link")]
+    LayerLink,
+    /// It has no such upload.
+    #[error("the repository has no such upload")]
+    Upload,
+    /// There is no such blob.
+    #[error("there is no such blob on disk")]
+    Blob,
     /// No image holds such a layer.
     #[error("no image holds such a layer")]
     Layer,
+    /// It is no row of the graph.
+    #[error("a name is missing or not a text")]
+    Name,
     /// The text is no digest.
     #[error("not a digest")]
     Digest,
@@ -71,41 +55,69 @@ impl<'a> Names<'a> {
         Self { graph, repositories }
     }
 
-    /// A tag's place.
-    pub fn tag(&self, repository: &str, tag: &str) -> Result<u32, Missing> {
-        let (_, repository) = self.repository(repository)?;
-        let tags = self.graph.tags_of(repository);
-        let at = tags.binary_search_by(|known| known.name.as_str().cmp(tag));
-        at.map(|at| repository.tags.start + at as u32).map_err(|_| Missing::Tag)
-    }
-
-    /// A repository's place.
-    pub fn repository_place(&self, repository: &str) -> Result<u32, Missing> {
-        Ok(self.repository(repository)?.0)
-    }
-
-    /// Adds what `row` names to `selection`.
-    pub fn select(&self, selection: &mut Selection, row: Row<'_>) -> Result<(), Missing> {
-        let (flags, place) = match row {
-            Row::Tag { repository, tag } => (&mut selection.tags, self.tag(repository, tag)?),
-            Row::Revision { repository, digest } => {
-                let (_, repository) = self.repository(repository)?;
-                let blob = self.blob(digest)?.ok_or(Missing::Revision)?;
-                let at = self.graph.revisions_of(repository).binary_search(&blob);
-                let at = at.map_err(|_| Missing::Revision)?;
-                (&mut selection.revisions, repository.revisions.start + at as u32)
+    /// Where the thing is that a name names: no layer, which stands for many, and no leftover.
+    ///
+    /// # Errors
+    /// When there is no such thing.
+    pub fn find(&self, name: &Name) -> Result<Item, Missing> {
+        let graph = self.graph;
+        let (kind, at) = match name {
+            Name::Tag { repository, tag, .. } => {
+                let (_, node) = self.repository(repository)?;
+                let at = graph.tags_of(node).binary_search_by(|known| known.name.cmp(tag));
+                (Kind::Tag, node.tags.start + at.map_err(|_| Missing::Tag)? as u32)
             }
-            Row::Repository { repository } => {
-                (&mut selection.repositories, self.repository(repository)?.0)
+            Name::Revision { repository, manifest_digest } => {
+                let (_, node) = self.repository(repository)?;
+                let blob = self.blob(manifest_digest)?.ok_or(Missing::Revision)?;
+                let at = graph.revisions_of(node).binary_search(&blob);
+                (Kind::Revision, node.revisions.start + at.map_err(|_| Missing::Revision)? as u32)
             }
-            Row::Layer { digest } => {
-                let blob = self.blob(digest)?;
-                let blob = blob.filter(|blob| self.graph.blobs[*blob as usize].is_layer);
-                (&mut selection.layers, blob.ok_or(Missing::Layer)?)
+            Name::LayerLink { repository, link_digest } => {
+                let (_, node) = self.repository(repository)?;
+                let blob = self.blob(link_digest).ok().flatten().ok_or(Missing::LayerLink)?;
+                let at = graph.links_of(node).binary_search_by_key(&blob, |link| link.name);
+                (Kind::LayerLink, node.links.start + at.map_err(|_| Missing::LayerLink)? as u32)
+            }
+            Name::Upload { repository, upload_id, .. } => {
+                let (place, _) = self.repository(repository)?;
+                let at = graph.uploads.binary_search_by(|upload| {
+                    (upload.repository, &upload.upload_id).cmp(&(place, upload_id))
+                });
+                (Kind::Upload, at.map_err(|_| Missing::Upload)? as u32)
+            }
+            Name::Blob { blob_digest, .. } => (Kind::Blob, self.present_blob(blob_digest)?),
+            Name::CorruptBlob { blob_digest, .. } => {
+                (Kind::CorruptBlob, self.present_blob(blob_digest)?)
+            }
+            Name::Repository { repository } => (Kind::Repository, self.repository(repository)?.0),
+            Name::Layer { .. } | Name::Leftover { .. } | Name::Row { .. } => {
+                return Err(Missing::Name);
             }
         };
-        flags[place as usize] = true;
+        Ok(Item { kind, at })
+    }
+
+    /// Adds what a name names to `selection`; a layer stands for every image that holds it.
+    ///
+    /// # Errors
+    /// When there is no such thing.
+    pub fn select(&self, selection: &mut Selection, name: &Name) -> Result<(), Missing> {
+        if let Name::Layer { layer_digest } = name {
+            let blob = self.blob(layer_digest)?;
+            let blob = blob.filter(|blob| self.graph.blobs[*blob as usize].is_layer);
+            selection.layers[blob.ok_or(Missing::Layer)? as usize] = true;
+            return Ok(());
+        }
+        let Item { kind, at } = self.find(name)?;
+        selection.chosen[kind][at as usize] = true;
         Ok(())
+    }
+
+    fn present_blob(&self, digest: &str) -> Result<BlobId, Missing> {
+        let blob = self.blob(digest)?;
+        let is_present = |blob: &BlobId| self.graph.blobs[*blob as usize].size_bytes.is_some();
+        blob.filter(is_present).ok_or(Missing::Blob)
     }
 
     fn repository(&self, name: &str) -> Result<(u32, &'a RepositoryNode), Missing> {

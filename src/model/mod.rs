@@ -8,6 +8,7 @@ mod digest;
 mod finding;
 mod image_config;
 mod json;
+mod kind;
 mod link;
 mod manifest;
 pub mod media_type;
@@ -21,6 +22,7 @@ pub use finding::{Code, Finding, HoldScope, Severity};
 pub use image_config::{
     ImageConfig, MAX_CONFIG_BYTES, parse_image_config, parse_time_ns, parse_v1_history,
 };
+pub use kind::{ByKind, Kind, Name};
 pub use link::{LinkContent, MAX_LINK_BYTES, parse_link};
 pub use manifest::{
     MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, Role, begins_like_a_manifest,

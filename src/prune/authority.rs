@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::choose::Chosen;
 use super::name::SkipGroup;
-use super::named::revision_name;
+use crate::graph::Item;
+use crate::model::Kind;
 use crate::model::authority::{Evidence, Product, suspicion};
 
 /// Why nothing is planned.
@@ -38,18 +39,19 @@ pub fn hidden_by(
 ) -> Option<AuthorityError> {
     let suspicion = suspicion(evidence)?;
     let selection = &chosen.selection;
-    let is_any = |flags: &[bool]| flags.contains(&true);
     // Deleting a tag alone loses nothing where images are found without it.
-    let tags = is_any(&selection.tags) && !keeps_revisions;
-    let revisions = is_any(&selection.revisions)
-        || is_any(&selection.repositories)
-        || is_any(&selection.layers);
-    let blobs = chosen.is_garbage_chosen || is_any(&chosen.blobs) || is_any(&chosen.layer_links);
+    let tags = selection.has_any(Kind::Tag) && !keeps_revisions;
+    let revisions = selection.has_any(Kind::Revision)
+        || selection.has_any(Kind::Repository)
+        || selection.layers.contains(&true);
+    let blobs = chosen.is_garbage_chosen
+        || selection.has_any(Kind::Blob)
+        || selection.has_any(Kind::LayerLink);
     let what = match (suspicion.hides_manifests, tags, revisions, blobs) {
         (true, .., true) => "garbage",
         (_, _, true, _) => "untagged revisions",
         (_, true, ..) => "tags on disk",
-        (true, false, false, false) if is_any(&selection.tags) => "tags on disk",
+        (true, false, false, false) if selection.has_any(Kind::Tag) => "tags on disk",
         _ => return None,
     };
     let seen = evidence.iter().map(Evidence::text).collect();
@@ -60,13 +62,13 @@ pub fn hidden_by(
 /// tool than tags may know them.
 pub fn keep_never_tagged(chosen: &mut Chosen<'_>, repositories: &BTreeSet<String>) {
     let graph = chosen.graph();
-    for (place, repository) in (0_u32..).zip(&graph.repositories) {
+    for repository in &graph.repositories {
         if !repositories.contains(&repository.name) {
             continue;
         }
         for at in repository.revisions.clone() {
-            if std::mem::take(&mut chosen.selection.revisions[at as usize]) {
-                let name = revision_name(graph, place, at);
+            if std::mem::take(&mut chosen.selection.chosen[Kind::Revision][at as usize]) {
+                let name = graph.name_of(Item::new(Kind::Revision, at), &[]);
                 let reason = "its repository never had a tag; --trust-storage deletes it";
                 chosen.skip(SkipGroup::NeverTagged, name, reason);
             }

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
-use super::steps::Target;
-use crate::graph::{BlobNode, Graph};
+use crate::graph::{BlobNode, Graph, Item};
 use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::{FileFacts, FileKind, sha256};
 
@@ -24,22 +23,22 @@ impl Executor<'_> {
     }
 
     /// A tag must point where the scan saw it point, or still be without a link.
-    pub(super) fn check_tag(&self, link: &Path, tag: u32, target: Target) -> Checked {
-        let pushed_ns = self.graph.tags[tag as usize].pushed_ns;
+    pub(super) fn check_tag(&self, link: &Path, tag: Item) -> Checked {
+        let pushed_ns = self.graph.changed_ns_of(tag);
         match self.storage.stat(link) {
-            Err(error) if pushed_ns.is_none() && is_half(&error, target, self.graph) => Ok(()),
+            Err(error) if pushed_ns.is_none() && is_half(&error, tag, self.graph) => Ok(()),
             _ => {
                 self.check_link(link, pushed_ns)?;
                 let content = self.storage.read(link, MAX_LINK_BYTES as u64);
-                self.must_lead_to(&content.map_err(|error| failed(&error))?.bytes, target)
+                self.must_lead_to(&content.map_err(|error| failed(&error))?.bytes, tag)
             }
         }
     }
 
-    fn must_lead_to(&self, content: &[u8], target: Target) -> Checked {
+    fn must_lead_to(&self, content: &[u8], tag: Item) -> Checked {
         match parse_link(content) {
             LinkContent::Clean(digest) | LinkContent::Spaced(digest)
-                if Some(&digest) == target.digest(self.graph) =>
+                if Some(&digest) == self.graph.digest_of(tag) =>
             {
                 Ok(())
             }
@@ -47,13 +46,13 @@ impl Executor<'_> {
                 Err((SkipGroup::Changed, format!("it points at {digest} now")))
             }
             // Only a repository that goes whole takes a tag along that says nothing.
-            LinkContent::Nothing(_) if target.digest(self.graph).is_none() => Ok(()),
+            LinkContent::Nothing(_) if self.graph.digest_of(tag).is_none() => Ok(()),
             LinkContent::Nothing(why) => Err((SkipGroup::Changed, why)),
         }
     }
 
     /// A push may have written to the tag between the look and the rename.
-    pub(super) fn recheck_tag(&mut self, path: &Path, target: Target) -> Checked {
+    pub(super) fn recheck_tag(&mut self, path: &Path, tag: Item) -> Checked {
         let link = path.join("current/link");
         let content = match &self.destination {
             Destination::Trash(run) => run.read_taken(&link, MAX_LINK_BYTES as u64),
@@ -61,8 +60,8 @@ impl Executor<'_> {
             Destination::Nowhere => return Ok(()),
         };
         let checked = match content {
-            Ok(content) => self.must_lead_to(&content.bytes, target),
-            Err(error) if is_half(&error, target, self.graph) => Ok(()),
+            Ok(content) => self.must_lead_to(&content.bytes, tag),
+            Err(error) if is_half(&error, tag, self.graph) => Ok(()),
             Err(error) => Err(failed(&error)),
         };
         if checked.is_err() {
@@ -147,6 +146,6 @@ impl Executor<'_> {
 }
 
 /// Whether a tag that had no link has none.
-fn is_half(error: &io::Error, target: Target, graph: &Graph) -> bool {
-    error.kind() == io::ErrorKind::NotFound && target.digest(graph).is_none()
+fn is_half(error: &io::Error, tag: Item, graph: &Graph) -> bool {
+    error.kind() == io::ErrorKind::NotFound && graph.digest_of(tag).is_none()
 }

@@ -1,10 +1,11 @@
 //! A plan as JSON: what `--format json` prints, `--save` writes and `--plan` reads.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::name::{Name, Skipped};
+use super::name::Skipped;
 use super::plan::Plan;
 use crate::graph::Graph;
+use crate::model::{ByKind, Kind, Name};
 
 /// The version of the format that this program reads and writes.
 pub const SCHEMA: u64 = 1;
@@ -19,41 +20,23 @@ pub enum Mode {
     Deleted,
 }
 
-/// How many of each go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct Counts {
-    pub tags: u64,
-    pub revisions: u64,
-    pub layer_links: u64,
-    pub blobs: u64,
-    pub uploads: u64,
-    pub repositories: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub corrupt_blobs: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub leftovers: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-impl Counts {
-    /// Of a plan.
-    pub fn of(plan: &Plan) -> Self {
-        Self {
-            tags: plan.tags.len() as u64,
-            revisions: plan.revisions.len() as u64,
-            layer_links: plan.layer_links.len() as u64,
-            blobs: plan.blobs.len() as u64,
-            uploads: plan.uploads.len() as u64,
-            repositories: plan.repositories.len() as u64,
-            corrupt_blobs: plan.corrupt.len() as u64,
-            leftovers: plan.leftovers.len() as u64,
-        }
-    }
+/// Writes counts by their keys. The rare kinds are left out at 0, as older versions did not have
+/// them.
+fn write_counts<S: Serializer>(counts: &ByKind<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    const ORDER: [Kind; 8] = [
+        Kind::Tag,
+        Kind::Revision,
+        Kind::LayerLink,
+        Kind::Blob,
+        Kind::Upload,
+        Kind::Repository,
+        Kind::CorruptBlob,
+        Kind::Leftover,
+    ];
+    let is_written =
+        |kind: &Kind| !matches!(kind, Kind::CorruptBlob | Kind::Leftover) || counts[*kind] > 0;
+    serializer
+        .collect_map(ORDER.into_iter().filter(is_written).map(|kind| (kind.key(), counts[kind])))
 }
 
 /// Which scan a plan was made over.
@@ -76,7 +59,8 @@ pub struct Document {
     #[serde(flatten)]
     pub origin: Origin,
     /// How many of each.
-    pub counts: Counts,
+    #[serde(serialize_with = "write_counts")]
+    pub counts: ByKind<u64>,
     /// Bytes that really come free.
     pub freed_bytes: u64,
     /// Bytes that the choice leads to and that something else keeps.
@@ -172,7 +156,7 @@ impl Document {
             schema: SCHEMA,
             mode: Mode::DryRun,
             origin,
-            counts: Counts::of(plan),
+            counts: plan.counts(),
             freed_bytes: plan.freed_bytes,
             shared_bytes: plan.shared_bytes,
             min_age_seconds: None,
@@ -188,7 +172,7 @@ impl Document {
             schema: SCHEMA,
             mode: Mode::DryRun,
             origin,
-            counts: Counts::default(),
+            counts: ByKind::default(),
             freed_bytes: 0,
             shared_bytes: 0,
             min_age_seconds: None,

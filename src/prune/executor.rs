@@ -11,16 +11,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::age::Clock;
-use super::name::{Name, SkipGroup, Skipped};
+use super::name::{SkipGroup, Skipped};
 use super::need::Needed;
 use super::online::ServingRegistry;
 use super::paths;
 use super::run::{Environment, PlannedDeletion, Step};
-use super::steps::{Steps, Target};
-use crate::graph::Graph;
+use super::steps::Steps;
+use crate::graph::{Graph, Item};
+use crate::model::{ByKind, Kind, Name};
 use crate::storage::StorageWriter;
 use crate::trash::aside::Aside;
-use crate::trash::{self, Counts, MoveKind, PutBack, RemovedDirectory, TrashRun};
+use crate::trash::{self, MoveKind, PutBack, RemovedDirectory, TrashRun};
 
 /// Where deleted things go.
 pub enum Destination<'s> {
@@ -44,16 +45,12 @@ enum State {
 /// What a deletion did.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What went and did not come back.
-    pub counts: Counts,
+    /// What went and did not come back; of repositories those of which nothing is left.
+    pub counts: ByKind<u64>,
+    /// The same as the trash counts it: every directory of a repository.
+    pub moved: trash::Counts,
     /// Bytes of that.
     pub size_bytes: u64,
-    /// Repositories of which nothing is left.
-    pub repositories: u64,
-    /// Of the blobs, those whose content was wrong.
-    pub corrupt_blobs: u64,
-    /// Files and directories that interrupted writes had left.
-    pub leftovers: u64,
     /// The names of all that went, in that order, if they were asked for.
     pub names: Vec<Name>,
     /// How many things came back because something needed them.
@@ -105,9 +102,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn has(self, target: Target) -> bool {
-        let is_reference =
-            matches!(target, Target::Tag(..) | Target::Revision(..) | Target::LayerLink(..));
+    fn has(self, kind: Kind) -> bool {
+        let is_reference = matches!(kind, Kind::Tag | Kind::Revision | Kind::LayerLink);
         is_reference == (self == Self::References)
     }
 }
@@ -132,7 +128,7 @@ impl<'a> Executor<'a> {
             .filter_map(|(place, node)| Some((paths::repository(layout, &node.name)?, place)))
             .collect();
         let is_young = |at: &usize| {
-            matches!(steps.targets[*at], Target::Directory(_))
+            steps.items[*at].kind == Kind::Repository
                 && !storage
                     .stat(&steps.moves[*at].path)
                     .is_ok_and(|facts| !clock.is_fresh(Some(facts.modified_ns)))
@@ -160,13 +156,9 @@ impl<'a> Executor<'a> {
             cannot_rename: Cell::new(false),
             has_touched: Cell::new(false),
         };
-        for &target in &steps.unnamed {
-            executor.stays(target);
-            executor.skip(
-                SkipGroup::Failed,
-                target.name(graph, steps),
-                "its name leads to no path",
-            );
+        for &item in &steps.unnamed {
+            executor.stays(item);
+            executor.skip(SkipGroup::Failed, item, "its name leads to no path");
         }
         executor
     }
@@ -174,8 +166,8 @@ impl<'a> Executor<'a> {
     /// Makes all steps of a phase, in order.
     pub fn run(&mut self, phase: Phase) {
         for at in 0..self.steps.moves.len() {
-            let target = self.steps.targets[at];
-            if !phase.has(target) {
+            let item = self.steps.items[at];
+            if !phase.has(item.kind) {
                 continue;
             }
             if self.environment.is_stopped() {
@@ -184,65 +176,56 @@ impl<'a> Executor<'a> {
             }
             self.environment.before(Step::Remove(at));
             self.environment.progress().advance(1);
-            match self.step(at, target) {
+            match self.step(at, item) {
                 Ok(()) => self.states[at] = State::Taken,
                 // It would be so for each of them.
                 Err(_) if self.unrenamable().is_some() => return,
                 Err((group, reason)) => {
                     self.states[at] = State::Skipped;
-                    self.stays(target);
-                    // An upload or directory that is gone by itself is no news, and a repository has
-                    // several directories.
-                    let is_news = match target {
-                        Target::Directory(place) => {
-                            group != SkipGroup::NotThere && self.reported_repositories.insert(place)
-                        }
-                        _ => group != SkipGroup::NotThere,
-                    };
-                    if is_news {
-                        self.skip(group, target.name(self.graph, self.steps), reason);
+                    self.stays(item);
+                    // What is gone by itself needs no line, and a repository has several directories.
+                    if group != SkipGroup::NotThere
+                        && (item.kind != Kind::Repository
+                            || self.reported_repositories.insert(item.at))
+                    {
+                        self.skip(group, item, reason);
                     }
                 }
             }
         }
     }
 
-    fn step(&mut self, at: usize, target: Target) -> Result<(), (SkipGroup, String)> {
-        if self.is_needed(at, target) {
+    fn step(&mut self, at: usize, item: Item) -> Result<(), (SkipGroup, String)> {
+        if self.is_needed(at, item) {
             return Err((SkipGroup::Needed, "something that stays or is new needs it".into()));
         }
         let steps = self.steps;
         let path = &steps.moves[at].path;
-        match target {
-            Target::Tag(_, tag) => {
-                self.check_tag(&path.join("current/link"), tag, target)?;
-                self.take(path, Some("current/link"))?;
-                self.recheck_tag(path, target)
+        let changed_ns = self.graph.changed_ns_of(item);
+        let file = paths::file_of(item.kind);
+        match item.kind {
+            Kind::Tag => {
+                self.check_tag(&path.join("current/link"), item)?;
+                self.take(path, file)?;
+                self.recheck_tag(path, item)
             }
-            Target::Revision(_, revision) => {
-                let pushed_ns = self.graph.revisions_pushed_ns[revision as usize];
-                self.check_link(&path.join("link"), pushed_ns)?;
-                self.take_link(path, target)
+            Kind::Revision | Kind::LayerLink => {
+                self.check_link(&path.join("link"), changed_ns)?;
+                self.take_link(path, item)
             }
-            Target::LayerLink(_, link) => {
-                let linked_ns = self.graph.links[link as usize].linked_ns;
-                self.check_link(&path.join("link"), linked_ns)?;
-                self.take_link(path, target)
+            Kind::Upload => {
+                self.check_upload(path, changed_ns)?;
+                self.take(path, file)
             }
-            Target::Upload(upload) => {
-                let active_ns = self.graph.uploads[upload as usize].active_ns;
-                self.check_upload(path, active_ns)?;
-                self.take(path, None)
+            Kind::Blob => {
+                self.check_blob(path, &self.graph.blobs[item.at as usize])?;
+                self.take(path, file)
             }
-            Target::Blob(blob) => {
-                self.check_blob(path, &self.graph.blobs[blob as usize])?;
-                self.take(path, Some("data"))
+            Kind::CorruptBlob => {
+                self.check_corrupt(path, &self.graph.blobs[item.at as usize])?;
+                self.take(path, file)
             }
-            Target::Corrupt(blob) => {
-                self.check_corrupt(path, &self.graph.blobs[blob as usize])?;
-                self.take(path, Some("data"))
-            }
-            Target::Leftover(_) => {
+            Kind::Leftover => {
                 self.check_old(path)?;
                 match self.steps.moves[at].kind {
                     MoveKind::Directory => self.remove_directory(path),
@@ -250,23 +233,23 @@ impl<'a> Executor<'a> {
                 }
             }
             // It is not empty before what is aside has gone.
-            Target::Directory(_)
+            Kind::Repository
                 if matches!(self.destination, Destination::Aside(_)) && !self.is_finishing =>
             {
                 Err((SkipGroup::NotThere, String::new()))
             }
-            Target::Directory(_) if self.young_directories.contains(&at) => {
+            Kind::Repository if self.young_directories.contains(&at) => {
                 Err((SkipGroup::NotYet, "its directory is younger than --min-age".into()))
             }
             // A repository that keeps `_manifests` must keep `_layers`: the registry's own collector
             // stops at one without it.
-            Target::Directory(_)
+            Kind::Repository
                 if path.ends_with("_layers")
                     && self.storage.stat(&path.with_file_name("_manifests")).is_ok() =>
             {
                 Err((SkipGroup::NotThere, String::new()))
             }
-            Target::Directory(_) => self.remove_directory(path),
+            Kind::Repository => self.remove_directory(path),
         }
     }
 
@@ -330,7 +313,8 @@ impl<'a> Executor<'a> {
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);
         };
-        let put_back = match (&self.destination, file_of(self.steps.targets[at as usize])) {
+        let put_back = match (&self.destination, paths::file_of(self.steps.items[at as usize].kind))
+        {
             (Destination::Trash(run), _) => run.put_back(path)?,
             (Destination::Aside(aside), Some(file)) => aside.put_back(&path.join(file))?,
             _ => {
@@ -357,18 +341,19 @@ impl<'a> Executor<'a> {
     /// Whether a path is that of a blob that goes because its content is wrong: no image is mended by it.
     pub(super) fn is_corrupt(&self, path: &Path) -> bool {
         let at = self.places.get(&self.hasher.hash_one(path));
-        at.is_some_and(|at| matches!(self.steps.targets[*at as usize], Target::Corrupt(_)))
+        at.is_some_and(|at| self.steps.items[*at as usize].kind == Kind::CorruptBlob)
     }
 
     /// Notes that something stays.
-    pub(super) fn skip(&mut self, group: SkipGroup, name: Name, reason: impl Into<String>) {
+    pub(super) fn skip(&mut self, group: SkipGroup, item: Item, reason: impl Into<String>) {
+        let name = self.steps.name_of(self.graph, item);
         self.skipped.push(Skipped::new(group, name, reason));
     }
 
     /// Steps that were made and hold.
-    pub(super) fn taken(&self) -> impl Iterator<Item = (usize, Target)> + '_ {
-        let all = self.states.iter().zip(&self.steps.targets).enumerate();
-        all.filter(|(_, (state, _))| **state == State::Taken).map(|(at, (_, target))| (at, *target))
+    pub(super) fn taken(&self) -> impl Iterator<Item = (usize, Item)> + '_ {
+        let all = self.states.iter().zip(&self.steps.items).enumerate();
+        all.filter(|(_, (state, _))| **state == State::Taken).map(|(at, (_, item))| (at, *item))
     }
 
     /// Whether the trash may hold anything of this run, or the disk lack anything. A step that failed
@@ -388,21 +373,19 @@ impl<'a> Executor<'a> {
         if !matches!(self.destination, Destination::Aside(_)) {
             return;
         }
-        let taken: Vec<(usize, Target)> = self.taken().collect();
+        let taken: Vec<(usize, Item)> = self.taken().collect();
         let steps = self.steps;
-        for (at, target) in taken.iter().copied().rev().filter(|_| !is_sure) {
-            let name = target.name(self.graph, steps);
-            match self.put_back(&steps.moves[at].path) {
-                Ok(_) => {}
-                Err(error) => self.skip(SkipGroup::Failed, name, error.to_string()),
+        for (at, item) in taken.iter().copied().rev().filter(|_| !is_sure) {
+            if let Err(error) = self.put_back(&steps.moves[at].path) {
+                self.skip(SkipGroup::Failed, item, error.to_string());
             }
         }
         if !is_sure {
             return;
         }
-        for (at, target) in taken {
+        for (at, item) in taken {
             let path = &steps.moves[at].path;
-            let file = file_of(target).map(|file| path.join(file));
+            let file = paths::file_of(item.kind).map(|file| path.join(file));
             let Destination::Aside(aside) = &self.destination else {
                 return;
             };
@@ -412,12 +395,12 @@ impl<'a> Executor<'a> {
             };
             if let Some(reason) = reason {
                 self.states[at] = State::Skipped;
-                self.skip(SkipGroup::Failed, target.name(self.graph, steps), reason);
+                self.skip(SkipGroup::Failed, item, reason);
             }
         }
         self.is_finishing = true;
-        for (at, &target) in steps.targets.iter().enumerate() {
-            if matches!(target, Target::Directory(_)) && self.step(at, target).is_ok() {
+        for (at, &item) in steps.items.iter().enumerate() {
+            if item.kind == Kind::Repository && self.step(at, item).is_ok() {
                 self.states[at] = State::Taken;
             }
         }
@@ -434,20 +417,17 @@ impl<'a> Executor<'a> {
             is_interrupted: self.is_interrupted,
             ..Outcome::default()
         };
-        for (at, target) in self.taken() {
-            let item = &self.steps.moves[at];
-            outcome.counts.add(item.kind);
-            outcome.size_bytes = outcome.size_bytes.saturating_add(item.size_bytes);
-            outcome.corrupt_blobs += u64::from(matches!(target, Target::Corrupt(_)));
-            outcome.leftovers += u64::from(matches!(target, Target::Leftover(_)));
-            if has_names && !matches!(target, Target::Directory(_)) {
-                outcome.names.push(target.name(self.graph, self.steps));
-            }
+        for (at, _) in self.taken() {
+            outcome.moved.add(self.steps.moves[at].kind);
         }
-        for place in self.gone_repositories() {
-            outcome.repositories += 1;
+        let parts = self.taken().map(|(_, item)| item).filter(|item| item.kind != Kind::Repository);
+        let repositories = self.gone_repositories().into_iter();
+        for item in parts.chain(repositories.map(|at| Item::new(Kind::Repository, at))) {
+            outcome.counts[item.kind] += 1;
+            let size_bytes = self.graph.size_bytes_of(item);
+            outcome.size_bytes = outcome.size_bytes.saturating_add(size_bytes);
             if has_names {
-                outcome.names.push(Target::Directory(place).name(self.graph, self.steps));
+                outcome.names.push(self.steps.name_of(self.graph, item));
             }
         }
         (outcome, self.destination)
@@ -457,10 +437,8 @@ impl<'a> Executor<'a> {
     fn gone_repositories(&self) -> Vec<u32> {
         let mut places: Vec<u32> = self
             .taken()
-            .filter_map(|(_, target)| match target {
-                Target::Directory(place) => Some(place),
-                _ => None,
-            })
+            .filter(|(_, item)| item.kind == Kind::Repository)
+            .map(|(_, item)| item.at)
             .collect();
         places.sort_unstable();
         places.dedup();
@@ -475,16 +453,6 @@ impl<'a> Executor<'a> {
             })
         });
         places
-    }
-}
-
-/// The file that makes a thing visible to a registry.
-pub(super) fn file_of(target: Target) -> Option<&'static str> {
-    match target {
-        Target::Tag(..) => Some("current/link"),
-        Target::Revision(..) | Target::LayerLink(..) => Some("link"),
-        Target::Blob(_) | Target::Corrupt(_) => Some("data"),
-        Target::Upload(_) | Target::Leftover(_) | Target::Directory(_) => None,
     }
 }
 

@@ -18,7 +18,6 @@ mod document;
 mod executor;
 mod manifests;
 mod name;
-mod named;
 mod need;
 mod online;
 mod paths;
@@ -33,10 +32,10 @@ mod via_api;
 
 pub use age::{Ages, Clock, MIN_AGE, UPLOAD_MIN_AGE, now_on};
 pub use authority::{AuthorityError, hidden_by, keep_never_tagged};
-pub use choose::{Asked, Chosen};
-pub use document::{Counts, Document, DocumentError, Mode, Origin, Saved};
+pub use choose::Chosen;
+pub use document::{Document, DocumentError, Mode, Origin, Saved};
 pub use executor::Outcome;
-pub use name::{Name, NameSet, SkipGroup, Skipped};
+pub use name::{NameSet, SkipGroup, Skipped};
 pub use online::{ServingRegistry, check_registry};
 pub use plan::{Plan, Policy, plan};
 pub use protect::{Protect, ProtectError};
@@ -45,8 +44,8 @@ pub use rescue::{NeededAgain, Rescued, rescue};
 pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run};
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};
 
-/// The digests of blobs that may be corrupt, for [`Name::CorruptBlob`].
+/// The digests of blobs that may be corrupt, for [`crate::model::Name::CorruptBlob`].
 pub const CORRUPT_SQL: &str = include_str!("sql/corrupt.sql");
 
-/// The paths of what interrupted writes left, for [`Name::Leftover`].
+/// The paths of what interrupted writes left, for [`crate::model::Name::Leftover`].
 pub const LEFTOVERS_SQL: &str = include_str!("sql/leftovers.sql");

@@ -9,9 +9,8 @@ use super::executor::Executor;
 use super::manifests::{Named, READ_BYTES};
 use super::name::SkipGroup;
 use super::paths;
-use super::steps::Target;
-use crate::graph::BlobId;
-use crate::model::{Certainty, Digest, LinkContent, MAX_LINK_BYTES, parse_link};
+use crate::graph::{BlobId, Item};
+use crate::model::{Certainty, Digest, Kind, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::Content;
 
 /// What must stay.
@@ -24,28 +23,13 @@ pub struct Needed {
 
 impl Executor<'_> {
     /// Whether a step must not be made.
-    pub(super) fn is_needed(&self, at: usize, target: Target) -> bool {
-        let item = &self.steps.moves[at];
+    pub(super) fn is_needed(&self, at: usize, item: Item) -> bool {
         let needed = &self.needed;
-        // A tag needs nothing below it, and an upload is nobody's.
-        match target {
-            Target::Tag(..)
-            | Target::Upload(_)
-            | Target::Corrupt(_)
-            | Target::Leftover(_)
-            | Target::Directory(_) => false,
-            Target::Revision(..) | Target::LayerLink(..) | Target::Blob(_) => {
-                needed.is_everything
-                    || needed.paths.contains(&item.path)
-                    || self
-                        .directory_of(target)
-                        .is_some_and(|path| needed.repositories.contains(&path))
-            }
-        }
-    }
-
-    fn directory_of(&self, target: Target) -> Option<PathBuf> {
-        self.directory(target.repository(self.graph)?)
+        let directory = || self.directory(self.graph.repository_of(item)?);
+        may_be_needed(item.kind)
+            && (needed.is_everything
+                || needed.paths.contains(&self.steps.moves[at].path)
+                || directory().is_some_and(|path| needed.repositories.contains(&path)))
     }
 
     pub(super) fn directory(&self, place: u32) -> Option<PathBuf> {
@@ -54,28 +38,24 @@ impl Executor<'_> {
     }
 
     /// A step was not made: what it was to take away must stay whole.
-    pub(super) fn stays(&mut self, target: Target) {
+    pub(super) fn stays(&mut self, item: Item) {
         let graph = self.graph;
-        match target {
-            Target::Tag(place, _) | Target::Revision(place, _) => {
-                let digest = target.digest(graph).cloned();
-                match (self.directory(place), digest) {
+        match item.kind {
+            Kind::Tag | Kind::Revision => {
+                let directory = graph.repository_of(item).and_then(|place| self.directory(place));
+                match (directory, graph.digest_of(item).cloned()) {
                     (Some(directory), Some(digest)) => self.require(&directory, &digest),
                     // A tag that says nothing may stand for anything in its repository.
                     (Some(directory), None) => self.require_repository(&directory),
                     (None, _) => self.require_everything(),
                 }
             }
-            Target::LayerLink(_, link) => {
-                let link = graph.links[link as usize];
+            Kind::LayerLink => {
+                let link = graph.links[item.at as usize];
                 self.keep_blob(&graph.blobs[link.name as usize].digest);
                 self.keep_blob(&graph.blobs[link.target as usize].digest);
             }
-            Target::Upload(_)
-            | Target::Blob(_)
-            | Target::Corrupt(_)
-            | Target::Leftover(_)
-            | Target::Directory(_) => {}
+            Kind::Upload | Kind::Blob | Kind::CorruptBlob | Kind::Leftover | Kind::Repository => {}
         }
     }
 
@@ -171,10 +151,10 @@ impl Executor<'_> {
     /// Something new needs what was deleted at once: whoever wrote it must write it again.
     fn report_lost(&mut self, path: &Path) {
         let taken = self.taken().find(|(at, _)| self.steps.moves[*at].path == path);
-        if let Some((_, target)) = taken {
+        if let Some((_, item)) = taken {
             let reason =
                 "it is gone, and something that was written meanwhile needs it: push again";
-            self.skip(SkipGroup::Changed, target.name(self.graph, self.steps), reason);
+            self.skip(SkipGroup::Changed, item, reason);
         }
     }
 
@@ -206,9 +186,7 @@ impl Executor<'_> {
         }
         let taken: Vec<PathBuf> = self
             .taken()
-            .filter(|(_, target)| {
-                matches!(target, Target::Revision(..) | Target::LayerLink(..) | Target::Blob(_))
-            })
+            .filter(|(_, item)| may_be_needed(item.kind))
             .map(|(at, _)| self.steps.moves[at].path.clone())
             .collect();
         // From below, so that nothing is visible before it is whole.
@@ -221,6 +199,12 @@ impl Executor<'_> {
     pub fn is_everything_needed(&self) -> bool {
         self.needed.is_everything
     }
+}
+
+/// Whether something else may need a thing: a tag needs nothing above it, an upload is on its own,
+/// and what is corrupt or left over is of no use.
+fn may_be_needed(kind: Kind) -> bool {
+    matches!(kind, Kind::Revision | Kind::LayerLink | Kind::Blob)
 }
 
 /// Follows a manifest unless something as sure led to it before. One index may say what it is and

@@ -14,9 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::check::Checked;
 use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
-use super::steps::Target;
-use crate::graph::Graph;
-use crate::model::{Digest, LinkContent, MAX_LINK_BYTES, is_repository_name, parse_link};
+use crate::graph::{BlobId, Graph, Item};
+use crate::model::{Digest, Kind, LinkContent, MAX_LINK_BYTES, is_repository_name, parse_link};
 use crate::registry::{DeleteOutcome, Expected, Found, GateError, Registry, RegistryError};
 
 /// How often a registry is asked to delete something that it goes on to serve.
@@ -135,19 +134,19 @@ impl Remembered<'_> {
 }
 
 impl<'a> Executor<'a> {
-    fn remembered(&self, target: Target) -> Option<Remembered<'a>> {
+    fn remembered(&self, item: Item) -> Option<Remembered<'a>> {
         let graph = self.graph;
-        let is_revision = matches!(target, Target::Revision(..));
-        if !is_revision && !matches!(target, Target::LayerLink(..)) {
+        let is_revision = item.kind == Kind::Revision;
+        if !is_revision && item.kind != Kind::LayerLink {
             return None;
         }
-        let repository = &graph.repositories[target.repository(graph)? as usize].name;
-        Some(Remembered { repository, digest: target.digest(graph)?, is_revision })
+        let repository = &graph.repositories[graph.repository_of(item)? as usize].name;
+        Some(Remembered { repository, digest: graph.digest_of(item)?, is_revision })
     }
 
     /// Takes a revision or a layer link; beside a running registry, so that it forgets it.
-    pub(super) fn take_link(&mut self, path: &Path, target: Target) -> Checked {
-        let (Some(registry), Some(remembered)) = (self.registry, self.remembered(target)) else {
+    pub(super) fn take_link(&mut self, path: &Path, item: Item) -> Checked {
+        let (Some(registry), Some(remembered)) = (self.registry, self.remembered(item)) else {
             return self.take(path, Some("link"));
         };
         let is_served =
@@ -155,8 +154,9 @@ impl<'a> Executor<'a> {
         // The registry deletes a revision with its tags, also with one that was pushed a moment ago.
         // One that it does not remember goes without it, and so does what it cannot delete because
         // the blob is gone.
-        let is_blob_gone = matches!(target, Target::LayerLink(_, link)
-            if self.graph.blobs[self.graph.links[link as usize].target as usize].size_bytes.is_none());
+        let is_gone = |blob: BlobId| self.graph.blobs[blob as usize].size_bytes.is_none();
+        let is_blob_gone =
+            item.kind == Kind::LayerLink && is_gone(self.graph.links[item.at as usize].target);
         if remembered.is_revision || is_blob_gone {
             self.take(path, Some("link"))?;
             let served = is_served(remembered.is_served(registry));
@@ -166,7 +166,7 @@ impl<'a> Executor<'a> {
             self.return_from_trash(path)?;
             served?;
         }
-        self.delete_through(registry, remembered, path, target)
+        self.delete_through(registry, remembered, path, item)
     }
 
     fn delete_through(
@@ -174,17 +174,11 @@ impl<'a> Executor<'a> {
         registry: &dyn ServingRegistry,
         remembered: Remembered<'_>,
         path: &Path,
-        target: Target,
+        item: Item,
     ) -> Checked {
         if remembered.is_revision {
-            self.check_link(
-                &path.join("link"),
-                match target {
-                    Target::Revision(_, at) => self.graph.revisions_pushed_ns[at as usize],
-                    _ => None,
-                },
-            )?;
-            self.check_tags(target, remembered.digest)?;
+            self.check_link(&path.join("link"), self.graph.changed_ns_of(item))?;
+            self.check_tags(item, remembered.digest)?;
         }
         self.has_touched.set(true);
         match &self.destination {
@@ -198,7 +192,7 @@ impl<'a> Executor<'a> {
                 return Err((SkipGroup::NotAllowed, reason.into()));
             }
         }
-        let forgotten = self.delete_until_forgotten(registry, remembered, path, target);
+        let forgotten = self.delete_until_forgotten(registry, remembered, path, item);
         if forgotten.is_err() {
             // While it is in its place this does nothing, and undo drops the copy.
             self.return_from_trash(path)?;
@@ -222,12 +216,12 @@ impl<'a> Executor<'a> {
         registry: &dyn ServingRegistry,
         remembered: Remembered<'_>,
         path: &Path,
-        target: Target,
+        item: Item,
     ) -> Checked {
         let fail = |why: String| (SkipGroup::Failed, why);
         for number in 0..DELETES {
             if number > 0 && remembered.is_revision {
-                self.check_tags(target, remembered.digest)?;
+                self.check_tags(item, remembered.digest)?;
             }
             remembered.delete(registry).map_err(fail)?;
             if number == 0 {
@@ -245,8 +239,8 @@ impl<'a> Executor<'a> {
     }
 
     /// The registry deletes every tag with a revision, so none may point at it.
-    fn check_tags(&self, target: Target, digest: &Digest) -> Checked {
-        let directory = target.repository(self.graph).and_then(|place| self.directory(place));
+    fn check_tags(&self, item: Item, digest: &Digest) -> Checked {
+        let directory = self.graph.repository_of(item).and_then(|place| self.directory(place));
         let Some(directory) = directory else {
             return Err((SkipGroup::Failed, "its name leads to no path".into()));
         };
@@ -284,24 +278,24 @@ impl<'a> Executor<'a> {
         let Some(registry) = self.registry else {
             return;
         };
-        let taken: Vec<(usize, Target)> =
-            self.taken().filter(|(_, target)| self.remembered(*target).is_some()).collect();
+        let taken: Vec<(usize, Item)> =
+            self.taken().filter(|(_, item)| self.remembered(*item).is_some()).collect();
         let served = Mutex::new(Vec::new());
         let next = AtomicUsize::new(0);
-        let questions: Vec<(usize, Target, Remembered<'a>)> = taken
+        let questions: Vec<(usize, Item, Remembered<'a>)> = taken
             .into_iter()
-            .filter_map(|(at, target)| Some((at, target, self.remembered(target)?)))
+            .filter_map(|(at, item)| Some((at, item, self.remembered(item)?)))
             .collect();
         std::thread::scope(|scope| {
             for _ in 0..QUESTIONS.min(questions.len()) {
                 scope.spawn(|| {
-                    while let Some((at, target, remembered)) =
+                    while let Some((at, item, remembered)) =
                         questions.get(next.fetch_add(1, Ordering::Relaxed))
                     {
                         let answer = remembered.is_served(registry);
                         if !matches!(answer, Ok(false)) {
                             let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
-                            served.push((*at, *target, answer.err()));
+                            served.push((*at, *item, answer.err()));
                         }
                     }
                 });
@@ -309,7 +303,7 @@ impl<'a> Executor<'a> {
         });
         let mut served = served.into_inner().unwrap_or_else(PoisonError::into_inner);
         served.sort_unstable_by_key(|(at, ..)| *at);
-        for (at, target, why) in served {
+        for (at, item, why) in served {
             let path = self.steps.moves[at].path.clone();
             // Someone pushed it again; what is new is looked at below.
             if self.storage.stat(&path.join("link")).is_ok() {
@@ -321,9 +315,9 @@ impl<'a> Executor<'a> {
                     format!("the registry does not say that it forgot it, so it is back: {why}")
                 }
             };
-            self.skip(SkipGroup::Failed, target.name(self.graph, self.steps), reason);
+            self.skip(SkipGroup::Failed, item, reason);
             match self.put_back(&path) {
-                Ok(_) => self.stays(target),
+                Ok(_) => self.stays(item),
                 Err(_) => self.require_everything(),
             }
         }

@@ -3,8 +3,41 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::model::{Digest, bytes_of};
+use crate::graph::{Graph, Item};
+use crate::model::{Digest, Kind, bytes_of};
 use crate::storage::Layout;
+
+/// Where a thing lies, as far as its names lead anywhere: the directory of anything but a leftover;
+/// `leftovers` are the paths of those.
+pub fn of_item(
+    layout: &Layout,
+    graph: &Graph,
+    item: Item,
+    leftovers: &[String],
+) -> Option<PathBuf> {
+    let at = item.at as usize;
+    let repository =
+        || repository(layout, &graph.repositories[graph.repository_of(item)? as usize].name);
+    match item.kind {
+        Kind::Tag => tag(&repository()?, &graph.tags[at].name),
+        Kind::Revision => revision(&repository()?, graph.digest_of(item)?),
+        Kind::LayerLink => layer_link(&repository()?, graph.digest_of(item)?),
+        Kind::Upload => upload(&repository()?, &graph.uploads[at].upload_id),
+        Kind::Blob | Kind::CorruptBlob => blob(layout, graph.digest_of(item)?),
+        Kind::Leftover => Some(PathBuf::from(bytes_of(&leftovers[at])?)),
+        Kind::Repository => repository(),
+    }
+}
+
+/// The file in that directory which makes a thing visible to a registry.
+pub fn file_of(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Tag => Some("current/link"),
+        Kind::Revision | Kind::LayerLink => Some("link"),
+        Kind::Blob | Kind::CorruptBlob => Some("data"),
+        Kind::Upload | Kind::Leftover | Kind::Repository => None,
+    }
+}
 
 /// The directory of a repository.
 pub fn repository(layout: &Layout, name: &str) -> Option<PathBuf> {

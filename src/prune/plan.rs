@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::age::{Ages, Clock};
 use super::choose::Chosen;
-use super::name::{Name, NameSet, SkipGroup, Skipped};
-use super::named::{blob_name, corrupt_name, link_name, revision_name, tag_name, upload_name};
+use super::name::{NameSet, SkipGroup, Skipped};
 use super::protect::Protect;
 use super::protected::Protected;
-use crate::graph::BlobId;
 use crate::graph::{self, Graph, Item, Reason, Removal, total_bytes};
-use crate::model::Digest;
+use crate::model::{ByKind, Digest, Kind, Name};
 
 /// The rules that a plan keeps.
 #[derive(Clone, Debug)]
@@ -35,26 +33,15 @@ pub struct Policy {
     pub only: Option<NameSet>,
 }
 
-/// What goes: places in the graph's lists, sorted.
+/// What goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Tags.
-    pub tags: Vec<u32>,
-    /// Revisions.
-    pub revisions: Vec<u32>,
-    /// Layer links.
-    pub layer_links: Vec<u32>,
-    /// Uploads.
-    pub uploads: Vec<u32>,
-    /// Blobs.
-    pub blobs: Vec<BlobId>,
-    /// Blobs whose content is wrong. They go although images need them: the registry keeps a wrong
-    /// blob for ever, and takes a new one only when it is gone.
-    pub corrupt: Vec<BlobId>,
+    /// Sorted places: those of [`Item`], for leftovers in the list beside. Corrupt blobs go although
+    /// images need them: the registry keeps a wrong blob for ever, and takes a new one only when it
+    /// is gone.
+    pub goes: ByKind<Vec<u32>>,
     /// Paths of what interrupted writes left.
     pub leftovers: Vec<String>,
-    /// Repositories with nothing left in them.
-    pub repositories: Vec<u32>,
     /// Bytes of the blobs and uploads that go.
     pub freed_bytes: u64,
     /// Bytes that the choice leads to and that something else keeps.
@@ -80,15 +67,14 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     let removal = graph::removal(graph, &chosen.selection);
     work.plan.skipped = std::mem::take(&mut chosen.skipped);
     work.plan.shared_bytes = removal.shared_bytes();
-    work.tell_skipped(&removal);
+    work.skip_what_stays(&removal);
+    work.plan.goes[Kind::Tag].clone_from(&removal.goes[Kind::Tag]);
     if policy.keeps_revisions {
-        // No revision is chosen any more, so these are the chosen ones.
-        work.plan.tags = removal.tags;
+        // No revision is chosen any more, so these tags are the chosen ones.
         work.plan.shared_bytes = 0;
         return work.plan;
     }
-    work.plan.tags.clone_from(&removal.tags);
-    work.plan.revisions.clone_from(&removal.revisions);
+    work.plan.goes[Kind::Revision].clone_from(&removal.goes[Kind::Revision]);
     let ghosts = work.ghosts(&chosen, &removal);
     work.uploads(&chosen, &ghosts);
     work.blobs(&chosen, &removal);
@@ -96,10 +82,8 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     work.spare_linked_blobs();
     work.repositories(&chosen, &ghosts);
     work.mendings(&chosen);
-    let sizes =
-        work.plan.blobs.iter().chain(&work.plan.corrupt).map(|blob| graph.size_bytes(*blob));
-    let uploads = work.plan.uploads.iter().map(|at| graph.uploads[*at as usize].size_bytes);
-    work.plan.freed_bytes = total_bytes(sizes.chain(uploads));
+    let sizes = work.plan.items().map(|item| graph.size_bytes_of(item));
+    work.plan.freed_bytes = total_bytes(sizes);
     work.plan
 }
 
@@ -115,77 +99,80 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn skip(&mut self, group: SkipGroup, name: Name, reason: impl Into<String>) {
+    fn skip(&mut self, group: SkipGroup, kind: Kind, at: u32, reason: impl Into<String>) {
+        let name = self.name(kind, at);
         self.plan.skipped.push(Skipped::new(group, name, reason));
+    }
+
+    fn name(&self, kind: Kind, at: u32) -> Name {
+        self.graph.name_of(Item { kind, at }, &self.plan.leftovers)
     }
 
     /// Marks tags and revisions that are fresh or protected, so that all they need stays, and takes
     /// back whole repositories that cannot be read whole.
     fn hold_back(&self, chosen: &mut Chosen<'_>) {
         let (graph, policy) = (self.graph, self.policy);
-        for place in 0..graph.repositories.len() {
-            let repository = &graph.repositories[place];
+        for place in 0..graph.repositories.len() as u32 {
+            let repository = &graph.repositories[place as usize];
             for tag in repository.tags.clone() {
                 let node = &graph.tags[tag as usize];
                 chosen.selection.kept_tags[tag as usize] = policy.clock.is_fresh(node.pushed_ns)
                     || self.protected.has_tag(&repository.name, node)
-                    || self.is_unseen(|| tag_name(graph, place as u32, tag));
+                    || self.is_unseen(Kind::Tag, tag);
             }
             for at in repository.revisions.clone() {
                 let manifest = graph.revisions[at as usize];
                 chosen.selection.kept_revisions[at as usize] =
                     policy.clock.is_fresh(graph.revisions_pushed_ns[at as usize])
                         || self.protected.has_image(manifest)
-                        || self.is_unseen(|| revision_name(graph, place as u32, at));
+                        || self.is_unseen(Kind::Revision, at);
             }
-            if chosen.selection.repositories[place] && repository.is_held {
-                chosen.selection.repositories[place] = false;
-                let name = Name::Repository { repository: repository.name.clone() };
+            if chosen.selection.has(Kind::Repository, place) && repository.is_held {
+                chosen.selection.chosen[Kind::Repository][place as usize] = false;
+                let name = self.name(Kind::Repository, place);
                 chosen.skip(SkipGroup::Held, name, "something in it cannot be read");
             }
         }
     }
 
     /// Whether a person has seen a plan, and this was not in it.
-    fn is_unseen(&self, name: impl FnOnce() -> Name) -> bool {
-        self.policy.only.as_ref().is_some_and(|only| !only.has(&name()))
+    fn is_unseen(&self, kind: Kind, at: u32) -> bool {
+        self.policy.only.as_ref().is_some_and(|only| !only.has(&self.name(kind, at)))
     }
 
-    fn tell_skipped(&mut self, removal: &Removal) {
+    fn skip_what_stays(&mut self, removal: &Removal) {
         for skipped in &removal.skipped {
-            if self.policy.keeps_revisions && matches!(skipped.item, Item::Revision(_)) {
-                // Nobody asked for what a tag leads to.
+            let Item { kind, at } = skipped.item;
+            if self.policy.keeps_revisions && kind == Kind::Revision {
+                // What a tag leads to was not asked for.
                 continue;
             }
-            let name = self.name_of(skipped.repository, skipped.item);
             let (group, reason) = match skipped.reason {
-                Reason::Kept => self.why_kept(skipped.repository, skipped.item),
+                Reason::Kept => self.why_kept(skipped.item),
                 Reason::Rooted => (SkipGroup::Protected, skipped.reason.text(self.graph)),
                 Reason::Held | Reason::TagUnreadable => {
                     (SkipGroup::Held, skipped.reason.text(self.graph))
                 }
                 _ => (SkipGroup::Needed, skipped.reason.text(self.graph)),
             };
-            self.skip(group, name, reason);
+            self.skip(group, kind, at, reason);
         }
     }
 
-    fn why_kept(&self, repository: u32, item: Item) -> (SkipGroup, String) {
-        let (graph, protected) = (self.graph, &self.protected);
-        let repository = &graph.repositories[repository as usize].name;
-        let (is_protected, pushed_ns) = match item {
-            Item::Tag(tag) => {
-                let node = &graph.tags[tag as usize];
-                (protected.has_tag(repository, node), node.pushed_ns)
+    fn why_kept(&self, item: Item) -> (SkipGroup, String) {
+        let graph = self.graph;
+        let is_protected = match item.kind {
+            Kind::Tag => {
+                let place = graph.repository_of(item).unwrap_or_default();
+                let repository = &graph.repositories[place as usize].name;
+                self.protected.has_tag(repository, &graph.tags[item.at as usize])
             }
-            Item::Revision(at) => {
-                let manifest = graph.revisions[at as usize];
-                (protected.has_image(manifest), graph.revisions_pushed_ns[at as usize])
-            }
+            _ => graph.blob_of(item).is_some_and(|manifest| self.protected.has_image(manifest)),
         };
         if is_protected {
             return (SkipGroup::Protected, "it is protected".into());
         }
+        let pushed_ns = graph.changed_ns_of(item);
         if self.policy.clock.is_fresh(pushed_ns) {
             return (SkipGroup::Young, self.young("pushed", pushed_ns));
         }
@@ -203,28 +190,20 @@ impl Work<'_> {
         }
     }
 
-    fn name_of(&self, repository: u32, item: Item) -> Name {
-        match item {
-            Item::Tag(tag) => tag_name(self.graph, repository, tag),
-            Item::Revision(revision) => revision_name(self.graph, repository, revision),
-        }
-    }
-
     /// Repositories that are to go once they are empty.
     fn ghosts(&mut self, chosen: &Chosen<'_>, removal: &Removal) -> Vec<u32> {
         let graph = self.graph;
         let mut ghosts = Vec::new();
         for place in 0..graph.repositories.len() as u32 {
             let repository = &graph.repositories[place as usize];
-            let is_chosen = chosen.selection.repositories[place as usize];
+            let is_chosen = chosen.selection.has(Kind::Repository, place);
             let is_ghost = repository.tags.is_empty() && repository.revisions.is_empty();
-            if removal.repositories.binary_search(&place).is_ok()
+            if removal.goes[Kind::Repository].binary_search(&place).is_ok()
                 || is_ghost && !repository.is_held && (is_chosen || chosen.is_garbage_chosen)
             {
                 ghosts.push(place);
             } else if is_chosen {
-                let name = Name::Repository { repository: repository.name.clone() };
-                self.skip(SkipGroup::Needed, name, "something in it stays");
+                self.skip(SkipGroup::Needed, Kind::Repository, place, "something in it stays");
             }
         }
         ghosts
@@ -233,25 +212,26 @@ impl Work<'_> {
     fn uploads(&mut self, chosen: &Chosen<'_>, ghosts: &[u32]) {
         let graph = self.graph;
         let clock = Clock { min_age: self.policy.upload_min_age, ..self.policy.clock };
-        for (at, upload) in graph.uploads.iter().enumerate() {
-            let is_chosen = chosen.uploads[at] || ghosts.binary_search(&upload.repository).is_ok();
+        for (at, upload) in (0..).zip(&graph.uploads) {
+            let is_chosen = chosen.selection.has(Kind::Upload, at)
+                || ghosts.binary_search(&upload.repository).is_ok();
             if !is_chosen && !chosen.is_garbage_chosen {
                 continue;
             }
             if clock.is_fresh(upload.active_ns) {
-                // Garbage is what is old: an upload under way is no news to anyone.
+                // Garbage is what is old: an upload under way needs no line.
                 if is_chosen {
                     let idle = upload.active_ns.map_or("for an unknown time".into(), |time| {
                         format!("for {}", duration(clock.age(time).as_secs()))
                     });
                     let needed = duration(clock.min_age.as_secs());
                     let reason = format!("idle {idle}; it takes {needed}");
-                    self.skip(SkipGroup::Young, upload_name(graph, at as u32), reason);
+                    self.skip(SkipGroup::Young, Kind::Upload, at, reason);
                 }
-            } else if self.is_unseen(|| upload_name(graph, at as u32)) {
-                self.skip(SkipGroup::Unseen, upload_name(graph, at as u32), UNSEEN);
+            } else if self.is_unseen(Kind::Upload, at) {
+                self.skip(SkipGroup::Unseen, Kind::Upload, at, UNSEEN);
             } else {
-                self.plan.uploads.push(at as u32);
+                self.plan.goes[Kind::Upload].push(at);
             }
         }
     }
@@ -260,20 +240,21 @@ impl Work<'_> {
         let graph = self.graph;
         let spared = self.spared();
         let has_odd_link = self.blobs_with_odd_links();
-        for (at, node) in graph.blobs.iter().enumerate() {
-            let blob = at as BlobId;
-            let comes_free = removal.blobs.binary_search(&blob).is_ok();
+        for (blob, node) in (0..).zip(&graph.blobs) {
+            let at = blob as usize;
+            let is_asked_for = chosen.selection.has(Kind::Blob, blob);
+            let comes_free = removal.goes[Kind::Blob].binary_search(&blob).is_ok();
             let is_orphan = chosen.reach.is_orphan(graph, blob);
-            let is_garbage = is_orphan && (chosen.is_garbage_chosen || chosen.blobs[at]);
+            let is_garbage = is_orphan && (chosen.is_garbage_chosen || is_asked_for);
             if !comes_free && !is_garbage {
-                if chosen.blobs[at] {
+                if is_asked_for {
                     let reason = "something keeps it; regsql why says what";
-                    self.skip(SkipGroup::Needed, blob_name(graph, blob), reason);
+                    self.skip(SkipGroup::Needed, Kind::Blob, blob, reason);
                 }
                 continue;
             }
             let touched_ns = self.ages.touched_ns(blob);
-            let young = if chosen.blobs[at] { SkipGroup::Young } else { SkipGroup::NotYet };
+            let young = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
             let skip = if self.protected.has_blob(blob) {
                 Some((SkipGroup::Protected, "it is protected".to_owned()))
             } else if self.policy.clock.is_fresh(touched_ns) {
@@ -282,7 +263,7 @@ impl Work<'_> {
                 let reason = "something is being uploaded to a repository that links it";
                 Some((young, reason.to_owned()))
             } else if self.policy.spares_manifests && node.may_be_manifest {
-                let group = if chosen.blobs[at] { SkipGroup::Needed } else { SkipGroup::Spared };
+                let group = if is_asked_for { SkipGroup::Needed } else { SkipGroup::Spared };
                 let reason = "the running registry may remember this manifest";
                 Some((group, reason.to_owned()))
             } else if has_odd_link[at] {
@@ -290,14 +271,14 @@ impl Work<'_> {
                 Some((SkipGroup::Needed, reason.to_owned()))
             } else if !matches!(node.digest, Digest::Sha256(_)) {
                 Some((SkipGroup::Needed, "it lies where no registry puts blobs".to_owned()))
-            } else if self.is_unseen(|| blob_name(graph, blob)) {
+            } else if self.is_unseen(Kind::Blob, blob) {
                 Some((SkipGroup::Unseen, UNSEEN.to_owned()))
             } else {
                 None
             };
             match skip {
-                Some((group, reason)) => self.skip(group, blob_name(graph, blob), reason),
-                None => self.plan.blobs.push(blob),
+                Some((group, reason)) => self.skip(group, Kind::Blob, blob, reason),
+                None => self.plan.goes[Kind::Blob].push(blob),
             }
         }
     }
@@ -335,7 +316,7 @@ impl Work<'_> {
     fn layer_links(&mut self, chosen: &Chosen<'_>, removal: &Removal, ghosts: &[u32]) {
         let graph = self.graph;
         let mut goes = vec![false; graph.blobs.len()];
-        for blob in &self.plan.blobs {
+        for blob in &self.plan.goes[Kind::Blob] {
             goes[*blob as usize] = true;
         }
         for place in 0..graph.repositories.len() as u32 {
@@ -343,8 +324,8 @@ impl Work<'_> {
             let is_ghost = ghosts.binary_search(&place).is_ok();
             for at in repository.links.clone() {
                 let link = &graph.links[at as usize];
-                let becomes_needless = removal.layer_links.binary_search(&at).is_ok();
-                let is_asked_for = chosen.layer_links[at as usize];
+                let becomes_needless = removal.goes[Kind::LayerLink].binary_search(&at).is_ok();
+                let is_asked_for = chosen.selection.has(Kind::LayerLink, at);
                 // A blob without its link is harmless, a link without its blob is not.
                 let loses_its_blob = goes[link.target as usize] || goes[link.name as usize];
                 let is_needless = !chosen.reach.link_is_needed[at as usize]
@@ -352,21 +333,21 @@ impl Work<'_> {
                 if !becomes_needless && !is_needless {
                     if is_asked_for {
                         let reason = "something in the repository needs it";
-                        self.skip(SkipGroup::Needed, link_name(graph, place, at), reason);
+                        self.skip(SkipGroup::Needed, Kind::LayerLink, at, reason);
                     }
                     continue;
                 }
                 if self.policy.clock.is_fresh(link.linked_ns) {
                     let reason = self.young("written", link.linked_ns);
                     let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
-                    self.skip(group, link_name(graph, place, at), reason);
-                } else if self.is_unseen(|| link_name(graph, place, at)) {
-                    self.skip(SkipGroup::Unseen, link_name(graph, place, at), UNSEEN);
+                    self.skip(group, Kind::LayerLink, at, reason);
+                } else if self.is_unseen(Kind::LayerLink, at) {
+                    self.skip(SkipGroup::Unseen, Kind::LayerLink, at, UNSEEN);
                 } else if has_known_path(&graph.blobs[link.name as usize].digest) {
-                    self.plan.layer_links.push(at);
+                    self.plan.goes[Kind::LayerLink].push(at);
                 } else {
                     let reason = "it is a link of an old kind";
-                    self.skip(SkipGroup::Needed, link_name(graph, place, at), reason);
+                    self.skip(SkipGroup::Needed, Kind::LayerLink, at, reason);
                 }
             }
         }
@@ -374,28 +355,28 @@ impl Work<'_> {
 
     fn mendings(&mut self, chosen: &Chosen<'_>) {
         let graph = self.graph;
-        for blob in 0..graph.blobs.len() as BlobId {
-            if !chosen.corrupt[blob as usize] || self.plan.blobs.binary_search(&blob).is_ok() {
+        for (blob, node) in (0..).zip(&graph.blobs) {
+            let is_chosen = chosen.selection.has(Kind::CorruptBlob, blob);
+            if !is_chosen || self.plan.goes[Kind::Blob].binary_search(&blob).is_ok() {
                 continue;
             }
-            let node = &graph.blobs[blob as usize];
-            let name = corrupt_name(graph, blob);
             if self.protected.has_blob(blob) {
-                self.skip(SkipGroup::Protected, name, "it is protected");
+                self.skip(SkipGroup::Protected, Kind::CorruptBlob, blob, "it is protected");
             } else if self.policy.clock.is_fresh(node.changed_ns) {
-                self.skip(SkipGroup::Young, name, self.young("written", node.changed_ns));
-            } else if self.is_unseen(|| corrupt_name(graph, blob)) {
-                self.skip(SkipGroup::Unseen, name, UNSEEN);
+                let reason = self.young("written", node.changed_ns);
+                self.skip(SkipGroup::Young, Kind::CorruptBlob, blob, reason);
+            } else if self.is_unseen(Kind::CorruptBlob, blob) {
+                self.skip(SkipGroup::Unseen, Kind::CorruptBlob, blob, UNSEEN);
             } else {
-                self.plan.corrupt.push(blob);
+                self.plan.goes[Kind::CorruptBlob].push(blob);
             }
         }
-        for path in &chosen.leftovers {
-            let name = Name::Leftover { path: path.clone() };
-            if self.is_unseen(|| name.clone()) {
-                self.skip(SkipGroup::Unseen, name, UNSEEN);
+        self.plan.leftovers = chosen.leftovers.iter().cloned().collect();
+        for at in 0..self.plan.leftovers.len() as u32 {
+            if self.is_unseen(Kind::Leftover, at) {
+                self.skip(SkipGroup::Unseen, Kind::Leftover, at, UNSEEN);
             } else {
-                self.plan.leftovers.push(path.clone());
+                self.plan.goes[Kind::Leftover].push(at);
             }
         }
     }
@@ -404,20 +385,20 @@ impl Work<'_> {
     fn spare_linked_blobs(&mut self) {
         let graph = self.graph;
         let mut is_linked = vec![false; graph.blobs.len()];
-        let mut going = self.plan.layer_links.iter().peekable();
+        let mut going = self.plan.goes[Kind::LayerLink].iter().peekable();
         for (at, link) in (0..).zip(&graph.links) {
             if going.next_if(|going| **going == at).is_none() {
                 is_linked[link.name as usize] = true;
                 is_linked[link.target as usize] = true;
             }
         }
-        let blobs = std::mem::take(&mut self.plan.blobs);
+        let blobs = std::mem::take(&mut self.plan.goes[Kind::Blob]);
         for blob in blobs {
             if is_linked[blob as usize] {
                 let reason = "a layer link to it stays";
-                self.skip(SkipGroup::NotYet, blob_name(graph, blob), reason);
+                self.skip(SkipGroup::NotYet, Kind::Blob, blob, reason);
             } else {
-                self.plan.blobs.push(blob);
+                self.plan.goes[Kind::Blob].push(blob);
             }
         }
     }
@@ -425,25 +406,26 @@ impl Work<'_> {
     /// Those of which nothing stays.
     fn repositories(&mut self, chosen: &Chosen<'_>, ghosts: &[u32]) {
         let graph = self.graph;
-        let stays = |at: u32| self.plan.uploads.binary_search(&at).is_err();
+        let stays = |at: u32| self.plan.goes[Kind::Upload].binary_search(&at).is_err();
         let uploads = (0..).zip(&graph.uploads);
         let has_upload: HashSet<u32> =
             uploads.filter(|(at, _)| stays(*at)).map(|(_, upload)| upload.repository).collect();
         for &place in ghosts {
             let repository = &graph.repositories[place as usize];
-            let goes = |at: u32| self.plan.layer_links.binary_search(&at).is_ok();
-            let name = Name::Repository { repository: repository.name.clone() };
-            let is_asked_for = chosen.selection.repositories[place as usize];
+            let goes = |at: u32| self.plan.goes[Kind::LayerLink].binary_search(&at).is_ok();
+            let is_asked_for = chosen.selection.has(Kind::Repository, place);
             let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
-            if self.is_unseen(|| name.clone()) {
-                self.skip(SkipGroup::Unseen, name, UNSEEN);
+            let skip = if self.is_unseen(Kind::Repository, place) {
+                (SkipGroup::Unseen, UNSEEN)
             } else if has_upload.contains(&place) {
-                self.skip(group, name, "an upload in it stays");
-            } else if repository.links.clone().all(goes) {
-                self.plan.repositories.push(place);
+                (group, "an upload in it stays")
+            } else if !repository.links.clone().all(goes) {
+                (group, "a layer link in it stays")
             } else {
-                self.skip(group, name, "a layer link in it stays");
-            }
+                self.plan.goes[Kind::Repository].push(place);
+                continue;
+            };
+            self.skip(skip.0, Kind::Repository, place, skip.1);
         }
     }
 }
@@ -459,16 +441,23 @@ fn has_known_path(digest: &Digest) -> bool {
 impl Plan {
     /// Whether nothing goes.
     pub fn is_empty(&self) -> bool {
-        let places = [
-            &self.tags,
-            &self.revisions,
-            &self.layer_links,
-            &self.uploads,
-            &self.blobs,
-            &self.corrupt,
-            &self.repositories,
-        ];
-        self.leftovers.is_empty() && places.iter().all(|places| places.is_empty())
+        self.goes.iter().all(|(_, places)| places.is_empty())
+    }
+
+    /// How many of each kind go.
+    pub fn counts(&self) -> ByKind<u64> {
+        ByKind::from_fn(|kind| self.goes[kind].len() as u64)
+    }
+
+    /// All that goes, in the order in which it goes.
+    pub fn items(&self) -> impl Iterator<Item = Item> {
+        let all = self.goes.iter();
+        all.flat_map(|(kind, places)| places.iter().map(move |at| Item { kind, at: *at }))
+    }
+
+    /// The names of all that goes, in the order in which it goes.
+    pub fn names<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = Name> + 'a {
+        self.items().map(|item| graph.name_of(item, &self.leftovers))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a protect list means in one registry: the images that it names, and their tags.
 
 use super::protect::Protect;
-use crate::graph::{BlobId, ManifestId};
-use crate::graph::{Graph, Names, TagNode};
+use crate::graph::{BlobId, Graph, ManifestId, Names, TagNode};
+use crate::model::Name;
 use crate::roots::Reference;
 
 /// What must stay of a snapshot.
@@ -87,7 +87,10 @@ fn blobs_of(graph: &Graph, reference: &Reference) -> impl Iterator<Item = BlobId
 /// on disk or linked, or an image by its config.
 pub fn named_count(graph: &Graph, protect: &Protect) -> usize {
     let names = Names::new(graph);
-    let is_tag = |repository: &str, tag: &str| names.tag(repository, tag).is_ok();
+    let is_tag = |repository: String, tag: &str| {
+        let name = Name::Tag { repository, tag: tag.to_owned(), manifest_digest: None };
+        names.find(&name).is_ok()
+    };
     // The graph also has the digests of what is named and long gone.
     let is_here = blobs_here(graph);
     let leads_here =
@@ -96,7 +99,9 @@ pub fn named_count(graph: &Graph, protect: &Protect) -> usize {
         .references()
         .filter(|reference| {
             blobs_of(graph, reference).any(leads_here)
-                || reference.readings().any(|(repository, tag)| is_tag(&repository, tag))
+                || reference
+                    .readings()
+                    .any(|(repository, tag)| is_tag(repository.into_owned(), tag))
         })
         .count()
 }

@@ -10,9 +10,8 @@ use std::path::Path;
 use super::executor::{Destination, Executor};
 use super::name::SkipGroup;
 use super::paths;
-use super::steps::Target;
-use crate::graph::RepositoryNode;
-use crate::model::{HoldScope, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
+use crate::graph::{Item, RepositoryNode};
+use crate::model::{HoldScope, Kind, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
 use crate::scan::{self, LinkFacts, RepositoryFacts, TagFacts};
 
 impl Executor<'_> {
@@ -103,17 +102,13 @@ impl Executor<'_> {
 
     /// A push that had a link open when it was renamed has written into the trash.
     fn late_writes(&mut self) {
-        let taken: Vec<(usize, Target)> = self.taken().collect();
-        for (at, target) in taken {
-            let graph = self.graph;
-            let (file, time_ns) = match target {
-                Target::Tag(_, tag) => ("current/link", graph.tags[tag as usize].pushed_ns),
-                Target::Revision(_, revision) => {
-                    ("link", graph.revisions_pushed_ns[revision as usize])
-                }
-                Target::LayerLink(_, link) => ("link", graph.links[link as usize].linked_ns),
-                _ => continue,
-            };
+        let taken: Vec<(usize, Item)> = self.taken().collect();
+        for (at, item) in taken {
+            if !matches!(item.kind, Kind::Tag | Kind::Revision | Kind::LayerLink) {
+                continue;
+            }
+            let file = paths::file_of(item.kind).unwrap_or_default();
+            let time_ns = self.graph.changed_ns_of(item);
             let path = self.steps.moves[at].path.clone();
             let facts = match &self.destination {
                 Destination::Trash(run) => run.stat_taken(&path.join(file)),
@@ -129,26 +124,23 @@ impl Executor<'_> {
                 continue;
             }
             let reason = "it was written to while it went; it is back";
-            self.skip(SkipGroup::Changed, target.name(graph, self.steps), reason);
+            self.skip(SkipGroup::Changed, item, reason);
             match self.put_back(&path) {
-                Ok(_) => self.after_late_write(target),
+                Ok(_) => self.after_late_write(item),
                 Err(_) => self.require_everything(),
             }
         }
     }
 
-    fn after_late_write(&mut self, target: Target) {
-        let repository = target.repository(self.graph).and_then(|place| {
-            let name = &self.graph.repositories[place as usize].name;
-            paths::repository(self.storage.layout(), name)
-        });
-        match (target, repository) {
+    fn after_late_write(&mut self, item: Item) {
+        let repository = self.graph.repository_of(item).and_then(|place| self.directory(place));
+        match (item.kind, repository) {
             // It may point elsewhere now.
-            (Target::Tag(_, tag), Some(repository)) => {
-                let name = self.graph.tags[tag as usize].name.clone();
+            (Kind::Tag, Some(repository)) => {
+                let name = self.graph.tags[item.at as usize].name.clone();
                 self.require_tag(&repository, &name);
             }
-            (Target::Revision(..) | Target::LayerLink(..), Some(_)) => self.stays(target),
+            (Kind::Revision | Kind::LayerLink, Some(_)) => self.stays(item),
             _ => self.require_everything(),
         }
     }

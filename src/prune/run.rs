@@ -22,6 +22,7 @@ use super::online::ServingRegistry;
 use super::plan::Plan;
 use super::steps::Steps;
 use crate::graph::Graph;
+use crate::model::Kind;
 use crate::progress::Progress;
 use crate::storage::StorageWriter;
 use crate::trash::aside::Aside;
@@ -292,7 +293,7 @@ fn record(destination: &Destination<'_>, outcome: &Outcome, environment: &dyn En
         return true;
     };
     let summary = RunSummary {
-        taken: outcome.counts,
+        taken: outcome.moved,
         size_bytes: outcome.size_bytes,
         put_back_count: outcome.put_back_count,
         finished_at: environment.now(),
@@ -317,7 +318,7 @@ fn record_last(
     let last = LastRun {
         finished_at: environment.now(),
         is_complete: is_recorded && !outcome.is_interrupted,
-        counts: outcome.counts,
+        counts: outcome.moved,
         size_bytes: outcome.size_bytes,
         skipped_count: skipped.filter(|skipped| skipped.group.is_finding()).count() as u64,
         put_back_count: outcome.put_back_count,
@@ -353,13 +354,13 @@ pub fn check_room(
     const SHARDS: usize = 256;
     /// Of a repository: those above its tags, revisions and links.
     const DIRECTORIES: usize = 8;
-    let blob_count = plan.blobs.len() + plan.corrupt.len();
-    let link_count = plan.tags.len() + plan.revisions.len() + plan.layer_links.len();
-    let other_count = plan.uploads.len() + plan.leftovers.len() + plan.repositories.len();
+    let count_of = |kinds: &[Kind]| kinds.iter().map(|kind| plan.goes[*kind].len()).sum::<usize>();
+    let blob_count = count_of(&[Kind::Blob, Kind::CorruptBlob]);
+    let link_count = count_of(&[Kind::Tag, Kind::Revision, Kind::LayerLink]);
     let repository_count = graph.repositories.len().min(link_count);
     TrashRun::check_room(
         storage,
-        (blob_count + link_count + other_count) as u64,
+        count_of(&Kind::ALL) as u64,
         (blob_count.min(SHARDS) + repository_count * DIRECTORIES) as u64,
     )
 }

@@ -3,191 +3,144 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::name::Name;
-use super::named::{blob_name, corrupt_name, link_name, revision_name, tag_name, upload_name};
 use super::paths;
 use super::plan::Plan;
-use crate::graph::BlobId;
-use crate::graph::{Graph, RepositoryNode};
-use crate::model::{Digest, bytes_of, text_of};
+use crate::graph::{Graph, Item};
+use crate::model::{Kind, Name, text_of};
 use crate::storage::{FileKind, Storage};
 use crate::trash::{Move, MoveKind};
 
 /// No repository is nested deeper than its name has room for.
 const MAX_DEPTH: usize = 130;
 
-/// What a step takes away, by its place in the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A tag of a repository.
-    Tag(u32, u32),
-    /// A revision of a repository.
-    Revision(u32, u32),
-    /// A layer link of a repository.
-    LayerLink(u32, u32),
-    /// An upload.
-    Upload(u32),
-    /// A blob.
-    Blob(BlobId),
-    /// A blob whose content is wrong, whoever needs it.
-    Corrupt(BlobId),
-    /// What an interrupted write left, by its place in the plan: a file, or an empty directory.
-    Leftover(u32),
-    /// An empty directory of a repository that goes.
-    Directory(u32),
-}
-
 /// Everything that is to be done, in order; the lists are of one length.
 #[derive(Debug, Default)]
 pub struct Steps {
     /// What is moved.
     pub moves: Vec<Move>,
-    /// What that is.
-    pub targets: Vec<Target>,
+    /// What that is; [`Kind::Repository`] for each empty directory of a repository that goes.
+    pub items: Vec<Item>,
     /// Things whose names lead nowhere.
-    pub unnamed: Vec<Target>,
-    leftover_names: Vec<String>,
+    pub unnamed: Vec<Item>,
+    leftovers: Vec<String>,
 }
 
 impl Steps {
     /// Of a plan. Tags go first, then revisions, indexes before what they name and images before
     /// what is about them, then layer links, uploads and blobs: a kill at any point leaves garbage.
     pub fn new(plan: &Plan, graph: &Graph, storage: &dyn Storage) -> Self {
-        let mut steps = Self::default();
+        let mut steps = Self { leftovers: plan.leftovers.clone(), ..Self::default() };
         let layout = storage.layout();
-        let directories: Vec<Option<PathBuf>> = graph
-            .repositories
-            .iter()
-            .map(|repository| paths::repository(layout, &repository.name))
-            .collect();
-        let digest = |blob: BlobId| &graph.blobs[blob as usize].digest;
-        for &tag in &plan.tags {
-            let place = place_of(graph, tag, |repository| repository.tags.end);
-            let node = &graph.tags[tag as usize];
-            let path = directories[place as usize]
-                .as_deref()
-                .and_then(|directory| paths::tag(directory, &node.name));
-            steps.add(graph, Target::Tag(place, tag), path);
-        }
-        for (place, revision) in top_down(plan, graph) {
-            let path = directories[place as usize].as_deref().and_then(|directory| {
-                paths::revision(directory, digest(graph.revisions[revision as usize]))
-            });
-            steps.add(graph, Target::Revision(place, revision), path);
-        }
         // An alias goes before what it stands for: when the registry deletes one, it looks up what it
         // leads to, and remembers that.
         let is_alias = |link: &u32| {
             let node = &graph.links[*link as usize];
             node.name != node.target
         };
-        let mut links = plan.layer_links.clone();
+        let mut links = plan.goes[Kind::LayerLink].clone();
         links.sort_by_key(|link| !is_alias(link));
-        for link in links {
-            let place = place_of(graph, link, |repository| repository.links.end);
-            let path = directories[place as usize].as_deref().and_then(|directory| {
-                paths::layer_link(directory, digest(graph.links[link as usize].name))
-            });
-            steps.add(graph, Target::LayerLink(place, link), path);
-        }
-        for &upload in &plan.uploads {
-            let node = &graph.uploads[upload as usize];
-            let path = directories[node.repository as usize]
-                .as_deref()
-                .and_then(|directory| paths::upload(directory, &node.upload_id));
-            steps.add(graph, Target::Upload(upload), path);
-        }
-        for &blob in &plan.blobs {
-            steps.add(graph, Target::Blob(blob), paths::blob(layout, digest(blob)));
-        }
-        for &blob in &plan.corrupt {
-            steps.add(graph, Target::Corrupt(blob), paths::blob(layout, digest(blob)));
-        }
-        steps.leftovers(plan, storage);
-        // What is moved as a whole leaves no empty directory.
-        let mut gone: HashSet<PathBuf> = steps
-            .moves
-            .iter()
-            .zip(&steps.targets)
-            .filter(|(_, target)| {
-                let place = target.repository(graph);
-                place.is_some_and(|place| plan.repositories.binary_search(&place).is_ok())
-            })
-            .map(|(item, _)| item.path.clone())
-            .collect();
-        for &place in &plan.repositories {
-            let Some(directory) = &directories[place as usize] else {
-                continue;
+        let revisions = top_down(plan, graph);
+        for kind in Kind::ALL {
+            let places = match kind {
+                Kind::Revision => &revisions,
+                Kind::LayerLink => &links,
+                Kind::Leftover | Kind::Repository => continue,
+                _ => &plan.goes[kind],
             };
-            for path in skeleton(storage, directory) {
-                if !path.ancestors().any(|above| gone.contains(above)) {
-                    steps.add(graph, Target::Directory(place), Some(path.clone()));
+            for &at in places {
+                let item = Item { kind, at };
+                match paths::of_item(layout, graph, item, &plan.leftovers) {
+                    Some(path) => steps.add(graph, item, path, move_kind(kind)),
+                    None => steps.unnamed.push(item),
                 }
-                gone.insert(path);
             }
         }
+        steps.add_leftovers(plan, graph, storage);
+        steps.add_directories(plan, graph, storage);
         steps
     }
 
     /// Those that nothing else takes along. The deepest come first: one may lie in another.
-    fn leftovers(&mut self, plan: &Plan, storage: &dyn Storage) {
-        let mut paths: Vec<(u32, PathBuf)> = (0..)
-            .zip(&plan.leftovers)
-            .filter_map(|(at, path)| Some((at, PathBuf::from(bytes_of(path)?))))
+    fn add_leftovers(&mut self, plan: &Plan, graph: &Graph, storage: &dyn Storage) {
+        let items = plan.goes[Kind::Leftover].iter().map(|at| Item::new(Kind::Leftover, *at));
+        let mut paths: Vec<(Item, PathBuf)> = items
+            .filter_map(|item| {
+                Some((item, paths::of_item(storage.layout(), graph, item, &plan.leftovers)?))
+            })
             .collect();
         paths.sort_unstable_by(|(_, a), (_, b)| b.cmp(a));
         let moved: HashSet<&Path> = self.moves.iter().map(|item| item.path.as_path()).collect();
         paths.retain(|(_, path)| !path.ancestors().any(|above| moved.contains(above)));
-        for (at, path) in paths {
+        for (item, path) in paths {
             let kind = match storage.stat(&path) {
                 Ok(facts) if facts.kind == FileKind::Directory => MoveKind::Directory,
                 Ok(facts) if facts.kind == FileKind::File => MoveKind::Leftover,
                 _ => continue,
             };
-            let name = text_of(path.as_os_str());
-            self.moves.push(Move {
-                path,
-                kind,
-                repository: None,
-                name,
-                size_bytes: 0,
-                access: None,
-                is_corrupt: false,
-            });
-            self.targets.push(Target::Leftover(at));
+            self.add(graph, item, path, kind);
         }
-        self.leftover_names.clone_from(&plan.leftovers);
     }
 
-    fn add(&mut self, graph: &Graph, target: Target, path: Option<PathBuf>) {
-        let Some(path) = path else {
-            self.unnamed.push(target);
-            return;
+    /// What is left of repositories that go. What is moved as a whole leaves no empty directory.
+    fn add_directories(&mut self, plan: &Plan, graph: &Graph, storage: &dyn Storage) {
+        let going = &plan.goes[Kind::Repository];
+        let is_going = |item: &Item| {
+            graph.repository_of(*item).is_some_and(|place| going.binary_search(&place).is_ok())
         };
-        let digest = |blob: BlobId| graph.blobs[blob as usize].digest.to_string();
-        let (kind, name, size_bytes) = match target {
-            Target::Tag(_, tag) => (MoveKind::Tag, graph.tags[tag as usize].name.clone(), 0),
-            Target::Revision(_, revision) => {
-                (MoveKind::Revision, digest(graph.revisions[revision as usize]), 0)
+        let moves = self.moves.iter().zip(&self.items);
+        let mut gone: HashSet<PathBuf> =
+            moves.filter(|(_, item)| is_going(item)).map(|(moved, _)| moved.path.clone()).collect();
+        for &place in going {
+            let item = Item::new(Kind::Repository, place);
+            let Some(directory) = paths::of_item(storage.layout(), graph, item, &[]) else {
+                continue;
+            };
+            for path in skeleton(storage, &directory) {
+                if !path.ancestors().any(|above| gone.contains(above)) {
+                    self.add(graph, item, path.clone(), MoveKind::Directory);
+                }
+                gone.insert(path);
             }
-            Target::LayerLink(_, link) => {
-                (MoveKind::LayerLink, digest(graph.links[link as usize].name), 0)
-            }
-            Target::Upload(upload) => {
-                let node = &graph.uploads[upload as usize];
-                (MoveKind::Upload, node.upload_id.clone(), node.size_bytes)
-            }
-            Target::Blob(blob) | Target::Corrupt(blob) => {
-                (MoveKind::Blob, digest(blob), graph.size_bytes(blob))
-            }
-            Target::Leftover(_) | Target::Directory(_) => (MoveKind::Directory, String::new(), 0),
+        }
+    }
+
+    fn add(&mut self, graph: &Graph, item: Item, path: PathBuf, kind: MoveKind) {
+        let at = item.at as usize;
+        let name = match item.kind {
+            Kind::Tag => graph.tags[at].name.clone(),
+            Kind::Upload => graph.uploads[at].upload_id.clone(),
+            Kind::Leftover => text_of(path.as_os_str()),
+            _ => graph.digest_of(item).map(ToString::to_string).unwrap_or_default(),
         };
-        let repository = target.repository(graph);
-        let repository = repository.map(|place| graph.repositories[place as usize].name.clone());
-        let is_corrupt = matches!(target, Target::Corrupt(_));
-        let access = None;
-        self.moves.push(Move { path, kind, repository, name, size_bytes, access, is_corrupt });
-        self.targets.push(target);
+        let repository = graph.repository_of(item);
+        self.moves.push(Move {
+            path,
+            kind,
+            repository: repository.map(|place| graph.repositories[place as usize].name.clone()),
+            name,
+            size_bytes: graph.size_bytes_of(item),
+            access: None,
+            is_corrupt: item.kind == Kind::CorruptBlob,
+        });
+        self.items.push(item);
+    }
+
+    /// The name of a thing of the plan.
+    pub fn name_of(&self, graph: &Graph, item: Item) -> Name {
+        graph.name_of(item, &self.leftovers)
+    }
+}
+
+/// How the trash calls a kind. Its lists on disk have kinds of their own.
+fn move_kind(kind: Kind) -> MoveKind {
+    match kind {
+        Kind::Tag => MoveKind::Tag,
+        Kind::Revision => MoveKind::Revision,
+        Kind::LayerLink => MoveKind::LayerLink,
+        Kind::Upload => MoveKind::Upload,
+        Kind::Blob | Kind::CorruptBlob => MoveKind::Blob,
+        Kind::Leftover => MoveKind::Leftover,
+        Kind::Repository => MoveKind::Directory,
     }
 }
 
@@ -222,63 +175,16 @@ fn directories_below(
     found.push(directory.to_owned());
 }
 
-impl Target {
-    /// The repository that it is in.
-    pub fn repository(self, graph: &Graph) -> Option<u32> {
-        match self {
-            Self::Tag(place, _)
-            | Self::Revision(place, _)
-            | Self::LayerLink(place, _)
-            | Self::Directory(place) => Some(place),
-            Self::Upload(upload) => Some(graph.uploads[upload as usize].repository),
-            Self::Blob(_) | Self::Corrupt(_) | Self::Leftover(_) => None,
-        }
-    }
-
-    /// Its name.
-    pub fn name(self, graph: &Graph, steps: &Steps) -> Name {
-        match self {
-            Self::Tag(place, tag) => tag_name(graph, place, tag),
-            Self::Revision(place, revision) => revision_name(graph, place, revision),
-            Self::LayerLink(place, link) => link_name(graph, place, link),
-            Self::Upload(upload) => upload_name(graph, upload),
-            Self::Blob(blob) => blob_name(graph, blob),
-            Self::Corrupt(blob) => corrupt_name(graph, blob),
-            Self::Leftover(at) => {
-                Name::Leftover { path: steps.leftover_names[at as usize].clone() }
-            }
-            Self::Directory(place) => {
-                Name::Repository { repository: graph.repositories[place as usize].name.clone() }
-            }
-        }
-    }
-
-    /// The digest that it is about.
-    pub fn digest(self, graph: &Graph) -> Option<&Digest> {
-        let blob = match self {
-            Self::Tag(_, tag) => graph.tags[tag as usize].target?,
-            Self::Revision(_, revision) => graph.revisions[revision as usize],
-            Self::LayerLink(_, link) => graph.links[link as usize].name,
-            Self::Blob(blob) | Self::Corrupt(blob) => blob,
-            Self::Upload(_) | Self::Leftover(_) | Self::Directory(_) => return None,
-        };
-        Some(&graph.blobs[blob as usize].digest)
-    }
-}
-
-fn place_of(graph: &Graph, at: u32, end: fn(&RepositoryNode) -> u32) -> u32 {
-    graph.repositories.partition_point(|repository| end(repository) <= at) as u32
-}
-
-/// The revisions of a plan with their repositories, each after all that lead to it.
-fn top_down(plan: &Plan, graph: &Graph) -> Vec<(u32, u32)> {
-    let mut ordered = Vec::with_capacity(plan.revisions.len());
-    let mut rest = plan.revisions.as_slice();
-    for (place, repository) in (0..).zip(&graph.repositories) {
+/// The revisions of a plan, each after all in its repository that lead to it.
+fn top_down(plan: &Plan, graph: &Graph) -> Vec<u32> {
+    let revisions = &plan.goes[Kind::Revision];
+    let mut ordered = Vec::with_capacity(revisions.len());
+    let mut rest = revisions.as_slice();
+    for repository in &graph.repositories {
         let count = rest.partition_point(|revision| *revision < repository.revisions.end);
         let (own, after) = rest.split_at(count);
         rest = after;
-        ordered.extend(sorted_top_down(graph, own).into_iter().map(|revision| (place, revision)));
+        ordered.extend(sorted_top_down(graph, own));
     }
     ordered
 }

@@ -2,46 +2,36 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::choose::Asked;
-use super::name::{Name, SkipGroup, Skipped};
+use super::name::{SkipGroup, Skipped};
 use super::plan::Plan;
-use crate::graph::{Graph, RepositoryNode};
-use crate::model::Digest;
-use crate::registry::delete::{Item, Selection};
+use crate::graph::{Graph, Item, RepositoryNode};
+use crate::model::{ByKind, Digest, Kind, Name};
+use crate::registry::delete::{self, Selection};
 
-/// Leaves in a plan what the API can delete, and tells what of the rest was asked for. What would
+/// Leaves in a plan what the API can delete, and notes what of the rest was asked for. What would
 /// come free stays as it is: it is what a collection of garbage frees afterwards.
-pub fn keep_what_the_api_deletes(plan: &mut Plan, graph: &Graph, asked: &Asked) {
+pub fn keep_what_the_api_deletes(plan: &mut Plan, graph: &Graph, asked: &ByKind<Vec<bool>>) {
     let ApiDeletion { skipped, .. } = ApiDeletion::of(plan, graph);
     let staying: HashSet<&Name> = skipped.iter().map(|skipped| &skipped.name).collect();
-    let tag_count = plan.tags.len();
-    let names = plan.names(graph).take(tag_count);
-    let mut stays = names.map(|name| staying.contains(&name)).collect::<Vec<_>>().into_iter();
-    let rest = beyond_api(plan, asked);
-    plan.tags.retain(|_| !stays.next().unwrap_or(false));
-    plan.skipped.extend(skipped);
-    let reason = "the API deletes tags and revisions only";
-    let rest = rest.names(graph);
-    plan.skipped.extend(rest.map(|name| Skipped::new(SkipGroup::NotAllowed, name, reason)));
-}
-
-/// Takes out of a plan what the API cannot delete; gives what of that was asked for.
-fn beyond_api(plan: &mut Plan, asked: &Asked) -> Plan {
-    let take = |places: &mut Vec<u32>, is_asked: &[bool]| {
-        let mut taken = std::mem::take(places);
-        taken.retain(|at| is_asked[*at as usize]);
-        taken
+    let mut tags = std::mem::take(&mut plan.goes[Kind::Tag]);
+    tags.retain(|at| !staying.contains(&graph.name_of(Item::new(Kind::Tag, *at), &[])));
+    let revisions = std::mem::take(&mut plan.goes[Kind::Revision]);
+    // What the API cannot delete stays; what of that only follows from a tag needs no line.
+    let is_asked_for = |item: &Item| match item.kind {
+        // These go only when they are asked for.
+        Kind::CorruptBlob | Kind::Leftover => true,
+        kind => asked[kind][item.at as usize],
     };
-    Plan {
-        layer_links: take(&mut plan.layer_links, &asked.layer_links),
-        uploads: take(&mut plan.uploads, &asked.uploads),
-        blobs: take(&mut plan.blobs, &asked.blobs),
-        repositories: take(&mut plan.repositories, &asked.repositories),
-        // These go only when somebody asks for them.
-        corrupt: std::mem::take(&mut plan.corrupt),
-        leftovers: std::mem::take(&mut plan.leftovers),
-        ..Plan::default()
-    }
+    let reason = "the API deletes tags and revisions only";
+    let rest = plan.items().filter(is_asked_for);
+    let rest = rest.map(|item| graph.name_of(item, &plan.leftovers));
+    let rest =
+        rest.map(|name| Skipped::new(SkipGroup::NotAllowed, name, reason)).collect::<Vec<_>>();
+    plan.goes = ByKind::default();
+    plan.goes[Kind::Tag] = tags;
+    plan.goes[Kind::Revision] = revisions;
+    plan.skipped.extend(skipped);
+    plan.skipped.extend(rest);
 }
 
 /// What of a plan the API can delete.
@@ -95,7 +85,7 @@ fn selection(plan: &Plan, graph: &Graph) -> (Vec<Name>, Selection, Vec<Skipped>)
         }
         if let Ok(digest) = Digest::parse(digest) {
             selection.staying_tags.entry(repository.clone()).or_default();
-            selection.items.push(Item { repository: repository.clone(), tag, digest });
+            selection.items.push(delete::Item { repository: repository.clone(), tag, digest });
             names.push(name);
         }
     }
@@ -134,7 +124,7 @@ fn staying_tags(
     graph: &Graph,
     repository: &RepositoryNode,
 ) -> BTreeMap<String, Digest> {
-    let stays = |tag: &u32| plan.tags.binary_search(tag).is_err();
+    let stays = |tag: &u32| plan.goes[Kind::Tag].binary_search(tag).is_err();
     let named = repository.tags.clone().filter(stays).filter_map(|tag| {
         let node = &graph.tags[tag as usize];
         Some((node.name.clone(), graph.blobs[node.target? as usize].digest.clone()))

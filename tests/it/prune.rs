@@ -21,9 +21,10 @@ use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use regsql::graph::Graph;
+use regsql::model::Name;
 use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
-    Chosen, Clock, Environment, Name, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
+    Chosen, Clock, Environment, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
     RunOptions, Step, plan,
 };
 use regsql::sample::RegistryBuilder;

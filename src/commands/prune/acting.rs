@@ -11,8 +11,8 @@ use crate::error::{Outcome, Result};
 use crate::graph::Graph;
 use crate::progress::Progress;
 use crate::prune::{
-    self, Clock, Counts, Deleted, Document, Environment, Mode, Outcome as Deletion, Plan,
-    PlannedDeletion, RunError, RunOptions, ServingRegistry, Skipped, now_on,
+    self, Clock, Deleted, Document, Environment, Mode, Plan, PlannedDeletion, RunError, RunOptions,
+    ServingRegistry, Skipped, now_on,
 };
 use crate::report::QueryError;
 use crate::storage::StorageWriter;
@@ -180,23 +180,10 @@ fn plan_again(
     Ok(again)
 }
 
-fn counts_of(outcome: &Deletion) -> Counts {
-    Counts {
-        tags: outcome.counts.tags,
-        revisions: outcome.counts.revisions,
-        layer_links: outcome.counts.layer_links,
-        blobs: outcome.counts.blobs - outcome.corrupt_blobs,
-        uploads: outcome.counts.uploads,
-        repositories: outcome.repositories,
-        corrupt_blobs: outcome.corrupt_blobs,
-        leftovers: outcome.leftovers,
-    }
-}
-
 /// Shows what was done, and says whether anything stays that was to go.
 fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Result {
     let Deleted { planned, outcome, trash_run, .. } = deleted;
-    let counts = counts_of(outcome);
+    let counts = outcome.counts;
     let bytes = ui::bytes(outcome.size_bytes as i64);
     let mut text = Vec::new();
     let mut newly_skipped = planned.newly_skipped.clone();
@@ -213,7 +200,7 @@ fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Re
             writeln!(text, "Moved to the trash as run {run}: regsql undo {run} puts it back")?;
             writeln!(text, "The space, {bytes}, comes free only with regsql trash purge")?;
         }
-        None if outcome.counts == crate::trash::Counts::default() => {}
+        None if outcome.moved == crate::trash::Counts::default() => {}
         None => writeln!(text, "Freed {bytes}")?,
     }
     let mut skipped = planned.plan.skipped.clone();

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use super::PruneArgs;
 use super::edit::edit;
 use crate::commands::Context;
-use crate::commands::naming::{Named, each_named};
+use crate::commands::naming::each_named;
 use crate::commands::report::{hint_whole_names, note_notices, query};
 use crate::commands::result::Snapshot;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::model::Digest;
-use crate::prune::{CORRUPT_SQL, Chosen, LEFTOVERS_SQL, Name, SkipGroup};
+use crate::model::{Digest, Name};
+use crate::prune::{CORRUPT_SQL, Chosen, LEFTOVERS_SQL, SkipGroup};
 use crate::report::{Catalog, Gathered, Query, Report, Selects, Value, bind_report, bind_untyped};
 
 /// Runs all reports and queries, and reads all targets.
@@ -185,7 +185,7 @@ fn add_rows(
     let mut missing_option = None;
     each_named(snapshot, query, selects, &mut |named| {
         rows += 1;
-        match named.map(name_of) {
+        match named {
             None => {
                 let row = format!("row {rows} of {}", query.name);
                 chosen.skip(
@@ -229,31 +229,6 @@ fn is_ghost(graph: &Graph, name: &Name) -> bool {
     let repositories = &graph.repositories;
     let at = repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
     at.is_ok_and(|at| repositories[at].tags.is_empty() && repositories[at].revisions.is_empty())
-}
-
-fn name_of(named: Named<'_>) -> Name {
-    match named {
-        Named::Tag { repository, tag, manifest_digest } => Name::Tag {
-            repository: repository.into(),
-            tag: tag.into(),
-            manifest_digest: manifest_digest.map(Into::into),
-        },
-        Named::Revision { repository, manifest_digest } => Name::Revision {
-            repository: repository.into(),
-            manifest_digest: manifest_digest.into(),
-        },
-        Named::Layer { digest } => Name::Layer { layer_digest: digest.into() },
-        Named::Repository { repository } => Name::Repository { repository: repository.into() },
-        Named::Blob { digest } => Name::Blob { blob_digest: digest.into(), size_bytes: 0 },
-        Named::Upload { repository, upload_id } => Name::Upload {
-            repository: repository.into(),
-            upload_id: upload_id.into(),
-            size_bytes: 0,
-        },
-        Named::LayerLink { repository, digest } => {
-            Name::LayerLink { repository: repository.into(), link_digest: digest.into() }
-        }
-    }
 }
 
 /// `REPO@DIGEST`, `DIGEST` or `REPO:TAG`. Nothing is abbreviated where something is deleted.

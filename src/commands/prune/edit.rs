@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::process::Command;
 
 use crate::error::{Error, Result};
-use crate::prune::Name;
+use crate::model::Name;
 use crate::ui;
 
 const HEAD: &str = "\

@@ -7,7 +7,8 @@ use super::{FormatArg, Planned, PruneArgs, time_option};
 use crate::commands::Context;
 use crate::error::{Outcome, Result};
 use crate::graph::{Graph, total_bytes};
-use crate::prune::{Counts, Document, Plan, SkipGroup, Skipped};
+use crate::model::{ByKind, Kind};
+use crate::prune::{Document, Plan, SkipGroup, Skipped};
 use crate::report::{Column, End, Unit, Value};
 use crate::ui::{self, Format, Frame, visible};
 
@@ -57,18 +58,11 @@ pub fn plan(context: &Context, planned: &Planned, args: &PruneArgs) -> Result<()
 #[derive(Clone, Copy, Default)]
 struct Line {
     freed_bytes: u64,
-    tags: u64,
-    revisions: u64,
-    layer_links: u64,
-    blobs: u64,
-    uploads: u64,
+    counts: ByKind<u64>,
 }
 
-impl Line {
-    fn counts(self) -> [u64; 5] {
-        [self.tags, self.revisions, self.layer_links, self.blobs, self.uploads]
-    }
-}
+/// The columns of the table; a corrupt blob counts as a blob.
+const COLUMNS: [Kind; 5] = [Kind::Tag, Kind::Revision, Kind::LayerLink, Kind::Blob, Kind::Upload];
 
 /// Where a blob that goes is linked: what it frees is counted in one line alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +84,7 @@ impl Owner {
 
 /// The owners of the blobs that go.
 fn owners(plan: &Plan, graph: &Graph) -> BTreeMap<u32, Owner> {
-    let going = plan.blobs.iter().chain(&plan.corrupt);
+    let going = plan.goes[Kind::Blob].iter().chain(&plan.goes[Kind::CorruptBlob]);
     let mut owners: BTreeMap<u32, Owner> = going.map(|blob| (*blob, Owner::Nowhere)).collect();
     if owners.is_empty() {
         return owners;
@@ -118,26 +112,19 @@ fn owners(plan: &Plan, graph: &Graph) -> BTreeMap<u32, Owner> {
 
 fn lines(plan: &Plan, graph: &Graph) -> BTreeMap<Owner, Line> {
     let mut lines: BTreeMap<Owner, Line> = BTreeMap::new();
-    let mut count =
-        |places: &[u32], end: fn(&crate::graph::RepositoryNode) -> u32, add: fn(&mut Line)| {
-            for &at in places {
-                let place = graph.repositories.partition_point(|repository| end(repository) <= at);
-                add(lines.entry(Owner::Repository(place as u32)).or_default());
-            }
+    let owners = owners(plan, graph);
+    for item in plan.items() {
+        let (owner, kind) = match item.kind {
+            Kind::Blob | Kind::CorruptBlob => (owners[&item.at], Kind::Blob),
+            Kind::Leftover | Kind::Repository => continue,
+            kind => match graph.repository_of(item) {
+                Some(place) => (Owner::Repository(place), kind),
+                None => continue,
+            },
         };
-    count(&plan.tags, |repository| repository.tags.end, |line| line.tags += 1);
-    count(&plan.revisions, |repository| repository.revisions.end, |line| line.revisions += 1);
-    count(&plan.layer_links, |repository| repository.links.end, |line| line.layer_links += 1);
-    for &upload in &plan.uploads {
-        let upload = &graph.uploads[upload as usize];
-        let line = lines.entry(Owner::Repository(upload.repository)).or_default();
-        line.uploads += 1;
-        line.freed_bytes = line.freed_bytes.saturating_add(upload.size_bytes);
-    }
-    for (blob, owner) in owners(plan, graph) {
         let line = lines.entry(owner).or_default();
-        line.blobs += 1;
-        line.freed_bytes = line.freed_bytes.saturating_add(graph.size_bytes(blob));
+        line.counts[kind] += 1;
+        line.freed_bytes = line.freed_bytes.saturating_add(graph.size_bytes_of(item));
     }
     lines
 }
@@ -164,13 +151,13 @@ fn repositories(
     if lines.is_empty() {
         return Ok(());
     }
-    let names = ["tags", "revisions", "layer_links", "blobs", "uploads"];
     // A column of zeros says nothing.
-    let is_used: Vec<bool> =
-        (0..names.len()).map(|at| lines.iter().any(|(_, line)| line.counts()[at] > 0)).collect();
+    let mut used = COLUMNS.to_vec();
+    used.retain(|kind| lines.iter().any(|(_, line)| line.counts[*kind] > 0));
     let count = lines.len();
     lines.sort_by_key(|(owner, line)| {
-        (std::cmp::Reverse((line.freed_bytes, line.counts().iter().sum::<u64>())), *owner)
+        let count = line.counts.iter().map(|(_, count)| count).sum::<u64>();
+        (std::cmp::Reverse((line.freed_bytes, count)), *owner)
     });
     if !shows_all {
         lines.truncate(MOST_REPOSITORIES);
@@ -190,14 +177,12 @@ fn repositories(
     let mut sink = ui::sink(Format::Table, out, frame, look);
     let column = |name: &str, unit| Column { name: name.into(), unit };
     let mut columns = vec![column("repository", Unit::Text), column("freed_bytes", Unit::Bytes)];
-    let used = |at: &usize| is_used[*at];
-    columns.extend((0..names.len()).filter(used).map(|at| column(names[at], Unit::Count)));
+    columns.extend(used.iter().map(|kind| column(&kind.key(), Unit::Count)));
     sink.begin(&columns)?;
     for (owner, line) in &lines {
         let mut row =
             vec![Value::Text(owner.name(graph).into()), Value::Integer(line.freed_bytes as i64)];
-        let counts = line.counts();
-        row.extend((0..names.len()).filter(used).map(|at| Value::Integer(counts[at] as i64)));
+        row.extend(used.iter().map(|kind| Value::Integer(line.counts[*kind] as i64)));
         sink.row(&row)?;
     }
     sink.end(End { rows: lines.len() as u64, is_cut: rest > 0 })?;
@@ -208,13 +193,13 @@ fn repositories(
 /// The names of the tags that go: what a person who may lose something looks for.
 fn tags(planned: &Planned, shows_all: bool, out: &mut dyn Write) -> io::Result<()> {
     let (plan, graph) = (&planned.plan, &planned.graph);
-    if plan.tags.is_empty() {
+    if plan.goes[Kind::Tag].is_empty() {
         return Ok(());
     }
-    let most = if shows_all { plan.tags.len() } else { MOST_TAGS };
+    let most = if shows_all { plan.goes[Kind::Tag].len() } else { MOST_TAGS };
     writeln!(out, "Tags that go")?;
     let mut by_repository: Vec<(&str, Vec<&str>)> = Vec::new();
-    for &tag in plan.tags.iter().take(most) {
+    for &tag in plan.goes[Kind::Tag].iter().take(most) {
         let repository = graph.repository_of_tag(tag).name.as_str();
         let name = graph.tags[tag as usize].name.as_str();
         match by_repository.last_mut() {
@@ -225,8 +210,8 @@ fn tags(planned: &Planned, shows_all: bool, out: &mut dyn Write) -> io::Result<(
     for (repository, names) in by_repository {
         writeln!(out, "  {}", visible(&format!("{repository}: {}", names.join(", "))))?;
     }
-    if plan.tags.len() > most {
-        writeln!(out, "  and {} more (--all shows them)", plan.tags.len() - most)?;
+    if plan.goes[Kind::Tag].len() > most {
+        writeln!(out, "  and {} more (--all shows them)", plan.goes[Kind::Tag].len() - most)?;
     }
     writeln!(out)
 }
@@ -294,7 +279,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "Would free 0 B now, and {later}")?;
         }
     } else {
-        let deleted = counted(&Counts::of(plan));
+        let deleted = counted(&plan.counts());
         let freed = ui::bytes(plan.freed_bytes as i64);
         if planned.is_via_api {
             writeln!(out, "Would delete {deleted} through the API")?;
@@ -312,16 +297,23 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// `13374 blobs, 120 tags`.
-pub fn counted(counts: &Counts) -> String {
-    ui::counted(&[
-        (counts.blobs, "blob", "blobs"),
-        (counts.tags, "tag", "tags"),
-        (counts.revisions, "revision", "revisions"),
-        (counts.layer_links, "layer link", "layer links"),
-        (counts.uploads, "upload", "uploads"),
-        (counts.repositories, "empty repository", "empty repositories"),
-        (counts.corrupt_blobs, "corrupt blob", "corrupt blobs"),
-        (counts.leftovers, "leftover", "leftovers"),
-    ])
+/// `13374 blobs, 120 tags`: blobs first, as they are what frees space.
+pub fn counted(counts: &ByKind<u64>) -> String {
+    let order = [
+        Kind::Blob,
+        Kind::Tag,
+        Kind::Revision,
+        Kind::LayerLink,
+        Kind::Upload,
+        Kind::Repository,
+        Kind::CorruptBlob,
+        Kind::Leftover,
+    ];
+    ui::counted(&order.map(|kind| {
+        let (one, many) = match kind {
+            Kind::Repository => ("empty repository", "empty repositories"),
+            kind => kind.words(),
+        };
+        (counts[kind], one, many)
+    }))
 }

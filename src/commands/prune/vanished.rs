@@ -10,6 +10,7 @@ use crate::commands::Context;
 use crate::commands::result::Snapshot;
 use crate::db::{self, DatabaseError};
 use crate::error::{Error, Result};
+use crate::model::Kind;
 
 /// Refuses when something has vanished since the last scan that is taken for right and
 /// `--accept-vanished` does not cover it. A deletion makes what was accepted the new measure.
@@ -52,20 +53,15 @@ fn name_of(path: &str) -> &str {
 /// written, as on a full disk, is no reason to free nothing.
 pub fn begin(context: &Context, planned: &Planned) {
     let plan = &planned.plan;
-    let sorted = |ids: &[u32]| {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids
-    };
-    let (tags, revisions) = (sorted(&plan.tags), sorted(&plan.revisions));
-    let has = |ids: &[u32], range: &Range<u32>| {
-        let at = ids.partition_point(|id| *id < range.start);
-        ids.get(at).is_some_and(|id| *id < range.end)
+    let has = |kind, range: &Range<u32>| {
+        let places = &plan.goes[kind];
+        let at = places.partition_point(|place| *place < range.start);
+        places.get(at).is_some_and(|place| *place < range.end)
     };
     let names = (0..).zip(&planned.graph.repositories).filter(|(place, repository)| {
-        plan.repositories.contains(place)
-            || has(&tags, &repository.tags)
-            || has(&revisions, &repository.revisions)
+        plan.goes[Kind::Repository].contains(place)
+            || has(Kind::Tag, &repository.tags)
+            || has(Kind::Revision, &repository.revisions)
     });
     let names = names.map(|(_, repository)| repository.name.as_str());
     let now_ns = crate::commands::now().as_nanosecond() as i64;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::{Planned, PruneArgs, show};
 use crate::commands::{Context, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
-use crate::prune::{ApiDeletion, Counts, Document, Mode, Name, SkipGroup, Skipped};
+use crate::prune::{ApiDeletion, Document, Mode, SkipGroup, Skipped};
 use crate::registry::delete::{self, Outcome as Became, Stop};
 use crate::report::QueryError;
 
@@ -29,7 +29,9 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     for (name, became) in names.into_iter().zip(&report.outcomes) {
         match became {
             Became::Deleted => {
-                count(&mut document.counts, &name);
+                if let Some(kind) = name.kind() {
+                    document.counts[kind] += 1;
+                }
                 document.items.push(name);
             }
             Became::NotFound => {
@@ -68,13 +70,6 @@ fn shown(became: &Became) -> String {
         Became::Skipped(reason) => reason.to_string(),
         Became::Failed(error) => error.to_string(),
         Became::NotTried => "not tried".into(),
-    }
-}
-
-fn count(counts: &mut Counts, name: &Name) {
-    match name {
-        Name::Tag { .. } => counts.tags += 1,
-        _ => counts.revisions += 1,
     }
 }
 

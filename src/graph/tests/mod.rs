@@ -10,7 +10,7 @@ use super::{
     BlobId, BlobNode, Graph, Item, Parts, Reason, RepositoryNode, Selection, TagNode, account,
     reach, removal,
 };
-use crate::model::Digest;
+use crate::model::{Digest, Kind};
 use model::Model;
 use random::{Plan, plan, snapshot};
 
@@ -25,9 +25,9 @@ fn flags(length: usize, chosen: &[usize]) -> Vec<bool> {
 
 fn selection(graph: &Graph, chosen: &[Vec<usize>; 4], kept: &[Vec<usize>; 2]) -> Selection {
     let mut selection = Selection::nothing(graph);
-    selection.tags = flags(graph.tags.len(), &chosen[0]);
-    selection.revisions = flags(graph.revisions.len(), &chosen[1]);
-    selection.repositories = flags(graph.repositories.len(), &chosen[2]);
+    selection.chosen[Kind::Tag] = flags(graph.tags.len(), &chosen[0]);
+    selection.chosen[Kind::Revision] = flags(graph.revisions.len(), &chosen[1]);
+    selection.chosen[Kind::Repository] = flags(graph.repositories.len(), &chosen[2]);
     selection.layers = flags(graph.blobs.len(), &chosen[3]);
     selection.kept_tags = flags(graph.tags.len(), &kept[0]);
     selection.kept_revisions = flags(graph.revisions.len(), &kept[1]);
@@ -76,8 +76,8 @@ fn check(
                 .filter(|revision| !left.revisions.contains(&graph.revisions[*revision as usize])),
         );
     }
-    prop_assert_eq!(&found.tags, &tags);
-    prop_assert_eq!(&found.revisions, &revisions);
+    prop_assert_eq!(&found.goes[Kind::Tag], &tags);
+    prop_assert_eq!(&found.goes[Kind::Revision], &revisions);
     let mut told: Vec<Item> = found.skipped.iter().map(|skipped| skipped.item).collect();
     told.sort_unstable();
     prop_assert_eq!(told, skipped);
@@ -87,7 +87,7 @@ fn check(
     let freed = before.difference(&after).copied();
     let freed: Vec<BlobId> =
         freed.filter(|blob| graph.blobs[*blob as usize].size_bytes.is_some()).collect();
-    prop_assert_eq!(&found.blobs, &freed);
+    prop_assert_eq!(&found.goes[Kind::Blob], &freed);
     let bytes: u64 = freed.iter().map(|blob| graph.size_bytes(*blob)).sum();
     prop_assert_eq!(found.freed_bytes, bytes);
     prop_assert!(found.freed_bytes <= found.logical_bytes);
@@ -96,24 +96,28 @@ fn check(
         let needed = model.needed_by_kept(place, repository, &graph, &selection);
         let has = |list: &[u32], at: u32| list.binary_search(&at).is_ok();
         for tag in repository.tags.clone().filter(|tag| selection.kept_tags[*tag as usize]) {
-            prop_assert!(!has(&found.tags, tag), "kept tag {}", tag);
+            prop_assert!(!has(&found.goes[Kind::Tag], tag), "kept tag {}", tag);
         }
         for at in repository.revisions.clone() {
             let blob = graph.revisions[at as usize];
-            prop_assert!(!needed.contains(&blob) || !has(&found.revisions, at), "revision {}", at);
+            prop_assert!(
+                !needed.contains(&blob) || !has(&found.goes[Kind::Revision], at),
+                "revision {}",
+                at
+            );
         }
         for at in repository.links.clone() {
             let link = graph.links[at as usize];
             let is_needed = needed.contains(&link.name) || needed.contains(&link.target);
-            prop_assert!(!is_needed || !has(&found.layer_links, at), "link {}", at);
+            prop_assert!(!is_needed || !has(&found.goes[Kind::LayerLink], at), "link {}", at);
         }
         for blob in needed {
-            prop_assert!(!has(&found.blobs, blob), "blob {}", blob);
+            prop_assert!(!has(&found.goes[Kind::Blob], blob), "blob {}", blob);
         }
     }
 
     let links = model.needless_links(&left, &graph, &selection);
-    prop_assert_eq!(&found.layer_links, &links);
+    prop_assert_eq!(&found.goes[Kind::LayerLink], &links);
     Ok(())
 }
 
@@ -167,14 +171,15 @@ fn check_singles(plan: &Plan) -> Result<(), TestCaseError> {
     for (place, (repository, account)) in
         graph.repositories.iter().zip(&accounts.repositories).enumerate()
     {
-        let whole = freed(&|selection| selection.repositories[place] = true);
+        let whole = freed(&|selection| selection.chosen[Kind::Repository][place] = true);
         prop_assert_eq!(whole, account.exclusive_bytes, "repository {}", place);
         for (tag, figures) in repository.tags.clone().zip(&account.tags) {
-            let one = freed(&|selection| selection.tags[tag as usize] = true);
+            let one = freed(&|selection| selection.chosen[Kind::Tag][tag as usize] = true);
             prop_assert_eq!(one, figures.exclusive_bytes, "tag {}", tag);
         }
         for (revision, figures) in repository.revisions.clone().zip(&account.revisions) {
-            let one = freed(&|selection| selection.revisions[revision as usize] = true);
+            let one =
+                freed(&|selection| selection.chosen[Kind::Revision][revision as usize] = true);
             // What names itself in a ring has no owner there, and goes with the ring here.
             let blob = graph.revisions[revision as usize];
             if model.is_in_ring(place, blob) {
@@ -192,7 +197,7 @@ fn check_singles(plan: &Plan) -> Result<(), TestCaseError> {
                 if wanted.is_none_or(|wanted| wanted == place) {
                     for (revision, figures) in repository.revisions.clone().zip(&account.revisions)
                     {
-                        selection.revisions[revision as usize] = !figures.is_tagged;
+                        selection.chosen[Kind::Revision][revision as usize] = !figures.is_tagged;
                     }
                 }
             }
@@ -271,7 +276,7 @@ fn revisions_that_kept_tags_keep_are_told_in_time_that_grows_with_their_number()
     let count = 40_000;
     let graph = tagged_images(count);
     let mut selection = Selection::nothing(&graph);
-    selection.revisions.fill(true);
+    selection.chosen[Kind::Revision].fill(true);
     selection.kept_tags.fill(true);
     let begun = Instant::now();
     let found = removal(&graph, &selection);
@@ -279,7 +284,7 @@ fn revisions_that_kept_tags_keep_are_told_in_time_that_grows_with_their_number()
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(found.skipped.len(), count as usize);
     for skipped in found.skipped {
-        let Item::Revision(at) = skipped.item else { panic!("{skipped:?}") };
-        assert_eq!(skipped.reason, Reason::Tagged(count - 1 - at));
+        assert_eq!(skipped.item.kind, Kind::Revision, "{skipped:?}");
+        assert_eq!(skipped.reason, Reason::Tagged(count - 1 - skipped.item.at));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::random::Plan;
 use crate::graph::{BlobId, Graph, Item, RepositoryNode, Selection};
-use crate::model::{HoldScope, Role, tag_subject};
+use crate::model::{HoldScope, Kind, Role, tag_subject};
 use crate::scan::{Catalog, CatalogRepository};
 
 #[derive(Clone, Default)]
@@ -219,7 +219,7 @@ impl<'a> Model<'a> {
         for (place, repository) in names.repositories.iter().enumerate() {
             let before = &self.repositories[place];
             let after = &mut left[place];
-            let is_whole = selection.repositories[place];
+            let is_whole = selection.has(Kind::Repository, place as u32);
             if is_whole && !self.keeps_part(place, repository, selection) {
                 *after = ModelRepository::default();
                 continue;
@@ -253,19 +253,19 @@ impl<'a> Model<'a> {
             after.revisions.retain(|blob| !doomed.contains(blob) || stays.contains(blob));
             for (blob, revision) in &goes.revisions {
                 if after.revisions.contains(blob) {
-                    skipped.push(Item::Revision(*revision));
+                    skipped.push(Item::new(Kind::Revision, *revision));
                 }
             }
             // What is kept is named when it was asked for, or would have gone along.
             for at in repository.revisions.clone().filter(|at| is_kept(*at)) {
-                let is_asked_for = is_whole || selection.revisions[at as usize];
+                let is_asked_for = is_whole || selection.has(Kind::Revision, at);
                 if is_asked_for || doomed.contains(&names.revisions[at as usize]) {
-                    skipped.push(Item::Revision(at));
+                    skipped.push(Item::new(Kind::Revision, at));
                 }
             }
             for tag in repository.tags.clone() {
-                if is_kept_tag(tag) && (is_whole || selection.tags[tag as usize]) {
-                    skipped.push(Item::Tag(tag));
+                if is_kept_tag(tag) && (is_whole || selection.has(Kind::Tag, tag)) {
+                    skipped.push(Item::new(Kind::Tag, tag));
                 }
                 let is_named = goes.tags.contains(&tag);
                 let is_gone = match target(tag) {
@@ -280,7 +280,7 @@ impl<'a> Model<'a> {
                     after.tags.remove(name(tag));
                     after.about.remove(name(tag));
                 } else if is_named {
-                    skipped.push(Item::Tag(tag));
+                    skipped.push(Item::new(Kind::Tag, tag));
                 }
             }
         }
@@ -295,19 +295,19 @@ impl<'a> Model<'a> {
         names: &Graph,
         selection: &Selection,
     ) -> Goes {
-        let is_whole = selection.repositories[place];
+        let is_whole = selection.has(Kind::Repository, place as u32);
         let holds = |blob: BlobId| self.holds_layer(blob, &selection.layers);
         let target = |tag: u32| names.tags[tag as usize].target;
         let is_kept_tag = |tag: u32| selection.kept_tags[tag as usize];
         let tags = repository.tags.clone().filter(|tag| {
             let is_about =
                 self.repositories[place].about.contains_key(&names.tags[*tag as usize].name);
-            let is_named = is_whole && !is_about || selection.tags[*tag as usize];
+            let is_named = is_whole && !is_about || selection.has(Kind::Tag, *tag);
             !is_kept_tag(*tag) && (is_named || target(*tag).is_some_and(holds))
         });
         let tags: BTreeSet<u32> = tags.collect();
         let revisions = repository.revisions.clone().filter(|revision| {
-            let is_named = is_whole || selection.revisions[*revision as usize];
+            let is_named = is_whole || selection.has(Kind::Revision, *revision);
             let is_kept = selection.kept_revisions[*revision as usize];
             !is_kept && (is_named || holds(names.revisions[*revision as usize]))
         });
@@ -317,10 +317,7 @@ impl<'a> Model<'a> {
             let is_about =
                 self.repositories[place].about.contains_key(&names.tags[*tag as usize].name);
             // A repository as a whole takes what is about an image only along with that.
-            let is_named = |to: BlobId| {
-                let at = revisions[&to] as usize;
-                selection.revisions[at] || holds(to)
-            };
+            let is_named = |to: BlobId| selection.has(Kind::Revision, revisions[&to]) || holds(to);
             let is_on_one = target(*tag)
                 .is_some_and(|to| revisions.contains_key(&to) && (!is_about || is_named(to)));
             tags.contains(tag) || !is_kept_tag(*tag) && is_on_one
@@ -386,8 +383,8 @@ impl<'a> Model<'a> {
         for (place, repository) in names.repositories.iter().enumerate() {
             let before = self.reached_in(&self.repositories[place]);
             let after = self.reached_in(&left[place]);
-            let is_whole =
-                selection.repositories[place] && !self.keeps_part(place, repository, selection);
+            let is_whole = selection.has(Kind::Repository, place as u32)
+                && !self.keeps_part(place, repository, selection);
             links.extend(repository.links.clone().filter(|link| {
                 let link = names.links[*link as usize];
                 let is_needed = |blobs: &BTreeSet<BlobId>| {

@@ -5,13 +5,14 @@ use proptest::test_runner::TestRunner;
 
 use super::random::plan;
 use crate::graph::{FreeOrder, Graph, Selection, free, removal};
+use crate::model::Kind;
 
 const MOST_TAGS: usize = 10;
 
 fn freed(graph: &Graph, tags: impl IntoIterator<Item = u32>) -> u64 {
     let mut selection = Selection::nothing(graph);
     for tag in tags {
-        selection.tags[tag as usize] = true;
+        selection.chosen[Kind::Tag][tag as usize] = true;
     }
     removal(graph, &selection).freed_bytes
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use regsql::db::{self, NewDatabase, ScanRecord, Snapshot, WriteLock};
 use regsql::graph;
+use regsql::model::Name;
 use regsql::progress::Hidden;
-use regsql::prune::{Chosen, Clock, Name, Policy, Protect, plan};
+use regsql::prune::{Chosen, Clock, Policy, Protect, plan};
 use regsql::scan::{self, Depth};
 use regsql::storage::{
     Content, Entry, FileFacts, FilesystemStorage, Layout, Leaf, LeafOptions, LeafState, Storage,

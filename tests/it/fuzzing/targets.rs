@@ -129,7 +129,7 @@ pub fn plan(bytes: &[u8]) {
     assert!(names.len() <= text.len());
     for name in names {
         let written = serde_json::to_string(&name).unwrap();
-        assert_eq!(serde_json::from_str::<regsql::prune::Name>(&written).unwrap(), name);
+        assert_eq!(serde_json::from_str::<regsql::model::Name>(&written).unwrap(), name);
         drop(name.text());
     }
 }

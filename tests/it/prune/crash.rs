@@ -6,7 +6,8 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use regsql::graph::Graph;
-use regsql::prune::{Name, Outcome, Plan};
+use regsql::model::{Kind, Name};
+use regsql::prune::{Outcome, Plan};
 use regsql::sample::{Content, Descriptor, RegistryBuilder, paths};
 use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::TrashError;
@@ -124,9 +125,9 @@ fn finished(uses_trash: bool) -> Tree {
     let (done, _) = prune(&disk, Fault::Never, uses_trash);
     let done = done.unwrap();
     assert_eq!(done.skipped, []);
-    assert_eq!(done.counts.tags, 4);
+    assert_eq!(done.counts[Kind::Tag], 4);
     // `whole`, `alias/old` and the ghost.
-    assert_eq!(done.repositories, 3);
+    assert_eq!(done.counts[Kind::Repository], 3);
     let after = pulls(&disk.root());
     assert_eq!(after.len(), before.len() - 4);
     assert_none_lost(&before, &after, "nothing went wrong");

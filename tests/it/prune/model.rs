@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use regsql::graph::Graph;
-use regsql::prune::{Chosen, Name, Policy, Protect, plan};
+use regsql::model::{Kind, Name};
+use regsql::prune::{Chosen, Policy, Protect, plan};
 use regsql::sample::{RegistryBuilder, paths};
 
 use super::pulls::{assert_none_lost, pulls};
@@ -315,7 +316,7 @@ fn check(registry: &RegistryBuilder, wish: &Wish) -> Result<(), TestCaseError> {
     prop_assert_eq!(&gone, &choice.gone(&model, &before), "{:?}", choice);
     prop_assert_eq!(plan.freed_bytes, bytes_of(&before, &gone));
     prop_assert_eq!(done.size_bytes, plan.freed_bytes);
-    prop_assert_eq!(done.repositories, plan.repositories.len() as u64);
+    prop_assert_eq!(done.counts, plan.counts());
     assert_none_lost(&served, &pulls(&disk.root()), "acted");
 
     // A second run finds nothing but repositories that the first one emptied. With its last link a
@@ -325,7 +326,8 @@ fn check(registry: &RegistryBuilder, wish: &Wish) -> Result<(), TestCaseError> {
     let has_alias = registry.tree.iter().any(|(path, _)| path.contains("/_layers/sha512/"));
     let takes_all = choice.is_garbage_chosen && !choice.keeps_revisions;
     if takes_all && choice.protected_digests.is_empty() && !has_alias {
-        let rest = regsql::prune::Plan { repositories: Vec::new(), ..again };
+        let mut rest = again;
+        rest.goes[Kind::Repository].clear();
         prop_assert!(rest.is_empty(), "{:?}", rest);
     }
     disk.undo_all("acted");

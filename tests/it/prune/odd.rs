@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use regsql::graph::{BlobNode, Edge, FreeOrder, Graph, Parts, RepositoryNode, TagNode, free};
 use regsql::model::{Digest, Role};
-use regsql::prune::{Chosen, Name, Policy, plan};
+use regsql::model::{Kind, Name};
+use regsql::prune::{Chosen, Policy, plan};
 use regsql::sample::{Content, RegistryBuilder, paths};
 
 use super::crash::{chosen, registry};
@@ -232,7 +233,10 @@ fn sizes_that_no_disk_has_add_up_to_no_small_number() {
     });
     assert_eq!(plan_of(&graph, []).freed_bytes, u64::MAX);
     let planned = plan_of(&graph, [tag("app", "1.0")]);
-    assert_eq!((planned.blobs.len(), planned.freed_bytes, planned.shared_bytes), (7, u64::MAX, 0));
+    assert_eq!(
+        (planned.goes[Kind::Blob].len(), planned.freed_bytes, planned.shared_bytes),
+        (7, u64::MAX, 0)
+    );
     for order in [FreeOrder::Fewest, FreeOrder::Oldest, FreeOrder::Given] {
         let choice = free(&graph, &[0], u64::MAX, order);
         assert_eq!((choice.picks.len(), choice.freed_bytes), (1, u64::MAX));

@@ -10,10 +10,10 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use regsql::graph::Graph;
-use regsql::model::Digest;
+use regsql::model::{Digest, Name};
 use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
-    self, Chosen, Clock, Environment, Name, NeededAgain, Plan, PlannedDeletion, Policy, Protect,
+    self, Chosen, Clock, Environment, NeededAgain, Plan, PlannedDeletion, Policy, Protect,
     RunOptions, ServingRegistry, rescue,
 };
 use regsql::scan::{self, Depth};

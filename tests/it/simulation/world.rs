@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regsql::graph::Graph;
-use regsql::model::Digest;
+use regsql::model::{Digest, Kind};
 
 use super::content::{self, CONTENTS, Id, REPOSITORIES, TAGS};
 use super::disk::Disk;
@@ -323,13 +323,13 @@ impl World {
             let Some(repository) = REPOSITORIES.iter().position(|name| *name == node.name) else {
                 continue;
             };
-            for &tag in plan.tags.iter().filter(|tag| node.tags.contains(tag)) {
+            for &tag in plan.goes[Kind::Tag].iter().filter(|tag| node.tags.contains(tag)) {
                 let found = &graph.tags[tag as usize];
                 if let Some(name) = TAGS.iter().position(|name| *name == found.name) {
                     planned.push((What::Tag { repository, tag: name }, found.pushed_ns));
                 }
             }
-            for &at in plan.revisions.iter().filter(|at| node.revisions.contains(at)) {
+            for &at in plan.goes[Kind::Revision].iter().filter(|at| node.revisions.contains(at)) {
                 let digest = &graph.blobs[graph.revisions[at as usize] as usize].digest;
                 if let Some(id) = content::by_digest(digest) {
                     let pushed_ns = graph.revisions_pushed_ns[at as usize];
