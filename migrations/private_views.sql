@@ -130,10 +130,49 @@ FROM counted n
 JOIN pushed p ON p.repository_id = n.repository_id
 JOIN created c ON c.repository_id = n.repository_id;
 
+-- Images, the newest first, by when the newest of their tags was set. An image with a tag of a signature, or without a
+-- time, stays whatever its age.
+CREATE VIEW image_age AS
+WITH image AS (
+    SELECT
+        t.repository_id,
+        t.manifest_id,
+        MAX(t.pushed_ns) AS pushed_ns,
+        MAX(t.version_key) AS version_key,
+        MAX(t.name) AS name,
+        MAX(c.class IS 'referrer' OR t.pushed_ns IS NULL) AS is_kept
+    FROM tag t
+    LEFT JOIN tag_class c ON c.tag_id = t.id
+    WHERE t.manifest_id IS NOT NULL
+    GROUP BY t.repository_id, t.manifest_id
+    -- A manifest that only signatures' tags name is no image.
+    HAVING MIN(c.class IS 'referrer') = 0
+)
+SELECT
+    i.repository_id AS repository_id,
+    i.manifest_id AS manifest_id,
+    i.pushed_ns AS pushed_ns,
+    i.is_kept AS is_kept,
+    ROW_NUMBER() OVER (
+        PARTITION BY i.repository_id
+        ORDER BY i.pushed_ns DESC, m.created_ns DESC, i.version_key DESC, i.name DESC, i.manifest_id
+    ) - 1 AS newer_image_count
+FROM image i
+LEFT JOIN manifest m ON m.blob_id = i.manifest_id;
+
+-- What exports of roots say of pulls: only those that have a time of one in any row. No time is then an image that was
+-- never pulled.
+CREATE VIEW root_pull AS
+SELECT n.name AS repository, x.blob_id AS blob_id, x.pulled_ns AS pulled_ns, s.exported_ns AS exported_ns
+FROM root x
+JOIN root_repository n ON n.id = x.repository_id
+JOIN root_source s ON s.id = x.source_id
+WHERE EXISTS (SELECT 1 FROM root z WHERE z.source_id = s.id AND z.pulled_ns IS NOT NULL);
+
 -- When a tag was last pulled: by its name, by the digest that it points at, or by a platform of it. Pulls by name count
 -- whatever the tag pointed at then.
 CREATE VIEW tag_pull AS
-SELECT tag_id, NULLIF(MAX(by_name_ns, by_digest_ns, by_platform_ns), 0) AS pulled_ns
+SELECT tag_id, NULLIF(MAX(by_name_ns, by_digest_ns, by_platform_ns, by_root_ns), 0) AS pulled_ns
 FROM (
     SELECT
         t.id AS tag_id,
@@ -152,7 +191,14 @@ FROM (
             JOIN pull p ON p.repository = r.name
                 AND p.manifest_digest = COALESCE(x.other_digest, 'sha256:' || lower(hex(x.hash)))
             WHERE f.manifest_id = t.manifest_id AND f.role = 'manifest'
-        ), 0) AS by_platform_ns
+        ), 0) AS by_platform_ns,
+        COALESCE((
+            SELECT MAX(p.pulled_ns) FROM root_pull p
+            WHERE p.repository = r.name AND p.blob_id IN (
+                SELECT t.manifest_id
+                UNION ALL
+                SELECT f.blob_id FROM reference f WHERE f.manifest_id = t.manifest_id AND f.role = 'manifest')
+        ), 0) AS by_root_ns
     FROM tag t
     JOIN repository r ON r.id = t.repository_id
     LEFT JOIN blob b ON b.id = t.manifest_id
@@ -161,7 +207,7 @@ FROM (
 -- When a revision was last pulled: by its digest, or by a tag that points at it now where the source does not say what
 -- the tag gave.
 CREATE VIEW revision_pull AS
-SELECT repository_id, blob_id, NULLIF(MAX(by_digest_ns, by_tag_ns), 0) AS pulled_ns
+SELECT repository_id, blob_id, NULLIF(MAX(by_digest_ns, by_tag_ns, by_root_ns), 0) AS pulled_ns
 FROM (
     SELECT
         v.repository_id AS repository_id,
@@ -176,7 +222,10 @@ FROM (
             FROM tag t
             JOIN pull p ON p.repository = r.name AND p.reference = t.name AND p.manifest_digest = ''
             WHERE t.manifest_id = v.blob_id AND t.repository_id = v.repository_id
-        ), 0) AS by_tag_ns
+        ), 0) AS by_tag_ns,
+        COALESCE((
+            SELECT MAX(p.pulled_ns) FROM root_pull p WHERE p.repository = r.name AND p.blob_id = v.blob_id
+        ), 0) AS by_root_ns
     FROM revision v
     JOIN repository r ON r.id = v.repository_id
     JOIN blob b ON b.id = v.blob_id

@@ -20,7 +20,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT from_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_since, -- since when pulls are known without a gap (UTC); NULL: they are not
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT to_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_until, -- until when pulls are known (UTC)
     COALESCE(a.authority, 'storage') AS authority, -- storage, roots or both: what keeps things (`scan --authority`)
-    a.suspected AS suspected_authority, -- gitlab-database, harbor or unknown: who seems to hold references outside of the storage; NULL: nobody
+    a.suspected AS suspected_authority, -- gitlab-database, harbor or unknown: what seems to hold references outside of the storage; NULL: nothing does
     COALESCE(a.roots_count, 0) AS roots_count, -- rows in roots
     strftime('%Y-%m-%dT%H:%M:%SZ', a.roots_ns / 1000000000, 'unixepoch') AS roots_at -- when the oldest export of roots was written (UTC)
 FROM scan
@@ -143,7 +143,7 @@ SELECT
     COALESCE(c.class, CASE WHEN t.version_key IS NULL THEN 'name' ELSE 'version' END) AS class, -- what its name says: version (also a date or build number), commit, referrer (belongs to the image it names) or name
     c.subject_digest AS subject_digest, -- the image that a referrer's tag names; NULL when the name holds a part of the digest only
     strftime('%Y-%m-%dT%H:%M:%SZ', m.created_ns / 1000000000, 'unixepoch') AS created_at, -- when its image was built, as its config says (UTC)
-    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM tag_pull p WHERE p.tag_id = t.id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled, by name or by digest (UTC); NULL: not since scan_info.pulls_since
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM tag_pull p WHERE p.tag_id = t.id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled, by name or by digest, as logs, notifications and roots say (UTC); NULL: not since scan_info.pulls_since
 FROM tag t
 JOIN repository r ON r.id = t.repository_id
 LEFT JOIN blob b ON b.id = t.manifest_id
@@ -178,14 +178,14 @@ SELECT
         WHERE o.repository_id = v.repository_id AND o.blob_id = v.blob_id) END AS is_root, -- 1: a root names it in this repository or without one; NULL without roots
     EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = v.blob_id AND t.repository_id = v.repository_id)
         OR EXISTS (SELECT 1 FROM tagged_before t WHERE t.repository_id = v.repository_id AND t.blob_id = v.blob_id) AS was_tagged, -- 1: a tag of this repository points or pointed at it
-    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM revision_pull p WHERE p.repository_id = v.repository_id AND p.blob_id = v.blob_id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled (UTC); NULL: not since scan_info.pulls_since
+    strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT p.pulled_ns FROM revision_pull p WHERE p.repository_id = v.repository_id AND p.blob_id = v.blob_id) / 1000000000, 'unixepoch') AS last_pulled_at -- when it was last pulled, as logs, notifications and roots say (UTC); NULL: not since scan_info.pulls_since
 FROM revision v
 JOIN repository r ON r.id = v.repository_id
 JOIN blob b ON b.id = v.blob_id
 LEFT JOIN manifest m ON m.blob_id = v.blob_id;
 
 CREATE VIEW pulls AS
--- Pulls that an access log or the registry's notifications told of, by what was asked for.
+-- Pulls that an access log or the registry's notifications name, by what was asked for.
 SELECT
     p.repository AS repository, -- the repository
     p.reference AS reference, -- the tag or digest that was asked for

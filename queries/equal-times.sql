@@ -28,5 +28,7 @@ WHERE r.name GLOB COALESCE(:repository, '*')
     END
 UNION ALL
 SELECT NULL, NULL, 'nothing', 'pulls are not known: read them with `regsql pulls import`; nothing is named'
-WHERE COALESCE(:order, 'pushed') = 'pulled' AND NOT EXISTS (SELECT 1 FROM pull_coverage)
+WHERE COALESCE(:order, 'pushed') = 'pulled'
+    AND NOT EXISTS (SELECT 1 FROM pull_coverage)
+    AND NOT EXISTS (SELECT 1 FROM root_pull)
 ORDER BY 1

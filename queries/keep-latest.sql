@@ -75,7 +75,8 @@ valued AS (
                 WHEN e.has_equal_creations = 0 THEN e.created_ns
             END
             WHEN 'pulled' THEN CASE
-                WHEN EXISTS (SELECT 1 FROM pull_coverage) THEN MAX(i.pushed_ns, COALESCE(e.pulled_ns, 0))
+                WHEN EXISTS (SELECT 1 FROM pull_coverage) OR EXISTS (SELECT 1 FROM root_pull)
+                    THEN MAX(i.pushed_ns, COALESCE(e.pulled_ns, 0))
             END
         END AS value,
         CASE

@@ -20,33 +20,7 @@
 -- image that they name. After a copy every tag has the time of the copy, and nothing is old.
 --
 -- A registry does not remember pulls: an old image may be in use every day. `regsql pulls import` reads
--- them from its log, and `not-pulled` names what nobody needs.
-WITH image AS (
-    SELECT
-        t.repository_id,
-        t.manifest_id,
-        MAX(t.pushed_ns) AS pushed_ns,
-        MAX(t.version_key) AS version_key,
-        MAX(t.name) AS name,
-        MAX(t.name NOT GLOB COALESCE(:match, '*') OR c.class IS 'referrer' OR t.pushed_ns IS NULL) AS is_kept
-    FROM tag t
-    JOIN repository r ON r.id = t.repository_id
-    LEFT JOIN tag_class c ON c.tag_id = t.id
-    WHERE t.manifest_id IS NOT NULL AND r.name GLOB COALESCE(:repository, '*')
-    GROUP BY t.repository_id, t.manifest_id
-    -- A manifest that only signatures' tags name is no image.
-    HAVING MIN(c.class IS 'referrer') = 0
-),
-ranked AS (
-    SELECT
-        i.*,
-        ROW_NUMBER() OVER (
-            PARTITION BY i.repository_id
-            ORDER BY i.pushed_ns DESC, m.created_ns DESC, i.version_key DESC, i.name DESC, i.manifest_id
-        ) - 1 AS newer_image_count
-    FROM image i
-    LEFT JOIN manifest m ON m.blob_id = i.manifest_id
-)
+-- them from its log, and `not-pulled` names what was not pulled for long.
 SELECT
     r.name AS repository,
     t.name AS tag,
@@ -54,12 +28,16 @@ SELECT
     COALESCE(v.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
-FROM ranked i
+FROM image_age i
 CROSS JOIN tag t ON t.manifest_id = i.manifest_id AND t.repository_id = i.repository_id
 JOIN repository r ON r.id = i.repository_id
 LEFT JOIN revision v ON v.repository_id = i.repository_id AND v.blob_id = i.manifest_id
 LEFT JOIN blob b ON b.id = i.manifest_id
 WHERE i.is_kept = 0
+    AND r.name GLOB COALESCE(:repository, '*')
+    AND (COALESCE(:match, '*') = '*' OR NOT EXISTS (
+        SELECT 1 FROM tag o
+        WHERE o.manifest_id = i.manifest_id AND o.repository_id = i.repository_id AND o.name NOT GLOB :match))
     AND i.newer_image_count >= COALESCE(:keep, 0)
     AND i.pushed_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
 ORDER BY i.pushed_ns, r.name, t.manifest_id, t.name

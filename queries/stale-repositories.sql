@@ -13,7 +13,7 @@
 -- selects: repositories
 -- metric: regsql_stale_repositories = count -- repositories without a push for 180 days
 --
--- A registry does not remember pulls: a base image that nobody pushes may be in use every day.
+-- A registry does not remember pulls: a base image without pushes may be in use every day.
 -- Repositories that only stale ones share layers with free more together than each alone.
 SELECT
     name AS repository,

@@ -1,10 +1,19 @@
--- Drop what was not pulled for 90 days, but keep the newest 3 images of each repository. Nothing is selected unless
--- pulls are known for all of that time (scan_info.pulls_since).
+-- Drop what was not pulled for 90 days, but keep the newest 3 images of each repository. Nothing is selected unless pulls
+-- are known for all of that time: from logs (scan_info.pulls_since), or from an export that `scan --roots` read at most a
+-- day after it was written and that has the column `pulled_at`.
 WITH watch AS (
-    SELECT strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-90 days') AS until_at
+    SELECT
+        strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-90 days') AS until_at,
+        COALESCE(
+            pulls_since <= strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-90 days')
+            AND pulls_until >= strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-1 day'), 0) AS has_logs,
+        COALESCE(roots_at >= strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-1 day'), 0) AS has_new_roots
     FROM scan_info
-    WHERE pulls_since <= strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-90 days')
-        AND pulls_until >= strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-1 day')
+),
+exported AS MATERIALIZED (
+    SELECT repository, digest
+    FROM roots
+    WHERE source IN (SELECT source FROM roots WHERE pulled_at IS NOT NULL) AND digest IS NOT NULL
 ),
 image AS (
     SELECT
@@ -29,3 +38,4 @@ WHERE place > 3
     AND NOT is_kept
     AND ranked.pushed_at < until_at
     AND (ranked.last_pulled_at IS NULL OR ranked.last_pulled_at < until_at)
+    AND (has_logs OR has_new_roots AND (repository, manifest_digest) IN (SELECT repository, digest FROM exported))

@@ -14,6 +14,9 @@ const JOINED_NS: i64 = 12 * 3_600 * SECOND_NS;
 const OPEN_MINUTES: usize = 64;
 /// Sums held in memory before they are written.
 const MOST_SUMS: usize = 50_000;
+/// Bytes of what was counted that are kept, four for each pull: the newest eight million. A pull from
+/// before those is not counted, for it may have been; its time is taken all the same.
+pub const MOST_COUNTED_BYTES: i64 = 32 << 20;
 
 /// Writes pulls. What was written counts only after [`PullStore::commit`].
 pub struct PullStore<'a> {
@@ -22,6 +25,8 @@ pub struct PullStore<'a> {
     known: Known,
     sums: HashMap<(String, String, String), Sum>,
     minutes: BTreeMap<i64, Minute>,
+    /// What was counted up to this minute is no longer known.
+    forgotten: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,15 +62,17 @@ impl<'a> PullStore<'a> {
     /// When there is no database, or it cannot be written.
     pub fn begin(lock: &'a WriteLock) -> Result<Self, DatabaseError> {
         let connection = open_for_writing(lock.database())?;
-        let begin = || -> rusqlite::Result<Known> {
+        let begin = || -> rusqlite::Result<(Known, Option<i64>)> {
             connection.execute_batch("BEGIN IMMEDIATE")?;
+            let sql = "SELECT MAX(minute) FROM pull_minute WHERE length(hashes) = 0";
+            let forgotten = connection.query_row(sql, [], |row| row.get(0))?;
             let mut names = connection.prepare("SELECT name FROM repository")?;
             let names = names.query_map([], |row| row.get(0))?;
-            names.collect()
+            Ok((names.collect::<rusqlite::Result<_>>()?, forgotten))
         };
-        let known = begin().map_err(|source| write_error(lock.database(), source))?;
+        let (known, forgotten) = begin().map_err(|source| write_error(lock.database(), source))?;
         let (sums, minutes) = (HashMap::new(), BTreeMap::new());
-        Ok(Self { lock, connection, known, sums, minutes })
+        Ok(Self { lock, connection, known, sums, minutes, forgotten })
     }
 
     /// Whether the snapshot has the repository of a pull.
@@ -111,8 +118,26 @@ impl<'a> PullStore<'a> {
     ///
     /// # Errors
     /// When the database cannot be written; it is as it was, then.
-    pub fn commit(mut self) -> Result<(), DatabaseError> {
+    pub fn commit(self) -> Result<(), DatabaseError> {
+        self.commit_within(MOST_COUNTED_BYTES)
+    }
+
+    /// The same, with room for another number of bytes of what was counted.
+    #[doc(hidden)]
+    pub fn commit_within(mut self, most_bytes: i64) -> Result<(), DatabaseError> {
         self.write_sums()?;
+        let forget = || {
+            let sql = include_str!("sql/forget_minutes.sql");
+            self.connection.prepare(sql)?.query_row([most_bytes], |row| row.get(0)).optional()
+        };
+        let last: Option<i64> = forget().map_err(|source| self.error(source))?;
+        if let Some(last) = last {
+            let forget = || {
+                self.connection.execute("DELETE FROM pull_minute WHERE minute <= ?1", [last])?;
+                self.connection.execute("INSERT INTO pull_minute VALUES (?1, x'')", [last])
+            };
+            forget().map_err(|source| self.error(source))?;
+        }
         self.connection.execute_batch("COMMIT").map_err(|source| self.error(source))
     }
 
@@ -121,6 +146,9 @@ impl<'a> PullStore<'a> {
     }
 
     fn is_new(&mut self, minute: i64, hash: u32) -> Result<bool, DatabaseError> {
+        if self.forgotten.is_some_and(|forgotten| minute <= forgotten) {
+            return Ok(false);
+        }
         if !self.minutes.contains_key(&minute) {
             if self.minutes.len() >= OPEN_MINUTES
                 && let Some((oldest, counted)) = self.minutes.pop_first()

@@ -125,10 +125,13 @@ fn row<'a>(line: u64, cell: impl Fn(usize) -> Option<&'a str>) -> Result<Row<'a>
                 .ok_or_else(|| format!("`{}` is no size", shown(text)))
         })
         .transpose()?;
-    let time = |column| {
-        cell(column)
-            .map(|text| time_ns(text).ok_or_else(|| format!("`{}` is no time", shown(text))))
-            .transpose()
+    let time = |column| match cell(column) {
+        None => Ok(None),
+        Some(text) if is_never(text) => Ok(None),
+        Some(text) => match time_ns(text) {
+            None => Err(format!("`{}` is no time", shown(text))),
+            time => Ok(time),
+        },
     };
     Ok(Row {
         line,
@@ -140,6 +143,12 @@ fn row<'a>(line: u64, cell: impl Fn(usize) -> Option<&'a str>) -> Result<Row<'a>
         pushed_ns: time(5)?,
         pulled_ns: time(6)?,
     })
+}
+
+/// The time that Go has for "not yet", which Harbor writes for an image that was not pulled, and what
+/// `psql` prints for it.
+fn is_never(text: &str) -> bool {
+    text.starts_with("0001-01-01") || text == "-infinity"
 }
 
 /// RFC 3339, or as `psql` prints a timestamp: `2026-01-15 08:00:00.123+00`; without a zone it is UTC.

@@ -29,7 +29,7 @@ fn what_psql_copies_is_read_with_gitlabs_digests() {
     let text = format!(
         "repository,tag,digest,kind,size_bytes,pushed_at,pulled_at\n\
          library/web,latest,sha256:{HEX},,,2026-01-15 08:00:00.5+00,2026-01-16T08:00:00Z\n\
-         library/web,,01{HEX},manifest-elsewhere,17,,\n\
+         library/web,,01{HEX},manifest-elsewhere,17,,0001-01-01 00:00:00\n\
          ,,\\x01{HEX},blob,9,,\n\
          ,,{HEX},blob,,,\n"
     );

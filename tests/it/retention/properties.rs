@@ -1,6 +1,7 @@
 //! For any registry and any number to keep.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use regsql::sample::RegistryBuilder;
@@ -29,46 +30,72 @@ const NAMES: &[&str] = &[
     "1.4-alpine",
 ];
 
+/// Every rule that takes `keep`.
+const RULES: &[&[&str]] = &[
+    &["keep-latest", "-p", "order=version"],
+    &["keep-latest", "-p", "order=pushed"],
+    &["keep-latest", "-p", "order=created"],
+    &["keep-latest", "-p", "order=pulled"],
+    &["older-than", "-p", "days=3"],
+    &["not-pulled", "-p", "days=2"],
+];
+
+/// Names, pushed so many days ago, created in this month, of several platforms, pulled so many days ago.
+type ImageCase = (Vec<usize>, u64, u8, bool, Option<u64>);
+
 #[derive(Clone, Debug)]
 struct Case {
-    /// Of each image: names, pushed so many days ago, created in this month.
-    images: Vec<(Vec<usize>, u64, u8)>,
+    images: Vec<ImageCase>,
     is_signed: bool,
     keep: usize,
-    order: usize,
+    rule: usize,
     pattern: usize,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let image = (proptest::collection::vec(0..NAMES.len(), 1..4), 2_u64..9, 1_u8..4);
+    let names = proptest::collection::vec(0..NAMES.len(), 1..4);
+    let image = (names, 2_u64..9, 1_u8..4, any::<bool>(), proptest::option::of(0_u64..9));
     let images = proptest::collection::vec(image, 1..7);
-    (images, any::<bool>(), 0_usize..5, 0_usize..3, 0_usize..3).prop_map(
-        |(images, is_signed, keep, order, pattern)| Case {
-            images,
-            is_signed,
-            keep,
-            order,
-            pattern,
-        },
+    (images, any::<bool>(), 0_usize..5, 0_usize..RULES.len(), 0_usize..3).prop_map(
+        |(images, is_signed, keep, rule, pattern)| Case { images, is_signed, keep, rule, pattern },
     )
 }
 
 fn registry(case: &Case) -> Registry {
     let mut builder = RegistryBuilder::new();
-    for (number, (names, days, month)) in case.images.iter().enumerate() {
+    let mut pulls = String::from("repository,digest,pulled_at\n");
+    for (number, (names, days, month, is_index, pulled)) in case.images.iter().enumerate() {
         builder.at(days_ago(*days));
         let layer = builder.layer(&number.to_string(), 500);
-        let image = builder
-            .image("app")
-            .layers([&layer])
-            .created(&format!("2025-0{month}-01T00:00:00Z"))
-            .label("number", &number.to_string())
-            .push_tags(names.iter().map(|name| NAMES[*name]));
+        let names = names.iter().map(|name| NAMES[*name]);
+        let (created, label) = (format!("2025-0{month}-01T00:00:00Z"), number.to_string());
+        let platforms = if *is_index { &["amd64", "arm64"][..] } else { &["amd64"] };
+        let children: Vec<_> = platforms
+            .iter()
+            .map(|platform| {
+                let image = builder.image("app").layers([&layer]).platform(platform);
+                let image = image.created(&created).label("number", &label);
+                if *is_index { image.push() } else { image.push_tags(names.clone()) }
+            })
+            .collect();
+        let image = if *is_index {
+            builder.index("app").children(&children).push_tags(names)
+        } else {
+            children[0].clone()
+        };
+        if let Some(pulled) = pulled {
+            let at = jiff::Timestamp::try_from(days_ago(*pulled)).unwrap();
+            writeln!(pulls, "app,{},{}", image.digest, at.strftime("%FT%TZ")).unwrap();
+        }
         if case.is_signed {
             builder.cosign_signature("app", &image);
         }
     }
-    Registry::of(&builder)
+    let registry = Registry::of(&builder);
+    std::fs::write(registry.path("pulls.csv"), pulls).unwrap();
+    // Without a pull there is nothing to take in.
+    drop(registry.run(&["pulls", "import", "pulls.csv"]));
+    registry
 }
 
 /// Tags of each image, without signatures.
@@ -82,16 +109,16 @@ fn tags_of_images(registry: &Registry) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn enough_images_stay_whole_and_no_image_loses_a_part_of_its_tags(case in cases()) {
         let registry = registry(&case);
         let before = tags_of_images(&registry);
         let keep = format!("keep={}", case.keep);
-        let order = format!("order={}", ["version", "pushed", "created"][case.order]);
         let pattern = format!("match={}", ["*", "1*", "[0-9]*"][case.pattern]);
-        registry.prune(&["keep-latest", "-p", &keep, "-p", &order, "-p", &pattern]);
+        let rule = RULES[case.rule];
+        registry.prune(&[rule, &["-p", &keep, "-p", &pattern]].concat());
         let after = tags_of_images(&registry);
         prop_assert!(after.len() >= case.keep.min(before.len()), "{before:?} {after:?}");
         for (digest, tags) in &after {

@@ -1,10 +1,13 @@
 //! Pulls from logs and notifications: counted once, never made up, and kept across scans.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use regsql::db::WriteLock;
+use regsql::pulls::{Filter, PullStore, import_file};
 use regsql::sample::RegistryBuilder;
 
 use super::{Registry, days_ago, images};
@@ -290,4 +293,117 @@ fn keep_latest_by_pull_keeps_what_was_pulled_last() {
     write(&registry, "log", &[get(20, "app", "1.1.0"), get(10, "app", "1.0.0")]);
     import(&registry, &["log"]);
     assert_eq!(registry.selected(&rule), ["1.1.0", "1.2.0"]);
+}
+
+#[test]
+fn an_export_of_roots_says_when_images_were_pulled() {
+    let registry = registry();
+    let digest = |tag: &str| {
+        registry
+            .names(&format!("SELECT manifest_digest AS name FROM tags WHERE tag = '{tag}'"))
+            .pop_first()
+            .unwrap()
+    };
+    // As Harbor writes it: with a time for what was pulled, and Go's zero time for what was not.
+    let export = |rows: &[(&str, &str)]| {
+        let mut text = String::from("repository,tag,digest,pulled_at\n");
+        for (tag, pulled_at) in rows {
+            writeln!(text, "app,{tag},{},{pulled_at}", digest(tag)).unwrap();
+        }
+        fs::write(registry.path("roots.csv"), text).unwrap();
+        let output = registry.run(&["scan", "registry", "--roots", "roots.csv", "--accept-roots"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let rule = ["not-pulled", "-p", "days=30"];
+    let policy = || {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/not-pulled.sql");
+        let rows: Vec<serde_json::Value> =
+            serde_json::from_str(&registry.stdout(&["-q", "sql", "--file", path, "-f", "json"]))
+                .unwrap();
+        rows.len()
+    };
+    export(&[("1.0.0", "0001-01-01 00:00:00"), ("1.1.0", &rfc3339(3)), ("1.2.0", &rfc3339(40))]);
+    // `other` is not in the export: nothing is known of it.
+    assert_eq!(registry.selected(&rule), ["1.2.0", "1.0.0"]);
+    assert_eq!(last_pulled(&registry, "1.1.0"), rfc3339(3));
+    assert_eq!(last_pulled(&registry, "1.0.0"), serde_json::Value::Null);
+    let error = registry.stderr(&[&["report"][..], &rule].concat());
+    assert!(!error.contains("nothing is named"), "{error}");
+    assert_eq!(
+        registry.selected(&["keep-latest", "-p", "order=pulled", "-p", "keep=1"]),
+        ["1.2.0", "1.0.0"]
+    );
+    assert_eq!(policy(), 0, "the newest three stay");
+    // What a log says counts as well.
+    write(&registry, "log", &[get(2, "app", "1.0.0")]);
+    import(&registry, &["log"]);
+    assert_eq!(registry.selected(&rule), ["1.2.0"]);
+    // An export without a time of any pull says nothing of pulls, and neither does an old one.
+    export(&[("1.0.0", ""), ("1.1.0", ""), ("1.2.0", "")]);
+    assert_eq!(registry.selected(&rule), [""; 0]);
+    export(&[("1.0.0", ""), ("1.1.0", &rfc3339(3)), ("1.2.0", "")]);
+    assert_eq!(registry.selected(&rule), ["1.2.0"]);
+    fs::File::open(registry.path("roots.csv")).unwrap().set_modified(days_ago(2)).unwrap();
+    registry.stdout(&["scan", "registry", "--accept-roots"]);
+    assert_eq!(registry.selected(&rule), [""; 0]);
+}
+
+#[test]
+fn what_was_counted_is_remembered_within_a_bound() {
+    let registry = registry();
+    let lines: Vec<String> = (0..50).rev().map(|day| get(day, "app", "1.0.0")).collect();
+    write(&registry, "old.log", &lines[..26]);
+    write(&registry, "new.log", &lines[25..]);
+    let database = registry.path("registry.db");
+    let import = |name: &str| {
+        let lock = WriteLock::take(&database).unwrap();
+        let mut store = PullStore::begin(&lock).unwrap();
+        let filter = Filter { now_ns: i64::MAX, ..Filter::default() };
+        let report = import_file(&registry.path(name), &filter, &mut store).unwrap();
+        // Room for ten pulls.
+        store.commit_within(40).unwrap();
+        report.new_pull_count
+    };
+    let minutes = || {
+        let sql = "SELECT count(*), sum(length(hashes)) FROM pull_minute";
+        let database = rusqlite::Connection::open(&database).unwrap();
+        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(import("new.log"), 25);
+    // One row says up to when things are forgotten.
+    assert_eq!(minutes(), (11, 40));
+    // Whatever is given again counts nothing twice, and an older log takes no room.
+    assert_eq!((import("new.log"), import("old.log"), import("new.log")), (0, 0, 0));
+    assert_eq!(minutes(), (11, 40));
+    assert_eq!(count(&registry), 25);
+    assert_eq!(last_pulled(&registry, "1.0.0"), rfc3339(0));
+    let since = registry.rows("SELECT pulls_since FROM scan_info");
+    assert_eq!(since[0]["pulls_since"], rfc3339(49), "the older log covers its time all the same");
+    registry.stdout(&["scan", "registry", "--full"]);
+    assert_eq!((import("new.log"), minutes()), (0, (11, 40)));
+}
+
+#[test]
+fn a_line_larger_than_memory_is_one_line_that_is_skipped() {
+    let registry = registry();
+    let mut log = fs::File::create(registry.path("log")).unwrap();
+    writeln!(log, "{}", get(20, "app", "1.0.0")).unwrap();
+    let begin = log.metadata().unwrap().len();
+    log.set_len(begin + (400 << 20)).unwrap();
+    std::io::Seek::seek(&mut log, std::io::SeekFrom::End(0)).unwrap();
+    write!(log, "\n{}\n", get(10, "app", "1.1.0")).unwrap();
+    let program = env!("CARGO_BIN_EXE_regsql");
+    let command =
+        format!("ulimit -v 300000; {program} --db registry.db pulls import log --format json");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(registry.path(""))
+        .output()
+        .unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(
+        (&rows[0]["pull_count"], &rows[0]["skipped_count"], &rows[0]["first_skipped_line"]),
+        (&2.into(), &1.into(), &2.into())
+    );
 }
