@@ -18,7 +18,7 @@ use crate::model::authority::Evidence;
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::progress::Progress;
 use crate::scan::DeepLook;
-use crate::scan::{self, Catalog, Depth, Notes};
+use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Remembered};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
 use roots::RootsReadError;
@@ -37,13 +37,48 @@ pub struct ScanOptions {
     pub io_threads: NonZeroUsize,
     /// When to look at what lies beside each blob and link.
     pub deep: DeepLook,
-    /// Read everything again even when nothing seems changed.
-    pub is_full: bool,
+    /// What of the last scan is taken for still true.
+    pub reuse: Reuse,
     /// More percent of all tags missing at once than this has vanished; `None`: as last time.
     pub max_vanished_percent: Option<u8>,
     /// References that somebody outside of the storage holds.
     pub roots: RootsChoice,
 }
+
+/// What of the last scan of the same storage is taken for still true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Nothing: everything is read.
+    Nothing,
+    /// What files say whose sizes and times are the same. Every file is looked at. What deletes
+    /// needs no less.
+    Files,
+    /// Also the entries of directories that nothing was added to or taken from. That a `data` or a
+    /// layer's `link` was replaced, cut or removed by itself goes unseen.
+    Directories {
+        /// Times must lie this long before the scan that remembers them: a change in the same tick
+        /// of a clock does not show.
+        settled: Duration,
+    },
+}
+
+impl Reuse {
+    /// For a scan that only reports. Clocks of file servers may be a little off.
+    pub const DIRECTORIES: Self = Self::Directories { settled: Duration::from_mins(1) };
+
+    /// How long ago the newest change must be for the next scan to rely on times.
+    fn settled(self) -> Duration {
+        match self {
+            Self::Directories { settled } => settled,
+            Self::Nothing | Self::Files => Duration::from_mins(1),
+        }
+    }
+}
+
+/// Where the database keeps what the next scan need not read again.
+const PARTS_SECTION: u8 = 0;
+const CONTENTS_SECTION: u8 = 1;
+const BODIES_SECTION: u8 = 2;
 
 /// What a scan found.
 #[derive(Clone, Debug)]
@@ -147,7 +182,6 @@ pub fn root_text(root: &Path) -> String {
 }
 
 /// Scans a storage into a database.
-#[expect(clippy::too_many_lines, reason = "one job from end to end, in its order")]
 pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, ScanError> {
     let started = Instant::now();
     let started_ns = now_ns();
@@ -160,109 +194,210 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let storage = FilesystemStorage::open(location)
         .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
     let read = roots::read(&options.roots, &options.database, &root_text(&root))?;
-    let roots_fingerprint = read.fingerprint();
     let pool = io_pool(options.io_threads.get())?;
-
     // A damaged old database has seen nothing that could be relied on.
     let witness = db::witness(&options.database, &root_text(&root)).unwrap_or_default();
     let max_vanished_percent = limit_of(options, witness.as_ref());
-    let record = |fingerprint, is_complete, is_deep| ScanRecord {
-        root: root_text(&root),
+    let job = Job {
+        options,
+        storage,
+        lock,
+        started,
         started_ns,
-        finished_ns: now_ns(),
-        duration_ms: started.elapsed().as_millis() as i64,
-        is_complete,
-        is_deep,
-        fingerprint,
-        proxy_url: storage.proxied_url().map(str::to_owned),
-        disk: storage.space().map(disk_space),
+        witness,
         max_vanished_percent,
-        other_totals: trash_totals(&trash::summary(&storage)),
+        roots: read,
+        progress,
     };
     let previous = previous.filter(|previous| {
-        may_stand(previous, options, &root_text(&root), started_ns)
-            && previous.roots_fingerprint.as_deref() == Some(&roots_fingerprint[..])
+        options.reuse != Reuse::Nothing
+            && previous.root == root_text(&root)
+            && previous.tool_version == env!("CARGO_PKG_VERSION")
     });
-    if let Some(previous) = previous {
-        let walked = pool.install(|| scan::walk(&storage, Depth::Quick, progress));
-        let fingerprint = walked.fingerprint();
-        if previous.fingerprint == fingerprint {
-            let scan = record(fingerprint, true, previous.is_deep);
-            if let Some((totals, findings)) = publish_unchanged(&lock, &options.database, &scan)? {
-                progress.finish();
-                return Ok(Summary {
-                    root,
-                    findings,
-                    unreadable: None,
-                    totals,
-                    is_complete: true,
-                    is_unchanged: true,
-                    has_lost_history: false,
-                    duration: started.elapsed(),
-                });
-            }
+    let (facts, depth) = match pool.install(|| job.look(previous))? {
+        Look::Unchanged(summary) => return Ok(*summary),
+        Look::Facts(facts, depth) => (*facts, depth),
+    };
+    drop(pool);
+    job.publish(facts, depth)
+}
+
+/// One scan, from its options to its summary.
+struct Job<'a> {
+    options: &'a ScanOptions,
+    storage: FilesystemStorage,
+    lock: WriteLock,
+    started: Instant,
+    started_ns: i64,
+    /// What earlier scans saw.
+    witness: Option<Witness>,
+    max_vanished_percent: u8,
+    /// References that somebody outside of the storage holds.
+    roots: roots::Read,
+    progress: &'a dyn Progress,
+}
+
+/// What looking at the storage showed.
+enum Look {
+    /// What the database has; it is published as this scan's.
+    Unchanged(Box<Summary>),
+    Facts(Box<Facts>, Depth),
+}
+
+impl Job<'_> {
+    fn record(&self, fingerprint: [u8; 32], is_complete: bool, is_deep: bool) -> ScanRecord {
+        ScanRecord {
+            root: root_text(self.storage.root()),
+            started_ns: self.started_ns,
+            finished_ns: now_ns(),
+            duration_ms: self.started.elapsed().as_millis() as i64,
+            is_complete,
+            is_deep,
+            fingerprint,
+            proxy_url: self.storage.proxied_url().map(str::to_owned),
+            disk: self.storage.space().map(disk_space),
+            max_vanished_percent: self.max_vanished_percent,
+            other_totals: trash_totals(&trash::summary(&self.storage)),
         }
     }
 
-    let (mut facts, depth) = pool.install(|| {
-        let depth = scan::depth_for(&storage, options.deep);
-        let walked = scan::walk(&storage, depth, progress);
-        (scan::read_manifests(&storage, walked, progress), depth)
-    });
-    drop(pool);
-    progress.phase("accounting", None);
-    let fingerprint = facts.fingerprint;
-    let mut is_complete = !facts.is_incomplete();
-    let mut authority = authority_of(&mut facts);
-    roots::add_absent(&mut facts, &read.roots);
-    let (mut catalog, mut graph, mut notes) = scan::build(facts);
-    if !read.roots.is_empty() {
-        let (record, with_roots) = roots::resolve(read, &mut catalog, &graph)?;
-        authority.roots = Some(record);
-        graph = with_roots;
-    }
-    notes.findings.extend(authority_finding(&authority, &storage));
-    // A damaged old database is not worth failing for: a check of content finds them again.
-    let about_content = db::content_findings(&options.database).unwrap_or_default();
-    // Half of the tables are written while the figures for the other half are worked out.
-    let (new, accounts, findings) = std::thread::scope(|scope| {
-        let new = scope.spawn(|| {
-            let new = NewDatabase::create(&lock)?;
-            new.load_references(&catalog)?;
-            Ok::<_, DatabaseError>(new)
+    /// Walks the storage, and reads what the last scan does not know of it.
+    fn look(&self, previous: Option<PreviousScan>) -> Result<Look, DatabaseError> {
+        let section = |section| db::remembered(&self.options.database, section);
+        let last_parts =
+            previous.as_ref().and_then(|_| KnownParts::decode(&section(PARTS_SECTION)?));
+        let depth = scan::depth_for(&self.storage, self.options.deep);
+        let mut look = scan::Look::full(&self.storage, depth);
+        look.known = last_parts.as_ref();
+        look.trusts_directories = matches!(self.options.reuse, Reuse::Directories { .. });
+        look.settled_before_ns = self.started_ns - self.options.reuse.settled().as_nanos() as i64;
+        let mut walked = scan::walk(look, self.progress);
+        let roots_fingerprint = self.roots.fingerprint();
+        if let Some(previous) = previous.filter(|previous| {
+            previous.fingerprint == walked.fingerprint()
+                && previous.roots_fingerprint.as_deref() == Some(&roots_fingerprint[..])
+                && may_stand(previous, self.started_ns)
+                && last_parts.as_ref().is_some_and(|last| last.have_stayed(&self.storage))
+        }) {
+            let is_deep = previous.is_deep || depth == Depth::Deep;
+            // Parts that were too new to be relied on may have become old enough.
+            let parts = last_parts.as_ref().and_then(|last| {
+                let parts = walked.parts_beside_contents_of(last);
+                (parts != *last).then(|| parts.encode())
+            });
+            if let Some(summary) = self.publish_unchanged(is_deep, &previous, parts.as_deref())? {
+                return Ok(Look::Unchanged(Box::new(summary)));
+            }
+            walked = scan::walk(look.without_known(), self.progress);
+        }
+        let contents = last_parts.as_ref().and_then(|parts| {
+            KnownContents::decode(parts, &section(CONTENTS_SECTION)?, &section(BODIES_SECTION)?)
         });
-        let accounts = graph::account(&graph);
-        let of_graph = scan::catalog_findings(&catalog, &graph, started_ns);
-        let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
-        unknown::retain_known(&mut findings, &catalog.layout);
-        add_vanished(&mut findings, witness.as_ref(), &catalog, max_vanished_percent);
-        let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok::<_, DatabaseError>((new, accounts, findings))
-    })?;
+        if !walked.fill(contents.as_ref()) {
+            walked = scan::walk(look.without_known(), self.progress);
+        }
+        let facts = scan::read_manifests(&self.storage, walked, contents, self.progress);
+        Ok(Look::Facts(Box::new(facts), depth))
+    }
 
-    progress.phase("database", None);
-    is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
-    let snapshot = Snapshot {
-        graph: &catalog,
-        accounts: &accounts,
-        verdicts: &scan::tag_verdicts(&catalog, &graph),
-        findings: &findings,
-        authority: &authority,
-        scan: record(fingerprint, is_complete, depth == Depth::Deep),
-    };
-    let has_lost_history = new.has_lost_history();
-    let totals = new.publish(&snapshot)?;
-    progress.finish();
-    Ok(Summary {
-        root: storage.root().to_owned(),
-        totals,
-        findings: by_severity(&findings),
-        unreadable: unreadable(&findings),
-        is_complete,
-        is_unchanged: false,
-        has_lost_history,
-        duration: started.elapsed(),
-    })
+    /// The old snapshot stands; `None` when it is damaged.
+    fn publish_unchanged(
+        &self,
+        is_deep: bool,
+        previous: &PreviousScan,
+        parts: Option<&[u8]>,
+    ) -> Result<Option<Summary>, DatabaseError> {
+        let Ok(fingerprint) = previous.fingerprint.as_slice().try_into() else { return Ok(None) };
+        let scan = self.record(fingerprint, true, is_deep);
+        let database = &self.options.database;
+        let published = db::publish_unchanged(&self.lock, &scan, parts)
+            .and_then(|totals| Ok((totals, db::findings_by_severity(database)?)));
+        let (totals, findings) = match published {
+            Err(error) if error.is_damage() => return Ok(None),
+            published => published?,
+        };
+        self.progress.finish();
+        Ok(Some(Summary {
+            root: self.storage.root().to_owned(),
+            findings,
+            unreadable: None,
+            totals,
+            is_complete: true,
+            is_unchanged: true,
+            has_lost_history: false,
+            duration: self.started.elapsed(),
+        }))
+    }
+
+    /// Works out the figures and puts everything into a new database.
+    fn publish(mut self, mut facts: Facts, depth: Depth) -> Result<Summary, ScanError> {
+        let remembered = std::mem::take(&mut facts.remembered);
+        self.progress.phase("accounting", None);
+        let fingerprint = facts.fingerprint;
+        let mut is_complete = !facts.is_incomplete();
+        let mut authority = authority_of(&mut facts);
+        let read = std::mem::take(&mut self.roots);
+        roots::add_absent(&mut facts, &read.roots);
+        let (mut catalog, mut graph, mut notes) = scan::build(facts);
+        if !read.roots.is_empty() {
+            let (record, with_roots) = roots::resolve(read, &mut catalog, &graph)?;
+            authority.roots = Some(record);
+            graph = with_roots;
+        }
+        notes.findings.extend(authority_finding(&authority, &self.storage));
+        // A damaged old database is not worth failing for: a check of content finds them again.
+        let about_content = db::content_findings(&self.options.database).unwrap_or_default();
+        // Half of the tables are written while the figures for the other half are worked out.
+        let (new, accounts, findings) = std::thread::scope(|scope| {
+            let new = scope.spawn(|| {
+                let new = NewDatabase::create(&self.lock)?;
+                remember(&new, remembered)?;
+                new.load_references(&catalog)?;
+                Ok::<_, DatabaseError>(new)
+            });
+            let accounts = graph::account(&graph);
+            let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
+            let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
+            unknown::retain_known(&mut findings, &catalog.layout);
+            let limit = self.max_vanished_percent;
+            add_vanished(&mut findings, self.witness.as_ref(), &catalog, limit);
+            let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok::<_, DatabaseError>((new, accounts, findings))
+        })?;
+
+        self.progress.phase("database", None);
+        is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
+        let snapshot = Snapshot {
+            graph: &catalog,
+            accounts: &accounts,
+            verdicts: &scan::tag_verdicts(&catalog, &graph),
+            findings: &findings,
+            authority: &authority,
+            scan: self.record(fingerprint, is_complete, depth == Depth::Deep),
+        };
+        let has_lost_history = new.has_lost_history();
+        let totals = new.publish(&snapshot)?;
+        self.progress.finish();
+        Ok(Summary {
+            root: self.storage.root().to_owned(),
+            totals,
+            findings: by_severity(&findings),
+            unreadable: unreadable(&findings),
+            is_complete,
+            is_unchanged: false,
+            has_lost_history,
+            duration: self.started.elapsed(),
+        })
+    }
+}
+
+fn remember(new: &NewDatabase<'_>, remembered: Remembered) -> Result<(), DatabaseError> {
+    let Remembered { parts, contents, bodies } = remembered;
+    new.remember(&[
+        (PARTS_SECTION, &parts),
+        (CONTENTS_SECTION, &contents),
+        (BODIES_SECTION, &bodies),
+    ])
 }
 
 /// Threads that wait for the disk.
@@ -275,16 +410,12 @@ fn io_pool(count: usize) -> Result<rayon::ThreadPool, ScanError> {
 }
 
 /// Whether the old snapshot is still right when names, sizes and times are those that it saw.
-fn may_stand(previous: &PreviousScan, options: &ScanOptions, root: &str, started_ns: i64) -> bool {
-    !options.is_full
-        && previous.is_complete
+fn may_stand(previous: &PreviousScan, started_ns: i64) -> bool {
+    previous.is_complete
         && !previous.is_vanished_accepted
-        && (previous.is_deep || options.deep != DeepLook::Always)
         && previous
             .next_stale_upload_ns
             .is_none_or(|active_ns| active_ns > started_ns.saturating_sub(scan::STALE_UPLOAD_NS))
-        && previous.root == root
-        && previous.tool_version == env!("CARGO_PKG_VERSION")
 }
 
 /// More percent of all tags missing at once than this has vanished: as asked for, else as last time.
@@ -325,20 +456,6 @@ fn trash_totals(summary: &TrashSummary) -> Vec<(&'static str, i64)> {
         ("last_prune_skipped_count", of_last(|last| last.skipped_count)),
         ("last_prune_put_back_count", of_last(|last| last.put_back_count)),
     ]
-}
-
-/// Figures and findings of the old snapshot, which stands; `None` when it is damaged.
-fn publish_unchanged(
-    lock: &WriteLock,
-    database: &Path,
-    scan: &ScanRecord,
-) -> Result<Option<(Totals, [u64; 3])>, DatabaseError> {
-    let published = db::publish_unchanged(lock, scan)
-        .and_then(|totals| Ok((totals, db::findings_by_severity(database)?)));
-    match published {
-        Err(error) if error.is_damage() => Ok(None),
-        published => published.map(Some),
-    }
 }
 
 /// What is wrong, what is known of contents included, sorted, each once.

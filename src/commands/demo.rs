@@ -9,7 +9,7 @@ use super::{Context, scan};
 use crate::error::{Error, Outcome, Result};
 use crate::sample::demo::write_demo;
 use crate::scan::DeepLook;
-use crate::snapshot::{self, RootsChoice, ScanOptions};
+use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions};
 use crate::ui;
 
 /// Arguments of `demo`.
@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         database: database.clone(),
         io_threads: NonZeroUsize::MIN.saturating_add(7),
         deep: DeepLook::Auto,
-        is_full: false,
+        reuse: Reuse::Nothing,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
     };

@@ -9,7 +9,7 @@ use super::{Context, end_on_interrupt};
 use crate::error::{Error, Outcome, Result};
 use crate::model::authority::Authority;
 use crate::scan::DeepLook;
-use crate::snapshot::{self, RootsChoice, ScanOptions, Summary};
+use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
 use crate::ui;
 
 /// Files and directories read at once when nothing else is asked for.
@@ -102,7 +102,7 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         database: context.db.clone(),
         io_threads: args.io_threads,
         deep: args.deep.into(),
-        is_full: args.full,
+        reuse: if args.full { Reuse::Nothing } else { Reuse::DIRECTORIES },
         max_vanished_percent: args.max_vanished_percent,
         roots: RootsChoice::Given {
             files: args.roots.clone(),

@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;
 use crate::scan::DeepLook;
-use crate::snapshot::{self, RootsChoice, ScanOptions, Summary};
+use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
 use crate::storage::{FilesystemStorage, Proxy, Storage as _, locate};
 use crate::ui;
 
@@ -70,7 +70,7 @@ fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Sum
         database: context.db.clone(),
         io_threads: super::scan::IO_THREADS,
         deep: DeepLook::Auto,
-        is_full: false,
+        reuse: Reuse::Files,
         max_vanished_percent: None,
         roots,
     };

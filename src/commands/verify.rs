@@ -23,7 +23,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::model::{Code, Severity, bytes_of};
 use crate::report::{Bound, Query, RowSink};
 use crate::scan::DeepLook;
-use crate::snapshot::{self, RootsChoice, ScanOptions};
+use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions};
 use crate::ui::{self, Format, Frame, JunitSink, Rule, SarifSink};
 use tally::{Counted, Tally};
 
@@ -144,7 +144,7 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
         database: context.db.clone(),
         io_threads: scan::IO_THREADS,
         deep: DeepLook::Auto,
-        is_full: false,
+        reuse: Reuse::Files,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
     };

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::authority::{self, AuthorityRecord};
 use super::reclaimable::load_reclaimable;
 use super::verified::{self, VerifiedTimes};
 use crate::graph::{Accounts, RevisionAccount};
-use crate::model::{Code, Digest, Finding, ManifestKind, Severity, TagClass, tag_names};
+use crate::model::{Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, tag_names};
 use crate::scan::{BlobDescription, BlobKind, Catalog, TagVerdict, describe_blobs};
 
 /// What is to be written of one scan.
@@ -221,7 +222,6 @@ fn manifests(
     snapshot: &Snapshot<'_>,
     media_types: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
-    use crate::model::Role;
     let graph = snapshot.graph;
     let mut insert = connection.prepare(
         "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
@@ -268,16 +268,25 @@ fn references(
     media_types: &SortedTexts<'_>,
     build_steps: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        connection.prepare("INSERT INTO reference VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    // A text that is bound is copied for each row: the few roles stand in the statements instead.
+    let prepare = |role: Role| {
+        let role = role.as_str();
+        let sql =
+            format!("INSERT INTO reference VALUES (?1, ?2, '{role}', ?3, ?4, ?5, ?6, ?7, ?8)");
+        connection.prepare(&sql)
+    };
+    let mut inserts: BTreeMap<Role, Statement<'_>> = BTreeMap::new();
     let mut reversed = Vec::new();
     for manifest in &graph.manifests {
         for (position, reference) in (0_u32..).zip(manifest.references()) {
             reversed.push((reference.blob, manifest.blob, position));
+            let insert = match inserts.entry(reference.role) {
+                Entry::Occupied(insert) => insert.into_mut(),
+                Entry::Vacant(place) => place.insert(prepare(reference.role)?),
+            };
             insert.execute(params![
                 manifest.blob,
                 position,
-                reference.role.as_str(),
                 reference.blob,
                 reference.declared_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
                 media_types.id(reference.media_type),

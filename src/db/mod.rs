@@ -10,6 +10,7 @@ mod open;
 mod publish;
 mod read_graph;
 mod reclaimable;
+mod remembered;
 mod schema;
 mod stamp;
 mod verified;
@@ -37,6 +38,7 @@ pub use publish::{
     remove_unfinished,
 };
 pub use read_graph::{ReadGraphError, read_graph};
+pub use remembered::remembered;
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;
 pub use witness::{

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::load::{ScanRecord, Snapshot, Totals, load_figures, load_references};
-use super::{DatabaseError, migrate};
+use super::{DatabaseError, migrate, remembered};
 use crate::scan::{Catalog, STALE_UPLOAD_NS};
 
 /// How long a writer waits for one that is soon done.
@@ -286,6 +286,11 @@ impl<'a> NewDatabase<'a> {
         self.in_transaction(|connection| load_references(connection, graph))
     }
 
+    /// Writes what the next scan need not read again, by section.
+    pub fn remember(&self, sections: &[(u8, &[u8])]) -> Result<(), DatabaseError> {
+        self.in_transaction(|connection| remembered::write(connection, sections))
+    }
+
     /// Writes everything else, and puts the file in the place of the database.
     pub fn publish(mut self, snapshot: &Snapshot<'_>) -> Result<Totals, DatabaseError> {
         let totals = self.in_transaction(|connection| {
@@ -433,7 +438,12 @@ fn copy_history(connection: &Connection, database: &Path) -> Result<Connection, 
 }
 
 /// Marks the snapshot in the database as that of a scan which found nothing changed.
-pub fn publish_unchanged(lock: &WriteLock, scan: &ScanRecord) -> Result<Totals, DatabaseError> {
+/// The next scan finds `parts` remembered, if there are any.
+pub fn publish_unchanged(
+    lock: &WriteLock,
+    scan: &ScanRecord,
+    parts: Option<&[u8]>,
+) -> Result<Totals, DatabaseError> {
     let database = &lock.database;
     let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
@@ -449,6 +459,9 @@ pub fn publish_unchanged(lock: &WriteLock, scan: &ScanRecord) -> Result<Totals, 
         record_scan(&transaction, scan, is_pull_through, &totals)?;
         record_repositories(&transaction)?;
         super::witness::record(&transaction)?;
+        if let Some(parts) = parts {
+            remembered::write(&transaction, &[(0, parts)])?;
+        }
         transaction.commit()?;
         Ok(totals)
     };

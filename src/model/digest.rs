@@ -70,6 +70,14 @@ impl Digest {
         Some(Self::Sha256(bytes))
     }
 
+    /// The same as [`Self::parse`] of `algorithm:encoded`. Most digests are sha256, which need no text.
+    pub fn from_parts(algorithm: &str, encoded: &str) -> Option<Self> {
+        match algorithm {
+            "sha256" => Self::from_sha256_hex(encoded.as_bytes()),
+            _ => Self::parse(&format!("{algorithm}:{encoded}")).ok(),
+        }
+    }
+
     /// The digest of `content`.
     pub fn of(content: &[u8]) -> Self {
         use sha2::Digest as _;

@@ -18,7 +18,7 @@ use super::{Digest, digests_in, media_type};
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 
 /// What a manifest is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ManifestKind {
     /// Config and layers of a container image.
     Image,
@@ -46,7 +46,9 @@ impl ManifestKind {
 }
 
 /// What something is to the manifest that names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Role {
     /// The config.
     Config,

@@ -6,46 +6,52 @@ use rayon::prelude::*;
 
 use crate::model::{Code, Digest, text_of};
 use crate::progress::Progress;
-use crate::storage::{Entry, FileKind, LeafOptions, LeafState, Storage};
+use crate::storage::{DirectoryStamp, Entry, FileKind, LeafOptions, LeafState, Storage};
 
 use super::Depth;
 use super::facts::{BlobFacts, Notes};
 use super::fingerprint::Fingerprint;
-use super::owner::Owner;
+use super::known::{KnownPart, Look, Part};
 
-/// All blobs, in digest order.
+/// All blobs, shard by shard.
 pub struct WalkedBlobs {
-    pub blobs: Vec<BlobFacts>,
-    /// There is a directory for blobs whose digests begin alike.
-    pub has_shards: bool,
+    pub shards: Vec<Shard>,
     pub notes: Notes,
     pub fingerprint: [u8; 32],
 }
 
+/// The blobs whose digests begin with the same two digits.
+pub struct Shard {
+    pub path: PathBuf,
+    /// In digest order; none when the shard was passed over.
+    pub blobs: Vec<BlobFacts>,
+    pub part: Part,
+    notes: Notes,
+    fingerprint: [u8; 32],
+}
+
 /// Walks all blobs.
-pub fn walk_blobs(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> WalkedBlobs {
+pub fn walk_blobs(look: Look<'_>, progress: &dyn Progress) -> WalkedBlobs {
     let mut notes = Notes::default();
-    let mut shards = find_shards(storage, &mut notes);
+    let mut shards = find_shards(look.storage, &mut notes);
     shards.sort_unstable();
-    let owner = Owner::of(storage);
-    let walked: Vec<Shard> = shards
-        .par_iter()
+    let mut shards: Vec<Shard> = shards
+        .into_par_iter()
         .map(|path| {
-            let shard = walk_shard(storage, path, depth, owner);
+            let shard = walk_shard(look, path);
             progress.advance(shard.blobs.len() as u64);
             shard
         })
         .collect();
 
-    let mut blobs = Vec::with_capacity(walked.iter().map(|shard| shard.blobs.len()).sum());
     let mut fingerprint = Fingerprint::default();
-    for shard in walked {
-        blobs.extend(shard.blobs);
-        notes.append(shard.notes);
+    for shard in &mut shards {
+        notes.append(std::mem::take(&mut shard.notes));
         fingerprint.part(&shard.fingerprint);
     }
     notes.settle_clutter(None);
-    WalkedBlobs { blobs, has_shards: !shards.is_empty(), notes, fingerprint: fingerprint.finish() }
+    fingerprint.findings(&notes.findings);
+    WalkedBlobs { shards, notes, fingerprint: fingerprint.finish() }
 }
 
 /// Whether more than `limit` names lie in the shards: the blobs, but for a few strays. Digests
@@ -114,22 +120,25 @@ fn note_foreign(notes: &mut Notes, path: &Path, kind: FileKind, why: &str) {
     }
 }
 
-struct Shard {
-    blobs: Vec<BlobFacts>,
-    notes: Notes,
-    fingerprint: [u8; 32],
-}
-
-fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth, owner: Owner) -> Shard {
+fn walk_shard(look: Look<'_>, path: PathBuf) -> Shard {
+    let Look { storage, depth, owner, .. } = look;
+    if let Some(known) = look.known_part(&path)
+        && look.has_stamps(known, &[&path])
+    {
+        let fingerprint = known.fingerprint;
+        let part = Part { is_same: true, known: Some(known.clone()) };
+        return Shard { path, blobs: Vec::new(), part, notes: Notes::default(), fingerprint };
+    }
+    let stamps = look.stamps(&[&path]);
     let mut notes = Notes::default();
     let mut fingerprint = Fingerprint::default();
     let options = LeafOptions { list_others: depth == Depth::Deep, ..LeafOptions::default() };
     let mut leaves =
-        storage.list_leaves(path, Path::new("data"), options).unwrap_or_else(|error| {
-            notes.find(Code::DirectoryUnreadable, None, path, error.to_string());
+        storage.list_leaves(&path, Path::new("data"), options).unwrap_or_else(|error| {
+            notes.find(Code::DirectoryUnreadable, None, &path, error.to_string());
             Vec::new()
         });
-    fingerprint.leaves(&mut leaves);
+    let newest_ns = fingerprint.leaves(&mut leaves);
     let prefix = path.file_name().map(text_of).unwrap_or_default();
 
     let mut blobs = Vec::with_capacity(leaves.len());
@@ -193,7 +202,13 @@ fn walk_shard(storage: &dyn Storage, path: &Path, depth: Depth, owner: Owner) ->
             }
         }
     }
-    Shard { blobs, notes, fingerprint: fingerprint.finish() }
+    let fingerprint = fingerprint.finish();
+    let known = stamps.filter(|stamps| {
+        let newest_ns = stamps.iter().map(DirectoryStamp::newest_ns).fold(newest_ns, i64::max);
+        notes.is_empty() && look.is_settled(newest_ns)
+    });
+    let known = known.map(|stamps| KnownPart { stamps, quick: fingerprint, fingerprint });
+    Shard { path, blobs, part: Part { is_same: false, known }, notes, fingerprint }
 }
 
 fn note_empty(notes: &mut Notes, digest: Digest, directory: &Path) {

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 pub(super) use crate::model::HoldScope;
 use crate::model::{Code, Digest, Finding, clutter, text_of};
 use crate::storage::FileKind;
+
+use super::known::Part;
 
 /// A blob whose `data` is a regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,13 @@ pub struct BlobFacts {
     pub modified_ns: i64,
     /// ctime of `data`.
     pub changed_ns: i64,
+}
+
+impl BlobFacts {
+    /// The newer of its times.
+    pub fn newest_ns(&self) -> i64 {
+        self.modified_ns.max(self.changed_ns)
+    }
 }
 
 /// A link file.
@@ -41,7 +52,7 @@ impl LinkFacts {
 }
 
 /// A link by the numbers of its digests, which the graph turns into ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedLink {
     /// The digest that its directory names.
     pub name: u32,
@@ -54,7 +65,7 @@ pub struct NumberedLink {
 }
 
 /// A tag by numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedTag {
     /// Its name.
     pub name: String,
@@ -135,10 +146,14 @@ pub struct RepositoryFacts {
     pub fingerprint: [u8; 32],
     /// What is wrong in it.
     pub notes: Notes,
+    /// How its `_manifests` was looked at.
+    pub manifests_part: Part,
+    /// How its `_layers` was looked at.
+    pub layers_part: Part,
 }
 
 /// A repository's links by number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedLinks {
     /// Links under `_manifests/revisions`.
     pub revisions: Vec<NumberedLink>,
@@ -221,6 +236,14 @@ impl Notes {
     /// Adds a hold for what was found at `path`.
     pub fn hold(&mut self, scope: HoldScope, code: Code, path: &Path) {
         self.holds.push(Hold { scope, code, path: text_of(path.as_os_str()) });
+    }
+
+    /// Nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+            && self.holds.is_empty()
+            && self.clutter.is_empty()
+            && !self.is_incomplete
     }
 
     /// Takes over another part's notes.

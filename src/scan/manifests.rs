@@ -2,8 +2,12 @@
 //! indexes round by round, last what looks like a manifest among blobs that nothing names.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::model::{
     Certainty, Classified, Code, Digest, ImageConfig, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES,
@@ -11,10 +15,11 @@ use crate::model::{
     parse_image_config, parse_v1_history,
 };
 use crate::progress::Progress;
-use crate::storage::Storage;
+use crate::storage::{Content, Storage};
 
 use super::facts::{BlobFacts, RepositoryFacts};
 use super::intern::{DigestNumbers, TextNumbers};
+use super::known::{KnownBodies, UnsettledRead};
 
 /// A blob that is, or by a link ought to be, a manifest.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ pub struct ManifestFacts {
 }
 
 /// What a manifest says.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ManifestBody {
     /// What it is.
     pub kind: ManifestKind,
@@ -48,12 +53,14 @@ pub struct ManifestBody {
     pub variant: Option<u32>,
     /// From the image config.
     pub created_ns: Option<i64>,
+    /// Its media type is not known to the registry.
+    pub is_type_unknown: bool,
     /// Why there is nothing from the image config.
     pub config_fault: Option<String>,
 }
 
 /// One thing that a manifest names. Texts are numbers in `Texts`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ReferenceFacts {
     /// What part it plays.
     pub role: Role,
@@ -92,6 +99,21 @@ pub struct Reader<'a> {
     pub unseen: &'a Unseen,
     /// Some revision or tag could not be seen, so that any blob may be a manifest that is linked.
     pub is_link_hidden: bool,
+    /// What the last scan read.
+    pub known: Option<&'a KnownBodies<'a>>,
+    /// A blob with newer times may change once more without showing it.
+    pub settled_before_ns: i64,
+    /// What the next scan is to know of what was read.
+    pub noted: Mutex<Noted>,
+}
+
+/// What reading showed beside what manifests say.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// Blobs that were looked into and do not begin as a manifest does.
+    pub plain: Vec<u32>,
+    /// What was read of blobs that may change once more without showing it.
+    pub unsettled: Vec<UnsettledRead>,
 }
 
 /// Blobs that may well be on disk, and that the walk could not see.
@@ -110,6 +132,8 @@ pub struct AllManifests {
     /// Other blobs that may be manifests: those that no manifest names and that begin as one does
     /// or cannot be read, and, where links are hidden, manifests that something names as a layer.
     pub maybe: Vec<u32>,
+    /// For the next scan.
+    pub noted: Noted,
 }
 
 /// What is to be read.
@@ -141,7 +165,8 @@ impl Reader<'_> {
         manifests.reverse();
         manifests.sort_by_key(|manifest| manifest.blob);
         manifests.dedup_by_key(|manifest| manifest.blob);
-        AllManifests { manifests, maybe }
+        let noted = std::mem::take(&mut *self.noted());
+        AllManifests { manifests, maybe, noted }
     }
 
     fn linked(&self, repositories: &[RepositoryFacts]) -> Vec<Candidate> {
@@ -203,7 +228,8 @@ impl Reader<'_> {
         let candidate = |digest, certainty| Candidate { blob: reference.blob, digest, certainty };
         if let Some(blob) = self.blobs.get(reference.blob as usize) {
             let is_worth_a_look = certainty > Certainty::Unlikely
-                || blob.size_bytes <= MAX_MANIFEST_BYTES && self.may_be_manifest(&blob.digest);
+                || blob.size_bytes <= MAX_MANIFEST_BYTES
+                    && self.may_be_manifest(reference.blob, &blob.digest);
             return is_worth_a_look.then(|| candidate(blob.digest.clone(), certainty));
         }
         if certainty == Certainty::Unlikely
@@ -241,7 +267,7 @@ impl Reader<'_> {
             .filter(|(number, blob)| {
                 is_asked(*number) && (2..=MAX_MANIFEST_BYTES).contains(&blob.size_bytes)
             })
-            .filter(|(_, blob)| self.may_be_manifest(&blob.digest))
+            .filter(|(number, blob)| self.may_be_manifest(*number as u32, &blob.digest))
             .map(|(number, blob)| Candidate {
                 blob: number as u32,
                 digest: blob.digest.clone(),
@@ -251,21 +277,53 @@ impl Reader<'_> {
     }
 
     /// Whether a blob begins like a manifest or cannot be read.
-    fn may_be_manifest(&self, digest: &Digest) -> bool {
-        let path = self.storage.layout().blob_data(&digest.encoded());
-        let begins = |limit| match self.storage.read(&path, limit) {
+    fn may_be_manifest(&self, blob: u32, digest: &Digest) -> bool {
+        if self.known.is_some_and(|known| known.is_plain(blob)) {
+            self.noted().plain.push(blob);
+            return false;
+        }
+        let begins = |limit| match self.read_blob(blob, digest, limit) {
             Ok(content) => {
                 begins_like_a_manifest(&content.bytes).or(content.is_whole.then_some(false))
             }
             Err(_) => Some(true),
         };
         // Any amount of white space may come first.
-        begins(FIRST_BYTES).or_else(|| begins(MAX_MANIFEST_BYTES)).unwrap_or(false)
+        let may_be = begins(FIRST_BYTES).or_else(|| begins(MAX_MANIFEST_BYTES)).unwrap_or(false);
+        if !may_be {
+            self.noted().plain.push(blob);
+        }
+        may_be
+    }
+
+    fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The first bytes of a blob. The next scan is told of them when times do not prove that they stay.
+    fn read_blob(&self, blob: u32, digest: &Digest, limit: u64) -> io::Result<Content> {
+        let content =
+            self.storage.read(&self.storage.layout().blob_data(&digest.encoded()), limit)?;
+        let facts = self.blobs.get(blob as usize);
+        if let Digest::Sha256(sha256) = digest
+            && facts.is_some_and(|facts| facts.newest_ns() >= self.settled_before_ns)
+        {
+            let hash = Sha256::digest(&content.bytes).into();
+            let read = UnsettledRead { blob: *sha256, limit, content: hash };
+            self.noted().unsettled.push(read);
+        }
+        Ok(content)
     }
 
     /// `None` for what is no manifest.
     fn read(&self, candidate: &Candidate, is_orphan: bool) -> Option<ManifestFacts> {
         self.progress.advance(1);
+        if let Some(known) = self.known
+            && let Some(body) = known.body(candidate.blob, self.numbers, self.texts)
+        {
+            let blob = candidate.blob;
+            return Some(ManifestFacts { blob, body: Some(body), fault: None, is_orphan });
+        }
         let content = self.content(candidate);
         let bytes = content.as_deref().map_err(Clone::clone);
         let (manifest, fault) = match classify(&candidate.digest, bytes, candidate.certainty) {
@@ -284,8 +342,7 @@ impl Reader<'_> {
         if blob.size_bytes > MAX_MANIFEST_BYTES {
             return Err(Unread::TooLarge);
         }
-        let path = self.storage.layout().blob_data(&candidate.digest.encoded());
-        match self.storage.read(&path, MAX_MANIFEST_BYTES) {
+        match self.read_blob(candidate.blob, &candidate.digest, MAX_MANIFEST_BYTES) {
             Ok(content) if content.is_whole => Ok(content.bytes),
             Ok(_) => Err(Unread::TooLarge),
             Err(error) => Err(Unread::Failed(error.to_string())),
@@ -337,6 +394,7 @@ impl Reader<'_> {
             architecture: number(config.architecture),
             variant: number(config.variant),
             created_ns: config.created_ns,
+            is_type_unknown: manifest.is_type_unknown,
             config_fault,
         }
     }
@@ -359,9 +417,9 @@ impl Reader<'_> {
         if blob.size_bytes > MAX_CONFIG_BYTES {
             return Err(format!("it has {} bytes", blob.size_bytes));
         }
-        let path = self.storage.layout().blob_data(&config.digest.encoded());
-        let content =
-            self.storage.read(&path, MAX_CONFIG_BYTES).map_err(|error| error.to_string())?;
+        let content = self
+            .read_blob(number as u32, &config.digest, MAX_CONFIG_BYTES)
+            .map_err(|error| error.to_string())?;
         parse_image_config(&content.bytes, layer_count).map_err(|error| error.to_string())
     }
 }

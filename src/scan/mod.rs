@@ -14,11 +14,14 @@ mod catalog;
 mod facts;
 mod fingerprint;
 mod intern;
+mod known;
+mod layers;
 mod links;
 mod manifests;
 mod owner;
 mod repositories;
 mod repository;
+mod uploads;
 
 pub use catalog::{
     BlobDescription, BlobFile, BlobKind, Catalog, CatalogLink, CatalogManifest, CatalogRepository,
@@ -29,10 +32,12 @@ pub use facts::{
     BlobFacts, Hold, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag, RepositoryFacts,
     TagFacts, UploadFacts,
 };
+pub use known::{KnownContents, KnownPart, KnownParts, Look, Part, Remembered};
 pub use manifests::{ManifestBody, ManifestFacts, ReferenceFacts};
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
@@ -42,6 +47,7 @@ use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
 
 use intern::DigestNumbers;
+use known::{KnownBodies, ToRemember};
 use manifests::{AllManifests, Reader, Texts, Unseen};
 
 /// How closely the walk looks.
@@ -87,6 +93,8 @@ pub struct Walked {
     is_pull_through: bool,
     surroundings: authority::Surroundings,
     root_notes: Notes,
+    parts: KnownParts,
+    settled_before_ns: i64,
 }
 
 /// Everything known about a storage.
@@ -117,6 +125,8 @@ pub struct Facts {
     pub evidence: Vec<Evidence>,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
+    /// What the next scan need not read again.
+    pub remembered: Remembered,
 }
 
 impl Facts {
@@ -128,11 +138,12 @@ impl Facts {
 }
 
 /// Walks the storage. Call it inside a rayon pool of I/O threads.
-pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Walked {
+pub fn walk(look: Look<'_>, progress: &dyn Progress) -> Walked {
+    let storage = look.storage;
     progress.phase("walk", None);
     let (repositories, blobs) = rayon::join(
-        || repositories::walk_repositories(storage, depth, progress),
-        || blobs::walk_blobs(storage, depth, progress),
+        || repositories::walk_repositories(look, progress),
+        || blobs::walk_blobs(look, progress),
     );
     let mut root_notes = Notes::default();
     let is_pull_through = is_pull_through(storage);
@@ -148,7 +159,24 @@ pub fn walk(storage: &dyn Storage, depth: Depth, progress: &dyn Progress) -> Wal
         root_notes.find(Code::PullThroughCache, None, path, detail);
     }
     let surroundings = authority::Surroundings::look(storage);
-    Walked { blobs, repositories, is_pull_through, surroundings, root_notes }
+    let mut parts = KnownParts::new(look.owner);
+    for shard in &blobs.shards {
+        parts.add(&shard.path, &shard.part);
+    }
+    for repository in &repositories.repositories {
+        parts.add(&repository.path.join("_manifests"), &repository.manifests_part);
+        parts.add(&repository.path.join("_layers"), &repository.layers_part);
+    }
+    let settled_before_ns = look.settled_before_ns;
+    Walked {
+        blobs,
+        repositories,
+        is_pull_through,
+        surroundings,
+        root_notes,
+        parts,
+        settled_before_ns,
+    }
 }
 
 /// Where the scheduler of a pull-through cache keeps its state (distribution
@@ -172,7 +200,10 @@ pub struct Names {
 
 /// Reads names and times of all repositories.
 pub fn read_names(storage: &dyn Storage) -> Names {
-    let walked = repositories::walk_repositories(storage, Depth::Quick, &crate::progress::Hidden);
+    let walked = repositories::walk_repositories(
+        Look::full(storage, Depth::Quick),
+        &crate::progress::Hidden,
+    );
     Names { repositories: walked.repositories, notes: walked.notes }
 }
 
@@ -187,21 +218,59 @@ impl Walked {
         fingerprint.number(self.surroundings.harbor_directories.len() as u64);
         fingerprint.finish()
     }
+
+    /// What the next scan may know of the parts, if nothing has changed since the last one.
+    pub fn parts_beside_contents_of(self, last: &KnownParts) -> KnownParts {
+        self.parts.beside_contents_of(last)
+    }
+
+    /// Fills in the parts that were passed over; `false` when `known` does not have them.
+    pub fn fill(&mut self, known: Option<&KnownContents>) -> bool {
+        let shards = &mut self.blobs.shards;
+        let has_shards = shards.iter_mut().filter(|shard| shard.part.is_same).all(|shard| {
+            let blobs = known.and_then(|known| known.shard(&shard.path));
+            blobs.map(|blobs| shard.blobs = blobs).is_some()
+        });
+        has_shards
+            && self.repositories.repositories.par_iter_mut().all(|repository| {
+                if repository.manifests_part.is_same {
+                    let found = known.and_then(|known| known.manifests(&repository.name));
+                    let Some((revisions, tags)) = found else { return false };
+                    (repository.revisions, repository.tags) = (revisions, tags);
+                }
+                if repository.layers_part.is_same {
+                    let found = known.and_then(|known| known.layer_links(&repository.name));
+                    let Some(links) = found else { return false };
+                    repository.layer_links = links;
+                }
+                true
+            })
+    }
 }
 
-/// Reads the manifests that a full walk found. Call it inside a rayon pool of I/O threads.
-pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn Progress) -> Facts {
+/// Reads the manifests that a walk found, but for those that `known` has; every part must be filled
+/// in. Call it inside a rayon pool of I/O threads.
+pub fn read_manifests(
+    storage: &dyn Storage,
+    mut walked: Walked,
+    known: Option<KnownContents>,
+    progress: &dyn Progress,
+) -> Facts {
     let fingerprint = walked.fingerprint();
     let revisions =
         walked.repositories.repositories.iter().map(|repository| repository.revisions.len());
     progress.phase("manifests", Some(revisions.sum::<usize>() as u64));
-    recheck_missing(storage, &mut walked);
-    note_missing_blobs(storage, &mut walked);
-    let is_link_hidden = is_link_hidden(&walked);
-    let blobs = walked.blobs.blobs;
+    let mut blobs = Vec::new();
+    for shard in &mut walked.blobs.shards {
+        blobs.append(&mut shard.blobs);
+    }
+    recheck_missing(storage, &walked.repositories.repositories, &mut blobs);
+    note_missing_blobs(storage, &mut walked, &blobs);
+    let is_link_hidden = is_link_hidden(&walked.repositories);
     let numbers = DigestNumbers::new(&blobs);
     let texts = Texts::default();
     let unseen = unseen(&walked.blobs.notes);
+    let bodies = known.as_ref().map(|known| KnownBodies::new(known, &blobs));
     let reader = Reader {
         storage,
         blobs: &blobs,
@@ -210,9 +279,15 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         progress,
         unseen: &unseen,
         is_link_hidden,
+        known: bodies.as_ref(),
+        settled_before_ns: walked.settled_before_ns,
+        noted: Mutex::default(),
     };
-    let AllManifests { manifests, maybe: maybe_manifests } =
+    let AllManifests { manifests, maybe: maybe_manifests, noted } =
         reader.read_all(&walked.repositories.repositories);
+    drop(reader);
+    drop(bodies);
+    drop(known);
 
     let (schema1, repositories) = (schema1_revisions(&manifests), walked.repositories.repositories);
     let mut repositories: Vec<_> = repositories
@@ -230,6 +305,21 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
     let evidence = authority::evidence(&seen);
     hold_harbor_exports(&mut repositories);
     let absent = numbers.into_absent();
+    let (media_types, platforms) = (texts.media_types.into_texts(), texts.platforms.into_texts());
+    let build_steps = texts.build_steps.into_texts();
+    let to_remember = ToRemember {
+        blobs: &blobs,
+        absent: &absent,
+        repositories: repositories.iter().map(|(facts, links)| (&*facts.name, links)).collect(),
+        manifests: &manifests,
+        plain: noted.plain,
+        media_types: &media_types,
+        platforms: &platforms,
+        build_steps: &build_steps,
+        settled_before_ns: walked.settled_before_ns,
+        unsettled: noted.unsettled,
+    };
+    let remembered = to_remember.encode(walked.parts);
     let mut notes = walked.root_notes;
     notes.append(walked.blobs.notes);
     notes.append(walked.repositories.notes);
@@ -238,14 +328,15 @@ pub fn read_manifests(storage: &dyn Storage, mut walked: Walked, progress: &dyn 
         repositories,
         manifests,
         maybe_manifests,
-        media_types: texts.media_types.into_texts(),
-        platforms: texts.platforms.into_texts(),
-        build_steps: texts.build_steps.into_texts(),
+        media_types,
+        platforms,
+        build_steps,
         notes,
         layout: storage.layout().clone(),
         is_pull_through: walked.is_pull_through,
         evidence,
         fingerprint,
+        remembered,
         blobs,
     }
 }
@@ -276,10 +367,9 @@ fn unseen(notes: &Notes) -> Unseen {
 }
 
 /// Whether some revision or tag could not be seen.
-fn is_link_hidden(walked: &Walked) -> bool {
-    let repositories = &walked.repositories.repositories;
-    !walked.repositories.notes.holds.is_empty()
-        || repositories.iter().any(|repository| {
+fn is_link_hidden(walked: &repositories::WalkedRepositories) -> bool {
+    !walked.notes.holds.is_empty()
+        || walked.repositories.iter().any(|repository| {
             !repository.notes.holds.is_empty()
                 || repository.has_manifests && !repository.has_revisions
         })
@@ -296,14 +386,14 @@ fn schema1_revisions(manifests: &[ManifestFacts]) -> HashSet<u32> {
 /// Links without a single shard mean that `blobs` is not mounted or not restored: the registry's
 /// garbage collector removes a blob's directory and leaves its shard (distribution
 /// `registry/storage/vacuum.go`). Which blobs exist is then unknown.
-fn note_missing_blobs(storage: &dyn Storage, walked: &mut Walked) {
+fn note_missing_blobs(storage: &dyn Storage, walked: &mut Walked, present: &[BlobFacts]) {
     let has_links = walked.repositories.repositories.iter().any(|repository| {
         !repository.revisions.is_empty()
             || !repository.tags.is_empty()
             || !repository.layer_links.is_empty()
     });
     let blobs = &mut walked.blobs;
-    if !has_links || blobs.has_shards || !blobs.blobs.is_empty() {
+    if !has_links || !blobs.shards.is_empty() || !present.is_empty() {
         return;
     }
     let path = storage.layout().blobs();
@@ -322,15 +412,16 @@ fn note_missing_blobs(storage: &dyn Storage, walked: &mut Walked) {
 }
 
 /// A push that ended while the walk went on has links whose blobs came too late for it.
-fn recheck_missing(storage: &dyn Storage, walked: &mut Walked) {
-    let blobs = &mut walked.blobs.blobs;
+fn recheck_missing(
+    storage: &dyn Storage,
+    repositories: &[RepositoryFacts],
+    blobs: &mut Vec<BlobFacts>,
+) {
     let missing: BTreeSet<Digest> = {
         let numbers = DigestNumbers::new(blobs);
         let is_missing =
             |digest: &&Digest| matches!(digest, Digest::Sha256(_)) && !numbers.is_present(digest);
-        walked
-            .repositories
-            .repositories
+        repositories
             .par_iter()
             .flat_map_iter(|repository| {
                 let links = repository.revisions.iter().chain(&repository.layer_links);

@@ -14,6 +14,11 @@ impl Owner {
         Self(facts.filter(is_known).map(|facts| facts.owner))
     }
 
+    /// The user's number.
+    pub fn number(self) -> Option<u32> {
+        self.0
+    }
+
     /// Why the owner may not read a file. One that a group may read counts as readable: which groups
     /// the registry is in is not known.
     pub fn is_shut_out(self, facts: &FileFacts) -> Option<String> {

@@ -11,11 +11,10 @@ use crate::model::{Code, is_repository_name, text_of};
 use crate::progress::Progress;
 use crate::storage::{FileKind, Storage};
 
-use super::Depth;
 use super::blobs;
 use super::facts::{HoldScope, Notes, RepositoryFacts};
 use super::fingerprint::Fingerprint;
-use super::owner::Owner;
+use super::known::Look;
 use super::repository::walk_repository;
 
 /// All repositories, in the order of their names.
@@ -26,28 +25,23 @@ pub struct WalkedRepositories {
 }
 
 struct Walk<'a> {
+    look: Look<'a>,
     storage: &'a dyn Storage,
-    depth: Depth,
-    owner: Owner,
     progress: &'a dyn Progress,
     top: PathBuf,
     found: Mutex<WalkedRepositories>,
 }
 
 /// Walks all repositories.
-pub fn walk_repositories(
-    storage: &dyn Storage,
-    depth: Depth,
-    progress: &dyn Progress,
-) -> WalkedRepositories {
+pub fn walk_repositories(look: Look<'_>, progress: &dyn Progress) -> WalkedRepositories {
+    let storage = look.storage;
     let found = WalkedRepositories {
         repositories: Vec::new(),
         notes: Notes::default(),
         fingerprint: [0; 32],
     };
     let top = storage.layout().repositories();
-    let owner = Owner::of(storage);
-    let walk = Walk { storage, depth, owner, progress, top: top.clone(), found: Mutex::new(found) };
+    let walk = Walk { look, storage, progress, top: top.clone(), found: Mutex::new(found) };
     rayon::scope(|scope| walk.directory(scope, top));
     let mut found = walk.found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -59,10 +53,7 @@ pub fn walk_repositories(
         fingerprint.name(OsStr::from_bytes(repository.name.as_bytes()));
         fingerprint.part(&repository.fingerprint);
     }
-    // Strays outside repositories are seen by both depths of the walk.
-    for finding in &found.notes.findings {
-        fingerprint.name(OsStr::new(&finding.path));
-    }
+    fingerprint.findings(&found.notes.findings);
     found.fingerprint = fingerprint.finish();
     found
 }
@@ -153,7 +144,7 @@ impl Walk<'_> {
 
     fn repository(&self, path: &Path) {
         let name = text_of(path.strip_prefix(&self.top).unwrap_or(path).as_os_str());
-        let mut repository = walk_repository(self.storage, path, name, self.depth, self.owner);
+        let mut repository = walk_repository(self.look, path, name);
         if !is_repository_name(&repository.name) {
             let name = repository.name.clone();
             let detail = "the registry refuses this name";

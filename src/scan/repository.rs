@@ -1,4 +1,5 @@
-//! Walking one repository: `_manifests/{revisions,tags}`, `_layers` and `_uploads`.
+//! Walking one repository, and its `_manifests/{revisions,tags}`; `_layers` is in `layers`, `_uploads`
+//! in `uploads`.
 //!
 //! Each part gives what it found and what it could not read. A part that cannot be listed is a
 //! hold, never an empty part: an unknown revision may need any of what looks like garbage.
@@ -6,37 +7,34 @@
 use std::io;
 use std::path::Path;
 
-use crate::model::{
-    Code, Digest, LinkContent, MAX_LINK_BYTES, is_tag_name, parse_link, parse_time_ns, text_of,
-};
-use crate::storage::{Entry, FileKind, Leaf, LeafOptions, LeafState, Storage};
+use crate::model::{Code, Digest, LinkContent, MAX_LINK_BYTES, is_tag_name, parse_link, text_of};
+use crate::storage::{DirectoryStamp, Entry, FileKind, Leaf, LeafOptions, LeafState, Storage};
 
 use super::Depth;
 use super::blobs::note_others;
-use super::facts::{HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts, UploadFacts};
+use super::facts::{HoldScope, LinkFacts, Notes, RepositoryFacts, TagFacts};
 use super::fingerprint::Fingerprint;
+use super::known::{KnownPart, Look, Part};
 use super::owner::Owner;
-
-/// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
-const MAX_LINK_DEPTH: usize = 5;
 
 /// `sha256:` and 64 hex digits.
 const SHA256_LINK_BYTES: u64 = 71;
 
-/// The most that is read of `startedat`, in bytes.
-const MAX_STARTED_AT_BYTES: u64 = 64;
+/// Beside a tag's link: the directory whose stamp changes when an entry of the tag's history goes.
+const TAG_INDEX: &str = "index/sha256";
 
 /// Walks the repository at `path`.
-pub fn walk_repository(
-    storage: &dyn Storage,
-    path: &Path,
-    name: String,
-    depth: Depth,
-    owner: Owner,
-) -> RepositoryFacts {
-    let walk = Walk { storage, name: &name, path, depth, owner };
-    let (manifests, (layers, uploads)) =
-        rayon::join(|| walk.manifests(), || rayon::join(|| walk.layers(), || walk.uploads()));
+pub fn walk_repository(look: Look<'_>, path: &Path, name: String) -> RepositoryFacts {
+    let Look { storage, depth, owner, .. } = look;
+    let walk = Walk { look, storage, name: &name, path, depth, owner };
+    let (manifests, (layers, uploads)) = if look.known.is_some() {
+        let manifests = walk.manifests();
+        // A push that brings no new layer writes their links again, in place.
+        let layers = walk.layers(manifests.part.is_same);
+        (manifests, (layers, walk.uploads()))
+    } else {
+        rayon::join(|| walk.manifests(), || rayon::join(|| walk.layers(false), || walk.uploads()))
+    };
 
     let mut fingerprint = Fingerprint::default();
     for part in [&manifests.fingerprint, &layers.fingerprint, &uploads.fingerprint] {
@@ -47,6 +45,7 @@ pub fn walk_repository(
     notes.append(uploads.notes);
     notes.settle_clutter(Some(&name));
     notes.findings.sort_unstable();
+    fingerprint.findings(&notes.findings);
     RepositoryFacts {
         path: path.to_owned(),
         revisions: manifests.revisions,
@@ -60,46 +59,68 @@ pub fn walk_repository(
         fingerprint: fingerprint.finish(),
         notes,
         name,
+        manifests_part: manifests.part,
+        layers_part: layers.part,
     }
 }
 
 #[derive(Clone, Copy)]
-struct Walk<'a> {
-    storage: &'a dyn Storage,
-    name: &'a str,
-    path: &'a Path,
-    depth: Depth,
-    owner: Owner,
+pub struct Walk<'a> {
+    pub look: Look<'a>,
+    pub storage: &'a dyn Storage,
+    pub name: &'a str,
+    pub path: &'a Path,
+    pub depth: Depth,
+    pub owner: Owner,
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen by itself")]
 struct Manifests {
     exists: bool,
     has_revisions: bool,
     has_tags_directory: bool,
+    /// Of some tag only its link tells it from another.
+    has_unstamped_tag: bool,
     revisions: Vec<LinkFacts>,
     tags: Vec<TagFacts>,
     notes: Notes,
     fingerprint: [u8; 32],
+    part: Part,
 }
 
+/// What was seen of a part, in hashes.
 #[derive(Default)]
-struct Layers {
-    links: Vec<LinkFacts>,
-    exists: bool,
-    notes: Notes,
-    fingerprint: [u8; 32],
+pub struct Hashed {
+    /// What a quick look sees, too.
+    pub quick: Fingerprint,
+    /// What only a full look sees.
+    full: Fingerprint,
+    newest_ns: i64,
 }
 
-#[derive(Default)]
-struct Uploads {
-    found: Vec<UploadFacts>,
-    notes: Notes,
-    fingerprint: [u8; 32],
+impl Hashed {
+    pub fn leaves(&mut self, leaves: &mut [Leaf]) {
+        self.newest_ns = self.newest_ns.max(self.quick.leaves(leaves));
+    }
+
+    /// The hash over all that was seen, and what the next scan may know of it if nothing is wrong.
+    pub fn remember(
+        self,
+        notes: &Notes,
+        stamps: impl FnOnce(i64) -> Option<Vec<DirectoryStamp>>,
+    ) -> ([u8; 32], Option<KnownPart>) {
+        let quick = self.quick.finish();
+        let mut fingerprint = self.full;
+        fingerprint.part(&quick);
+        let fingerprint = fingerprint.finish();
+        let stamps = notes.is_empty().then(|| stamps(self.newest_ns)).flatten();
+        (fingerprint, stamps.map(|stamps| KnownPart { stamps, quick, fingerprint }))
+    }
 }
 
 /// What a directory that may be missing holds.
-enum Listing {
+pub enum Listing {
     Missing,
     Found(Vec<Entry>),
     /// It has been noted; what hangs on it is unknown.
@@ -107,11 +128,11 @@ enum Listing {
 }
 
 impl Walk<'_> {
-    fn find(&self, notes: &mut Notes, code: Code, path: &Path, detail: impl Into<String>) {
+    pub fn find(&self, notes: &mut Notes, code: Code, path: &Path, detail: impl Into<String>) {
         notes.find(code, Some(self.name), path, detail);
     }
 
-    fn list(&self, notes: &mut Notes, path: &Path) -> Listing {
+    pub fn list(&self, notes: &mut Notes, path: &Path) -> Listing {
         match self.storage.list(path) {
             Ok(entries) => Listing::Found(entries),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Listing::Missing,
@@ -126,7 +147,7 @@ impl Walk<'_> {
         code
     }
 
-    fn note_foreign(&self, notes: &mut Notes, path: &Path, kind: FileKind) {
+    pub fn note_foreign(&self, notes: &mut Notes, path: &Path, kind: FileKind) {
         if !notes.count_clutter(path, kind) {
             self.find(notes, Code::ForeignFile, path, "the registry does not write this");
         }
@@ -149,26 +170,37 @@ impl Walk<'_> {
             content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
             trusted_size: is_trusted.then_some(SHA256_LINK_BYTES),
             list_others: self.depth == Depth::Deep,
+            beside: None,
+        }
+    }
+
+    /// `None` when there is no such directory.
+    pub fn list_links(
+        &self,
+        directory: &Path,
+        notes: &mut Notes,
+    ) -> Result<Option<Vec<Leaf>>, Code> {
+        match self.storage.list_leaves(directory, Path::new("link"), self.link_options(directory)) {
+            Ok(leaves) => Ok(Some(leaves)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.note_unlistable(notes, directory, &error)),
         }
     }
 
     /// Links in `directory`, one a digest: `<directory>/<encoded>/link`.
-    fn links(
+    pub fn links(
         &self,
         directory: &Path,
-        fingerprint: &mut Fingerprint,
+        hashed: &mut Hashed,
         notes: &mut Notes,
         unreadable: Code,
         digest_of: &dyn Fn(&str) -> Option<Digest>,
     ) -> Result<Vec<(LinkFacts, Vec<Entry>)>, Code> {
-        let listed =
-            self.storage.list_leaves(directory, Path::new("link"), self.link_options(directory));
-        let mut leaves = match listed {
-            Ok(leaves) => leaves,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(self.note_unlistable(notes, directory, &error)),
+        let Some(mut leaves) = self.list_links(directory, notes)? else {
+            return Ok(Vec::new());
         };
-        fingerprint.leaves(&mut leaves);
+        hashed.leaves(&mut leaves);
+        hashed.full.contents(&leaves);
         let mut links = Vec::with_capacity(leaves.len());
         for leaf in leaves {
             let path = directory.join(&leaf.name);
@@ -274,9 +306,21 @@ impl Walk<'_> {
     }
 
     fn manifests(&self) -> Manifests {
-        let mut found = Manifests::default();
-        let mut fingerprint = Fingerprint::default();
         let directory = self.path.join("_manifests");
+        if let Some(known) = self.look.known_part(&directory)
+            && self.quick_manifests(&directory) == Some(known.quick)
+        {
+            return Manifests {
+                exists: true,
+                has_revisions: true,
+                has_tags_directory: true,
+                fingerprint: known.fingerprint,
+                part: Part { is_same: true, known: Some(known.clone()) },
+                ..Manifests::default()
+            };
+        }
+        let mut found = Manifests::default();
+        let mut hashed = Hashed::default();
         match self.list(&mut found.notes, &directory) {
             Listing::Missing => {}
             Listing::Unreadable(code) => {
@@ -292,15 +336,51 @@ impl Walk<'_> {
                         self.note_foreign(&mut found.notes, &path, entry.kind);
                     }
                 }
-                self.revisions(&directory.join("revisions"), &mut found, &mut fingerprint);
-                self.tags(&directory.join("tags"), &mut found, &mut fingerprint);
+                self.revisions(&directory.join("revisions"), &mut found, &mut hashed);
+                self.tags(&directory.join("tags"), &mut found, &mut hashed);
             }
         }
-        found.fingerprint = fingerprint.finish();
+        (found.fingerprint, found.part.known) = hashed.remember(&found.notes, |newest_ns| {
+            // The history of a tag is known by the stamp of its directory.
+            let is_plain = |link: &LinkFacts| {
+                matches!(link.name, Digest::Sha256(_)) && link.other_target.is_none()
+            };
+            (found.has_revisions
+                && found.has_tags_directory
+                && !found.has_unstamped_tag
+                && self.look.is_settled(newest_ns)
+                && found.revisions.iter().all(is_plain)
+                && self.look.stamps(&[&directory]).is_some())
+            .then(Vec::new)
+        });
         found
     }
 
-    fn revisions(&self, directory: &Path, found: &mut Manifests, fingerprint: &mut Fingerprint) {
+    /// The hash that a full look at a `_manifests` without faults would give its entries; `None` when
+    /// it has faults.
+    fn quick_manifests(&self, directory: &Path) -> Option<[u8; 32]> {
+        let mut notes = Notes::default();
+        let revisions = directory.join("revisions");
+        let has_only = |path: &Path, known: &[&str]| {
+            self.storage.list(path).is_ok_and(|entries| {
+                entries.iter().all(|entry| {
+                    entry.kind == FileKind::Directory
+                        && known.iter().any(|name| entry.name == *name)
+                })
+            })
+        };
+        if !has_only(directory, &["revisions", "tags"]) || !has_only(&revisions, &["sha256"]) {
+            return None;
+        }
+        let mut hashed = Hashed::default();
+        let quick = Self { depth: Depth::Quick, ..*self };
+        let links = quick.list_links(&revisions.join("sha256"), &mut notes).ok()?;
+        hashed.leaves(&mut links?);
+        hashed.leaves(&mut quick.list_tags(&directory.join("tags")).ok()??);
+        notes.is_empty().then(|| hashed.quick.finish())
+    }
+
+    fn revisions(&self, directory: &Path, found: &mut Manifests, hashed: &mut Hashed) {
         let mut algorithms = match self.list(&mut found.notes, directory) {
             Listing::Found(entries) => entries,
             Listing::Unreadable(code) => {
@@ -331,15 +411,17 @@ impl Walk<'_> {
                 self.note_foreign(&mut found.notes, &path, entry.kind);
                 continue;
             }
-            let digest_of = |encoded: &str| Digest::parse(&format!("{algorithm}:{encoded}")).ok();
+            let digest_of = |encoded: &str| Digest::from_parts(&algorithm, encoded);
             let unreadable = Code::RevisionLinkUnreadable;
-            match self.links(&path, fingerprint, &mut found.notes, unreadable, &digest_of) {
+            match self.links(&path, hashed, &mut found.notes, unreadable, &digest_of) {
                 Ok(links) => {
                     for (link, mut others) in links {
-                        let inside = path.join(link.name.encoded());
                         // Registries up to 2.3: read when the manifest turns out to be one of theirs.
                         others.retain(|entry| entry.name != "signatures");
-                        note_others(&mut found.notes, Some(self.name), &inside, &others);
+                        if !others.is_empty() {
+                            let inside = path.join(link.name.encoded());
+                            note_others(&mut found.notes, Some(self.name), &inside, &others);
+                        }
                         found.revisions.push(link);
                     }
                 }
@@ -348,30 +430,46 @@ impl Walk<'_> {
         }
     }
 
-    fn tags(&self, directory: &Path, found: &mut Manifests, fingerprint: &mut Fingerprint) {
+    /// `None` when there is no such directory.
+    fn list_tags(&self, directory: &Path) -> io::Result<Option<Vec<Leaf>>> {
         let options = LeafOptions {
             content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
             list_others: self.depth == Depth::Deep,
+            beside: Some(TAG_INDEX),
             ..LeafOptions::default()
         };
-        let mut leaves =
-            match self.storage.list_leaves(directory, Path::new("current/link"), options) {
-                Ok(leaves) => leaves,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-                Err(error) => {
-                    found.has_tags_directory = true;
-                    let code = self.note_unlistable(&mut found.notes, directory, &error);
-                    return found.notes.hold(HoldScope::Manifests, code, directory);
-                }
-            };
-        found.has_tags_directory = true;
-        fingerprint.leaves(&mut leaves);
-        for leaf in leaves {
-            found.tags.extend(self.tag(directory, leaf, &mut found.notes));
+        match self.storage.list_leaves(directory, Path::new("current/link"), options) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            listed => listed.map(Some),
         }
     }
 
-    fn tag(&self, directory: &Path, leaf: Leaf, notes: &mut Notes) -> Option<TagFacts> {
+    fn tags(&self, directory: &Path, found: &mut Manifests, hashed: &mut Hashed) {
+        let mut leaves = match self.list_tags(directory) {
+            Ok(Some(leaves)) => leaves,
+            Ok(None) => return,
+            Err(error) => {
+                found.has_tags_directory = true;
+                let code = self.note_unlistable(&mut found.notes, directory, &error);
+                return found.notes.hold(HoldScope::Manifests, code, directory);
+            }
+        };
+        found.has_tags_directory = true;
+        hashed.leaves(&mut leaves);
+        hashed.full.contents(&leaves);
+        found.has_unstamped_tag = leaves.iter().any(|leaf| leaf.beside.is_none());
+        for leaf in leaves {
+            found.tags.extend(self.tag(directory, leaf, &mut found.notes, &mut hashed.full));
+        }
+    }
+
+    fn tag(
+        &self,
+        directory: &Path,
+        leaf: Leaf,
+        notes: &mut Notes,
+        fingerprint: &mut Fingerprint,
+    ) -> Option<TagFacts> {
         let path = directory.join(&leaf.name);
         if notes.count_clutter(&path, kind_of(&leaf.state)) {
             return None;
@@ -434,7 +532,7 @@ impl Walk<'_> {
             tag.is_unreadable = true;
         }
         if self.depth >= Depth::Full {
-            self.inside_tag(&path, leaf.others, &mut tag, notes);
+            self.inside_tag(&path, leaf.others, &mut tag, notes, fingerprint);
         }
         Some(tag)
     }
@@ -445,6 +543,7 @@ impl Walk<'_> {
         mut others: Vec<Entry>,
         tag: &mut TagFacts,
         notes: &mut Notes,
+        fingerprint: &mut Fingerprint,
     ) {
         others.retain(|entry| entry.name != "index");
         note_others(notes, Some(self.name), path, &others);
@@ -454,13 +553,14 @@ impl Walk<'_> {
             beside.retain(|entry| entry.name != "link");
             note_others(notes, Some(self.name), &current, &beside);
         }
-        let index = path.join("index/sha256");
+        let index = path.join(TAG_INDEX);
         // What the index remembers counts only when the tag itself says nothing, so its links need
         // no reading; their names are what the registry goes by.
         let options =
             LeafOptions { list_others: self.depth == Depth::Deep, ..LeafOptions::default() };
         match self.storage.list_leaves(&index, Path::new("link"), options) {
-            Ok(leaves) => {
+            Ok(mut leaves) => {
+                fingerprint.leaves(&mut leaves);
                 for leaf in leaves {
                     let inside = index.join(&leaf.name);
                     let digest =
@@ -510,150 +610,6 @@ impl Walk<'_> {
             notes.hold(HoldScope::Manifests, Code::TagLinkUnreadable, path);
         }
     }
-
-    fn layers(&self) -> Layers {
-        let mut found = Layers::default();
-        let mut fingerprint = Fingerprint::default();
-        let directory = self.path.join("_layers");
-        match self.list(&mut found.notes, &directory) {
-            Listing::Missing => {}
-            Listing::Unreadable(code) => {
-                found.exists = true;
-                // Links are where the registry resolves sha512 names: without them any blob may be
-                // what a manifest means.
-                found.notes.hold(HoldScope::Storage, code, &directory);
-            }
-            Listing::Found(entries) => {
-                found.exists = true;
-                self.layer_directories(&directory, entries, &[], &mut found, &mut fingerprint);
-            }
-        }
-        found.fingerprint = fingerprint.finish();
-        found
-    }
-
-    /// `_layers/<algorithm>/<encoded>/link`, or `_layers/tarsum/<version>/<algorithm>/<encoded>/link`.
-    fn layer_directories(
-        &self,
-        directory: &Path,
-        mut entries: Vec<Entry>,
-        above: &[String],
-        found: &mut Layers,
-        fingerprint: &mut Fingerprint,
-    ) {
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for entry in entries {
-            let path = directory.join(&entry.name);
-            if found.notes.count_clutter(&path, entry.kind) {
-                continue;
-            }
-            if entry.kind == FileKind::Symlink {
-                self.find(
-                    &mut found.notes,
-                    Code::SymlinkNotFollowed,
-                    &path,
-                    "a symbolic link stands here",
-                );
-                found.notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
-                continue;
-            }
-            if entry.kind != FileKind::Directory || above.len() >= MAX_LINK_DEPTH {
-                self.note_foreign(&mut found.notes, &path, entry.kind);
-                continue;
-            }
-            let mut names = above.to_vec();
-            names.push(text_of(&entry.name));
-            if names[0] == "tarsum" && names.len() < 3 {
-                match self.list(&mut found.notes, &path) {
-                    Listing::Found(entries) => {
-                        self.layer_directories(&path, entries, &names, found, fingerprint);
-                    }
-                    Listing::Unreadable(code) => found.notes.hold(HoldScope::Storage, code, &path),
-                    Listing::Missing => {}
-                }
-                continue;
-            }
-            let algorithm = algorithm_of(&names);
-            let digest_of = |encoded: &str| Digest::parse(&format!("{algorithm}:{encoded}")).ok();
-            let unreadable = Code::LayerLinkUnreadable;
-            match self.links(&path, fingerprint, &mut found.notes, unreadable, &digest_of) {
-                Ok(links) => {
-                    for (link, others) in links {
-                        let inside = path.join(link.name.encoded());
-                        note_others(&mut found.notes, Some(self.name), &inside, &others);
-                        found.links.push(link);
-                    }
-                }
-                Err(code) => found.notes.hold(HoldScope::Storage, code, &path),
-            }
-        }
-    }
-
-    fn uploads(&self) -> Uploads {
-        let mut found = Uploads::default();
-        let mut fingerprint = Fingerprint::default();
-        let directory = self.path.join("_uploads");
-        if let Listing::Found(mut entries) = self.list(&mut found.notes, &directory) {
-            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-            for entry in entries {
-                let path = directory.join(&entry.name);
-                if found.notes.count_clutter(&path, entry.kind) {
-                    continue;
-                }
-                if entry.kind == FileKind::Directory {
-                    let upload = self.upload(&path, text_of(&entry.name), &mut found.notes);
-                    fingerprint.name(&entry.name);
-                    fingerprint.number(upload.size_bytes);
-                    fingerprint.number(upload.started_ns.unwrap_or(0) as u64);
-                    fingerprint.number(upload.active_ns.unwrap_or(0) as u64);
-                    found.found.push(upload);
-                } else {
-                    self.note_foreign(&mut found.notes, &path, entry.kind);
-                }
-            }
-        }
-        found.fingerprint = fingerprint.finish();
-        found
-    }
-
-    fn upload(&self, path: &Path, id: String, notes: &mut Notes) -> UploadFacts {
-        let started_at = path.join("startedat");
-        let started_ns = match self.storage.read(&started_at, MAX_STARTED_AT_BYTES) {
-            Ok(content) => {
-                let text = String::from_utf8_lossy(&content.bytes);
-                let time = parse_time_ns(&text);
-                if time.is_none() {
-                    self.find(notes, Code::UploadStartUnreadable, &started_at, "it holds no time");
-                }
-                time
-            }
-            Err(error) => {
-                self.find(notes, Code::UploadStartUnreadable, &started_at, error.to_string());
-                None
-            }
-        };
-        let data =
-            self.storage.stat(&path.join("data")).ok().filter(|facts| facts.kind == FileKind::File);
-        let hash_states = self
-            .storage
-            .list_leaves(&path.join("hashstates"), Path::new("."), LeafOptions::default())
-            .unwrap_or_default();
-        let newest_state = hash_states
-            .into_iter()
-            .filter_map(|leaf| match leaf.state {
-                LeafState::File { facts, .. } | LeafState::NotAFile(facts) => {
-                    Some(facts.modified_ns)
-                }
-                _ => None,
-            })
-            .max();
-        UploadFacts {
-            id,
-            size_bytes: data.map_or(0, |facts| facts.size_bytes),
-            started_ns,
-            active_ns: started_ns.max(data.map(|facts| facts.modified_ns)).max(newest_state),
-        }
-    }
 }
 
 /// What the directory entry of a leaf is.
@@ -668,16 +624,4 @@ fn kind_of(state: &LeafState) -> FileKind {
 /// aliases, and hold another digest by design.
 fn name_is_canonical(name: &Digest) -> bool {
     matches!(name, Digest::Sha256(_))
-}
-
-/// The algorithm part of a digest from the directories above its link. The 2.0 registry wrote
-/// `tarsum.v1+sha256:<hex>` as `tarsum/v1/sha256/<hex>` (distribution 2.0 `registry/storage/paths.go`).
-fn algorithm_of(directories: &[String]) -> String {
-    match directories {
-        [tarsum, version, algorithm] if tarsum == "tarsum" => match version.as_str() {
-            "v0" => format!("tarsum+{algorithm}"),
-            _ => format!("tarsum.{version}+{algorithm}"),
-        },
-        _ => directories.join("+"),
-    }
 }

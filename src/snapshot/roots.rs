@@ -86,10 +86,16 @@ impl RootsScanError {
     }
 }
 
-/// Roots that were read, and what keeps things.
+/// Roots that were read, and what keeps things; by default none, and the storage.
 pub struct Read {
     pub roots: Roots,
     pub authority: Authority,
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        Self { roots: Roots::default(), authority: Authority::Storage }
+    }
 }
 
 impl Read {
@@ -122,7 +128,7 @@ pub fn read(choice: &RootsChoice, database: &Path, root: &str) -> Result<Read, R
             (files.as_slice(), *authority, *is_fall_accepted)
         }
     };
-    let none = Read { roots: Roots::default(), authority: Authority::Storage };
+    let none = Read::default();
     if authority == Some(Authority::Storage) {
         return Ok(none);
     }

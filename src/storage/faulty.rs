@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
-    Access, Content, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions, MountId, Storage,
-    StorageWriter, Streamed,
+    Access, Content, DirectoryStamp, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions,
+    MountId, Storage, StorageWriter, Streamed,
 };
 
 /// Which changing calls fail.
@@ -62,6 +62,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         options: LeafOptions,
     ) -> io::Result<Vec<Leaf>> {
         self.inner.list_leaves(directory, leaf, options)
+    }
+
+    fn stamp(&self, directory: &Path) -> io::Result<Option<DirectoryStamp>> {
+        self.inner.stamp(directory)
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileFacts> {

@@ -18,22 +18,45 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::{
-    Content, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState, Location, Space,
-    Storage, Streamed, stream::stream,
+    Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState,
+    Location, Space, Storage, Streamed, stream::stream,
 };
 
 /// A registry's root directory on a file system.
 #[derive(Debug)]
 pub struct FilesystemStorage {
     location: Location,
-    /// Top directories by their relative path, the most specific first.
-    tops: Vec<(PathBuf, OwnedFd)>,
+    /// Top directories, the most specific first.
+    tops: Vec<Top>,
     /// Kernels before 5.6 and some sandboxes know no `openat2`.
     has_openat2: AtomicBool,
 }
 
+#[derive(Debug)]
+struct Top {
+    /// Below the root.
+    path: PathBuf,
+    descriptor: OwnedFd,
+    /// The device whose directories' times are proof; `None` where they are not.
+    trusted_device: Option<u64>,
+}
+
+/// Numbers of file systems (`linux/magic.h`) on which a directory's times change with its names.
+/// FUSE is not among them: object stores that are mounted make up the times of directories.
+const TRUSTED_FILE_SYSTEMS: [u32; 8] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0x2fc1_2fc1, // ZFS
+    0xf2f5_2010, // F2FS
+    0x0102_1994, // tmpfs
+    0x794c_7630, // overlayfs
+    0x6969,      // NFS
+];
+
 pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIRECTORY_PATH: OFlags = DIRECTORY.union(OFlags::PATH);
 /// Without `NONBLOCK`, opening a FIFO would wait for a writer.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
@@ -61,7 +84,10 @@ impl FilesystemStorage {
         let mut tops = Vec::new();
         for relative in [location.layout.blobs(), location.layout.repositories(), PathBuf::new()] {
             match rustix::fs::open(location.root.join(&relative), follow, Mode::empty()) {
-                Ok(descriptor) => tops.push((relative, descriptor)),
+                Ok(descriptor) => {
+                    let trusted_device = trusted_device(&descriptor);
+                    tops.push(Top { path: relative, descriptor, trusted_device });
+                }
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -73,7 +99,7 @@ impl FilesystemStorage {
     fn top<'a, 'p>(&'a self, path: &'p Path) -> io::Result<(BorrowedFd<'a>, &'p Path)> {
         self.tops
             .iter()
-            .find_map(|(top, descriptor)| Some((descriptor.as_fd(), path.strip_prefix(top).ok()?)))
+            .find_map(|top| Some((top.descriptor.as_fd(), path.strip_prefix(&top.path).ok()?)))
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -146,9 +172,21 @@ impl Storage for FilesystemStorage {
             } else {
                 Vec::new()
             };
-            Leaf { name, state, others }
+            let beside = options.beside.and_then(|beside| {
+                let path = Path::new(&name).join(beside);
+                stamp_of(open_leaf(descriptor.as_fd(), &path, DIRECTORY_PATH, has_openat2)).ok()
+            });
+            Leaf { name, state, others, beside: beside.map(|(stamp, _)| stamp) }
         };
         Ok(names.into_par_iter().with_min_len(MIN_LEAVES_PER_TASK).map(look_at).collect())
+    }
+
+    fn stamp(&self, directory: &Path) -> io::Result<Option<DirectoryStamp>> {
+        let is_above = |top: &&Top| directory.starts_with(&top.path);
+        let trusted = self.tops.iter().find(is_above).and_then(|top| top.trusted_device);
+        // Opened for reading: a network file system asks its server for the times then.
+        let (stamp, device) = stamp_of(Ok(self.open_below(directory, DIRECTORY)?))?;
+        Ok((trusted == Some(device)).then_some(stamp))
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileFacts> {
@@ -195,7 +233,7 @@ impl Storage for FilesystemStorage {
 
     fn space(&self) -> Option<Space> {
         // The first top is the blobs', which may be a mount of their own.
-        let (_, descriptor) = self.tops.first()?;
+        let descriptor = &self.tops.first()?.descriptor;
         let found = rustix::fs::fstatvfs(descriptor).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         // Some network file systems say nothing.
@@ -370,6 +408,22 @@ fn others_beside(directory: BorrowedFd<'_>, name: &OsStr, leaf: &Path) -> Vec<En
     let mut entries = list_open(&descriptor).unwrap_or_default();
     entries.retain(|entry| entry.name != first);
     entries
+}
+
+/// A directory's stamp, and its device.
+fn stamp_of(directory: Result<OwnedFd, Errno>) -> Result<(DirectoryStamp, u64), Errno> {
+    let stat = rustix::fs::fstat(directory?)?;
+    let facts = facts_of(&stat);
+    let (modified_ns, changed_ns) = (facts.modified_ns, facts.changed_ns);
+    Ok((DirectoryStamp { inode: stat.st_ino, modified_ns, changed_ns }, stat.st_dev))
+}
+
+fn trusted_device(top: &OwnedFd) -> Option<u64> {
+    let kind = rustix::fs::fstatfs(top).ok()?.f_type;
+    if !TRUSTED_FILE_SYSTEMS.contains(&(kind as u32)) {
+        return None;
+    }
+    rustix::fs::fstat(top).ok().map(|stat| stat.st_dev)
 }
 
 fn facts_of(stat: &Stat) -> FileFacts {

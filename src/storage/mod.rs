@@ -67,6 +67,25 @@ pub struct Space {
     pub free_bytes: u64,
 }
 
+/// What of a directory changes whenever a name is added to it or taken from it. Nothing below the
+/// names shows in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DirectoryStamp {
+    /// Its number on the file system.
+    pub inode: u64,
+    /// Its mtime in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Its ctime in nanoseconds since 1970.
+    pub changed_ns: i64,
+}
+
+impl DirectoryStamp {
+    /// The newer of its times.
+    pub fn newest_ns(&self) -> i64 {
+        self.modified_ns.max(self.changed_ns)
+    }
+}
+
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -85,6 +104,8 @@ pub struct Leaf {
     pub state: LeafState,
     /// Other names in the entry's directory; empty unless they were asked for.
     pub others: Vec<Entry>,
+    /// The stamp of the directory that [`LeafOptions::beside`] names, if there is one.
+    pub beside: Option<DirectoryStamp>,
 }
 
 /// What lies at `entry/leaf`.
@@ -116,6 +137,8 @@ pub struct LeafOptions {
     pub trusted_size: Option<u64>,
     /// List the entry's directory for names other than the leaf.
     pub list_others: bool,
+    /// Take the stamp of this directory below the entry, too.
+    pub beside: Option<&'static str>,
 }
 
 /// A file's first bytes.
@@ -153,6 +176,12 @@ pub trait Storage: Sync {
         leaf: &Path,
         options: LeafOptions,
     ) -> io::Result<Vec<Leaf>>;
+
+    /// The stamp of a directory: equal stamps mean equal names in it. `None` where the times of the
+    /// file system do not prove that, as on FUSE.
+    fn stamp(&self, _directory: &Path) -> io::Result<Option<DirectoryStamp>> {
+        Ok(None)
+    }
 
     /// What lies at `path`.
     fn stat(&self, path: &Path) -> io::Result<FileFacts>;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use walkdir::WalkDir;
 
 /// A file of `src`.
 struct Source {
@@ -30,22 +31,17 @@ fn root() -> &'static Path {
 }
 
 fn sources() -> Vec<Source> {
-    let mut pending = vec![root().join("src")];
     let mut sources = Vec::new();
-    while let Some(directory) = pending.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() {
-                pending.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let below = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap();
-                let module = below.split('/').next().unwrap().trim_end_matches(".rs");
-                sources.push(Source {
-                    path: below.to_owned(),
-                    module: module.to_owned(),
-                    text: fs::read_to_string(&path).unwrap(),
-                });
-            }
+    for entry in WalkDir::new(root().join("src")) {
+        let path = entry.unwrap().into_path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let below = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap();
+            let module = below.split('/').next().unwrap().trim_end_matches(".rs");
+            sources.push(Source {
+                path: below.to_owned(),
+                module: module.to_owned(),
+                text: fs::read_to_string(&path).unwrap(),
+            });
         }
     }
     // Unit tests in a directory of their own may use whatever they test against.

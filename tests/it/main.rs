@@ -13,6 +13,7 @@ mod fixture;
 mod fuzzing;
 mod hostile;
 mod hour;
+mod incremental;
 mod monitoring;
 mod operations;
 mod page;

@@ -12,7 +12,7 @@ use model::Model;
 use proptest::prelude::*;
 use regsql::progress::Hidden;
 use regsql::scan::DeepLook;
-use regsql::snapshot::{RootsChoice, ScanOptions, scan};
+use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
 use rusqlite::Connection;
 
 proptest! {
@@ -55,7 +55,7 @@ fn scanned(root: &Path, database: &Path) -> Connection {
         storage: root.to_owned(),
         database: database.to_owned(),
         io_threads: NonZeroUsize::new(2).unwrap(),
-        is_full: false,
+        reuse: Reuse::DIRECTORIES,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
         deep: DeepLook::Never,

@@ -29,7 +29,7 @@ use regsql::prune::{
 };
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
-use regsql::snapshot::{RootsChoice, ScanOptions, scan};
+use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
 use regsql::storage::{FilesystemStorage, StorageWriter, locate};
 use regsql::trash::{StorageLock, TrashError, undo};
 use rusqlite::Connection;
@@ -75,7 +75,7 @@ impl Disk {
             storage: self.root(),
             database: database.clone(),
             io_threads: NonZeroUsize::new(2).unwrap(),
-            is_full: false,
+            reuse: Reuse::Files,
             max_vanished_percent: None,
             roots: RootsChoice::AsBefore(None),
             deep: DeepLook::Auto,

@@ -74,7 +74,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Every row that does not tell of the scan itself.
-fn content(database: &Path) -> Vec<String> {
+pub fn content(database: &Path) -> Vec<String> {
     let connection = Connection::open(database).unwrap();
     let mut rows = Vec::new();
     for view in [

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use regsql::sample::demo::{demo_registry, write_demo};
 use regsql::sample::generate::{Size, generate};
 use rusqlite::Connection;
+use walkdir::WalkDir;
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(490_000)
@@ -60,15 +61,8 @@ fn the_demo_has_something_for_every_kind_of_report() {
 }
 
 fn blocks_below(directory: &Path) -> u64 {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        bytes += entry.metadata().unwrap().blocks() * 512;
-        if entry.file_type().unwrap().is_dir() {
-            bytes += blocks_below(&entry.path());
-        }
-    }
-    bytes
+    let below = WalkDir::new(directory).min_depth(1);
+    below.into_iter().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512).sum()
 }
 
 #[test]

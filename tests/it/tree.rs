@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
 
 /// What a path holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +44,13 @@ impl Tree {
     }
 
     fn without(root: &Path, left_out: &str) -> Self {
-        let mut nodes = BTreeMap::new();
-        let mut pending = vec![PathBuf::new()];
-        while let Some(directory) = pending.pop() {
-            for entry in fs::read_dir(root.join(&directory)).unwrap() {
-                let path = directory.join(entry.unwrap().file_name());
-                if path == Path::new(left_out) {
-                    continue;
-                }
-                let node = node(&root.join(&path));
-                if node.is_directory() {
-                    pending.push(path.clone());
-                }
-                nodes.insert(path, node);
-            }
-        }
-        Self { nodes }
+        let below = WalkDir::new(root).min_depth(1).into_iter();
+        let below = below.filter_entry(|entry| entry.path() != root.join(left_out));
+        let nodes = below.map(|entry| {
+            let path = entry.unwrap().into_path();
+            (path.strip_prefix(root).unwrap().to_owned(), node(&path))
+        });
+        Self { nodes: nodes.collect() }
     }
 
     /// Fails with what differs, path by path.

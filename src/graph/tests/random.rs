@@ -209,6 +209,7 @@ impl ManifestPlan {
                 architecture: None,
                 variant: None,
                 created_ns: None,
+                is_type_unknown: false,
                 config_fault: None,
             }),
             fault: None,

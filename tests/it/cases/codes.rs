@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use regsql::model::{Code, Digest};
 use regsql::sample::{Content, Descriptor, media_types, paths};
+use walkdir::WalkDir;
 
 use super::fixture::{Fixture, OnDisk, Scanned, directory_of, layers, revisions};
 
@@ -213,11 +214,8 @@ fn closed(fixture: Fixture, path: &str) -> OnDisk {
 
 /// Makes a user who is not root the owner of all below.
 fn give_away(path: &Path) {
-    chown(path, Some(65_534), None).unwrap();
-    if path.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            give_away(&entry.unwrap().path());
-        }
+    for entry in WalkDir::new(path) {
+        chown(entry.unwrap().path(), Some(65_534), None).unwrap();
     }
 }
 

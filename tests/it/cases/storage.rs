@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use regsql::model::{Code, Digest};
 use regsql::sample::{Descriptor, paths};
+use walkdir::WalkDir;
 
 use super::fixture::{Fixture, regsql};
 
@@ -136,14 +137,8 @@ fn case_44_the_database_may_lie_elsewhere() {
 }
 
 fn names_below(directory: &Path) -> Vec<std::path::PathBuf> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        names.push(entry.path());
-        if entry.file_type().unwrap().is_dir() {
-            names.extend(names_below(&entry.path()));
-        }
-    }
+    let below = WalkDir::new(directory).min_depth(1).sort_by_file_name();
+    let mut names: Vec<_> = below.into_iter().map(|entry| entry.unwrap().into_path()).collect();
     names.sort();
     names
 }

@@ -1,8 +1,8 @@
 //! Clocks that jump, and files from other times.
 
-use std::fs;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
+use walkdir::WalkDir;
 
 use super::{Machine, names_in};
 use crate::fixture::shown;
@@ -13,12 +13,8 @@ const DRY_RUN: &[&str] =
 
 /// Every file and directory below the root gets this time.
 fn touch_all(machine: &Machine, time: SystemTime) {
-    let mut pending = vec![machine.root()];
-    while let Some(path) = pending.pop() {
-        if path.is_dir() {
-            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        }
-        File::open(&path).unwrap().set_modified(time).unwrap();
+    for entry in WalkDir::new(machine.root()) {
+        File::open(entry.unwrap().path()).unwrap().set_modified(time).unwrap();
     }
 }
 

@@ -13,7 +13,7 @@ use regsql::graph;
 use regsql::model::Name;
 use regsql::progress::Hidden;
 use regsql::prune::{Chosen, Clock, Policy, Protect, plan};
-use regsql::scan::{self, Depth};
+use regsql::scan::{self, Depth, Look};
 use regsql::storage::{
     Content, Entry, FileFacts, FilesystemStorage, Layout, Leaf, LeafOptions, LeafState, Storage,
     Streamed, locate,
@@ -141,7 +141,8 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
     // One thread, so that calls come in one order.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let facts = pool.install(|| {
-        scan::read_manifests(storage, scan::walk(storage, Depth::Deep, &Hidden), &Hidden)
+        let walked = scan::walk(Look::full(storage, Depth::Deep), &Hidden);
+        scan::read_manifests(storage, walked, None, &Hidden)
     });
     let fingerprint = facts.fingerprint;
     let (catalog, graph, _) = scan::build(facts);

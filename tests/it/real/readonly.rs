@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use walkdir::WalkDir;
 
 use super::known::Known;
 use super::layout::digest_of;
@@ -139,11 +140,8 @@ fn set_writable(root: &Path, is_writable: bool) {
 }
 
 fn walk(path: &Path, visit: &mut impl FnMut(&Path, &fs::Metadata)) {
-    let metadata = fs::symlink_metadata(path).unwrap();
-    visit(path, &metadata);
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            walk(&entry.unwrap().path(), visit);
-        }
+    for entry in WalkDir::new(path) {
+        let entry = entry.unwrap();
+        visit(entry.path(), &entry.metadata().unwrap());
     }
 }

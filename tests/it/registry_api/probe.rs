@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use regsql::registry::{Registry as Client, RegistryError, ServingState};
+use walkdir::WalkDir;
 
 use super::fake::{Fake, reply};
 use super::{client, options, with_tags};
@@ -17,16 +18,9 @@ fn read_only(config: &str) -> String {
 
 /// Every path below, and what each file holds.
 fn tree(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut pending = vec![directory.to_owned()];
-    while let Some(path) = pending.pop() {
-        let content = if path.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };
-        if path.is_dir() {
-            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        }
-        found.insert(path.display().to_string(), content);
-    }
-    found
+    let content = |path: &Path| if path.is_dir() { Vec::new() } else { fs::read(path).unwrap() };
+    let all = WalkDir::new(directory).into_iter().map(|entry| entry.unwrap().into_path());
+    all.map(|path| (path.display().to_string(), content(&path))).collect()
 }
 
 #[test]

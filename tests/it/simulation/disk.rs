@@ -256,6 +256,6 @@ impl Disk {
                 beside.map(|(name, node)| Entry { name: name.clone(), kind: node.facts().kind }),
             );
         }
-        Some(Leaf { name: name.to_owned(), state, others })
+        Some(Leaf { name: name.to_owned(), state, others, beside: None })
     }
 }

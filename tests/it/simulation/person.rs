@@ -16,7 +16,7 @@ use regsql::prune::{
     self, Chosen, Clock, Environment, NeededAgain, Plan, PlannedDeletion, Policy, Protect,
     RunOptions, ServingRegistry, rescue,
 };
-use regsql::scan::{self, Depth};
+use regsql::scan::{self, Depth, Look};
 use regsql::storage::{
     Access, Content, Entry, FileFacts, FilesystemStorage, Fill, HeldLock, Layout, Leaf,
     LeafOptions, LeafState, Location, MountId, Storage, StorageWriter, Streamed,
@@ -158,8 +158,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn scan(&self) -> Graph {
-        let walked = scan::walk(self, Depth::Deep, &Hidden);
-        scan::build(scan::read_manifests(self, walked, &Hidden)).1
+        let walked = scan::walk(Look::full(self, Depth::Deep), &Hidden);
+        scan::build(scan::read_manifests(self, walked, None, &Hidden)).1
     }
 
     fn now(&self) -> jiff::Timestamp {
@@ -465,7 +465,8 @@ impl Storage for Simulation<'_> {
         let mut leaves = Vec::new();
         for entry in entries {
             // One that vanished since is still a name that was listed.
-            let gone = |name| Leaf { name, state: LeafState::Missing, others: Vec::new() };
+            let (state, others) = (LeafState::Missing, Vec::new());
+            let gone = |name| Leaf { name, state, others, beside: None };
             let found =
                 self.see(directory, |disk| Ok(disk.leaf(directory, &entry.name, leaf, options)))?;
             leaves.push(found.unwrap_or_else(|| gone(entry.name)));

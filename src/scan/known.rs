@@ -1,0 +1,542 @@
+//! What one scan leaves for the next, so that it reads only what is new.
+//!
+//! Two things are taken over. The facts of a *part* of the storage (a shard of blobs, a repository's
+//! `_layers` or `_manifests`) when what a quick look sees of it is what the last scan saw; and what a
+//! manifest says, when its file and its config's are those that were read.
+//!
+//! Only what cannot mislead is left for the next scan: a part in which nothing is wrong, so that every
+//! finding and every hold is found anew each time; a manifest without a fault; a part or a file whose
+//! newest time lay well before the scan, since a change in the same tick of the clock would not show.
+//! Of newer files only a hash is left, so that a scan which sees the same times can tell whether they
+//! say the same. All of it has one checksum and one number of the format. Whatever does not fit is
+//! read from disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{Digest, ManifestKind, Role, text_of};
+use crate::storage::{DirectoryStamp, Storage};
+
+use super::Depth;
+use super::facts::{BlobFacts, LinkFacts, NumberedLink, NumberedLinks, TagFacts};
+use super::intern::DigestNumbers;
+use super::manifests::{ManifestBody, ManifestFacts, Texts};
+use super::owner::Owner;
+
+/// Counts up with every change to what is encoded here or to what a body is read as.
+const FORMAT: u32 = 1;
+
+/// What has to be the same for the next scan to pass a part over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownPart {
+    /// Of the directories whose entries need no look as long as these are equal.
+    pub stamps: Vec<DirectoryStamp>,
+    /// Hash over what a quick look at every entry sees.
+    pub quick: [u8; 32],
+    /// Hash over all that a full look saw.
+    pub fingerprint: [u8; 32],
+}
+
+/// How a part of the storage was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// It was passed over: the last scan's facts hold.
+    pub is_same: bool,
+    /// For the next scan; `None` when that must look at it in full.
+    pub known: Option<KnownPart>,
+}
+
+/// The parts that the last scan knew, by their path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownParts {
+    format: u32,
+    owner: Option<u32>,
+    /// Of the other two sections of [`Remembered`].
+    sha256: [u8; 32],
+    parts: BTreeMap<String, KnownPart>,
+    /// Blobs that were read so soon after their last change that another one would not show.
+    unsettled: Vec<UnsettledRead>,
+}
+
+/// What was read of a blob whose times do not prove yet that it stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct UnsettledRead {
+    /// The blob's sha256.
+    pub blob: [u8; 32],
+    /// How many bytes were asked for.
+    pub limit: u64,
+    /// The sha256 of what was read.
+    pub content: [u8; 32],
+}
+
+impl KnownParts {
+    /// `None` when they are damaged or of another version.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok().filter(|known: &Self| known.format == FORMAT)
+    }
+
+    pub(super) fn new(owner: Owner) -> Self {
+        Self {
+            format: FORMAT,
+            owner: owner.number(),
+            sha256: [0; 32],
+            parts: BTreeMap::new(),
+            unsettled: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, path: &Path, part: &Part) {
+        if let Some(known) = &part.known {
+            self.parts.insert(text_of(path.as_os_str()), known.clone());
+        }
+    }
+
+    /// These parts beside the contents that the last scan left, and what it read too soon.
+    pub(super) fn beside_contents_of(mut self, last: &Self) -> Self {
+        self.sha256 = last.sha256;
+        self.unsettled.clone_from(&last.unsettled);
+        self
+    }
+
+    /// Whether files that the last scan read soon after their last change still say the same.
+    pub fn have_stayed(&self, storage: &dyn Storage) -> bool {
+        self.unsettled.par_iter().all(|read| {
+            let path = storage.layout().blob_data(&Digest::Sha256(read.blob).encoded());
+            storage.read(&path, read.limit).is_ok_and(|content| {
+                <[u8; 32]>::from(Sha256::digest(&content.bytes)) == read.content
+            })
+        })
+    }
+
+    /// As they are stored.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+}
+
+/// How the walk looks at the storage.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Where.
+    pub storage: &'a dyn Storage,
+    /// How closely.
+    pub depth: Depth,
+    /// What the last scan knew; `None` to look at everything in full.
+    pub known: Option<&'a KnownParts>,
+    /// Equal stamps of directories prove that their entries are the same.
+    pub trusts_directories: bool,
+    /// What is newer may change once more without showing it.
+    pub settled_before_ns: i64,
+    pub(super) owner: Owner,
+}
+
+impl<'a> Look<'a> {
+    /// A look at everything, which leaves no part for the next scan.
+    pub fn full(storage: &'a dyn Storage, depth: Depth) -> Self {
+        let owner = Owner::of(storage);
+        let settled_before_ns = i64::MIN;
+        Self { storage, depth, known: None, trusts_directories: false, settled_before_ns, owner }
+    }
+
+    /// The same without anything known.
+    #[must_use]
+    pub fn without_known(self) -> Self {
+        Self { known: None, ..self }
+    }
+
+    /// What the last scan knew of the part at `path`. A deep look passes over nothing.
+    pub(super) fn known_part(&self, path: &Path) -> Option<&'a KnownPart> {
+        let known = self.known.filter(|_| self.depth == Depth::Full)?;
+        (known.owner == self.owner.number())
+            .then(|| known.parts.get(&text_of(path.as_os_str())))
+            .flatten()
+    }
+
+    /// Whether the directories have the stamps that `known` has.
+    pub(super) fn has_stamps(&self, known: &KnownPart, directories: &[&Path]) -> bool {
+        self.trusts_directories
+            && known.stamps.len() == directories.len()
+            && known.stamps.iter().zip(directories).all(|(stamp, directory)| {
+                matches!(self.storage.stamp(directory), Ok(Some(now)) if now == *stamp)
+            })
+    }
+
+    /// The stamps of directories, to be taken before they are listed; `None` where they prove
+    /// nothing.
+    pub(super) fn stamps(&self, directories: &[&Path]) -> Option<Vec<DirectoryStamp>> {
+        directories.iter().map(|directory| self.storage.stamp(directory).ok().flatten()).collect()
+    }
+
+    /// Whether a later change shows in the times.
+    pub(super) fn is_settled(&self, newest_ns: i64) -> bool {
+        newest_ns < self.settled_before_ns
+    }
+}
+
+/// What a scan leaves for the next, in the sections that are stored.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// The parts, which every scan reads.
+    pub parts: Vec<u8>,
+    /// Blobs and links.
+    pub contents: Vec<u8>,
+    /// What manifests say.
+    pub bodies: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    /// The sha256, size, mtime and ctime of each blob, in digest order.
+    blobs: Vec<([u8; 32], u64, i64, i64)>,
+    absent: Vec<String>,
+    /// By name.
+    repositories: BTreeMap<String, NumberedLinks>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Bodies {
+    media_types: Vec<String>,
+    platforms: Vec<String>,
+    build_steps: Vec<String>,
+    /// Manifests by blob.
+    manifests: Vec<(u32, ManifestBody)>,
+    /// Blobs that were looked into and do not begin as a manifest does.
+    plain: Vec<u32>,
+}
+
+/// What there is to remember.
+pub(super) struct ToRemember<'a> {
+    pub blobs: &'a [BlobFacts],
+    pub absent: &'a [Digest],
+    pub repositories: Vec<(&'a str, &'a NumberedLinks)>,
+    pub manifests: &'a [ManifestFacts],
+    pub plain: Vec<u32>,
+    pub media_types: &'a [String],
+    pub platforms: &'a [String],
+    pub build_steps: &'a [String],
+    /// Files with newer times are not remembered.
+    pub settled_before_ns: i64,
+    pub unsettled: Vec<UnsettledRead>,
+}
+
+impl ToRemember<'_> {
+    /// Whether a later change of the blob shows in its times. One that is not there shows when it
+    /// comes.
+    fn is_settled(&self, blob: u32) -> bool {
+        self.blobs.get(blob as usize).is_none_or(|blob| blob.newest_ns() < self.settled_before_ns)
+    }
+
+    /// Whether neither the manifest nor its config can change without showing it.
+    fn is_body_settled(&self, blob: u32, body: &ManifestBody) -> bool {
+        let configs = body.references.iter().filter(|reference| reference.role == Role::Config);
+        self.is_settled(blob) && configs.map(|config| config.blob).all(|blob| self.is_settled(blob))
+    }
+
+    pub(super) fn encode(mut self, mut parts: KnownParts) -> Remembered {
+        #[derive(Serialize)]
+        struct ContentsRef<'a> {
+            #[serde(serialize_with = "blobs")]
+            blobs: &'a [BlobFacts],
+            absent: Vec<String>,
+            repositories: BTreeMap<&'a str, &'a NumberedLinks>,
+        }
+        #[derive(Serialize)]
+        struct BodiesRef<'a> {
+            media_types: &'a [String],
+            platforms: &'a [String],
+            build_steps: &'a [String],
+            manifests: Vec<(u32, &'a ManifestBody)>,
+            plain: Vec<u32>,
+        }
+        fn blobs<S: serde::Serializer>(blobs: &[BlobFacts], to: S) -> Result<S::Ok, S::Error> {
+            to.collect_seq(blobs.iter().map(|blob| {
+                let sha256 = match &blob.digest {
+                    Digest::Sha256(bytes) => *bytes,
+                    Digest::Other(_) => [0; 32],
+                };
+                (sha256, blob.size_bytes, blob.modified_ns, blob.changed_ns)
+            }))
+        }
+        let contents = ContentsRef {
+            blobs: self.blobs,
+            absent: self.absent.iter().map(Digest::to_string).collect(),
+            repositories: self.repositories.iter().copied().collect(),
+        };
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.retain(|blob| self.is_settled(*blob));
+        plain.sort_unstable();
+        parts.unsettled = std::mem::take(&mut self.unsettled);
+        parts.unsettled.sort_unstable();
+        let sound = self.manifests.iter().filter_map(|manifest| {
+            let body = manifest.body.as_ref().filter(|_| manifest.fault.is_none())?;
+            (is_sound(body) && self.is_body_settled(manifest.blob, body))
+                .then_some((manifest.blob, body))
+        });
+        let bodies = BodiesRef {
+            media_types: self.media_types,
+            platforms: self.platforms,
+            build_steps: self.build_steps,
+            manifests: sound.collect(),
+            plain,
+        };
+        let (contents, bodies) =
+            rayon::join(|| postcard::to_allocvec(&contents), || postcard::to_allocvec(&bodies));
+        let (Ok(contents), Ok(bodies)) = (contents, bodies) else {
+            return Remembered::default();
+        };
+        parts.sha256 = checksum(&contents, &bodies);
+        Remembered { parts: parts.encode(), contents, bodies }
+    }
+}
+
+/// Whether a body without a fault is a manifest whatever leads to it (`model::classify`), and all
+/// that belongs to it was read.
+fn is_sound(body: &ManifestBody) -> bool {
+    let is_structured =
+        || body.references.iter().any(|named| named.role != Role::Blob || !named.is_external);
+    body.config_fault.is_none()
+        && !body.is_type_unknown
+        && body.kind != ManifestKind::Unknown
+        && (body.media_type.is_some() || is_structured())
+}
+
+fn checksum(contents: &[u8], bodies: &[u8]) -> [u8; 32] {
+    let (contents, bodies) = rayon::join(|| Sha256::digest(contents), || Sha256::digest(bodies));
+    Sha256::new().chain_update(contents).chain_update(bodies).finalize().into()
+}
+
+/// What the last scan saw and read.
+pub struct KnownContents {
+    contents: Contents,
+    bodies: Bodies,
+}
+
+impl KnownContents {
+    /// `None` when they are damaged, or not those that `parts` belong to.
+    pub fn decode(parts: &KnownParts, contents: &[u8], bodies: &[u8]) -> Option<Self> {
+        if checksum(contents, bodies) != parts.sha256 {
+            return None;
+        }
+        let (contents, bodies) =
+            rayon::join(|| postcard::from_bytes(contents), || postcard::from_bytes(bodies));
+        let (contents, bodies): (Contents, Bodies) = (contents.ok()?, bodies.ok()?);
+        let is_sorted = contents.blobs.is_sorted_by(|a, b| a.0 < b.0);
+        (is_sorted && contents.absent.iter().all(|text| Digest::parse(text).is_ok()))
+            .then_some(Self { contents, bodies })
+    }
+
+    /// The blobs whose digests begin with the byte that the shard is named for.
+    pub(super) fn shard(&self, path: &Path) -> Option<Vec<BlobFacts>> {
+        let first = u8::from_str_radix(path.file_name()?.to_str()?, 16).ok()?;
+        let blobs = &self.contents.blobs;
+        let start = blobs.partition_point(|blob| blob.0[0] < first);
+        let end = blobs.partition_point(|blob| blob.0[0] <= first);
+        let facts = blobs[start..end].iter().map(|blob| BlobFacts {
+            digest: Digest::Sha256(blob.0),
+            size_bytes: blob.1,
+            modified_ns: blob.2,
+            changed_ns: blob.3,
+        });
+        Some(facts.collect())
+    }
+
+    fn digest(&self, number: u32) -> Option<Digest> {
+        let number = number as usize;
+        if let Some(blob) = self.contents.blobs.get(number) {
+            return Some(Digest::Sha256(blob.0));
+        }
+        let place = number - self.contents.blobs.len();
+        Digest::parse(self.contents.absent.get(place)?).ok()
+    }
+
+    fn link(&self, link: &NumberedLink) -> Option<LinkFacts> {
+        let other = (link.target != link.name).then_some(link.target);
+        Some(LinkFacts {
+            name: self.digest(link.name)?,
+            other_target: match other {
+                Some(number) => Some(self.digest(number)?),
+                None => None,
+            },
+            modified_ns: link.modified_ns,
+            is_doubtful: link.is_doubtful,
+        })
+    }
+
+    fn links(&self, links: &[NumberedLink]) -> Option<Vec<LinkFacts>> {
+        links.iter().map(|link| self.link(link)).collect()
+    }
+
+    /// The layer links of a repository.
+    pub(super) fn layer_links(&self, repository: &str) -> Option<Vec<LinkFacts>> {
+        self.links(&self.contents.repositories.get(repository)?.layer_links)
+    }
+
+    /// The revisions and tags of a repository.
+    pub(super) fn manifests(&self, repository: &str) -> Option<(Vec<LinkFacts>, Vec<TagFacts>)> {
+        let links = self.contents.repositories.get(repository)?;
+        let tag = |tag: &super::NumberedTag| {
+            Some(TagFacts {
+                name: tag.name.clone(),
+                target: match tag.target {
+                    Some(number) => Some(self.digest(number)?),
+                    None => None,
+                },
+                is_unreadable: tag.is_unreadable,
+                modified_ns: tag.modified_ns,
+                entries: self.links(&tag.entries)?,
+            })
+        };
+        let tags = links.tags.iter().map(tag).collect::<Option<_>>()?;
+        Some((self.links(&links.revisions)?, tags))
+    }
+}
+
+/// What manifests said when the last scan read them, by the numbers of this scan.
+pub(super) struct KnownBodies<'a> {
+    known: &'a KnownContents,
+    /// For each present blob the number it had, if its file is the same.
+    same_file: Vec<u32>,
+    /// This scan's numbers for those of the last; `NONE` where nobody asked yet.
+    numbers: Vec<AtomicU32>,
+    media_types: Vec<AtomicU32>,
+    platforms: Vec<AtomicU32>,
+    build_steps: Vec<AtomicU32>,
+    is_plain: Vec<bool>,
+}
+
+const NONE: u32 = u32::MAX;
+
+fn unasked(count: usize) -> Vec<AtomicU32> {
+    std::iter::repeat_with(|| AtomicU32::new(NONE)).take(count).collect()
+}
+
+fn memoised(numbers: &[AtomicU32], at: u32, number: impl FnOnce() -> Option<u32>) -> Option<u32> {
+    let slot = numbers.get(at as usize)?;
+    match slot.load(Ordering::Relaxed) {
+        NONE => {
+            let number = number()?;
+            slot.store(number, Ordering::Relaxed);
+            Some(number)
+        }
+        number => Some(number),
+    }
+}
+
+impl<'a> KnownBodies<'a> {
+    /// Both lists of blobs are in digest order.
+    pub(super) fn new(known: &'a KnownContents, blobs: &[BlobFacts]) -> Self {
+        let old = &known.contents.blobs;
+        let mut same_file = vec![NONE; blobs.len()];
+        let numbers = unasked(old.len() + known.contents.absent.len());
+        let mut at = 0;
+        for (number, blob) in (0_u32..).zip(blobs) {
+            let Digest::Sha256(sha256) = &blob.digest else { continue };
+            while old.get(at).is_some_and(|old| old.0 < *sha256) {
+                at += 1;
+            }
+            if let Some(found) = old.get(at).filter(|old| old.0 == *sha256) {
+                numbers[at].store(number, Ordering::Relaxed);
+                if (found.1, found.2, found.3)
+                    == (blob.size_bytes, blob.modified_ns, blob.changed_ns)
+                {
+                    same_file[number as usize] = at as u32;
+                }
+            }
+        }
+        let mut is_plain = vec![false; old.len()];
+        for number in &known.bodies.plain {
+            if let Some(flag) = is_plain.get_mut(*number as usize) {
+                *flag = true;
+            }
+        }
+        Self {
+            same_file,
+            numbers,
+            media_types: unasked(known.bodies.media_types.len()),
+            platforms: unasked(known.bodies.platforms.len()),
+            build_steps: unasked(known.bodies.build_steps.len()),
+            is_plain,
+            known,
+        }
+    }
+
+    fn old_number(&self, blob: u32) -> Option<u32> {
+        self.same_file.get(blob as usize).copied().filter(|number| *number != NONE)
+    }
+
+    /// Whether the blob was looked into and does not begin as a manifest does.
+    pub(super) fn is_plain(&self, blob: u32) -> bool {
+        self.old_number(blob).is_some_and(|number| self.is_plain[number as usize])
+    }
+
+    /// What the manifest says, if neither it nor its config has changed.
+    pub(super) fn body(
+        &self,
+        blob: u32,
+        numbers: &DigestNumbers<'_>,
+        texts: &Texts,
+    ) -> Option<ManifestBody> {
+        let number = self.old_number(blob)?;
+        let manifests = &self.known.bodies.manifests;
+        let at = manifests.binary_search_by_key(&number, |manifest| manifest.0).ok()?;
+        let mut body = manifests[at].1.clone();
+        let media_type = |old: u32| {
+            memoised(&self.media_types, old, || {
+                Some(texts.media_types.number(self.known.bodies.media_types.get(old as usize)?))
+            })
+        };
+        let platform = |old: u32| {
+            memoised(&self.platforms, old, || {
+                Some(texts.platforms.number(self.known.bodies.platforms.get(old as usize)?))
+            })
+        };
+        let build_step = |old: u32| {
+            memoised(&self.build_steps, old, || {
+                Some(texts.build_steps.number(self.known.bodies.build_steps.get(old as usize)?))
+            })
+        };
+        let new_number = |old: u32| {
+            memoised(&self.numbers, old, || Some(numbers.number(&self.known.digest(old)?)))
+        };
+        // What its config says is part of what was read.
+        for config in body.references.iter().filter(|reference| reference.role == Role::Config) {
+            if !self.is_same(config.blob, new_number(config.blob)?) {
+                return None;
+            }
+        }
+        for reference in &mut body.references {
+            reference.blob = new_number(reference.blob)?;
+            renumber(&mut reference.media_type, media_type)?;
+            renumber(&mut reference.platform, platform)?;
+            renumber(&mut reference.build_step, build_step)?;
+        }
+        for number in [&mut body.media_type, &mut body.artifact_type] {
+            renumber(number, media_type)?;
+        }
+        for number in [&mut body.os, &mut body.architecture, &mut body.variant] {
+            renumber(number, platform)?;
+        }
+        Some(body)
+    }
+
+    /// Whether a blob is the same file as before, or is missing as before.
+    fn is_same(&self, old: u32, new: u32) -> bool {
+        match self.same_file.get(new as usize) {
+            Some(same) => *same == old,
+            None => old as usize >= self.known.contents.blobs.len(),
+        }
+    }
+}
+
+/// `None` when there is a number and it is not known.
+fn renumber(number: &mut Option<u32>, new: impl Fn(u32) -> Option<u32>) -> Option<()> {
+    if let Some(old) = number {
+        *number = Some(new(*old)?);
+    }
+    Some(())
+}
