@@ -15,7 +15,9 @@ use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::error::{Error, Outcome, Result};
 use crate::graph::{Choice, FreeOrder, Graph, Selection, free_with_untagged};
 use crate::model::Kind;
-use crate::prune::{Chosen, Clock, Document, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan};
+use crate::prune::{
+    Chosen, Clock, Document, NeededToUndo, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan,
+};
 use crate::report::{
     Catalog, Column, End, ParamKind, Report, RowSink, RunError, Selects, Unit, Value, bind_report,
 };
@@ -182,6 +184,7 @@ fn plan_of(graph: &Graph, choice: &Choice, untagged: Selection) -> Plan {
             keeps_revisions: false,
             spares_active_repositories: false,
             spares_manifests: false,
+            needed_to_undo: NeededToUndo::default(),
             only: None,
         },
     )

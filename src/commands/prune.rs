@@ -5,7 +5,7 @@ mod authority;
 mod choosing;
 mod edit;
 mod gate;
-mod recover;
+pub mod recover;
 mod show;
 mod vanished;
 mod via_api;
@@ -26,8 +26,8 @@ use crate::graph::{Graph, total_bytes};
 use crate::model::Kind;
 use crate::prune::{
     AuthorityError, Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy,
-    Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, keep_what_the_api_deletes, named_count, plan,
-    unmatched_patterns,
+    Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, has_lost_blobs, keep_what_the_api_deletes,
+    named_count, plan, unmatched_patterns,
 };
 use crate::roots::{Form, Roots, form_of_text};
 use crate::snapshot::Summary;
@@ -506,6 +506,10 @@ fn make_plan(
     let snapshot = Snapshot::open(context, None)?;
     let origin = snapshot.origin(context)?;
     let graph = snapshot.graph(context)?;
+    if has_lost_blobs(&graph) {
+        return Err(Error::new("nothing is deleted: there are links, and not one blob")
+            .with_hint("see whether `blobs` is mounted, or its copy is finished, and scan again"));
+    }
     if is_first {
         tell_protected(context, &graph, &protect)?;
     }
@@ -537,6 +541,7 @@ fn make_plan(
         keeps_revisions: args.keep_revisions,
         spares_active_repositories: args.acting.online,
         spares_manifests: args.acting.online && args.acting.registry_url.is_some(),
+        needed_to_undo: recover::needed_to_undo(context, args, &graph)?,
         only,
     };
     let is_via_api = args.acting.via_api.is_some();

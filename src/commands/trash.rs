@@ -31,9 +31,9 @@ enum TrashCommand {
     /// Remove runs from the trash for good
     ///
     /// Only this frees the space of what was deleted, and it cannot be undone. A run that was stopped
-    /// before its end stays, because it is better undone, and so do all that began after a run that
-    /// stays: they may hold what they share with it. The next `regsql prune --delete` looks such a run
-    /// over and ends it. The storage is scanned first: what something needs again, such as a blob that
+    /// before its end stays, because nobody looked whether something needs what it took, and so do all
+    /// that began after a run that stays: they may hold what they share with it. The next
+    /// `regsql prune --delete` puts such a run back. The storage is scanned first: what something needs again, such as a blob that
     /// a later push relied on, stays and is named. Exit code 1: something stays that was to go.
     Purge(PurgeArgs),
 }
@@ -53,7 +53,8 @@ struct PurgeArgs {
     /// Only runs that began longer ago, such as 24h or 7d
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     older_than: Duration,
-    /// Also runs that were stopped before their end
+    /// Put back first what runs took that were stopped before their end, so that all that began after
+    /// them can go. A prune takes it again
     #[arg(long)]
     unfinished: bool,
     /// Show what would be removed, and remove nothing
@@ -156,6 +157,9 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
     } else {
         ask(context, args, &storage, &options)?;
         let lock = StorageLock::take(&storage)?;
+        if args.unfinished {
+            super::prune::recover::roll_back(context, &storage, &lock)?;
+        }
         let needed = needed_again(context, &storage)?;
         // What is left is purged the next time.
         end_on_interrupt(context, "stopped: what is left in the trash goes with the next purge");
@@ -290,8 +294,8 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool) {
     }
     for run in &report.unfinished {
         printer.warn(&format!(
-            "run {run} was stopped before its end and stays: `regsql undo {run}` puts it back, the \
-             next `regsql prune --delete` ends it, `regsql trash purge --unfinished` removes it too"
+            "run {run} was stopped before its end and stays: `regsql undo {run}` puts it back, and so \
+             do the next `regsql prune --delete` and `regsql trash purge --unfinished`"
         ));
     }
     let held_back = report.held_back.iter().map(|run| {

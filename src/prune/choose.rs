@@ -90,8 +90,18 @@ impl<'a> Chosen<'a> {
         asked
     }
 
+    /// Takes back everything, and notes that it stays for `reason`.
+    pub(super) fn keep_all(&mut self, group: SkipGroup, reason: &str) {
+        self.is_garbage_chosen = false;
+        self.take_back(&Kind::ALL, group, reason);
+    }
+
     /// Takes back all that is no tag, and notes that it stays for `reason`.
     pub(super) fn keep_all_but_tags(&mut self, reason: &str) {
+        self.take_back(&Kind::ALL[1..], SkipGroup::NotAllowed, reason);
+    }
+
+    fn take_back(&mut self, kinds: &[Kind], group: SkipGroup, reason: &str) {
         let graph = self.graph;
         let take = |flags: &mut Vec<bool>| {
             let taken = std::mem::take(flags);
@@ -99,7 +109,7 @@ impl<'a> Chosen<'a> {
             (0_u32..).zip(taken).filter(|(_, is_chosen)| *is_chosen).map(|(at, _)| at)
         };
         let mut names = Vec::new();
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Tag) {
+        for &kind in kinds {
             let places = take(&mut self.selection.chosen[kind]);
             names.extend(places.map(|at| graph.name_of(Item { kind, at }, &[])));
         }
@@ -110,7 +120,7 @@ impl<'a> Chosen<'a> {
         let leftovers = std::mem::take(&mut self.leftovers).into_iter();
         names.extend(leftovers.map(|path| Name::Leftover { path }));
         for name in names {
-            self.skip(SkipGroup::NotAllowed, name, reason);
+            self.skip(group, name, reason);
         }
     }
 

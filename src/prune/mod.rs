@@ -28,6 +28,7 @@ mod recheck;
 mod rescue;
 mod run;
 mod steps;
+mod undoable;
 mod via_api;
 
 pub use age::{Ages, Clock, MIN_AGE, UPLOAD_MIN_AGE, now_on};
@@ -37,11 +38,12 @@ pub use document::{Document, DocumentError, Mode, Origin, Saved};
 pub use executor::Outcome;
 pub use name::{NameSet, SkipGroup, Skipped};
 pub use online::{ServingRegistry, check_registry};
-pub use plan::{Plan, Policy, plan};
+pub use plan::{Plan, Policy, has_lost_blobs, plan};
 pub use protect::{Protect, ProtectError};
 pub use protected::{named_count, unmatched_patterns};
-pub use rescue::{NeededAgain, Rescued, rescue};
+pub use rescue::NeededAgain;
 pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run};
+pub use undoable::NeededToUndo;
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};
 
 /// The digests of blobs that may be corrupt, for [`crate::model::Name::CorruptBlob`].

@@ -79,6 +79,8 @@ pub enum SkipGroup {
     Unseen,
     /// Its repository never had a tag, so something else than a tag may know it. A guard keeps it.
     NeverTagged,
+    /// An undo of a run in the trash needs it, and this deletion could not be undone itself.
+    ForUndo,
     /// Something else needs it.
     Needed,
     /// Something that cannot be read may need it.
@@ -103,6 +105,7 @@ impl SkipGroup {
                 | Self::Spared
                 | Self::Unseen
                 | Self::NeverTagged
+                | Self::ForUndo
         )
     }
 
@@ -116,6 +119,7 @@ impl SkipGroup {
             Self::Spared => "garbage that the running registry may still remember",
             Self::Unseen => "not in the plan that was shown",
             Self::NeverTagged => "in repositories that never had a tag",
+            Self::ForUndo => "needed to undo what is in the trash",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "ruled out by an option that was given",

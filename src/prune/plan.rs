@@ -8,6 +8,7 @@ use super::choose::Chosen;
 use super::name::{NameSet, SkipGroup, Skipped};
 use super::protect::Protect;
 use super::protected::Protected;
+use super::undoable::NeededToUndo;
 use crate::graph::{self, Graph, Item, Reason, Removal, total_bytes};
 use crate::model::{ByKind, Digest, Kind, Name};
 
@@ -28,6 +29,8 @@ pub struct Policy {
     /// Blobs that are manifests stay: the cache of a running registry may remember them, and then a
     /// push of the same manifest writes nothing (distribution before 3.2, `blobstore.go`).
     pub spares_manifests: bool,
+    /// What runs in the trash need to be undone: for a deletion that keeps no trash.
+    pub needed_to_undo: NeededToUndo,
     /// What a person has seen, when there was time for something to change since. All else stays,
     /// and so does all that it needs.
     pub only: Option<NameSet>,
@@ -53,6 +56,10 @@ pub struct Plan {
 /// Works out what goes with a choice.
 pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     let graph = chosen.graph();
+    if has_lost_blobs(graph) {
+        chosen.keep_all(SkipGroup::Held, "no blob is there");
+        return Plan { skipped: chosen.skipped, ..Plan::default() };
+    }
     let mut work = Work {
         graph,
         policy,
@@ -86,6 +93,15 @@ pub fn plan(mut chosen: Chosen<'_>, policy: &Policy) -> Plan {
     work.plan.freed_bytes = total_bytes(sizes);
     work.plan
 }
+
+/// Whether links are there and not one blob: a mount that failed, or a copy that is not finished.
+/// Nothing may be deleted before that is known.
+pub fn has_lost_blobs(graph: &Graph) -> bool {
+    graph.is_storage_held() && graph.blobs.iter().all(|blob| blob.size_bytes.is_none())
+}
+
+/// Why something stays that lies in no trash.
+const FOR_UNDO: &str = "a run in the trash needs it to be undone";
 
 /// Why something that a person has not seen stays.
 const UNSEEN: &str = "it was not in the plan that was shown";
@@ -125,6 +141,7 @@ impl Work<'_> {
                 chosen.selection.kept_revisions[at as usize] =
                     policy.clock.is_fresh(graph.revisions_pushed_ns[at as usize])
                         || self.protected.has_image(manifest)
+                        || policy.needed_to_undo.has_revision(at)
                         || self.is_unseen(Kind::Revision, at);
             }
             if chosen.selection.has(Kind::Repository, place) && repository.is_held {
@@ -175,6 +192,9 @@ impl Work<'_> {
         let pushed_ns = graph.changed_ns_of(item);
         if self.policy.clock.is_fresh(pushed_ns) {
             return (SkipGroup::Young, self.young("pushed", pushed_ns));
+        }
+        if item.kind == Kind::Revision && self.policy.needed_to_undo.has_revision(item.at) {
+            return (SkipGroup::ForUndo, FOR_UNDO.into());
         }
         (SkipGroup::Unseen, UNSEEN.into())
     }
@@ -257,6 +277,8 @@ impl Work<'_> {
             let young = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
             let skip = if self.protected.has_blob(blob) {
                 Some((SkipGroup::Protected, "it is protected".to_owned()))
+            } else if self.policy.needed_to_undo.has_blob(blob) {
+                Some((SkipGroup::ForUndo, FOR_UNDO.to_owned()))
             } else if self.policy.clock.is_fresh(touched_ns) {
                 Some((young, self.young("written or linked", touched_ns)))
             } else if spared.get(at).copied().unwrap_or(false) {
@@ -337,7 +359,9 @@ impl Work<'_> {
                     }
                     continue;
                 }
-                if self.policy.clock.is_fresh(link.linked_ns) {
+                if self.policy.needed_to_undo.has_link(at) {
+                    self.skip(SkipGroup::ForUndo, Kind::LayerLink, at, FOR_UNDO);
+                } else if self.policy.clock.is_fresh(link.linked_ns) {
                     let reason = self.young("written", link.linked_ns);
                     let group = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
                     self.skip(group, Kind::LayerLink, at, reason);

@@ -115,15 +115,14 @@ impl Executor<'_> {
                 Destination::Aside(aside) => aside.stat(&path.join(file)),
                 Destination::Nowhere => return,
             };
-            let is_as_it_was = match facts {
-                Ok(facts) => Some(facts.modified_ns) == time_ns,
-                // A tag that never had a link.
-                Err(error) => error.kind() == io::ErrorKind::NotFound && time_ns.is_none(),
+            let reason = match facts {
+                Ok(facts) if Some(facts.modified_ns) == time_ns => continue,
+                Ok(_) => "it was written to while it went; it is back".to_owned(),
+                // A tag that never had a link, or a client deleted the link just before: nothing was
+                // written, and there is nothing to bring back.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => format!("it cannot be looked at ({error}); it is back"),
             };
-            if is_as_it_was {
-                continue;
-            }
-            let reason = "it was written to while it went; it is back";
             self.skip(SkipGroup::Changed, item, reason);
             match self.put_back(&path) {
                 Ok(_) => self.after_late_write(item),

@@ -1,10 +1,8 @@
 //! What the trash holds and the storage needs after all: a push relied on it while it went, or came
-//! after it went, and the run that took it was killed before it could look again.
+//! after it went.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-
-use jiff::Timestamp;
 
 use super::manifests::{Named, READ_BYTES};
 use crate::graph::BlobId;
@@ -13,10 +11,8 @@ use crate::model::{
     Certainty, Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, begins_like_a_manifest,
     parse_link,
 };
-use crate::storage::{Storage, StorageWriter};
-use crate::trash::{
-    Counts, HeldRun, Move, MoveKind, PutBack, RunSummary, StorageLock, TrashError, TrashRun,
-};
+use crate::storage::Storage;
+use crate::trash::{HeldRun, Move, MoveKind};
 
 /// What of the trash is needed again.
 #[derive(Debug, Default)]
@@ -367,60 +363,4 @@ fn has_revision(graph: &Graph, name: &str, digest: &Digest) -> bool {
         return false;
     };
     graph.revisions_of(repository).binary_search(&blob).is_ok()
-}
-
-/// What was put back of a run.
-#[derive(Debug)]
-pub struct Rescued {
-    /// The run.
-    pub run: String,
-    /// How many things are back in their place.
-    pub put_back_count: u64,
-    /// What is needed and could not be put back, with the reason.
-    pub failed: Vec<(Move, String)>,
-}
-
-/// Puts back what is needed of each of `runs`, those that were stopped before their end, and ends
-/// them: what is left of one that was looked over ages out like that of any other.
-///
-/// # Errors
-/// When a run's list is damaged, or its end cannot be written down.
-pub fn rescue(
-    storage: &dyn StorageWriter,
-    lock: &StorageLock,
-    graph: &Graph,
-    runs: &[HeldRun],
-    now: Timestamp,
-) -> Result<Vec<Rescued>, TrashError> {
-    let needed = NeededAgain::new(graph, storage, runs);
-    let mut rescued = Vec::new();
-    for held in runs {
-        let (run, ..) = TrashRun::open(storage, lock, &held.run)?;
-        let mut told = Rescued { run: held.run.clone(), put_back_count: 0, failed: Vec::new() };
-        let (mut taken, mut size_bytes) = (Counts::default(), 0_u64);
-        // From below, so that nothing is visible before it is whole.
-        for item in held.moves.iter().rev() {
-            if needed.has(item) {
-                match run.put_back(&item.path) {
-                    Ok(PutBack::Done) => {
-                        told.put_back_count += 1;
-                        continue;
-                    }
-                    Ok(PutBack::NotThere) => continue,
-                    // Somebody else put it there meanwhile.
-                    Ok(PutBack::PlaceTaken) => {}
-                    Err(error) => told.failed.push((item.clone(), error.to_string())),
-                }
-            }
-            taken.add(item.kind);
-            size_bytes = size_bytes.saturating_add(item.size_bytes);
-        }
-        // What is needed and not back must be looked for again.
-        if told.failed.is_empty() {
-            let put_back_count = told.put_back_count;
-            run.finish(&RunSummary { taken, size_bytes, put_back_count, finished_at: now })?;
-        }
-        rescued.push(told);
-    }
-    Ok(rescued)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::direct;
 use super::lock::StorageLock;
 use super::paths::OWN;
-use super::run::{PutBack, exists};
+use super::run::{PutBack, missing_is_fine};
 use super::tree::{Left, MAX_DEPTH};
 use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter};
 
@@ -82,18 +82,33 @@ impl<'s> Aside<'s> {
         self.storage.stat(&aside(file))
     }
 
-    /// Removes for good what lies aside of `file`, and the directory `path` around it unless someone
-    /// has written there again.
+    /// Removes for good what lies aside of `file`, and of the directory `path` around it what is empty
+    /// then: a push may write there at any moment, so nothing is removed that was not looked at.
     ///
     /// # Errors
     /// As of [`direct::remove`].
     pub fn remove(&self, path: &Path, file: Option<&Path>) -> io::Result<Vec<Left>> {
-        if let Some(file) = file
-            && exists(self.storage, file)?
-        {
-            return direct::remove(self.storage, &aside(file), None);
+        let Some(file) = file else {
+            return direct::remove(self.storage, path, None);
+        };
+        missing_is_fine(self.storage.remove_file(&aside(file)))?;
+        let directory = file.parent().unwrap_or(path);
+        let mut left = Vec::new();
+        if self.remove_if_empty(directory)? && directory != path {
+            // Which images a tag once had; nobody pulls by that.
+            left = direct::remove(self.storage, &path.join("index"), None)?;
+            self.remove_if_empty(path)?;
         }
-        direct::remove(self.storage, path, None)
+        Ok(left)
+    }
+
+    /// Whether the directory is gone.
+    fn remove_if_empty(&self, directory: &Path) -> io::Result<bool> {
+        match missing_is_fine(self.storage.remove_directory(directory)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Nothing is aside any more.

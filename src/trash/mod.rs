@@ -32,7 +32,7 @@ pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_pr
 pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
 pub use summary::{LastRun, TrashSummary, record_exit, record_last, summary};
 pub use tree::Left;
-pub use undo::{UndoReport, undo};
+pub use undo::{UndoReport, roll_back, undo};
 
 /// Lists as bytes, for the fuzz targets.
 #[doc(hidden)]

@@ -6,11 +6,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::error::TrashError;
 use super::lock::StorageLock;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, MOVES, PARTIAL};
-use super::run::{PutBack, TrashRun, error_at, existing, exists, remove_half_done};
+use super::run::{PutBack, RunSummary, TrashRun, error_at, existing, exists, remove_half_done};
 use super::tree::{Left, remove_empty_directories, remove_tree};
 use crate::storage::StorageWriter;
 
@@ -92,6 +94,34 @@ pub fn undo(
     if report.failures.is_empty() {
         let kept = report.conflicts.iter().map(|item| opened.taken(&item.path)).collect();
         clean_up(storage, opened.directory(), &kept, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Undoes a run that was stopped before its end, and ends it. Nobody looked whether a push wrote to what
+/// it took, or relied on that, and a registry may still remember it: so all of it comes back, whether
+/// or not something seems to need it. What cannot, because something else has its place, ages out like
+/// that of any other run.
+///
+/// # Errors
+/// As [`undo`]; also when the end cannot be written down.
+pub fn roll_back(
+    storage: &dyn StorageWriter,
+    lock: &StorageLock,
+    run: &str,
+    now: Timestamp,
+) -> Result<UndoReport, TrashError> {
+    let report = undo(storage, lock, run)?;
+    if !report.is_removed && report.failures.is_empty() {
+        let mut taken = Counts::default();
+        let mut size_bytes = 0_u64;
+        for item in &report.conflicts {
+            taken.add(item.kind);
+            size_bytes = size_bytes.saturating_add(item.size_bytes);
+        }
+        let (opened, ..) = TrashRun::open(storage, lock, run)?;
+        let put_back_count = report.restored.total();
+        opened.finish(&RunSummary { taken, size_bytes, put_back_count, finished_at: now })?;
     }
     Ok(report)
 }

@@ -11,6 +11,7 @@ mod protected;
 mod pulls;
 mod roots;
 mod surer;
+mod without_trash;
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -24,8 +25,8 @@ use regsql::graph::Graph;
 use regsql::model::Name;
 use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
-    Chosen, Clock, Environment, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
-    RunOptions, Step, plan,
+    Chosen, Clock, Environment, NeededToUndo, Outcome, Plan, PlannedDeletion, Policy, Protect,
+    RunError, RunOptions, Step, plan,
 };
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
@@ -154,6 +155,7 @@ fn policy() -> Policy {
         keeps_revisions: false,
         spares_active_repositories: false,
         spares_manifests: false,
+        needed_to_undo: NeededToUndo::default(),
         only: None,
     }
 }

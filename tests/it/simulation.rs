@@ -132,3 +132,8 @@ fn a_purge_of_what_is_needed_again_is_found() {
 fn a_killed_run_that_nobody_looks_after_is_found() {
     assert_found(Without::Recovery);
 }
+
+#[test]
+fn an_undo_of_what_a_deletion_without_a_trash_has_broken_is_found() {
+    assert_found(Without::SparingUndo);
+}

@@ -1,19 +1,20 @@
 //! What must be looked at before anything is planned to be deleted: whose storage it is, and runs
 //! that were killed.
 
+use super::PruneArgs;
 use crate::cli::StorageArgs;
-use crate::commands::result::Snapshot;
 use crate::commands::storage::{open, rescan};
 use crate::commands::undo::{shown, warn_of};
 use crate::commands::{Context, now};
 use crate::error::{Error, Result};
-use crate::prune::{Rescued, rescue};
+use crate::graph::Graph;
+use crate::prune::NeededToUndo;
 use crate::scan::is_pull_through;
-use crate::storage::Storage as _;
-use crate::trash::{self, StorageLock};
+use crate::storage::{FilesystemStorage, Storage as _};
+use crate::trash::{self, RunState, StorageLock};
 
-/// Refuses the storage of a pull-through cache, and puts back what something needs of runs that
-/// were stopped before their end: nobody looked whether a push relied on what they took.
+/// Refuses the storage of a pull-through cache, and puts back what runs took that were stopped before
+/// their end.
 pub fn run(context: &Context) -> Result<()> {
     let storage = open(context, &StorageArgs::default())?;
     if is_pull_through(&storage) {
@@ -24,8 +25,13 @@ pub fn run(context: &Context) -> Result<()> {
                  space at once, stop it and empty its storage: it fetches again what is asked for",
             ));
     }
-    if trash::aside::is_left(&storage) {
-        let lock = StorageLock::take(&storage)?;
+    let is_aside = trash::aside::is_left(&storage);
+    if !is_aside && trash::held(&storage, true)?.is_empty() {
+        return Ok(());
+    }
+    // A run that is under way holds the lock.
+    let lock = StorageLock::take(&storage)?;
+    if is_aside {
         let count = trash::aside::restore(&storage, &lock).map_err(|source| {
             let message = "cannot put back what a stopped deletion without a trash left";
             Error::from(anyhow::Error::new(source).context(message))
@@ -33,44 +39,67 @@ pub fn run(context: &Context) -> Result<()> {
         context.printer.warn(&format!(
             "a deletion without a trash was stopped before its end: {count} files were put back"
         ));
-        rescan(context, storage.root())?;
     }
-    if trash::held(&storage, true)?.is_empty() {
+    let is_whole = roll_back(context, &storage, &lock)?;
+    rescan(context, storage.root())?;
+    if is_whole {
         return Ok(());
     }
-    // A run that is under way holds the lock.
-    let lock = StorageLock::take(&storage)?;
-    let runs = trash::held(&storage, true)?;
-    rescan(context, storage.root())?;
-    let graph = Snapshot::open(context, None)?.graph(context)?;
-    let rescued = rescue(&storage, &lock, &graph, &runs, now())?;
-    for run in &rescued {
-        tell(context, run);
-    }
-    if rescued.iter().any(|run| run.put_back_count > 0) {
-        rescan(context, storage.root())?;
-    }
-    if rescued.iter().any(|run| !run.failed.is_empty()) {
-        return Err(Error::new("a run that was stopped took what something needs")
-            .with_hint("correct what keeps it from coming back, then run this again"));
-    }
-    Ok(())
+    Err(Error::new("not all that a stopped run took could be put back")
+        .with_hint("correct what keeps it from coming back, then run this again"))
 }
 
-fn tell(context: &Context, rescued: &Rescued) {
-    let run = &rescued.run;
-    let what = match rescued.put_back_count {
-        0 => "nothing needs what it took".to_owned(),
-        1 => "one thing that something needs was put back".to_owned(),
-        count => format!("{count} things that something needs were put back"),
+/// Undoes every run that was stopped before its end. False when something could not be put back.
+pub fn roll_back(
+    context: &Context,
+    storage: &FilesystemStorage,
+    lock: &StorageLock,
+) -> Result<bool> {
+    let mut is_whole = true;
+    for held in trash::held(storage, true)? {
+        let report = trash::roll_back(storage, lock, &held.run, now())?;
+        is_whole &= report.failures.is_empty();
+        let what = match report.restored.total() {
+            1 => "one thing was put back".to_owned(),
+            count => format!("{count} things were put back"),
+        };
+        let run = &report.run;
+        context.printer.warn(&format!("run {run} was stopped before its end: {what}"));
+        let failed = report
+            .failures
+            .iter()
+            .map(|left| format!("cannot put back `{}`: {}", shown(&left.path), left.reason));
+        warn_of(context, failed, "could not be put back");
+        let conflicts = report.conflicts.iter().map(|item| {
+            let path = shown(&item.path);
+            format!("`{path}` stays in the trash: something was put in its place since")
+        });
+        warn_of(context, conflicts, "stay in the trash");
+    }
+    Ok(is_whole)
+}
+
+/// What a deletion without a trash must leave, so that what is in the trash can still be undone.
+///
+/// # Errors
+/// When a run in the trash cannot be read: what it needs is not known then.
+pub fn needed_to_undo(context: &Context, args: &PruneArgs, graph: &Graph) -> Result<NeededToUndo> {
+    if !args.acting.no_trash {
+        return Ok(NeededToUndo::default());
+    }
+    let storage = match open(context, &StorageArgs::default()) {
+        // A plan that is only shown needs no storage.
+        Err(_) if !args.acting.delete => return Ok(NeededToUndo::default()),
+        storage => storage?,
     };
-    context.printer.warn(&format!(
-        "run {run} was stopped before its end: {what}; `regsql undo {run}` puts back the rest, \
-         `regsql trash purge` frees it"
-    ));
-    let failed = rescued
-        .failed
-        .iter()
-        .map(|(item, reason)| format!("cannot put back `{}`: {reason}", shown(&item.path)));
-    warn_of(context, failed, "could not be put back");
+    for run in trash::list(&storage)? {
+        if let RunState::Damaged(error) = run.state {
+            let message = format!("run {} in the trash cannot be read: {error}", run.run);
+            return Err(Error::new(message).with_hint(
+                "what an undo of it needs is not known: delete without --no-trash, or move the run \
+                 out of `.regsql/trash`",
+            ));
+        }
+    }
+    Ok(NeededToUndo::new(graph, &storage, &trash::held(&storage, false)?))
 }

@@ -231,11 +231,15 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
         let when = match group {
             SkipGroup::NotYet | SkipGroup::Unseen => "; a later run takes them",
             SkipGroup::Spared => "; a run with it stopped takes them",
+            SkipGroup::ForUndo => "; after regsql trash purge a later run takes them",
             _ => "",
         };
         writeln!(out, "Stays: {} {}{bytes}{when}", items.len(), group.text())?;
         // What goes another time by itself needs no names.
-        let is_later = matches!(group, SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen);
+        let is_later = matches!(
+            group,
+            SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen | SkipGroup::ForUndo
+        );
         if is_later && !shows_all {
             continue;
         }

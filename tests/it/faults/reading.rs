@@ -12,7 +12,7 @@ use regsql::db::{self, NewDatabase, ScanRecord, Snapshot, WriteLock};
 use regsql::graph;
 use regsql::model::Name;
 use regsql::progress::Hidden;
-use regsql::prune::{Chosen, Clock, Policy, Protect, plan};
+use regsql::prune::{Chosen, Clock, NeededToUndo, Policy, Protect, plan};
 use regsql::scan::{self, Depth, Look};
 use regsql::storage::{
     Content, Entry, FileFacts, FilesystemStorage, Layout, Leaf, LeafOptions, LeafState, Storage,
@@ -194,6 +194,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         keeps_revisions: false,
         spares_active_repositories: false,
         spares_manifests: false,
+        needed_to_undo: NeededToUndo::default(),
         only: None,
     };
     plan(chosen, &policy).names(&stored).collect()

@@ -105,18 +105,16 @@ fn an_undo_of_another_run_asks_for_no_corrupt_blob() {
 }
 
 #[test]
-fn a_mending_that_was_killed_is_ended_and_its_corrupt_blob_stays_away() {
+fn a_mending_that_was_killed_is_put_back_and_can_be_made_again() {
     let (disk, digest) = mended();
     let run = disk.runs().pop().unwrap();
     fs::remove_file(disk.below(".regsql/trash").join(&run).join("done.json")).unwrap();
     let (code, text) = prune(&disk, &[&["--garbage"], &DELETE[..]].concat());
-    assert!(code == 0 && text.contains("nothing needs what it took"), "{text}");
-    assert!(!disk.below(paths::blob_directory(&digest)).exists());
-    // Who asks for it gets it back as it was.
-    let (code, text) = regsql(&disk, &["undo", &run]);
-    assert_eq!(code, 0, "{text}");
+    assert!(code == 0 && text.contains("end: one thing was put back"), "{text}");
     let data = disk.below(paths::blob_directory(&digest)).join("data");
-    assert_eq!(fs::read(data).unwrap(), b"cut");
+    assert_eq!(fs::read(&data).unwrap(), b"cut");
+    let (code, text) = prune(&disk, &[&["--corrupt"], &DELETE[..]].concat());
+    assert!(code == 0 && !data.exists(), "{text}");
 }
 
 #[test]

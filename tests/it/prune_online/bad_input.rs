@@ -327,7 +327,7 @@ fn ctrl_c_before_anything_moved_ends_at_once_and_leaves_no_empty_run() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_the_watch_and_the_next_run_looks_again() {
+fn a_second_ctrl_c_ends_the_watch_and_the_next_run_puts_it_back_first() {
     let bench = Bench::of_sample();
     let before = bench.tree();
     let told = interrupted(&bench, GARBAGE, "60s", 2);
@@ -335,12 +335,9 @@ fn a_second_ctrl_c_ends_the_watch_and_the_next_run_looks_again() {
     let list = bench.done(&["trash", "list", "-f", "csv"]);
     assert!(list.contains(",unfinished,"), "{list}");
     let text = bench.prune(0, &[]);
-    assert!(text.contains("was stopped before its end: nothing needs what it took"), "{text}");
+    assert!(text.contains("was stopped before its end: "), "{text}");
     bench.done(&["undo"]);
-    let unfinished = bench.done(&["trash", "list", "-f", "csv"]);
-    let unfinished = unfinished.lines().nth(1).unwrap().split(',').next().unwrap();
-    bench.done(&["undo", unfinished]);
-    before.assert_same(&bench.tree(), "after both undos");
+    before.assert_same(&bench.tree(), "after the undo");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use regsql::graph::Graph;
 use regsql::model::{Digest, Name};
 use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
-    self, Chosen, Clock, Environment, NeededAgain, Plan, PlannedDeletion, Policy, Protect,
-    RunOptions, ServingRegistry, rescue,
+    self, Chosen, Clock, Environment, NeededAgain, NeededToUndo, Plan, PlannedDeletion, Policy,
+    Protect, RunOptions, ServingRegistry,
 };
 use regsql::scan::{self, Depth, Look};
 use regsql::storage::{
@@ -47,10 +47,13 @@ pub enum Without {
     Api,
     /// Sparing manifests that the registry may remember.
     SparingManifests,
-    /// Looking whether something needs what a purge removes.
+    /// Looking whether something needs what a purge removes, and bringing back first what a run took
+    /// that was stopped.
     LookBeforePurge,
     /// Looking after runs that were killed.
     Recovery,
+    /// Leaving what a run in the trash needs to be undone, when nothing else goes to the trash.
+    SparingUndo,
 }
 
 /// Where locks are taken, and whose mounts are asked for: both need a real directory.
@@ -172,7 +175,7 @@ impl<'a> Simulation<'a> {
         names.map(|entry| entry.name.into_string().unwrap()).collect()
     }
 
-    /// Puts back what is needed of runs that were stopped, as `prune --delete` does first.
+    /// Puts back what runs took that were stopped, as `prune --delete` does first.
     fn recover(&self) -> Result<(), String> {
         let failed = |error: trash::TrashError| error.to_string();
         if trash::aside::is_left(self) {
@@ -183,14 +186,23 @@ impl<'a> Simulation<'a> {
             return Ok(());
         }
         let lock = StorageLock::take(self).map_err(failed)?;
-        let runs = trash::held(self, true).map_err(failed)?;
-        let rescued = rescue(self, &lock, &self.scan(), &runs, self.now()).map_err(failed)?;
-        let is_whole = rescued.iter().all(|run| run.failed.is_empty());
-        is_whole.then_some(()).ok_or_else(|| "not all came back".into())
+        for held in trash::held(self, true).map_err(failed)? {
+            let report = trash::roll_back(self, &lock, &held.run, self.now()).map_err(failed)?;
+            self.world().note(|| format!("regsql: {report:?}"));
+            if !report.failures.is_empty() {
+                return Err("not all came back".into());
+            }
+            if report.is_removed {
+                self.check_undone(&held.run);
+            }
+        }
+        Ok(())
     }
 
     /// Whether all that is needed is known to be in its place.
     fn prune(&self, is_online: bool, keeps_trash: bool, min_age: Duration, pick: u32) -> bool {
+        let is_cached = self.world().registry.cache != Cache::Off;
+        let has_registry = is_online && is_cached && self.without != Without::Api;
         if self.without != Without::Recovery
             && let Err(why) = self.recover()
         {
@@ -198,8 +210,6 @@ impl<'a> Simulation<'a> {
             return false;
         }
         let before = self.runs();
-        let is_cached = self.world().registry.cache != Cache::Off;
-        let has_registry = is_online && is_cached && self.without != Without::Api;
         let is_online = is_online && self.without != Without::TheTruth;
         let options = RunOptions {
             keeps_trash,
@@ -218,6 +228,7 @@ impl<'a> Simulation<'a> {
                 keeps_revisions: false,
                 spares_active_repositories: is_online,
                 spares_manifests: has_registry && self.without != Without::SparingManifests,
+                needed_to_undo: self.needed_to_undo(&graph, keeps_trash),
                 only: None,
             };
             let plan = prune::plan(chosen(&graph, pick), &policy);
@@ -242,24 +253,34 @@ impl<'a> Simulation<'a> {
         }
         world.has_unfinished = !is_recorded;
         world.end_plan(run.filter(|_| keeps_trash));
-        if !keeps_trash {
-            // What is deleted at once may be what an earlier run needs to be undone; undo says so.
-            world.runs.clear();
-        }
         is_recorded
+    }
+
+    /// What must stay so that what is in the trash can be undone.
+    fn needed_to_undo(&self, graph: &Graph, keeps_trash: bool) -> NeededToUndo {
+        if keeps_trash || self.without == Without::SparingUndo {
+            return NeededToUndo::default();
+        }
+        let runs = trash::held(self, false).unwrap_or_default();
+        NeededToUndo::new(graph, self, &runs)
     }
 
     fn undo(&self) -> bool {
         let Ok(lock) = StorageLock::take(self) else { return false };
         let Ok(run) = trash::newest(self) else { return true };
         let report = trash::undo(self, &lock, &run);
-        let mut world = self.world();
-        world.note(|| format!("regsql: undo of {run}: {report:?}"));
+        self.world().note(|| format!("regsql: undo of {run}: {report:?}"));
         let Ok(report) = report else { return false };
         if !report.is_removed {
             return report.failures.is_empty();
         }
-        let went = world.runs.remove(&run).unwrap_or_default();
+        self.check_undone(&run)
+    }
+
+    /// What a run took is promised again, and must be back.
+    fn check_undone(&self, run: &str) -> bool {
+        let mut world = self.world();
+        let went = world.runs.remove(run).unwrap_or_default();
         for (what, mut promise) in went {
             let link = what.link();
             let written_ns = world.registry.written.get(&link).copied();
@@ -280,6 +301,11 @@ impl<'a> Simulation<'a> {
     }
 
     fn purge(&self, includes_unfinished: bool) -> bool {
+        if includes_unfinished
+            && !matches!(self.without, Without::Recovery | Without::LookBeforePurge)
+        {
+            drop(self.recover());
+        }
         let Ok(lock) = StorageLock::take(self) else { return false };
         let Ok(runs) = trash::held(self, false) else { return false };
         let needed = match self.without {

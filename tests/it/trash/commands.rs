@@ -155,24 +155,26 @@ fn a_purge_is_told_before_and_after() {
 }
 
 #[test]
-fn a_run_that_was_stopped_is_purged_only_when_asked_for() {
+fn a_run_that_was_stopped_is_not_purged_and_comes_back_when_asked_for() {
     let registry = Registry::new();
+    let before = registry.tree();
     let run = registry.delete();
     fs::remove_file(registry.run_directory(&run).join("done.json")).unwrap();
     let arguments = ["trash", "purge", "--yes", "--storage", "registry", "--unfinished"];
     assert_snapshot!(registry.run(&arguments[..5]), @r#"
     exit 1
     --- stderr
-    warning: run 20261121T070746Z was stopped before its end and stays: `regsql undo 20261121T070746Z` puts it back, the next `regsql prune --delete` ends it, `regsql trash purge --unfinished` removes it too
+    warning: run 20261121T070746Z was stopped before its end and stays: `regsql undo 20261121T070746Z` puts it back, and so do the next `regsql prune --delete` and `regsql trash purge --unfinished`
     freed 0 B
     "#);
     assert_eq!(registry.runs(), [run]);
     assert_snapshot!(registry.run(&arguments), @r#"
     exit 0
     --- stderr
-    removed 1 tag, 1 revision, 1 layer link, 1 upload, 2 blobs (2.534 KiB) of run 20261121T070746Z
-    freed 2.534 KiB
+    warning: run 20261121T070746Z was stopped before its end: 7 things were put back
+    freed 0 B
     "#);
+    before.assert_same(&registry.tree(), "all of it is back");
     assert_eq!(registry.runs(), [""; 0]);
 }
 
