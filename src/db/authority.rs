@@ -166,9 +166,9 @@ fn load_roots(connection: &Connection, record: &RootsRecord) -> rusqlite::Result
             row.is_found,
         ])?;
     }
-    let mut insert = connection.prepare("INSERT INTO external_root VALUES (?1, ?2)")?;
+    let mut insert = connection.prepare("INSERT INTO external_root VALUES (?1, ?2, ?3)")?;
     for root in &record.external {
-        insert.execute(params![root.repository, root.blob])?;
+        insert.execute(params![root.repository, root.blob, root.keeps_revisions])?;
     }
     let mut insert = connection.prepare("INSERT INTO known_blob VALUES (?1)")?;
     for blob in &record.known_blobs {

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0008_held.sql"),
     include_str!("../../migrations/0009_external_root.sql"),
     include_str!("../../migrations/0010_remembered.sql"),
+    include_str!("../../migrations/0011_root_revisions.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

@@ -256,6 +256,7 @@ fn read_external_roots(
         parts.roots.push(ExternalRoot {
             repository: repository.map(|id| repositories.place("external_root", id)).transpose()?,
             blob: blobs.place("external_root", row.get(1)?)?,
+            keeps_revisions: row.get(2)?,
         });
         Ok(())
     })?;

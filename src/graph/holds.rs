@@ -88,28 +88,28 @@ impl Graph {
     }
 
     /// Takes over what somebody outside refers to. What is not said to be in a repository is kept
-    /// wherever it is a revision.
+    /// wherever it is a revision, if its revisions are to be kept.
     pub(super) fn take_roots(&mut self, roots: &[ExternalRoot]) {
-        let anywhere: Vec<BlobId> =
-            roots.iter().filter(|root| root.repository.is_none()).map(|root| root.blob).collect();
+        let anywhere = || roots.iter().filter(|root| root.repository.is_none());
         for root in roots {
             if let Some(place) = root.repository {
                 self.repositories[place as usize].rooted.push(root.blob);
             }
         }
-        if anywhere.is_empty() {
+        if anywhere().next().is_none() {
             return;
         }
         let mut is_rooted = vec![false; self.blobs.len()];
-        for blob in &anywhere {
-            is_rooted[*blob as usize] = true;
+        for root in anywhere().filter(|root| root.keeps_revisions) {
+            is_rooted[root.blob as usize] = true;
         }
         for place in 0..self.repositories.len() {
             let revisions = self.revisions_of(&self.repositories[place]).iter().copied();
             let rooted: Vec<BlobId> = revisions.filter(|blob| is_rooted[*blob as usize]).collect();
             self.repositories[place].rooted.extend(rooted);
         }
-        self.keep_everywhere(&anywhere);
+        let blobs: Vec<BlobId> = anywhere().map(|root| root.blob).collect();
+        self.keep_everywhere(&blobs);
     }
 
     fn keep_everywhere(&mut self, starts: &[BlobId]) {

@@ -117,6 +117,8 @@ pub struct ExternalRoot {
     pub repository: Option<u32>,
     /// What is referred to: kept with all that it names.
     pub blob: BlobId,
+    /// Its revisions are kept, too, wherever it has any.
+    pub keeps_revisions: bool,
 }
 
 /// The rows behind a graph, sorted as the tables are.

@@ -21,8 +21,8 @@ pub struct NeededAgain(HashSet<PathBuf>);
 impl NeededAgain {
     /// Compares what `runs` hold with what is on disk: `graph` is of a scan of a moment ago.
     ///
-    /// Needed is what a linked revision or a tag leads to, what a layer link leads to, and the
-    /// links by which a repository serves that. In doubt it is needed.
+    /// Needed is what a linked revision or a tag leads to, what a layer link leads to, the links by
+    /// which a repository serves that, and what external roots name. In doubt it is needed.
     pub fn new(graph: &Graph, storage: &dyn Storage, runs: &[HeldRun]) -> Self {
         let mut work = Work {
             graph,
@@ -35,6 +35,7 @@ impl NeededAgain {
             for repository in &graph.repositories {
                 work.repository(repository);
             }
+            work.what_roots_name();
             work.what_is_hidden(runs);
         }
         work.needed
@@ -108,10 +109,44 @@ impl Work<'_> {
         let name = repository.name.as_str();
         let named = graph.named_starts(repository).map(|blob| (blob, Certainty::Certain));
         let fixed = graph.fixed_starts(repository).map(|blob| (blob, Certainty::Likely));
-        let mut rest: Vec<(Digest, Certainty)> = fixed
+        let rest = fixed
             .chain(named)
-            .map(|(blob, certainty)| (graph.blobs[blob as usize].digest.clone(), certainty))
-            .collect();
+            .map(|(blob, certainty)| (graph.blobs[blob as usize].digest.clone(), certainty));
+        if self.follow(name, rest.collect()) {
+            let revisions = self.need_repository(name).into_iter();
+            self.follow(name, revisions.map(|digest| (digest, Certainty::Certain)).collect());
+        }
+    }
+
+    /// What is kept wherever it lies and is not on disk: an export names it again.
+    fn what_roots_name(&mut self) {
+        let graph = self.graph;
+        let nodes = graph.kept_everywhere().map(|blob| &graph.blobs[blob as usize]);
+        let gone = nodes.filter(|node| node.size_bytes.is_none());
+        let gone: Vec<Digest> = gone.map(|node| node.digest.clone()).collect();
+        let named: HashSet<&Digest> = gone.iter().collect();
+        let starts = |digests: &[Digest]| {
+            digests.iter().map(|digest| (digest.clone(), Certainty::Likely)).collect()
+        };
+        // In a repository it needs its links, too.
+        let mut linked: HashMap<&str, Vec<Digest>> = HashMap::new();
+        for (name, digest) in
+            self.held.revisions.keys().filter(|(_, digest)| named.contains(digest))
+        {
+            linked.entry(name).or_default().push(digest.clone());
+        }
+        for (name, digests) in linked {
+            if self.follow(name, starts(&digests)) {
+                self.need_repository(name);
+            }
+        }
+        if self.follow("", starts(&gone)) {
+            self.need_every_blob();
+        }
+    }
+
+    /// All that manifests of a repository lead to; whether one of them may name anything.
+    fn follow(&mut self, name: &str, mut rest: Vec<(Digest, Certainty)>) -> bool {
         let mut met: HashMap<Digest, Certainty> = HashMap::new();
         let mut is_unknown = false;
         while let Some((digest, certainty)) = rest.pop() {
@@ -123,10 +158,7 @@ impl Work<'_> {
             self.need_blob(&digest);
             rest.extend(self.need_revision(name, &digest).map(|target| (target, certainty)));
             let named = self.named_by(name, &digest, certainty);
-            if named.is_unknown && !std::mem::replace(&mut is_unknown, true) {
-                let revisions = self.need_repository(name).into_iter();
-                rest.extend(revisions.map(|digest| (digest, Certainty::Certain)));
-            }
+            is_unknown |= named.is_unknown;
             for (named, certainty) in named.references {
                 self.need_blob(&named);
                 let targets = self.need_link(name, &named);
@@ -136,6 +168,7 @@ impl Work<'_> {
                 }
             }
         }
+        is_unknown
     }
 
     /// What a manifest of a repository names.

@@ -12,7 +12,7 @@ use std::io::Read;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{RootKind, RootsError, Row, words};
+use super::{Origin, RootKind, RootsError, Row, words};
 use crate::model::Digest;
 
 /// Hands every reference to `take`.
@@ -175,8 +175,9 @@ fn digest_of(value: &Value) -> Result<Option<Digest>, String> {
 
 fn image(line: u64, item: &Value, take: &mut dyn FnMut(Row<'_>)) -> Result<(), String> {
     let name = digest_of(&item["metadata"]["name"])?.ok_or("the image has no name")?;
-    take(Row::new(line, Some(name)));
-    let known = |digest| Row { kind: RootKind::Blob, ..Row::new(line, Some(digest)) };
+    let of_image = |digest| Row { origin: Origin::Image, ..Row::new(line, Some(digest)) };
+    take(of_image(name));
+    let known = |digest| Row { kind: RootKind::Blob, ..of_image(digest) };
     for layer in item["dockerImageLayers"].as_array().into_iter().flatten() {
         if let Some(digest) = digest_of(&layer["name"])? {
             take(known(digest));
@@ -191,7 +192,7 @@ fn image(line: u64, item: &Value, take: &mut dyn FnMut(Row<'_>)) -> Result<(), S
     }
     for child in item["dockerImageManifests"].as_array().into_iter().flatten() {
         if let Some(digest) = digest_of(&child["digest"])? {
-            take(Row::new(line, Some(digest)));
+            take(of_image(digest));
         }
     }
     Ok(())
@@ -213,12 +214,14 @@ fn image_stream(line: u64, item: &Value, take: &mut dyn FnMut(Row<'_>)) -> Resul
                 repository: Some(&repository),
                 // The first is what the tag points at now.
                 tag: name.filter(|_| at == 0),
+                origin: Origin::ImageStream,
                 ..Row::new(line, Some(digest))
             });
         }
     }
     if !has_image {
-        take(Row { repository: Some(&repository), ..Row::new(line, None) });
+        let origin = Origin::ImageStream;
+        take(Row { repository: Some(&repository), origin, ..Row::new(line, None) });
     }
     Ok(())
 }

@@ -47,6 +47,17 @@ impl RootKind {
     }
 }
 
+/// Who of OpenShift's objects names something; what an image is kept for is said by the streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Neither.
+    Other,
+    /// An `Image`: a manifest that exists, whatever repository serves it.
+    Image,
+    /// An `ImageStream`: what a repository serves.
+    ImageStream,
+}
+
 /// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -96,6 +107,8 @@ pub struct Root {
     pub source: u16,
     /// What it names.
     pub kind: RootKind,
+    /// Which object names it.
+    pub origin: Origin,
     /// Its line from 1; the item's number in JSON.
     pub line: u32,
     repository: u32,
@@ -135,6 +148,7 @@ enum StoredDigest {
 struct Row<'a> {
     line: u64,
     kind: RootKind,
+    origin: Origin,
     repository: Option<&'a str>,
     tag: Option<&'a str>,
     digest: Option<Digest>,
@@ -148,6 +162,7 @@ impl Row<'_> {
         Self {
             line,
             kind: RootKind::Manifest,
+            origin: Origin::Other,
             repository: None,
             tag: None,
             digest,
@@ -270,6 +285,7 @@ impl Roots {
         let root = Root {
             source: self.sources.len() as u16,
             kind: row.kind,
+            origin: row.origin,
             line: u32::try_from(row.line).unwrap_or(u32::MAX),
             repository: self.repositories.number(row.repository),
             tag: self.tags.number(row.tag),

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{RootKind, RootsError, Row};
+use super::{Origin, RootKind, RootsError, Row};
 use crate::model::{Digest, is_repository_name, is_tag_name, parse_time_ns};
 
 /// Columns that a file may have.
@@ -136,6 +136,7 @@ fn row<'a>(line: u64, cell: impl Fn(usize) -> Option<&'a str>) -> Result<Row<'a>
     Ok(Row {
         line,
         kind,
+        origin: Origin::Other,
         repository,
         tag,
         digest,

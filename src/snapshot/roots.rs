@@ -10,7 +10,7 @@ use crate::db::{self, DatabaseError, PreviousRoots, ResolvedRow, RootsRecord};
 use crate::graph::{BlobId, ExternalRoot, Graph, Walk};
 use crate::model::authority::Authority;
 use crate::model::{Code, Digest, HoldScope, bytes_of, is_repository_name};
-use crate::roots::{Root, RootKind, Roots, RootsError, readings};
+use crate::roots::{Origin, Root, RootKind, Roots, RootsError, readings};
 use crate::scan::{self, Catalog, UnreadableRoot, blob_path};
 
 /// An export with fewer rows than this share of the last one is refused: half of a list keeps half of
@@ -235,13 +235,14 @@ pub fn resolve(
         external: Vec::new(),
         known_tags: Vec::new(),
         is_hidden: Vec::new(),
+        has_streams: roots.rows.iter().any(|root| root.origin == Origin::ImageStream),
     };
     let rows: Vec<ResolvedRow> = roots.rows.iter().map(|root| resolver.row(root)).collect();
     let Resolver { mut external, mut known_tags, mut is_hidden, .. } = resolver;
     if !rows.iter().any(|row| row.is_found) {
         return Err(RootsScanError::NothingHere { count: rows.len() });
     }
-    external.sort_unstable_by_key(|root| (root.repository, root.blob));
+    external.sort_unstable_by_key(|root| (root.repository, root.blob, root.keeps_revisions));
     external.dedup();
     known_tags.sort_unstable();
     known_tags.dedup();
@@ -297,6 +298,8 @@ struct Resolver<'a> {
     known_tags: Vec<u32>,
     /// On disk, named as manifests, and not understood.
     is_hidden: Vec<BlobId>,
+    /// Image streams say which revisions of an OpenShift image stay.
+    has_streams: bool,
 }
 
 impl Resolver<'_> {
@@ -308,9 +311,17 @@ impl Resolver<'_> {
         if let Some(blob) = blob {
             let repository = name.and_then(|name| self.place(name));
             row.is_found = self.graph.blobs[blob as usize].size_bytes.is_some();
-            self.external.push(ExternalRoot { repository, blob });
+            // A stream may name what was pushed to another one: the registry serves it without a link.
+            let needs_no_link = match root.origin {
+                Origin::Image => true,
+                Origin::ImageStream => repository.is_none(),
+                Origin::Other => false,
+            };
+            let keeps_revisions = !(self.has_streams && needs_no_link);
+            let external = ExternalRoot { repository, blob, keeps_revisions };
+            self.external.push(external);
             if root.kind == RootKind::Manifest && row.is_found {
-                self.manifest(repository, blob);
+                self.manifest(external);
             }
         }
         if let (Some(name), Some(tag)) = (name, tag) {
@@ -326,7 +337,11 @@ impl Resolver<'_> {
                 let Some(target) = tags[at].target.filter(|_| blob.is_none()) else { continue };
                 row.blob = row.blob.or(Some(target));
                 row.is_found = true;
-                self.external.push(ExternalRoot { repository: Some(place), blob: target });
+                self.external.push(ExternalRoot {
+                    repository: Some(place),
+                    blob: target,
+                    keeps_revisions: true,
+                });
             }
         }
         row
@@ -339,13 +354,14 @@ impl Resolver<'_> {
     }
 
     /// A manifest is kept with all that it names; an image id leads to the manifests with that config.
-    fn manifest(&mut self, repository: Option<u32>, blob: BlobId) {
+    fn manifest(&mut self, root: ExternalRoot) {
+        let blob = root.blob;
         let Some(id) = self.graph.manifest_at(blob) else {
             let mut is_config = false;
             for id in self.graph.manifests_with_config(blob) {
                 is_config = true;
                 let blob = self.graph.manifests[id as usize];
-                self.external.push(ExternalRoot { repository, blob });
+                self.external.push(ExternalRoot { blob, ..root });
             }
             if !is_config && self.catalog.maybe_manifests.binary_search(&blob).is_ok() {
                 self.is_hidden.push(blob);

@@ -18,6 +18,7 @@ mod monitoring;
 mod operations;
 mod page;
 mod process;
+mod products;
 mod properties;
 mod prune;
 mod prune_online;

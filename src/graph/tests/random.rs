@@ -186,6 +186,7 @@ impl Plan {
             .map(|(place, manifest)| ExternalRoot {
                 repository: place.map(|place| (place % self.repositories.len()) as u32),
                 blob: manifest_blob(*manifest),
+                keeps_revisions: true,
             })
             .collect();
         Graph::new(parts)

@@ -17,8 +17,17 @@ pub fn push(registry: &Registry, image: &Image, repository: &str, tag: &str) {
 
 /// Pulls a tag with all its platforms; fails the test when anything of it is missing.
 pub fn pull(registry: &Registry, repository: &str, tag: &str) {
+    pull_reference(registry, &format!("{repository}:{tag}"));
+}
+
+/// The same by digest, as deployments do that pin one.
+pub fn pull_digest(registry: &Registry, repository: &str, digest: &str) {
+    pull_reference(registry, &format!("{repository}@{digest}"));
+}
+
+fn pull_reference(registry: &Registry, reference: &str) {
     let to = tempfile::tempdir().unwrap();
-    let from = format!("docker://{}/{repository}:{tag}", registry.address());
+    let from = format!("docker://{}/{reference}", registry.address());
     let to = format!("dir:{}", to.path().display());
     copy(&["--all", "--src-tls-verify=false", &from, &to]);
 }
