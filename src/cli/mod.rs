@@ -9,9 +9,9 @@ mod storage;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-pub use output::{FormatArg, OutputArgs};
+pub use output::OutputArgs;
 pub use query::{CatalogArgs, LimitArgs, ParamArgs, parse_duration, parse_size};
 pub use registry::RegistryArgs;
 pub use series::SeriesArgs;
@@ -21,6 +21,7 @@ use crate::ui::{Color, LogTime, Printer, Verbosity};
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// The database file
     #[arg(
@@ -40,36 +41,14 @@ pub struct GlobalArgs {
     pub verbose: bool,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorArg,
+    pub color: Color,
     /// When each line on standard error begins with the time (RFC 3339, UTC)
     #[arg(long, global = true, env = "REGSQL_LOG_TIME", hide_env_values = true)]
     #[arg(value_name = "WHEN", default_value = "auto")]
-    pub log_time: LogTimeArg,
+    pub log_time: LogTime,
     /// Do not show what is longer than the screen in a pager (`REGSQL_PAGER`, `PAGER`, or less)
     #[arg(long, global = true)]
     pub no_pager: bool,
-}
-
-/// When lines on standard error begin with the time.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogTimeArg {
-    /// When a registry is being changed and standard error is not a terminal
-    Auto,
-    /// Always
-    Always,
-    /// Not at all
-    Never,
-}
-
-/// When to use colour.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ColorArg {
-    /// On a terminal, unless `NO_COLOR` is set
-    Auto,
-    /// Also in a pipe
-    Always,
-    /// Not at all
-    Never,
 }
 
 impl GlobalArgs {
@@ -80,17 +59,7 @@ impl GlobalArgs {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        let color = match self.color {
-            ColorArg::Auto => Color::Auto,
-            ColorArg::Always => Color::Always,
-            ColorArg::Never => Color::Never,
-        };
-        let log_time = match self.log_time {
-            LogTimeArg::Auto => LogTime::Auto,
-            LogTimeArg::Always => LogTime::Always,
-            LogTimeArg::Never => LogTime::Never,
-        };
-        let printer = Printer::new(verbosity, color, log_time);
+        let printer = Printer::new(verbosity, self.color, self.log_time);
         if self.no_pager { printer.without_pager() } else { printer }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
@@ -35,7 +35,7 @@ pub struct FreeArgs {
     pub from: String,
     /// Which tags go first
     #[arg(long, value_name = "ORDER", default_value = "fewest")]
-    pub order: OrderArg,
+    pub order: FreeOrder,
     /// Write what would go to a file, for prune --plan
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -48,27 +48,6 @@ pub struct FreeArgs {
     /// How rows go out.
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// An order's name on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum OrderArg {
-    /// As few tags as possible
-    Fewest,
-    /// Those set longest ago; a digest is as old as the newest tag on it
-    Oldest,
-    /// In the order of the report's rows
-    Report,
-}
-
-impl From<OrderArg> for FreeOrder {
-    fn from(arg: OrderArg) -> Self {
-        match arg {
-            OrderArg::Fewest => Self::Fewest,
-            OrderArg::Oldest => Self::Oldest,
-            OrderArg::Report => Self::Given,
-        }
-    }
 }
 
 /// Chooses and shows.
@@ -90,7 +69,7 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
     // What no tag needs goes first, and tags only for the rest.
     let without_tags = WithoutTags::read(&snapshot);
     let rest = args.bytes.saturating_sub(without_tags.bytes);
-    let choice = free_with_untagged(&graph, &selected.tags, rest, args.order.into());
+    let choice = free_with_untagged(&graph, &selected.tags, rest, args.order);
     let freed_bytes = without_tags.bytes.saturating_add(choice.freed_bytes);
     let is_enough = freed_bytes >= args.bytes;
     let bytes = |bytes: u64| ui::bytes(bytes as i64);
@@ -129,7 +108,7 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
         tail,
         ..Frame::default()
     };
-    snapshot.write(context, args.output.format.into(), frame, |sink| {
+    snapshot.write(context, args.output.format, frame, |sink| {
         write(&graph, &choice, sink).map_err(RunError::Write)
     })?;
     if let Some(path) = &args.save {

@@ -98,7 +98,7 @@ fn show(context: &Context, args: &ImportArgs, reports: &[(String, FileReport)]) 
         ("from_at", Unit::Time),
         ("until_at", Unit::Time),
     ];
-    let format = args.output.format.into();
+    let format = args.output.format;
     let frame = Frame { title: Some("Pulls taken in".into()), may_hide: true, ..Frame::default() };
     let mut out = context.printer.out();
     {

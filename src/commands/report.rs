@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &ReportArgs) -> Result {
         out.finish()?;
         return Ok(Outcome::Done);
     }
-    let format = args.output.format.into();
+    let format = args.output.format;
     if args.what_if {
         let bound = bind_report(&report.name, &report.header.params, &args.params.param)?;
         let frame = frame(report, &bound, &args.params.param);
@@ -277,7 +277,7 @@ fn list(context: &Context, args: &ReportArgs, catalog: &Catalog) -> Result {
     for error in catalog.broken() {
         context.printer.warn(&error.to_string());
     }
-    let format = args.output.format.into();
+    let format = args.output.format;
     let names = ["report", "title", "parameters", "selects"];
     let columns = names.map(|name| Column { name: name.into(), unit: Unit::Text });
     let frame =

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{Context, end_on_interrupt};
 use crate::error::{Error, Outcome, Result};
@@ -27,7 +27,7 @@ pub struct ScanArgs {
     /// 10,000 blobs, as it makes a scan twice as long
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "always")]
-    pub deep: DeepWhen,
+    pub deep: DeepLook,
     /// Read everything again, even when nothing seems changed since the last scan
     #[arg(long)]
     pub full: bool,
@@ -43,57 +43,15 @@ pub struct ScanArgs {
     /// What keeps things: the storage alone (forgets roots), roots alone, so that tags on disk keep
     /// nothing, or both [default: both with roots]
     #[arg(long, value_name = "WHO", value_enum)]
-    pub authority: Option<AuthorityArg>,
+    pub authority: Option<Authority>,
     /// Take roots that are older or have 20 % fewer rows than those of the last scan
     #[arg(long)]
     pub accept_roots: bool,
 }
 
-/// What keeps things, on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum AuthorityArg {
-    /// What is on disk
-    Storage,
-    /// What roots name
-    Roots,
-    /// Either
-    Both,
-}
-
-impl From<AuthorityArg> for Authority {
-    fn from(argument: AuthorityArg) -> Self {
-        match argument {
-            AuthorityArg::Storage => Self::Storage,
-            AuthorityArg::Roots => Self::Roots,
-            AuthorityArg::Both => Self::Both,
-        }
-    }
-}
-
-/// When to look for leftovers.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DeepWhen {
-    /// Up to 10,000 blobs
-    Auto,
-    /// However long it takes
-    Always,
-    /// Not at all
-    Never,
-}
-
-impl From<DeepWhen> for DeepLook {
-    fn from(when: DeepWhen) -> Self {
-        match when {
-            DeepWhen::Auto => Self::Auto,
-            DeepWhen::Always => Self::Always,
-            DeepWhen::Never => Self::Never,
-        }
-    }
-}
-
 /// Scans a storage.
 pub fn run(context: &Context, args: &ScanArgs) -> Result {
-    if !args.roots.is_empty() && matches!(args.authority, Some(AuthorityArg::Storage)) {
+    if !args.roots.is_empty() && matches!(args.authority, Some(Authority::Storage)) {
         let error = Error::new("--authority storage keeps nothing that --roots names");
         return Err(error.with_hint("leave one of them out"));
     }
@@ -101,12 +59,12 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         storage: args.storage.clone(),
         database: context.db.clone(),
         io_threads: args.io_threads,
-        deep: args.deep.into(),
+        deep: args.deep,
         reuse: if args.full { Reuse::Nothing } else { Reuse::DIRECTORIES },
         max_vanished_percent: args.max_vanished_percent,
         roots: RootsChoice::Given {
             files: args.roots.clone(),
-            authority: args.authority.map(Authority::from),
+            authority: args.authority,
             is_fall_accepted: args.accept_roots,
         },
     };

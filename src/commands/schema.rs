@@ -26,7 +26,7 @@ pub struct SchemaArgs {
 /// Shows the views, or the columns of one.
 pub fn run(context: &Context, args: &SchemaArgs) -> Result {
     let views = db::views();
-    let format: Format = args.output.format.into();
+    let format: Format = args.output.format;
     let chosen: Vec<&View> = match &args.view {
         None => views.iter().collect(),
         Some(name) => vec![find(&views, name)?],

@@ -69,7 +69,7 @@ pub fn run(context: &Context, args: &SqlArgs) -> Result {
     let snapshot = Snapshot::open(context, time_limit)?;
     let frame = Frame { may_hide: true, ..Frame::default() };
     if args.what_if {
-        let format = args.output.format.into();
+        let format = args.output.format;
         return what_if::run(
             context,
             &snapshot,
@@ -80,7 +80,7 @@ pub fn run(context: &Context, args: &SqlArgs) -> Result {
             args.limits_of_policy(),
         );
     }
-    snapshot.show(context, &query, args.output.format.into(), frame)?;
+    snapshot.show(context, &query, args.output.format, frame)?;
     for (table, view) in private_tables(&sql) {
         context.printer.note(&format!(
             "`{table}` is a table of regsql's own, which may change with each version: the view for \

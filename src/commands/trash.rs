@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &TrashArgs) -> Result {
 fn list(context: &Context, args: &ListArgs) -> Result {
     let storage = super::storage::open(context, &args.storage)?;
     let runs = trash::list(&storage)?;
-    let format: Format = args.output.format.into();
+    let format: Format = args.output.format;
     let footer = if runs.iter().any(|run| run.size_bytes > 0) {
         vec!["regsql trash purge frees it; regsql undo RUN puts it back".into()]
     } else {

@@ -17,7 +17,7 @@ use crate::check::{
     self, ContentOptions, ContentSummary, FINDINGS_SQL, Selection, Severities, SeverityChange,
     Subset,
 };
-use crate::cli::{FormatArg, parse_duration, parse_size};
+use crate::cli::{parse_duration, parse_size};
 use crate::db::{self, DatabaseError, PreviousScan};
 use crate::error::{Error, Outcome, Result};
 use crate::model::{Code, Severity, bytes_of};
@@ -238,12 +238,12 @@ fn findings(context: &Context, args: &VerifyArgs) -> Result {
     let failing = args.fail_on.severities();
     let mut tally = Tally::default();
     let format = match args.format {
-        FindingsFormat::Table => FormatArg::Table,
-        FindingsFormat::Json => FormatArg::Json,
-        FindingsFormat::Ndjson => FormatArg::Ndjson,
-        FindingsFormat::Csv => FormatArg::Csv,
-        FindingsFormat::Tsv => FormatArg::Tsv,
-        FindingsFormat::Markdown => FormatArg::Markdown,
+        FindingsFormat::Table => Format::Table,
+        FindingsFormat::Json => Format::Json,
+        FindingsFormat::Ndjson => Format::Ndjson,
+        FindingsFormat::Csv => Format::Csv,
+        FindingsFormat::Tsv => Format::Tsv,
+        FindingsFormat::Markdown => Format::Markdown,
         FindingsFormat::Sarif | FindingsFormat::Junit => {
             let rules: Vec<Rule> = Code::ALL.iter().map(|code| rule(*code)).collect();
             let mut out = context.printer.out();
@@ -259,7 +259,6 @@ fn findings(context: &Context, args: &VerifyArgs) -> Result {
             return Ok(end(context, &snapshot, &tally, failing));
         }
     };
-    let format = Format::from(format);
     let frame = Frame { may_hide: true, ..Frame::default() };
     snapshot.write(context, format, frame, |sink| {
         let has_hints = !format.is_for_people();

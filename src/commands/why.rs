@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &WhyArgs) -> Result {
 }
 
 fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
-    let format: Format = args.output.format.into();
+    let format: Format = args.output.format;
     let question = match Question::new(&snapshot.connection, &args.target) {
         Err(WhyError::RepositoryAlone(name)) => {
             return repository::tell(context, snapshot, &name, format);

@@ -15,6 +15,8 @@
 
 use std::collections::{BinaryHeap, HashMap};
 
+use clap::ValueEnum;
+
 use super::flat::Graph;
 use super::parts::BlobId;
 use super::total_bytes;
@@ -24,13 +26,14 @@ use super::walk::Walk;
 const WIDE: usize = 8;
 
 /// Which tags go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FreeOrder {
-    /// Those that make the answer short.
+    /// As few tags as possible
     Fewest,
-    /// Those that were set longest ago; a digest is as old as the newest tag on it.
+    /// Those set longest ago; a digest is as old as the newest tag on it
     Oldest,
-    /// Those that are given first.
+    /// In the order of the report's rows
+    #[value(name = "report")]
     Given,
 }
 

@@ -5,16 +5,18 @@
 //! Every threshold stands here with its reason. Evidence leads to a refusal with a way out
 //! (`--roots`, `--trust-storage`), never to a verdict, so a doubtful case counts as evidence.
 
+use clap::ValueEnum;
+
 /// What keeps things.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Authority {
-    /// What is on disk.
+    /// What is on disk
     #[default]
     Storage,
-    /// What is on disk, and roots.
-    Both,
-    /// Roots alone: tags on disk keep nothing.
+    /// What roots name alone: tags on disk keep nothing
     Roots,
+    /// Either
+    Both,
 }
 
 impl Authority {

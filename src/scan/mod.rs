@@ -39,6 +39,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Mutex;
 
+use clap::ValueEnum;
 use rayon::prelude::*;
 
 use crate::model::authority::{Evidence, HARBOR_SYSTEM_PREFIX};
@@ -66,14 +67,14 @@ pub enum Depth {
 const DEEP_BLOB_COUNT: usize = 10_000;
 
 /// When to look at what lies beside each blob and link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DeepLook {
-    /// Where it costs next to nothing: up to 10,000 blobs.
+    /// Up to 10,000 blobs
     #[default]
     Auto,
-    /// However long it takes.
+    /// However long it takes
     Always,
-    /// Not at all.
+    /// Not at all
     Never,
 }
 

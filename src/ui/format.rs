@@ -2,24 +2,26 @@
 
 use std::io::Write;
 
+use clap::ValueEnum;
+
 use super::{csv, json, markdown, table};
 use crate::report::RowSink;
 
 /// A format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Aligned columns, human sizes.
+    /// Aligned columns and human sizes
     #[default]
     Table,
-    /// One array of objects.
+    /// JSON with raw integers and RFC 3339 times: an array of objects, for `why` one object
     Json,
-    /// One object a line.
+    /// One object a line
     Ndjson,
-    /// Comma-separated, with a header.
+    /// Comma-separated values with a header
     Csv,
-    /// Tab-separated, with a header.
+    /// Tab-separated values with a header
     Tsv,
-    /// A markdown table.
+    /// A markdown table
     Markdown,
 }
 

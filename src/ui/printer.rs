@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::ValueEnum;
+
 use super::format::Look;
 use super::pager::Out;
 use super::progress::beside_bar;
@@ -22,26 +24,26 @@ pub enum Verbosity {
 }
 
 /// When bold, dim and colour are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
+    /// On a terminal, unless `NO_COLOR` or `TERM=dumb` is set
     #[default]
     Auto,
-    /// Also in a pipe.
+    /// Also in a pipe
     Always,
-    /// Not at all.
+    /// Not at all
     Never,
 }
 
 /// When lines on standard error begin with the time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogTime {
-    /// When a command changes a registry and standard error is no terminal: it is a log then.
+    /// When a registry is being changed and standard error is not a terminal
     #[default]
     Auto,
-    /// In every line.
+    /// Always
     Always,
-    /// Not at all.
+    /// Not at all
     Never,
 }
 

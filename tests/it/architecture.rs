@@ -292,3 +292,26 @@ fn every_report_is_in_the_docs() {
         );
     }
 }
+
+#[test]
+fn tests_run_programs_in_one_environment() {
+    let mut pending = vec![root().join("tests/it")];
+    let mut found = Vec::new();
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let name = path.file_name().unwrap();
+            if name == "env.rs" || name == "architecture.rs" {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let marks = ["env_clear", "CARGO_BIN_EXE", "var(\"PATH", "var_os(\"PATH"];
+            found.extend(marks.iter().filter(|mark| text.contains(**mark)).map(|_| path.clone()));
+        }
+    }
+    assert_eq!(found, Vec::<PathBuf>::new(), "run programs through tests/it/env.rs");
+}

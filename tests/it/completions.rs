@@ -1,13 +1,10 @@
 //! What a real shell completes, and the man pages.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::fixture::{Fixture, shown};
+use crate::env::{program, shown};
+use crate::fixture::Fixture;
 
 /// What bash offers for the last word of `line`, one a line.
 fn bash(fixture: &Fixture, line: &str) -> Vec<String> {
-    let programs = Path::new(env!("CARGO_BIN_EXE_regsql")).parent().unwrap();
     let script = r#"
         source <(regsql completions bash)
         complete -p regsql >/dev/null || exit 1
@@ -15,11 +12,9 @@ fn bash(fixture: &Fixture, line: &str) -> Vec<String> {
         _regsql
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    let output = Command::new("bash")
+    let output = program("bash")
         .args(["--norc", "-c", script, "bash", line])
         .current_dir(fixture.directory())
-        .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
         .output()
         .unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", shown(&output));

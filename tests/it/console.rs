@@ -6,9 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
+
+use crate::env::on_terminal;
 
 /// Wide enough for most tables, narrow enough for a page.
 const COLUMNS: &str = "96";
@@ -70,20 +71,13 @@ impl Demo {
 
     /// What a command prints on a terminal.
     fn terminal(&self, command: &str) -> String {
-        let program = Path::new(env!("CARGO_BIN_EXE_regsql")).parent().unwrap();
-        let system = std::env::var("PATH").unwrap();
-        // `script` is in util-linux: it gives the command a terminal.
-        let output = Command::new("script")
-            .args(["-q", "-e", "-c", command, "/dev/null"])
+        let output = on_terminal(command)
             .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", format!("{}:{system}", program.display()))
             .env("SHELL", "/bin/sh")
             .env("COLUMNS", COLUMNS)
             .env("NO_COLOR", "1")
             .env("REGSQL_DB", "regsql-demo/registry.db")
             .env("REGSQL_NOW", NOW)
-            .stdin(Stdio::null())
             .output()
             .unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();

@@ -45,7 +45,10 @@ fn docs_cli_is_what_help_says() {
         "<!-- Made from the command line itself by `REGSQL_UPDATE=1 cargo test docs`; a test keeps it fresh. -->\n\
          # Commands\n\n\
          Data goes to standard output, everything else to standard error. Exit codes: 0 done; 1 findings;\n\
-         2 error or usage; 130 interrupted. A closed pipe is not an error.\n",
+         2 error or usage; 130 interrupted. A closed pipe is not an error.\n\n\
+         A command that looks at a storage anew takes it as `STORAGE`: `scan` must have it, `verify` and\n\
+         `serve` take that of the last scan without it. Commands that change a storage change the one that\n\
+         the database is a scan of; `undo` and `trash` also work without a database, with `--storage`.\n",
     );
     let mut command = regsql::commands::command_line().term_width(100);
     command.build();
@@ -56,11 +59,11 @@ fn docs_cli_is_what_help_says() {
     for name in names.iter().filter(|name| *name != "help") {
         let sub = command.find_subcommand_mut(name).unwrap();
         let help = sub.render_long_help();
-        writeln!(page, "\n## regsql {name}\n\n```text\n{}\n```", trimmed(&help.to_string()))
+        writeln!(page, "\n## regsql {name}\n\n```text\n{}\n```", own_options(&help.to_string()))
             .unwrap();
         for inner in sub.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
             let (inner_name, help) = (inner.get_name().to_owned(), inner.render_long_help());
-            let help = trimmed(&help.to_string());
+            let help = own_options(&help.to_string());
             writeln!(page, "\n### regsql {name} {inner_name}\n\n```text\n{help}\n```").unwrap();
         }
     }
@@ -90,6 +93,20 @@ fn docs_findings_has_every_code_in_order() {
     let all: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(names, all, "docs/findings.md has other codes, or another order, than Code::ALL");
     check("findings.md", &fresh);
+}
+
+/// The help of a command without the options that every command has.
+fn own_options(text: &str) -> String {
+    let mut lines = Vec::new();
+    let mut is_global = false;
+    for line in text.lines() {
+        is_global =
+            line == "Global options:" || is_global && (line.is_empty() || line.starts_with(' '));
+        if !is_global {
+            lines.push(line);
+        }
+    }
+    trimmed(&lines.join("\n"))
 }
 
 fn trimmed(text: &str) -> String {

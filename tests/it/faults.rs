@@ -18,8 +18,8 @@ use regsql::sample::RegistryBuilder;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use crate::fixture::shown;
-use crate::process::{behaves, regsql};
+use crate::env::shown;
+use crate::env::{behaves, regsql_in};
 use crate::tree::Tree;
 
 /// A registry on disk with some garbage, and its database beside it.
@@ -48,7 +48,7 @@ impl Machine {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        regsql(self.path(), arguments)
+        regsql_in(self.path(), arguments)
     }
 
     /// Output of a command that does not fail.

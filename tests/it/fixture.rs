@@ -5,10 +5,12 @@
 //! tag that misses a layer, a signature of an image that is gone) and `zz/ghost` (nothing left).
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use regsql::db;
 use rusqlite::Connection;
+
+use crate::env::{on_terminal, regsql_in, shown, stdout};
 
 /// The scan ended then; commands think it is three minutes later.
 pub const NOW: &str = "2026-01-31T12:03:00Z";
@@ -77,13 +79,8 @@ impl Fixture {
 
     /// regsql in the fixture's directory, with nothing else in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command
-            .args(arguments)
-            .current_dir(self.directory())
-            .env_clear()
-            .env("REGSQL_NOW", NOW)
-            .stdin(Stdio::null());
+        let mut command = regsql_in(self.directory(), arguments);
+        command.env("REGSQL_NOW", NOW);
         command
     }
 
@@ -94,9 +91,7 @@ impl Fixture {
 
     /// Standard output of a command that must succeed.
     pub fn stdout(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        stdout(&mut self.command(arguments))
     }
 }
 
@@ -109,35 +104,17 @@ impl Fixture {
     /// What a command of the shell, which must succeed, prints on a terminal of that size; `rows` is
     /// `None` for a terminal that does not tell.
     pub fn screen(&self, columns: u16, rows: Option<u16>, command: &str) -> String {
-        let program = Path::new(env!("CARGO_BIN_EXE_regsql")).parent().unwrap();
         let size = rows.map_or(String::new(), |rows| format!("stty rows {rows} cols {columns}; "));
-        // `script` is in bsdutils: it gives the command a terminal.
-        let output = Command::new("script")
-            .args(["-q", "-e", "-c", &format!("{size}{command}"), "/dev/null"])
+        let output = on_terminal(&format!("{size}{command}"))
             .current_dir(self.directory())
-            .env_clear()
-            .env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()))
             .env("TERM", "xterm")
             .env("REGSQL_NOW", NOW)
             .env("COLUMNS", columns.to_string())
-            .stdin(Stdio::null())
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", shown(&output));
         String::from_utf8(output.stdout).unwrap().replace('\r', "")
     }
-}
-
-/// Exit code, standard output and standard error, as one text.
-pub fn shown(output: &Output) -> String {
-    let code = output.status.code().map_or("signal".into(), |code| code.to_string());
-    let mut text = format!("exit {code}\n");
-    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
-        if !bytes.is_empty() {
-            text = format!("{text}--- {name}\n{}", String::from_utf8_lossy(bytes));
-        }
-    }
-    text
 }
 
 /// `INSERT` statements, one a row.

@@ -4,8 +4,6 @@
 mod damage;
 mod trees;
 
-use std::process::Command;
-
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use regsql::sample::RegistryBuilder;
@@ -63,12 +61,7 @@ fn names_from_the_registry_are_shown_and_do_nothing() {
     let directory = tempfile::tempdir().unwrap();
     registry().write_to(&directory.path().join("registry")).unwrap();
     let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
-            .args(arguments)
-            .current_dir(directory.path())
-            .env_clear()
-            .output()
-            .unwrap();
+        let output = crate::env::regsql_in(directory.path(), arguments).output().unwrap();
         assert!(output.status.code() != Some(2), "{}", String::from_utf8_lossy(&output.stderr));
         nothing_active(&String::from_utf8(output.stderr).unwrap());
         String::from_utf8(output.stdout).unwrap()

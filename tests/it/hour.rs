@@ -2,7 +2,7 @@
 //! must say when, what and why.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -26,14 +26,8 @@ impl Demo {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap())
-            .env("REGSQL_DB", self.database())
-            .stdin(Stdio::null());
+        let mut command = crate::env::regsql_in(self.directory.path(), arguments);
+        command.env("REGSQL_DB", self.database());
         command
     }
 

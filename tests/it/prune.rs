@@ -108,13 +108,8 @@ impl Disk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command
-            .args(["--db", "registry.db"])
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap());
+        let mut command = crate::env::regsql();
+        command.args(["--db", "registry.db"]).args(arguments).current_dir(self.directory.path());
         command
     }
 

@@ -13,12 +13,12 @@ mod through_api;
 mod writers;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use regsql::sample::RegistryBuilder;
 use serde_json::Value;
 
-use crate::fixture::shown;
+use crate::env::shown;
 use crate::real::registry::Registry;
 use crate::tree::Tree;
 
@@ -86,14 +86,7 @@ impl Bench {
 
     /// regsql in a directory of its own, with nothing else in its environment.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .stdin(Stdio::null());
-        command
+        crate::env::regsql_in(self.directory.path(), arguments)
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

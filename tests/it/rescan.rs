@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use regsql::sample::{RegistryBuilder, paths};
@@ -50,8 +50,7 @@ impl Storage {
     }
 
     fn scan(&self, database: &str, options: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_regsql"))
-            .env_clear()
+        crate::env::regsql()
             .arg("--db")
             .arg(self.database(database))
             .arg("scan")
@@ -297,8 +296,7 @@ fn views_of_an_older_regsql_are_made_anew_and_its_history_is_kept() {
     )
     .unwrap();
     drop(old);
-    let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
-        .env_clear()
+    let output = crate::env::regsql()
         .arg("--db")
         .arg(&database)
         .args(["sql", "SELECT tag FROM tags ORDER BY tag", "--format", "csv"])

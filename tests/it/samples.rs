@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use regsql::sample::demo::{demo_registry, write_demo};
@@ -17,13 +16,8 @@ fn now() -> SystemTime {
 }
 
 fn scan(root: &Path, database: &Path) -> Connection {
-    let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
-        .arg("--db")
-        .arg(database)
-        .arg("scan")
-        .arg(root)
-        .output()
-        .unwrap();
+    let output =
+        crate::env::regsql().arg("--db").arg(database).arg("scan").arg(root).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Connection::open(database).unwrap()
 }

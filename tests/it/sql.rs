@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use crate::fixture::{Fixture, shown};
+use crate::env::shown;
+use crate::fixture::Fixture;
 
 const ENDLESS: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";

@@ -10,7 +10,7 @@ mod restore;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -135,10 +135,7 @@ impl Registry {
 
     /// regsql, three minutes after the deletion.
     fn regsql(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_regsql"))
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
+        crate::env::regsql_in(self.directory.path(), arguments)
             .env("REGSQL_NOW", "2026-11-21T07:10:46Z")
             .output()
             .unwrap()

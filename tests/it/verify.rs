@@ -11,7 +11,7 @@ use regsql::sample::{Descriptor, RegistryBuilder, paths};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::fixture::shown;
+use crate::env::shown;
 
 /// Two images that share a base layer, and one that does not.
 pub struct Storage {
@@ -57,14 +57,8 @@ impl Storage {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = crate::env::regsql_in(self.directory.path(), arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 

@@ -11,7 +11,7 @@ use regsql::sample::{Content, RegistryBuilder, demo, paths};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::fixture::shown;
+use crate::env::shown;
 
 /// 2026-01-01T00:00:00Z and later.
 fn day(day: u64) -> SystemTime {
@@ -47,9 +47,7 @@ impl Scanned {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command.args(arguments).current_dir(self.0.path()).env_clear();
-        command
+        crate::env::regsql_in(self.0.path(), arguments)
     }
 
     /// What `why` says, with what stays the same from run to run.

@@ -13,8 +13,6 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, Params};
 use tempfile::TempDir;
 
-const REGSQL: &str = env!("CARGO_BIN_EXE_regsql");
-
 /// A healthy registry to which a case adds its own: another repository, and in it a blob that
 /// provably nobody needs. Whatever a case breaks, these two must be judged rightly.
 pub struct Fixture {
@@ -131,7 +129,7 @@ impl OnDisk {
     /// Above 10,000 blobs a scan does not look beside blobs and links: it must not keep less for it.
     fn scan_of_a_large_storage_agrees(&self, storage: &Path) {
         let shallow = self.outside("shallow.db");
-        let output = Command::new(REGSQL)
+        let output = crate::env::regsql()
             .args(scan_arguments(&shallow, storage))
             .arg("--deep=never")
             .output()
@@ -171,7 +169,9 @@ impl OnDisk {
         let binary = self.outside("regsql");
         // By another process: a file that this one has written may still be open in a child that
         // another test is starting, and cannot be run then.
-        assert!(Command::new("cp").arg(REGSQL).arg(&binary).status().unwrap().success());
+        assert!(
+            Command::new("cp").arg(crate::env::REGSQL).arg(&binary).status().unwrap().success()
+        );
         let directory = self.outside("database");
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
@@ -193,7 +193,7 @@ impl OnDisk {
 
     /// Runs a command on the storage.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(REGSQL);
+        let mut command = crate::env::regsql();
         command.arg("--db").arg(self.database()).args(arguments).arg(self.root());
         command.output().unwrap()
     }
@@ -227,7 +227,7 @@ pub struct Scanned {
 impl Scanned {
     /// Runs a command on the database.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(REGSQL);
+        let mut command = crate::env::regsql();
         command.arg("--db").arg(self.on_disk.database()).args(arguments).output().unwrap()
     }
 
@@ -381,7 +381,7 @@ impl Scanned {
 
 /// Runs `regsql --db DATABASE scan STORAGE`.
 pub fn regsql(database: &Path, storage: &Path) -> Output {
-    Command::new(REGSQL).args(scan_arguments(database, storage)).output().unwrap()
+    crate::env::regsql().args(scan_arguments(database, storage)).output().unwrap()
 }
 
 fn scan_arguments(database: &Path, storage: &Path) -> [OsString; 4] {

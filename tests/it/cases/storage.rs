@@ -83,7 +83,7 @@ fn scan_with_limit(kib: u64, database: &Path, storage: &Path) -> Output {
     // inherited as ignored, and the write then fails.
     let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
     Command::new("bash")
-        .args(["-c", &script, "bash", env!("CARGO_BIN_EXE_regsql"), "--db"])
+        .args(["-c", &script, "bash", crate::env::REGSQL, "--db"])
         .arg(database)
         .arg("scan")
         .arg(storage)

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use walkdir::WalkDir;
 
 use super::{Machine, names_in};
-use crate::fixture::shown;
-use crate::process::behaves;
+use crate::env::behaves;
+use crate::env::shown;
 
 const DRY_RUN: &[&str] =
     &["prune", "--garbage", "untagged-revisions", "--trust-storage", "-f", "json"];

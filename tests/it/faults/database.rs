@@ -7,8 +7,8 @@ use regsql::sample::Random;
 use rusqlite::Connection;
 
 use super::{Machine, PRUNE};
-use crate::fixture::shown;
-use crate::process::behaves;
+use crate::env::behaves;
+use crate::env::shown;
 
 /// Damaged copies.
 const VARIANTS: u64 = 200;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::process::Command;
 
 use super::Machine;
-use crate::fixture::shown;
-use crate::process::assert_well_behaved;
+use crate::env::assert_well_behaved;
+use crate::env::shown;
 
 /// Runs a shell script in a namespace where it may mount: `$1` is an empty directory, `$2` regsql,
 /// `$3` the registry. `None` where mounts are forbidden, as in many containers.
@@ -17,7 +17,7 @@ fn script(machine: &Machine, text: &str) -> Option<String> {
         let is_root = rustix::process::geteuid().is_root();
         command.args(if is_root { &["-m"] as &[_] } else { &["-r", "-m"] });
         command.args(["sh", "-c", text, "sh"]).arg(&mount_point);
-        command.arg(env!("CARGO_BIN_EXE_regsql")).arg(machine.root()).env("LC_ALL", "C");
+        command.arg(crate::env::REGSQL).arg(machine.root()).env("LC_ALL", "C");
         command.output().expect("unshare of util-linux")
     };
     let tried = namespace("mount -t tmpfs none \"$1\"");

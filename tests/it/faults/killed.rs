@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Machine, PRUNE};
-use crate::process::{LIMIT, wait_until};
+use crate::env::{LIMIT, wait_until};
 
 /// Moments of one kind of work at which it is killed.
 const MOMENTS: u32 = 20;

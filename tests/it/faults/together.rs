@@ -3,8 +3,8 @@
 use std::process::{Command, Output};
 
 use super::{Machine, PRUNE};
-use crate::fixture::shown;
-use crate::process::behaves;
+use crate::env::behaves;
+use crate::env::shown;
 
 /// Both at once. At least one does its work; whoever does not says why.
 fn both(machine: &Machine, first: &[&str], second: &[&str]) {

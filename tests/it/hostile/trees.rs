@@ -14,8 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::damage::{Damage, damage};
-use crate::fixture::shown;
-use crate::process::{behaves, regsql};
+use crate::env::shown;
+use crate::env::{behaves, regsql_in};
 
 /// Trees in an ordinary run; `REGSQL_LONG_TESTS` makes it many more.
 const TREES: u64 = 40;
@@ -64,7 +64,7 @@ fn survives(seed: u64) {
     let told = format!("seed {seed}: {done:#?}");
 
     let run = |arguments: &[&str]| {
-        let output = behaves(regsql(directory.path(), arguments));
+        let output = behaves(regsql_in(directory.path(), arguments));
         let all = shown(&output);
         assert!(!all.contains(CANARY), "{told}\n{arguments:?} left the storage: {all}");
         assert!(!all.contains(&CANARY_DIGEST[7..]), "{told}\n{arguments:?} followed a link: {all}");
@@ -237,7 +237,7 @@ fn a_hundred_thousand_tags_in_one_repository_take_seconds() {
     }
     let began = Instant::now();
     let run = |arguments: &[&str]| {
-        let output = behaves(regsql(directory.path(), arguments));
+        let output = behaves(regsql_in(directory.path(), arguments));
         assert_ne!(output.status.code(), Some(2), "{}", shown(&output));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -252,7 +252,7 @@ fn a_hundred_thousand_tags_in_one_repository_take_seconds() {
     run(&["why", "a:1.99999"]);
     run(&["prune", "keep-latest", "-p", "keep=10", "--min-age", "0s", "-f", "json"]);
     let took = began.elapsed();
-    assert!(took < crate::process::LIMIT, "{took:?}");
+    assert!(took < crate::env::LIMIT, "{took:?}");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_storage_whose_own_name_is_hostile_is_worked_on_by_every_command() {
     registry.layer("orphan", 999);
     registry.write_to(&directory.path().join(name)).unwrap();
     let run = |arguments: &[&str]| {
-        let mut command = regsql(directory.path(), arguments);
+        let mut command = regsql_in(directory.path(), arguments);
         if arguments == ["scan"] {
             command.arg(name);
         }

@@ -1,13 +1,13 @@
 //! What `regsql serve` answers, and how it begins and ends.
 
 use std::net::TcpListener;
-use std::process::Command;
 
 use insta::assert_snapshot;
 
 use super::exporter::{Exporter, storage};
 use super::promtool::check_metrics;
-use crate::fixture::{Fixture, shown};
+use crate::env::shown;
+use crate::fixture::Fixture;
 
 const BROWSER: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
@@ -75,8 +75,7 @@ fn only_reading_is_answered_and_every_answer_forbids_scripts_from_elsewhere() {
 #[test]
 fn without_a_storage_the_one_that_was_scanned_last_is_served() {
     let directory = storage();
-    let scanned = Command::new(env!("CARGO_BIN_EXE_regsql"))
-        .env_clear()
+    let scanned = crate::env::regsql()
         .current_dir(directory.path())
         .args(["scan", "-q", "registry"])
         .status();
@@ -92,8 +91,7 @@ fn without_a_storage_the_one_that_was_scanned_last_is_served() {
 #[test]
 fn a_snapshot_of_another_storage_is_never_served() {
     let (directory, other) = (storage(), storage());
-    let scanned = Command::new(env!("CARGO_BIN_EXE_regsql"))
-        .env_clear()
+    let scanned = crate::env::regsql()
         .current_dir(directory.path())
         .args(["scan", "-q"])
         .arg(other.path().join("registry"))

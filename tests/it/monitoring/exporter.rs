@@ -27,8 +27,7 @@ impl Exporter {
     /// The same on an address.
     pub fn start_on(address: &str, directory: &Path, arguments: &[&str]) -> Self {
         let log = directory.join("serve.log");
-        let child = Command::new(env!("CARGO_BIN_EXE_regsql"))
-            .env_clear()
+        let child = crate::env::regsql()
             .current_dir(directory)
             .args(["serve", "--listen", address])
             .args(arguments)

@@ -1,7 +1,6 @@
 //! `regsql serve` while the storage changes under it.
 
 use std::fs;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -74,8 +73,8 @@ fn a_snapshot_that_another_process_puts_in_place_is_served() {
     let directory = storage();
     let root = directory.path().join("registry");
     let scan = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-        command.env_clear().current_dir(directory.path()).args(["scan", "-q", "registry"]);
+        let mut command = crate::env::regsql();
+        command.current_dir(directory.path()).args(["scan", "-q", "registry"]);
         assert!(command.status().unwrap().success());
     };
     // Nothing to serve yet, and nothing is scanned: it waits for others.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use insta::assert_snapshot;
 use regsql::model::Digest;
@@ -18,12 +17,8 @@ use crate::fixture::Fixture;
 fn metrics_of(root: &Path, options: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
-            .env_clear()
-            .current_dir(directory.path())
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output =
+            crate::env::regsql().current_dir(directory.path()).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };

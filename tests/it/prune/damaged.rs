@@ -177,7 +177,7 @@ fn prune_one(case: &Case, registry: &Registry, database: &Path) {
     let damaged = Tree::of_registry(&root);
 
     let regsql = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
+        let mut command = crate::env::regsql();
         command.arg("--db").arg(database).args(arguments).output().unwrap()
     };
     assert!(regsql(&["scan", root.to_str().unwrap()]).status.success(), "{name}");

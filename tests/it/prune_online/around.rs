@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::{Bench, GARBAGE, OFFLINE};
-use crate::fixture::shown;
+use crate::env::shown;
 
 #[test]
 fn before_and_after_run_around_the_act_and_speak_on_standard_error() {
@@ -65,7 +65,7 @@ fn neither_runs_when_there_is_nothing_to_delete() {
 /// The program where another user may run it.
 fn copied_program(bench: &Bench) -> std::path::PathBuf {
     let program = bench.path("regsql");
-    fs::copy(env!("CARGO_BIN_EXE_regsql"), &program).unwrap();
+    fs::copy(crate::env::REGSQL, &program).unwrap();
     program
 }
 

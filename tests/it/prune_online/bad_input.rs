@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::{Bench, GARBAGE, OFFLINE};
-use crate::fixture::shown;
+use crate::env::shown;
 
 /// What must be refused as a whole, with nothing touched.
 fn refused(bench: &Bench, arguments: &[&str]) -> String {

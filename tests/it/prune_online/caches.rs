@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::Digest as _;
 
 use super::{Bench, GARBAGE, writers};
-use crate::fixture::shown;
+use crate::env::shown;
 use crate::real::http;
 use crate::real::layout::{Image, digest_of, layer};
 use crate::real::pushes;

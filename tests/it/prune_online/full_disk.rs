@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Bench, url, writers};
-use crate::fixture::shown;
+use crate::env::shown;
 use crate::real::layout::{Image, layer};
 use crate::real::pushes;
 use crate::real::registry::Registry;

@@ -10,7 +10,7 @@ use regsql::sample::paths;
 
 use super::modes::registry_with_garbage;
 use super::{Bench, GARBAGE, writers};
-use crate::fixture::shown;
+use crate::env::shown;
 use crate::real::layout::{Image, layer};
 use crate::real::pushes;
 use crate::real::registry::Registry;

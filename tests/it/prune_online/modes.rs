@@ -171,7 +171,7 @@ fn lines_of_a_log_begin_with_the_time() {
 
 /// What a command on a terminal says to who answers its question with `word`.
 fn answer(bench: &Bench, arguments: &[&str], word: &str) -> (Option<i32>, String) {
-    let line = format!("{} {}", env!("CARGO_BIN_EXE_regsql"), arguments.join(" "));
+    let line = format!("{} {}", crate::env::REGSQL, arguments.join(" "));
     let mut script = std::process::Command::new("script");
     let mut child = script
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Bench, url};
-use crate::fixture::shown;
+use crate::env::shown;
 use crate::real::layout::{Image, layer};
 use crate::real::pushes;
 use crate::real::registry::Registry;

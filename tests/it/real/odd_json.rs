@@ -3,7 +3,6 @@
 //! and what it names stays.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use regsql::model::{Certainty, Classified, Digest, classify};
 use regsql::sample::Random;
@@ -243,7 +242,7 @@ fn what_the_registry_takes_and_serves_is_readable_and_keeps_what_it_names() {
 
     // And nothing that one of them names goes.
     registry.stop();
-    let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
+    let output = crate::env::regsql()
         .args([
             "prune",
             "untagged-revisions",
@@ -255,7 +254,6 @@ fn what_the_registry_takes_and_serves_is_readable_and_keeps_what_it_names() {
         ])
         .args(["--max-delete-percent", "100", "--yes", "--no-trash", "--db"])
         .arg(&db)
-        .env_clear()
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -95,7 +95,7 @@ impl ScanElsewhere {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("regsql");
-        fs::copy(env!("CARGO_BIN_EXE_regsql"), &program).unwrap();
+        fs::copy(crate::env::REGSQL, &program).unwrap();
         Self { directory, program }
     }
 

@@ -1,7 +1,5 @@
 //! Pushing and pulling with `skopeo`, as people do.
 
-use std::process::Command;
-
 use super::layout::Image;
 use super::registry::{Registry, missing};
 
@@ -35,11 +33,9 @@ fn pull_reference(registry: &Registry, reference: &str) {
 /// Runs `skopeo copy` with a home of its own: no credentials, no policy, no state of the user.
 fn copy(arguments: &[&str]) {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new("skopeo")
+    let output = crate::env::program("skopeo")
         .args(["--insecure-policy", "copy"])
         .args(arguments)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", home.path())
         .env("TMPDIR", home.path())
         .env("XDG_RUNTIME_DIR", home.path())

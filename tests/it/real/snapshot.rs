@@ -116,7 +116,7 @@ impl Snapshot {
 
 /// Runs `regsql --db DB scan STORAGE`, which must succeed.
 pub fn scan(db: &Path, storage: &Path) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
+    let mut command = crate::env::regsql();
     run_scan(command.arg("--db").arg(db).arg("scan").arg(storage));
 }
 

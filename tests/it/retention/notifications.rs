@@ -16,7 +16,7 @@ fn a_pull_with_skopeo_reaches_the_database_through_the_registrys_notifications()
     let place = registry.beside().to_owned();
     let root = registry.root().to_str().unwrap().to_owned();
     let regsql = |arguments: &[&str]| {
-        let output = crate::process::regsql(&place, arguments).output().unwrap();
+        let output = crate::env::regsql_in(&place, arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };

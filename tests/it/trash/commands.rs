@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use regsql::trash::{Move, MoveKind, PurgeOptions, StorageLock, TrashRun, purge};
 
 use super::{Registry, now};
-use crate::fixture::shown;
+use crate::env::shown;
 
 impl Registry {
     fn run(&self, arguments: &[&str]) -> String {

@@ -8,7 +8,7 @@ use regsql::sample::Descriptor;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Storage, rows};
-use crate::fixture::shown;
+use crate::env::shown;
 
 #[test]
 fn a_healthy_registry_is_found_right_blob_by_blob() {

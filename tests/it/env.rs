@@ -1,5 +1,8 @@
-//! The real binary under hostile conditions: it must end in time, by itself, and say nothing that
-//! acts on a terminal.
+//! The one environment of tests that run the real program, and the one form of what it says: exit
+//! code, standard output and standard error.
+//!
+//! Nothing of the environment that the tests run in reaches it but the path to other programs, and no
+//! command may wait for input.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -7,16 +10,58 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::fixture::shown;
+/// The program.
+pub const REGSQL: &str = env!("CARGO_BIN_EXE_regsql");
 
 /// Far more than anything here takes on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-/// regsql in `directory`, with nothing else in its environment.
-pub fn regsql(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_regsql"));
-    command.args(arguments).current_dir(directory).env_clear().stdin(Stdio::null());
+/// regsql without arguments.
+pub fn regsql() -> Command {
+    program(REGSQL)
+}
+
+/// regsql in `directory`.
+pub fn regsql_in(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = regsql();
+    command.args(arguments).current_dir(directory);
     command
+}
+
+/// Another program, which finds regsql on its path.
+pub fn program(name: &str) -> Command {
+    let own = Path::new(REGSQL).parent().unwrap();
+    let mut command = Command::new(name);
+    let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
+    command.env_clear().env("PATH", path).stdin(Stdio::null());
+    command
+}
+
+/// A command of the shell on a terminal: `script` of bsdutils gives it one.
+pub fn on_terminal(line: &str) -> Command {
+    let mut command = program("script");
+    command.args(["-q", "-e", "-c", line, "/dev/null"]);
+    command
+}
+
+/// Exit code, standard output and standard error, as one text.
+pub fn shown(output: &Output) -> String {
+    let code = output.status.code().map_or("signal".into(), |code| code.to_string());
+    let mut text = format!("exit {code}\n");
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        if !bytes.is_empty() {
+            text = format!("{text}--- {name}\n{}", String::from_utf8_lossy(bytes));
+        }
+    }
+    text
+}
+
+/// Standard output of a command that must succeed.
+#[track_caller]
+pub fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", shown(&output));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// How it ends within [`LIMIT`]. Output goes to files, so that none can block it.
