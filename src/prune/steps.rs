@@ -7,11 +7,8 @@ use super::paths;
 use super::plan::Plan;
 use crate::graph::{Graph, Item};
 use crate::model::{Kind, Name, text_of};
-use crate::storage::{FileKind, Storage};
+use crate::storage::{FileKind, Storage, walk_up};
 use crate::trash::{Move, MoveKind};
-
-/// No repository is nested deeper than its name has room for.
-const MAX_DEPTH: usize = 130;
 
 /// Everything that is to be done, in order; the lists are of one length.
 #[derive(Debug, Default)]
@@ -150,29 +147,19 @@ fn move_kind(kind: Kind) -> MoveKind {
 fn skeleton(storage: &dyn Storage, directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for part in ["_uploads", "_manifests", "_layers"] {
-        directories_below(storage, &directory.join(part), MAX_DEPTH, &mut found);
+        let walked =
+            walk_up(storage, &directory.join(part), &|_| false, &mut |path, kind, listed| {
+                if kind == FileKind::Directory && listed.is_ok() {
+                    found.push(path.to_owned());
+                }
+                Ok(())
+            });
+        debug_assert!(walked.is_ok(), "nothing here ends the walk");
     }
     let top = storage.layout().repositories();
     let parents = directory.ancestors().take_while(|parent| **parent != top);
     found.extend(parents.map(Path::to_owned));
     found
-}
-
-fn directories_below(
-    storage: &dyn Storage,
-    directory: &Path,
-    depth: usize,
-    found: &mut Vec<PathBuf>,
-) {
-    let Ok(entries) = storage.list(directory) else {
-        return;
-    };
-    for entry in entries {
-        if entry.kind == FileKind::Directory && depth > 0 {
-            directories_below(storage, &directory.join(&entry.name), depth - 1, found);
-        }
-    }
-    found.push(directory.to_owned());
 }
 
 /// The revisions of a plan, each after all in its repository that lead to it.

@@ -16,6 +16,7 @@ mod filesystem;
 mod filesystem_write;
 mod locate;
 mod stream;
+mod walk;
 mod write;
 
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 pub use filesystem::FilesystemStorage;
 pub use locate::{LocateError, Location, Proxy, locate};
 pub use stream::sha256;
+pub use walk::{MAX_DEPTH, walk_up};
 pub use write::{Access, Fill, HeldLock, MAX_COPY_BYTES, MountId, StorageWriter};
 
 /// What kind of thing a name stands for.

@@ -14,8 +14,8 @@ use super::direct;
 use super::lock::StorageLock;
 use super::paths::OWN;
 use super::run::{PutBack, missing_is_fine};
-use super::tree::{Left, MAX_DEPTH};
-use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter};
+use super::tree::Left;
+use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter, walk_up};
 
 /// The name aside.
 const ASIDE: &str = "gone";
@@ -137,37 +137,23 @@ pub fn restore(storage: &dyn StorageWriter, lock: &StorageLock) -> io::Result<u6
     let layout = storage.layout();
     let mut count = 0;
     for (top, name) in [(layout.blobs(), "data"), (layout.repositories(), "link")] {
-        restore_below(&left, &top, name, MAX_DEPTH, &mut count)?;
+        walk_up(storage, &top, &|_| false, &mut |path, kind, listed| {
+            match listed {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                listed => listed?,
+            }
+            if kind != FileKind::File || path.file_name() != Some(OsStr::new(ASIDE)) {
+                return Ok(());
+            }
+            match left.put_back(&path.with_file_name(name))? {
+                PutBack::Done => count += 1,
+                // It was pushed again.
+                PutBack::PlaceTaken => storage.remove_file(path)?,
+                PutBack::NotThere => {}
+            }
+            Ok(())
+        })?;
     }
     left.finish();
     Ok(count)
-}
-
-/// The directories are those of a registry, whose depth is bounded; the storage has no other walk that
-/// may change what it meets.
-fn restore_below(
-    left: &Aside<'_>,
-    directory: &Path,
-    name: &str,
-    depth: usize,
-    count: &mut u64,
-) -> io::Result<()> {
-    let entries = match left.storage.list(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let path = directory.join(&entry.name);
-        if entry.kind == FileKind::Directory && depth > 0 {
-            restore_below(left, &path, name, depth - 1, count)?;
-        } else if entry.kind == FileKind::File && entry.name == OsStr::new(ASIDE) {
-            match left.put_back(&path.with_file_name(name))? {
-                PutBack::Done => *count += 1,
-                // It was pushed again.
-                PutBack::PlaceTaken => left.storage.remove_file(&path)?,
-                PutBack::NotThere => {}
-            }
-        }
-    }
-    Ok(())
 }

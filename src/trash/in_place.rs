@@ -4,9 +4,8 @@ use std::io;
 use std::path::Path;
 
 use super::moves::{Move, MoveKind};
-use super::tree::MAX_DEPTH;
 use crate::model::Digest;
-use crate::storage::{FileKind, MAX_COPY_BYTES, Storage, sha256};
+use crate::storage::{FileKind, MAX_COPY_BYTES, MAX_DEPTH, Storage, sha256};
 
 /// Whether there is nothing to put back of `item`, which lies at `taken`, because its place has it:
 /// links of the same bytes, or a blob whose content is what its path says, whatever the one in the

@@ -17,8 +17,8 @@ use super::list::next_sequence;
 use super::lock::StorageLock;
 use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
-use super::tree::{MAX_DEPTH, create_if_missing, remove_tree};
-use crate::storage::{Access, Content, FileFacts, FileKind, Storage, StorageWriter};
+use super::tree::{create_if_missing, remove_tree};
+use crate::storage::{Access, Content, FileFacts, FileKind, MAX_DEPTH, Storage, StorageWriter};
 
 /// A line of the list, and the name in its directory.
 const LISTED_BYTES: u64 = 500;

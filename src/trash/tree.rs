@@ -4,10 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::storage::{FileKind, StorageWriter};
-
-/// A repository's name has 255 bytes, so no tree of a registry is deeper.
-pub const MAX_DEPTH: usize = 160;
+use crate::storage::{FileKind, StorageWriter, walk_up};
 
 /// Leftovers that are named; more than a person reads.
 const MAX_LEFTOVERS: usize = 1000;
@@ -41,7 +38,13 @@ impl<'s> Remover<'s> {
     /// All but [`is_busy`]: what is in use is put to [`Self::left`].
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
         match self.storage.stat(path) {
-            Ok(facts) => self.remove_kind(path, facts.kind, MAX_DEPTH)?,
+            Ok(facts) if facts.kind == FileKind::Directory => {
+                walk_up(self.storage, path, &|_| false, &mut |path, kind, listed| {
+                    self.forgive(path, listed)?;
+                    self.remove_one(path, kind)
+                })?;
+            }
+            Ok(facts) => self.remove_one(path, facts.kind)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -55,28 +58,16 @@ impl<'s> Remover<'s> {
         Ok(())
     }
 
-    fn remove_kind(&mut self, path: &Path, kind: FileKind, depth: usize) -> io::Result<()> {
-        if kind != FileKind::Directory {
-            if self.last == Some(path) {
-                return Ok(());
-            }
-            return self.forgive(path, self.remove_file(path));
-        }
-        if depth == 0 {
-            return Err(io::Error::other("the directory is too deep for a registry's"));
-        }
-        match self.storage.list(path) {
-            Ok(entries) => {
-                for entry in entries {
-                    self.remove_kind(&path.join(entry.name), entry.kind, depth - 1)?;
-                }
-            }
-            Err(error) => self.forgive(path, Err(error))?,
-        }
+    /// A file, or a directory of which nothing is left; not the last file and those above it.
+    fn remove_one(&mut self, path: &Path, kind: FileKind) -> io::Result<()> {
         if self.last.is_some_and(|last| last.starts_with(path)) {
             return Ok(());
         }
-        self.forgive(path, self.storage.remove_directory(path))
+        let removed = match kind {
+            FileKind::Directory => self.storage.remove_directory(path),
+            _ => self.remove_file(path),
+        };
+        self.forgive(path, removed)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -139,41 +130,26 @@ pub fn remove_empty_directories(
     is_kept: &dyn Fn(&Path) -> bool,
 ) -> io::Result<Vec<PathBuf>> {
     let mut others = Vec::new();
-    remove_empty_below(storage, directory, is_kept, MAX_DEPTH, &mut others)?;
-    Ok(others)
-}
-
-fn remove_empty_below(
-    storage: &dyn StorageWriter,
-    directory: &Path,
-    is_kept: &dyn Fn(&Path) -> bool,
-    depth: usize,
-    others: &mut Vec<PathBuf>,
-) -> io::Result<()> {
-    let entries = match storage.list(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let path = directory.join(entry.name);
-        if is_kept(&path) {
-            continue;
-        }
-        if entry.kind == FileKind::Directory && depth > 0 {
-            remove_empty_below(storage, &path, is_kept, depth - 1, others)?;
-        } else if others.len() < MAX_LEFTOVERS {
-            others.push(path);
-        }
-    }
-    match storage.remove_directory(directory) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
-            ) =>
-        {
+    walk_up(storage, directory, is_kept, &mut |path, kind, listed| {
+        let done = if kind == FileKind::Directory {
+            listed.and_then(|()| storage.remove_directory(path))
+        } else {
+            if others.len() < MAX_LEFTOVERS {
+                others.push(path.to_owned());
+            }
             Ok(())
+        };
+        match done {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+                ) =>
+            {
+                Ok(())
+            }
+            done => done,
         }
-        other => other,
-    }
+    })?;
+    Ok(others)
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use crate::fixture::shown;
+use crate::env::shown;
 use crate::real::layout::Image;
 use crate::real::registry::Registry;
 
@@ -27,9 +27,7 @@ pub fn blobs(root: &Path) -> BTreeMap<String, u64> {
 
 /// Runs regsql beside the registry's storage.
 pub fn regsql(registry: &Registry, arguments: &[&str]) -> Output {
-    let mut command = crate::process::regsql(registry.beside(), arguments);
-    command.env("PATH", std::env::var_os("PATH").unwrap());
-    command.output().unwrap()
+    crate::env::regsql_in(registry.beside(), arguments).output().unwrap()
 }
 
 /// The exit code and all that was said.

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
 
 use regsql::sample::Random;
 use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, mknodat, openat};
@@ -168,22 +169,14 @@ fn nest(random: &mut Random, directory: &Path) -> io::Result<()> {
 /// Files, and directories below the top one, without following a link and not endlessly deep.
 fn all_in(top: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut files, mut directories) = (Vec::new(), Vec::new());
-    let mut pending = vec![top.to_owned()];
-    while let Some(directory) = pending.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            let kind = entry.file_type().unwrap();
-            let path = entry.path();
-            if kind.is_dir() && path.components().count() < 40 {
-                pending.push(path.clone());
-                directories.push(path);
-            } else if kind.is_file() {
-                files.push(path);
-            }
+    // The order of a directory is the file system's.
+    let all = WalkDir::new(top).min_depth(1).max_depth(30).sort_by_file_name();
+    for entry in all.into_iter().flatten() {
+        match entry.file_type() {
+            kind if kind.is_dir() => directories.push(entry.into_path()),
+            kind if kind.is_file() => files.push(entry.into_path()),
+            _ => {}
         }
     }
-    // The order of a directory is the file system's.
-    files.sort();
-    directories.sort();
     (files, directories)
 }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use walkdir::WalkDir;
 
 use super::{Bench, GARBAGE, OFFLINE};
 use crate::env::shown;
@@ -141,8 +142,7 @@ fn on_small_disk(bench: &Bench, options: &str, script: &str) -> Option<Output> {
 }
 
 fn entries_below(path: &Path) -> usize {
-    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| 1 + if path.is_dir() { entries_below(&path) } else { 0 }).sum()
+    WalkDir::new(path).min_depth(1).into_iter().count()
 }
 
 #[test]

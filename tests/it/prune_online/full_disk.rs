@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use walkdir::WalkDir;
 
 use super::{Bench, url, writers};
 use crate::env::shown;
@@ -109,16 +110,12 @@ fn a_full_disk_is_freed_beside_a_registry_that_serves() {
 
 /// Files that are aside.
 fn aside(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(aside(&path));
-        } else if path.file_name().is_some_and(|name| name == "gone" || name == ".regsql-aside") {
-            found.push(path);
-        }
-    }
-    found
+    let all = WalkDir::new(directory).into_iter().map(|entry| entry.unwrap());
+    let is_aside = |entry: &walkdir::DirEntry| {
+        entry.file_type().is_file()
+            && matches!(entry.file_name().to_str(), Some("gone" | ".regsql-aside"))
+    };
+    all.filter(is_aside).map(walkdir::DirEntry::into_path).collect()
 }
 
 #[test]

@@ -392,10 +392,10 @@ fn a_line_larger_than_memory_is_one_line_that_is_skipped() {
     log.set_len(begin + (400 << 20)).unwrap();
     std::io::Seek::seek(&mut log, std::io::SeekFrom::End(0)).unwrap();
     write!(log, "\n{}\n", get(10, "app", "1.1.0")).unwrap();
-    let program = env!("CARGO_BIN_EXE_regsql");
+    let program = crate::env::REGSQL;
     let command =
         format!("ulimit -v 300000; {program} --db registry.db pulls import log --format json");
-    let output = std::process::Command::new("sh")
+    let output = crate::env::program("sh")
         .args(["-c", &command])
         .current_dir(registry.path(""))
         .output()
