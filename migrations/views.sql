@@ -14,7 +14,7 @@ SELECT
     is_deep AS is_deep, -- 1: also looked for leftovers beside each blob and link (always for small storages, else `scan --deep`)
     is_pull_through AS is_pull_through_cache, -- 1: a pull-through cache, in which missing blobs are normal
     (SELECT disk_bytes FROM storage) AS disk_bytes, -- the size of the file system that holds the blobs; NULL: not known
-    (SELECT disk_free_bytes FROM storage) AS disk_free_bytes, -- what was free of it at the scan, for whoever is not root
+    (SELECT disk_free_bytes FROM storage) AS disk_free_bytes, -- what was free of it at the scan, for users other than root
     (SELECT proxy_url FROM storage) AS proxied_url, -- the registry behind it, as a configuration said
     scan_number AS scan_number, -- this scan's row in scan_history
     strftime('%Y-%m-%dT%H:%M:%SZ', (SELECT from_ns FROM pull_watch) / 1000000000, 'unixepoch') AS pulls_since, -- since when pulls are known without a gap (UTC); NULL: they are not
@@ -226,7 +226,7 @@ CREATE VIEW orphan_blobs AS
 -- Every blob that is present and that no revision, tag or unreadable root in any repository reaches.
 SELECT
     COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS blob_digest, -- the blob
-    b.kind AS kind, -- layer, config, manifest, index or unknown, as far as orphan manifests tell
+    b.kind AS kind, -- layer, config, manifest, index or unknown, as far as orphan manifests say
     b.size_bytes AS size_bytes, -- bytes on disk
     strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at, -- when its data was last written (UTC)
     CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known -- 1: a root names or reaches it; NULL without roots

@@ -1,6 +1,6 @@
 //! How work that takes a while says how far it is, without knowing who looks.
 
-/// Told of the work's phases, from any thread.
+/// Hears of the work's phases, from any thread.
 pub trait Progress: Sync {
     /// A phase begins, with as many steps as `total` says, if that is known.
     fn phase(&self, name: &'static str, total: Option<u64>);
@@ -10,7 +10,7 @@ pub trait Progress: Sync {
     }
     /// Nothing is done for `left` yet, because of what `name` says.
     fn waiting(&self, _name: &'static str, _left: std::time::Duration) {}
-    /// So many more steps of the phase are done.
+    /// This number of further steps of the phase is done.
     fn advance(&self, steps: u64);
     /// All phases are done.
     fn finish(&self);

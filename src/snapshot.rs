@@ -561,7 +561,7 @@ fn refuse_database_in_storage(database: &Path, location: &Location) -> Result<()
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    // A directory that does not exist is told of when the file is written.
+    // A directory that does not exist is reported when the file is written.
     let Ok(directory) = directory.canonicalize() else {
         return Ok(());
     };

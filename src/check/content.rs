@@ -234,21 +234,26 @@ impl Queue {
     }
 }
 
-/// What a thread tells of one blob, with its size as it was read.
-type Told = Result<(Read, u64), DatabaseError>;
+/// What a thread finds of one blob, with its size as it was read.
+type Found = Result<(Read, u64), DatabaseError>;
 
-fn work(reading: &Reading<'_>, queue: &Mutex<Queue>, sender: &SyncSender<Told>, buffer: &mut [u8]) {
+fn work(
+    reading: &Reading<'_>,
+    queue: &Mutex<Queue>,
+    sender: &SyncSender<Found>,
+    buffer: &mut [u8],
+) {
     while !reading.stop.is_set() {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let told = match next {
+        let found = match next {
             Ok(None) => return,
             Ok(Some((blob, names))) => {
                 Ok((read_blob(reading, &blob, &names, buffer), blob.size_bytes))
             }
             Err(error) => Err(error),
         };
-        // Nobody listens any more: an error elsewhere ended it all.
-        if sender.send(told).is_err() {
+        // Nothing listens any more: an error elsewhere ended it all.
+        if sender.send(found).is_err() {
             return;
         }
     }
@@ -275,8 +280,8 @@ impl<'a> Recorder<'a> {
         Self { database: &options.database, now_ns, started, stop, summary, pending: Vec::new() }
     }
 
-    /// Takes what the threads tell until all of them have ended.
-    fn run(mut self, receiver: &Receiver<Told>) -> Result<(), CheckError> {
+    /// Takes what the threads find until all of them have ended.
+    fn run(mut self, receiver: &Receiver<Found>) -> Result<(), CheckError> {
         let mut written = Instant::now();
         loop {
             match receiver.recv_timeout(TIME_BETWEEN_BATCHES) {

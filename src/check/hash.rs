@@ -42,7 +42,7 @@ pub fn read_blob(
     let path = reading.storage.layout().blob_data(&blob.digest.encoded());
     let mut sha256 = Sha256::new();
     let mut sha512 = (!sha512_names.is_empty()).then(Sha512::new);
-    let mut told = 0;
+    let mut reported = 0;
     let read = reading.storage.stream(&path, buffer, &mut |piece| {
         if reading.stop.is_set() {
             return ControlFlow::Break(());
@@ -51,7 +51,7 @@ pub fn read_blob(
         if let Some(sha512) = &mut sha512 {
             sha512.update(piece);
         }
-        told += piece.len() as u64;
+        reported += piece.len() as u64;
         reading.progress.advance(piece.len() as u64);
         if let Some(rate) = reading.rate {
             rate.pay(piece.len(), reading.stop);
@@ -59,14 +59,14 @@ pub fn read_blob(
         ControlFlow::Continue(())
     });
     // What was not read must not be waited for.
-    reading.progress.advance(blob.size_bytes.saturating_sub(told));
+    reading.progress.advance(blob.size_bytes.saturating_sub(reported));
     if reading.stop.is_set() {
         return Read::Stopped;
     }
     let after = reading.storage.stat(&path);
     let is_gone = |error: &io::Error| {
         use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
-        // The seam calls what is no regular file invalid input; a scan tells what it is.
+        // The seam calls what is no regular file invalid input; a scan says what it is.
         matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidInput)
     };
     let changed = || Read::Changed { path: text_of(path.as_os_str()) };

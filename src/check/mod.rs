@@ -1,6 +1,6 @@
 //! Whether a storage is whole: what its scan found, and what reading every byte shows.
 //!
-//! Structure is the scan's: its findings are in the snapshot, and [`FINDINGS_SQL`] tells of each
+//! Structure is the scan's: its findings are in the snapshot, and [`FINDINGS_SQL`] names each
 //! which tags cannot be pulled for it. Content is read here: a pool of threads takes blobs in the
 //! order of their digests, hashes each through one fixed buffer, and a single writer records in
 //! batches what was found right or wrong.

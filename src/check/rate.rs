@@ -27,12 +27,12 @@ impl RateLimit {
         usize::try_from(self.bytes_per_second / 20).map_or(most, |bytes| bytes.clamp(1 << 10, most))
     }
 
-    /// Waits until so many bytes more are within the rate, or until `stop`.
+    /// Waits until this number of further bytes is within the rate, or until `stop`.
     pub fn pay(&self, bytes: usize, stop: &Stop<'_>) {
         let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
         let due = {
             let mut paid = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
-            // What was not used while nobody read is not saved up.
+            // What was not used while nothing was read is not saved up.
             *paid = (*paid).max(Instant::now()) + cost;
             *paid
         };

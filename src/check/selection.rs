@@ -11,7 +11,7 @@ const DAY_NS: i64 = 86_400 * 1_000_000_000;
 /// More parts than any registry has days.
 const MAX_PARTS: u64 = 1_000_000;
 
-/// One of so many equal parts, another one each day: `1/30` is the thirtieth that is due today, and
+/// One of several equal parts, another one each day: `1/30` is the thirtieth that is due today, and
 /// thirty days in a row are the whole. `2/30` is what `1/30` will be tomorrow.
 ///
 /// A blob's part is its digest's first eight bytes, as a big-endian number, modulo the number of

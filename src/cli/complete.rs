@@ -1,7 +1,7 @@
 //! What a shell may complete a word to: reports, their parameters, and what is in the database.
 //!
-//! A completer is told only the word itself, so the other words are read from the command line.
-//! Whatever goes wrong, there is just nothing to complete: nobody asked for a message.
+//! A completer gets only the word itself, so the other words are read from the command line.
+//! Whatever goes wrong, there is just nothing to complete: a message has no place there.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -51,9 +51,15 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
     };
+    if context.db != Path::new("registry.db") && context.db != database {
+        printer.note(&format!(
+            "the demo has its own database, {}: --db is not used",
+            database.display()
+        ));
+    }
     let here = Context { db: database.clone(), printer: printer.clone() };
     printer.note(&format!("$ regsql --db {} scan {}", database.display(), storage.display()));
-    scan::tell(&here, &snapshot::scan(&options, &ui::Bar::new(printer))?);
+    scan::show(&here, &snapshot::scan(&options, &ui::Bar::new(printer))?);
 
     for name in ["overview", "rare-layers"] {
         printer.note("");

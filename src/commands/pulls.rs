@@ -27,7 +27,7 @@ enum PullsCommand {
     /// registry's notification events and CSV (`repository`, `tag`, `manifest_digest`, `last_pulled_at`,
     /// `pull_count`), also compressed with gzip. A GET of a manifest is a pull; HEAD requests are counted
     /// apart. A log may be given again: what was counted is not counted twice. What is not understood is
-    /// skipped and counted. docs/retention.md tells more. Exit code 1: a file held nothing that could be
+    /// skipped and counted. docs/retention.md says more. Exit code 1: a file held nothing that could be
     /// used.
     Import(ImportArgs),
 }

@@ -72,12 +72,12 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;
     drop(progress);
-    tell(context, &summary);
+    show(context, &summary);
     Ok(Outcome::Done)
 }
 
 /// What a person wants to know of a scan: what there is, what comes free, what is wrong.
-pub fn tell(context: &Context, summary: &Summary) {
+pub fn show(context: &Context, summary: &Summary) {
     let printer = &context.printer;
     if let Some((count, reason)) = &summary.unreadable {
         printer.warn(&format!(

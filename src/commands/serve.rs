@@ -71,11 +71,11 @@ pub fn run(context: &Context, args: ServeArgs) -> Result {
     };
     let (stop, stopped) = mpsc::channel();
     on_interrupt(move || {
-        // Nobody listens any more: it stops already.
+        // Nothing listens any more: it stops already.
         let _ = stop.send(());
     });
-    let teller = context.clone();
-    serve::serve(options, &stopped, move |event| tell(&teller, event))?;
+    let printing = context.clone();
+    serve::serve(options, &stopped, move |event| show(&printing, event))?;
     context.printer.note("stopped");
     Ok(Outcome::Done)
 }
@@ -90,7 +90,7 @@ fn read_token(path: &Path) -> Result<String> {
     }
 }
 
-fn tell(context: &Context, event: Event) {
+fn show(context: &Context, event: Event) {
     let printer = &context.printer;
     match event {
         Event::Listening(address) => {

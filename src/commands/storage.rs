@@ -89,7 +89,7 @@ fn is_of(context: &Context, root: &Path) -> bool {
     known.is_some_and(|known| known == text_of(root.as_os_str()))
 }
 
-/// Tells the database what a command changed in the storage, if it is of that storage. What fails is
+/// Records in the database what a command changed in the storage, if it is of that storage. What fails is
 /// left for the next scan.
 pub fn refresh(context: &Context, storage: &FilesystemStorage) {
     let root = storage.root();
@@ -133,7 +133,7 @@ pub fn scan_now(context: &Context, storage: &FilesystemStorage) -> Result<Now> {
         }
     }
     let directory = tempfile::tempdir()?;
-    // Whatever the database's scan was told to keep is kept here, too.
+    // Whatever the database's scan was to keep is kept here, too.
     let roots = RootsChoice::AsBefore(Some(context.db.clone()));
     let context = Context { db: directory.path().join("registry.db"), ..context.clone() };
     rescan_with(&context, root, roots)?;

@@ -18,7 +18,7 @@ use crate::storage::FilesystemStorage;
 use crate::trash::{self, Counts, HeldRun, StorageLock, UndoReport};
 use crate::ui;
 
-/// Problems of one kind that are told one by one.
+/// Problems of one kind that are named one by one.
 const MOST_TOLD: usize = 20;
 
 /// Arguments of `undo`.
@@ -40,7 +40,7 @@ pub fn run(context: &Context, args: &UndoArgs) -> Result {
         None => trash::newest(&storage)?,
     };
     let report = trash::undo(&storage, &lock, &run)?;
-    tell(context, &report);
+    show(context, &report);
     let mut others = trash::held(&storage, false)?;
     others.retain(|held| held.run != report.run);
     let is_anything_back = report.restored != Counts::default() || report.in_place_count > 0;
@@ -142,7 +142,7 @@ pub fn warn_of(context: &Context, lines: impl ExactSizeIterator<Item = String>, 
     }
 }
 
-fn tell(context: &Context, report: &UndoReport) {
+fn show(context: &Context, report: &UndoReport) {
     let printer = &context.printer;
     let run = &report.run;
     let bytes = ui::bytes(report.restored_bytes as i64);

@@ -60,7 +60,7 @@ pub fn explain(error: &clap::Error) {
             let message = first.strip_prefix("error: ").unwrap_or(first);
             printer.error(&[message.to_owned()], &[hint]);
         }
-        // Help and versions go to standard output; who reads neither cannot be told.
+        // Help and versions go to standard output; a closed output cannot be reported.
         None => drop(error.print()),
     }
 }

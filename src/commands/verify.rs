@@ -115,7 +115,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result {
     let scan = ensure_scan(context, args)?;
     if args.content {
         let summary = read_content(context, args, &scan)?;
-        tell(context, &summary);
+        show(context, &summary);
     }
     if !scan.is_deep {
         context.printer.note(
@@ -151,7 +151,7 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;
     drop(progress);
-    scan::tell(context, &summary);
+    scan::show(context, &summary);
     db::previous_scan(&context.db)?.ok_or_else(|| DatabaseError::Missing(context.db.clone()).into())
 }
 
@@ -199,7 +199,7 @@ fn read_content(
     Ok(check::check_content(&options, &progress, &stop)?)
 }
 
-fn tell(context: &Context, summary: &ContentSummary) {
+fn show(context: &Context, summary: &ContentSummary) {
     let printer = &context.printer;
     let milliseconds = i64::try_from(summary.duration.as_millis()).unwrap_or(i64::MAX);
     let per_second = summary.read_bytes as f64 / summary.duration.as_secs_f64().max(0.001);
@@ -298,7 +298,7 @@ fn what_to_do(context: &Context, format: Format, tally: &Tally) -> Result<()> {
 
 fn end(context: &Context, snapshot: &Snapshot, tally: &Tally, failing: &[&str]) -> Outcome {
     let [error, warning, info] = tally.counts;
-    let told = if error + warning + info == 0 {
+    let verdict = if error + warning + info == 0 {
         match snapshot.total("blob_count") {
             0 => "nothing is in here: is it the registry's root?".to_owned(),
             _ => "no problems found".to_owned(),
@@ -309,7 +309,7 @@ fn end(context: &Context, snapshot: &Snapshot, tally: &Tally, failing: &[&str]) 
             .map(|(count, name)| format!("{count} {name}{}", if count == 1 { "" } else { "s" }));
         words.join(", ")
     };
-    context.printer.note(&told);
+    context.printer.note(&verdict);
     let is_counted = |severity: &Severity| failing.contains(&severity.as_str());
     let has_failed = Severity::ALL
         .iter()

@@ -46,18 +46,18 @@ trait Writer {
 /// Answers.
 pub fn run(context: &Context, args: &WhyArgs) -> Result {
     let snapshot = Snapshot::open(context, None)?;
-    let result = tell(context, args, &snapshot);
+    let result = show(context, args, &snapshot);
     if result.is_err() && snapshot.guard.was_stopped() {
         return Err(QueryError::Interrupted.into());
     }
     result
 }
 
-fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
+fn show(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
     let format: Format = args.output.format;
     let question = match Question::new(&snapshot.connection, &args.target) {
         Err(WhyError::RepositoryAlone(name)) => {
-            return repository::tell(context, snapshot, &name, format);
+            return repository::show(context, snapshot, &name, format);
         }
         question => question?,
     };
@@ -91,7 +91,7 @@ fn tell(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
     Ok(Outcome::Done)
 }
 
-/// Paths that `answer` has beyond the ones shown, as far as its counts tell: repositories and tags.
+/// Paths that `answer` has beyond the ones shown, as far as its counts say: repositories and tags.
 fn beyond(answer: &Answer, repositories: usize, tags: usize) -> (i64, i64) {
     let less = |count: i64, shown: usize| (count - shown as i64).max(0);
     (less(answer.repository_count, repositories), less(answer.tag_count, tags))

@@ -127,7 +127,7 @@ impl DatabaseError {
         use rusqlite::ErrorCode;
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(path.to_owned()),
-            // SQLite tells a quota or file size limit as a failed write.
+            // SQLite reports a quota or file size limit as a failed write.
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
                 Self::Write { path: path.to_owned(), source: std::io::Error::other(source) }
             }
@@ -222,7 +222,7 @@ fn roll_back(path: &Path) -> Result<(), DatabaseError> {
 
 /// Opens the snapshot at `path` for a transaction of one's own. Take the write lock first.
 pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, DatabaseError> {
-    // Tells files that are not this program's, and migrates an older one.
+    // Recognises files that are not this program's, and migrates an older one.
     drop(open_for_reading(path)?);
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(|source| DatabaseError::from_sqlite_write(path, source))

@@ -229,7 +229,7 @@ impl<'a> NewDatabase<'a> {
         let path = beside(database, ".new")?;
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         match fs::remove_file(&path) {
-            // A killed scan left it; nobody else writes while the lock is held.
+            // A killed scan left it; nothing else writes while the lock is held.
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(DatabaseError::Write { path, source });
             }
@@ -255,7 +255,7 @@ impl<'a> NewDatabase<'a> {
             match copy_history(connection, database) {
                 Ok(old) => new.old = Some(old),
                 Err(error) if error.is_damage() => {
-                    // Half of a history tells of growth that never was.
+                    // Half of a history shows growth that never was.
                     for table in [
                         "past_scan",
                         "past_repository",

@@ -65,7 +65,7 @@ pub(super) fn record(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(include_str!("sql/record_witness.sql"))
 }
 
-/// One thing that vanished, and that nobody has accepted.
+/// One thing that vanished, and that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vanished {
     /// Where it was, below the registry's root.

@@ -46,7 +46,7 @@ pub struct MetricsOptions {
     pub per_repository: SeriesLimit,
 }
 
-/// A gauge, the name of its figure in `total`, what it tells.
+/// A gauge, the name of its figure in `total`, what it means.
 const TOTALS: &[(&str, &str, &str)] = &[
     ("regsql_repositories", "repository_count", "Repositories on disk."),
     ("regsql_tags", "tag_count", "Tags."),
@@ -81,7 +81,7 @@ const TOTALS: &[(&str, &str, &str)] = &[
     (
         "regsql_unknown_tags",
         "unknown_tag_count",
-        "Tags of which a part could not be read, so that nobody knows whether they are whole.",
+        "Tags of which a part could not be read, so that it is not known whether they are whole.",
     ),
     (
         "regsql_unreadable_directories",

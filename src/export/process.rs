@@ -1,4 +1,4 @@
-//! What a running server tells of its own scans, beside the snapshot.
+//! What a running server says of its own scans, beside the snapshot.
 
 use super::text::{Family, Kind};
 

@@ -1,4 +1,4 @@
-//! Which tags to drop so that at least so many bytes come free.
+//! Which tags to drop so that at least a number of bytes comes free.
 //!
 //! Tags on one digest free nothing one by one, so they are a *group*, and a group counts only when
 //! all tags on the digest may go. Blobs that the same groups keep are one *parcel*: it comes free
@@ -101,7 +101,7 @@ fn choose(graph: &Graph, parcels: &Parcels, goal: u64, order: FreeOrder) -> Choi
         }
         FreeOrder::Given => parcels.first_of(&parcels.useful(), goal),
     };
-    parcels.told(&groups, reachable_bytes)
+    parcels.choice(&groups, reachable_bytes)
 }
 
 /// Tags on one digest of one repository.
@@ -241,7 +241,7 @@ impl Parcels {
     }
 
     /// The answer, tag by tag.
-    fn told(&self, groups: &[u32], reachable_bytes: u64) -> Choice {
+    fn choice(&self, groups: &[u32], reachable_bytes: u64) -> Choice {
         let shown = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
         let mut state = self.state();
         let mut picks = Vec::new();

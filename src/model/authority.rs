@@ -44,7 +44,7 @@ pub enum EvidenceCode {
     /// stays when a registry's last tag goes.
     RepositoriesWithoutTagsDirectory,
     /// Revisions that no tag leads to or ever led to: tags are elsewhere since some day. A tag that was
-    /// moved leaves an entry in its `index`, so ordinary garbage is told apart.
+    /// moved leaves an entry in its `index`, so ordinary garbage looks different.
     NeverTagged,
     /// A repository `sys_harb0r/…`, where Harbor keeps exports.
     HarborRepository,
@@ -165,19 +165,19 @@ const LEAST_NEVER_TAGGED: u64 = 3;
 /// Percent of top-level revisions. A Harbor that was upgraded keeps all old tags, so new images are
 /// few at first.
 const NEVER_TAGGED_PERCENT: u64 = 10;
-/// So many of the newest top-level revisions without a tag say that nobody tags here any more, however
+/// The number of newest top-level revisions without a tag that says that nothing is tagged here any more, however
 /// many old ones there are.
 pub const NEWEST_REVISIONS: usize = 10;
 
 /// Directories of Harbor's compose installation beside `registry` (docker-compose.yml.jinja).
 pub const HARBOR_DIRECTORIES: &[&str] = &["database", "redis", "secret", "job_logs", "ca_download"];
-/// So many of them: each alone is a common name.
+/// The number of them that counts: each alone is a common name.
 pub const LEAST_HARBOR_DIRECTORIES: usize = 3;
 
 /// The repositories in which Harbor keeps exports without a manifest (pkg/systemartifact/manager.go).
 pub const HARBOR_SYSTEM_PREFIX: &str = "sys_harb0r/";
 
-/// Whether so many orphan configs are evidence.
+/// Whether this number of orphan configs is evidence.
 pub fn are_configs_evidence(unlinked: u64, linked: u64, of: u64) -> bool {
     let is = |count: u64, percent: u64| {
         count >= LEAST_CONFIGS && count.saturating_mul(100) >= of.saturating_mul(percent)
@@ -186,7 +186,7 @@ pub fn are_configs_evidence(unlinked: u64, linked: u64, of: u64) -> bool {
         || is(unlinked.saturating_add(linked), LINKED_CONFIG_PERCENT)
 }
 
-/// Whether so many revisions that never had a tag are evidence. `is_newest`: the newest
+/// Whether this number of revisions that never had a tag is evidence. `is_newest`: the newest
 /// [`NEWEST_REVISIONS`] are all among them.
 pub fn are_never_tagged_evidence(count: u64, of: u64, is_newest: bool) -> bool {
     is_newest

@@ -1,4 +1,4 @@
-//! What an image config tells of platform, age and build commands.
+//! Platform, age and build commands, as an image config has them.
 //!
 //! Source: OCI image specification config.md; `v1Compatibility` from distribution
 //! `manifest/schema1`.
@@ -94,7 +94,7 @@ struct RawContainerConfig {
     cmd: Option<Vec<String>>,
 }
 
-/// What the `v1Compatibility` texts of a schema 1 manifest tell. The newest entry comes first and
+/// What the `v1Compatibility` texts of a schema 1 manifest say. The newest entry comes first and
 /// speaks for the image. Build commands are left out: one layer digest may stand for many entries.
 pub fn parse_v1_history(history: &[Cow<'_, str>]) -> ImageConfig {
     let Some(Ok(newest)) = history.first().map(|text| serde_json::from_str::<RawV1<'_>>(text))

@@ -236,7 +236,7 @@ fn role_of_index_entry(media_type: Option<&str>) -> Role {
     }
 }
 
-/// So many wrong references are remembered: one is enough to know.
+/// Wrong references that are remembered: one is enough to know.
 const MAX_INVALID_REFERENCES: usize = 8;
 
 #[derive(Default)]

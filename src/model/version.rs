@@ -98,7 +98,7 @@ impl<'a> Version<'a> {
         }
         let (mut numbers, rest) = leading_numbers(text)?;
         if let Some(commits) = described_commits(rest) {
-            // `git describe`: so many commits after the release.
+            // `git describe`: the number of commits after the release.
             while numbers.len() < 3 {
                 numbers.push("0".into());
             }

@@ -62,7 +62,7 @@ fn fingerprint(name: &Name) -> [u8; 16] {
     half
 }
 
-/// Why something stays, as far as a summary tells reasons apart.
+/// Why something stays, as far as a summary distinguishes reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SkipGroup {
     /// It is not there, or no longer what the row says.
@@ -71,7 +71,7 @@ pub enum SkipGroup {
     Protected,
     /// It is younger than `--min-age`.
     Young,
-    /// It is garbage, and too young to go: a later run takes it. Nobody asked for just this.
+    /// It is garbage, and too young to go: a later run takes it. It was not asked for by itself.
     NotYet,
     /// It is garbage that the running registry may still use; a run with it stopped takes it.
     Spared,

@@ -324,7 +324,7 @@ impl Work<'_> {
         spared
     }
 
-    /// Links whose directory cannot be told from their digest: tarsum's.
+    /// Links whose directory does not follow from their digest: tarsum's.
     fn blobs_with_odd_links(&self) -> Vec<bool> {
         let mut has_odd_link = vec![false; self.graph.blobs.len()];
         for link in &self.graph.links {
@@ -454,7 +454,7 @@ impl Work<'_> {
     }
 }
 
-/// Whether the directory of a layer link can be told from its digest.
+/// Whether the directory of a layer link follows from its digest.
 fn has_known_path(digest: &Digest) -> bool {
     match digest {
         Digest::Sha256(_) => true,

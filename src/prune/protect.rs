@@ -128,7 +128,7 @@ impl ProtectError {
 }
 
 impl Protect {
-    /// Adds all that a list names, and tells how many words those are; `file` is for messages.
+    /// Adds all that a list names, and gives how many words those are; `file` is for messages.
     pub fn add_list(&mut self, file: &str, text: &str) -> Result<usize, ProtectError> {
         let mut word_count = 0;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

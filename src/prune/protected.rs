@@ -17,7 +17,7 @@ pub struct Protected<'a> {
 
 impl<'a> Protected<'a> {
     /// Finds the images. Container runtimes call an image by its manifest's digest or by its
-    /// config's, so both lead to it. They never tell the index through which they pulled it, so
+    /// config's, so both lead to it. They never name the index through which they pulled it, so
     /// each that leads to it stays.
     pub fn new(graph: &Graph, protect: &'a Protect) -> Self {
         let mut is_named = vec![false; graph.blobs.len()];

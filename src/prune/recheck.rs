@@ -1,7 +1,7 @@
 //! Reading all repositories again while the plan is being carried out.
 //!
 //! A push writes a layer link or a revision's link before it relies on a blob, so a blob to which
-//! no link leads, and that no revision names which the scan did not see, is needed by nobody. Links
+//! no link leads, and that no revision names which the scan did not see, is needed by nothing. Links
 //! and revisions that appeared since are what this looks for; what they need stays or comes back.
 
 use std::io;

@@ -63,7 +63,7 @@ impl<'a> Held<'a> {
     fn new(graph: &Graph, runs: &'a [HeldRun]) -> Self {
         let mut held = Self::default();
         for run in runs {
-            // A blob whose content is wrong is nobody's need: a registry would keep it for ever.
+            // A blob whose content is wrong is of no use: a registry would keep it for ever.
             for item in run.moves.iter().filter(|item| !item.is_corrupt) {
                 let Ok(digest) = Digest::parse(&item.name) else {
                     continue;

@@ -341,7 +341,7 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// Whether the trash has room for what a plan takes, as far as the file system tells.
+/// Whether the trash has room for what a plan takes, as far as the file system says.
 ///
 /// # Errors
 /// [`TrashError::NoRoom`].
@@ -350,7 +350,7 @@ pub fn check_room(
     plan: &Plan,
     graph: &Graph,
 ) -> Result<(), TrashError> {
-    /// Blobs lie in so many directories.
+    /// Directories in which blobs lie.
     const SHARDS: usize = 256;
     /// Of a repository: those above its tags, revisions and links.
     const DIRECTORIES: usize = 8;

@@ -42,7 +42,7 @@ pub struct Pull {
     pub digest: Option<Digest>,
     /// How often, for a summary; 1 for a line of a log.
     pub count: u64,
-    /// Tells this line of a log from others of the same minute.
+    /// Distinguishes this line of a log from others of the same minute.
     pub hash: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Who a request comes from: nobody, a user with a password, or who holds a token.
+//! Who a request comes from: anonymous, a user with a password, or a token.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

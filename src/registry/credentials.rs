@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_credential_helper_keeps_is_nobodys() {
+    fn what_a_credential_helper_keeps_is_not_read() {
         assert_eq!(from(r#"{"auths":{"a":{}},"credsStore":"desktop"}"#, "a"), None);
         assert_eq!(from("{}", "a"), None);
     }

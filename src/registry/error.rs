@@ -168,7 +168,7 @@ impl RegistryError {
         Some(text.to_owned())
     }
 
-    /// Whether asking for something else could go no better: nobody answers, or not as a registry.
+    /// Whether asking for something else could go no better: nothing answers, or not as a registry.
     pub(super) fn is_about_whole_registry(&self) -> bool {
         // Rights are given by repository.
         !matches!(

@@ -7,7 +7,7 @@ use super::credentials::Credentials;
 /// How to talk to a registry.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Who to be. `None` is nobody: a token server may still give a token.
+    /// Who to be. `None` is anonymous: a token server may still give a token.
     pub credentials: Option<Credentials>,
     /// Certificates in PEM that are trusted beside those of the system.
     pub ca_pem: Option<Vec<u8>>,

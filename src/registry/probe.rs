@@ -12,7 +12,7 @@ use super::error::RegistryError;
 /// Whether a registry can write to its storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServingState {
-    /// Nobody listens at its address: every address of the host refuses connections. It is as sure
+    /// Nothing listens at its address: every address of the host refuses connections. It is as sure
     /// as the address is right.
     Stopped,
     /// It runs and takes no pushes: `storage.maintenance.readonly.enabled`.
@@ -29,7 +29,7 @@ impl Registry {
     /// that is granted after all, it is taken back at once. It would not do to begin there: 2.8.2
     /// leaves the hash state of an upload behind when it is taken back.
     ///
-    /// Only [`ServingState::Stopped`] and [`ServingState::ReadOnly`] say that nobody writes, and
+    /// Only [`ServingState::Stopped`] and [`ServingState::ReadOnly`] say that nothing writes, and
     /// both only of the one server that answers: another replica may have another configuration.
     /// Name a repository that exists.
     ///
@@ -56,7 +56,7 @@ impl Registry {
         }
     }
 
-    /// Whether nobody listens at its address.
+    /// Whether nothing listens at its address.
     ///
     /// # Errors
     /// When that cannot be found out, as for a name that does not resolve.

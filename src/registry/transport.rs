@@ -65,7 +65,7 @@ impl Transport {
 
     /// Whether every address of the host that can be tried refuses connections.
     ///
-    /// Behind a proxy nobody can know: the proxy may refuse too.
+    /// Behind a proxy it cannot be known: the proxy may refuse too.
     pub(super) fn is_refused(&self, address: &Address) -> Result<bool, RegistryError> {
         if self.has_proxy {
             return Ok(false);
@@ -278,7 +278,7 @@ fn is_broken(error: &RegistryError) -> bool {
     )
 }
 
-/// Nobody reaches this very machine through a proxy.
+/// This very machine is not reached through a proxy.
 fn proxy_for(address: &Address) -> Option<Proxy> {
     let (host, _) = address.host_and_port();
     let is_loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());

@@ -105,7 +105,7 @@ LIMIT COALESCE(:limit, 20)
 | key | value |
 |---|---|
 | `title` | the heading; the only key that must be there |
-| `summary` | what it tells, in one sentence |
+| `summary` | what it answers, in one sentence |
 | `param` | `name type [N..] [= default] -- meaning`; types: `integer`, `limit` (a number or `all`), `bytes` (`10GiB`), `days` (`30`, `4w`), `text`, `glob`, `digest`, or words such as `version\\|pushed`; without a default it must be given |
 | `column` | `name unit -- meaning`; units: `text`, `bytes`, `count`, `number`, `digest`, `time`, `duration_ms`, `flag`, `command`; a column that is not declared has the unit that its name tells (`*_bytes`, `*_count`, `*_at`, `*_digest`) |
 | `total` | columns whose sum means something; never those whose rows share bytes |

@@ -39,7 +39,7 @@ pub struct Header {
     pub selects: Option<Selects>,
     /// What to do next.
     pub next: Vec<NextStep>,
-    /// A report whose rows (`command`, `meaning` and perhaps bytes) tell what to do next.
+    /// A report whose rows (`command`, `meaning` and perhaps bytes) say what to do next.
     pub next_from: Option<String>,
     /// The report whose column `notice` says what limits this one; it takes this one's parameters.
     pub notices_from: Option<String>,
@@ -56,7 +56,7 @@ pub struct ColumnSpec {
     pub name: String,
     /// What its values are.
     pub unit: Unit,
-    /// What it tells.
+    /// What it means.
     pub meaning: String,
 }
 

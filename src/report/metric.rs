@@ -13,7 +13,7 @@ pub struct Metric {
     pub name: String,
     /// What its values are.
     pub value: MetricValue,
-    /// What it tells.
+    /// What it means.
     pub meaning: String,
 }
 

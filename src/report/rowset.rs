@@ -53,7 +53,7 @@ impl Unit {
         Self::NAMES.iter().find(|(_, unit)| *unit == self).map_or("text", |(name, _)| name)
     }
 
-    /// What the name of a column without a declared unit tells: every public column follows it.
+    /// What the name of a column without a declared unit says: every public column follows it.
     pub fn of_column_named(name: &str) -> Self {
         let ends = |suffix: &str| name.ends_with(suffix);
         if ends("_bytes") || name == "bytes" {

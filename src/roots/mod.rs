@@ -377,7 +377,7 @@ pub fn form_of_text(text: &str) -> Result<Form, RootsError> {
     form_of("", &mut text.as_bytes())
 }
 
-/// Tells the form by the first bytes.
+/// The form, by the first bytes.
 fn form_of(file: &str, reader: &mut impl io::BufRead) -> Result<Form, RootsError> {
     let on_read = |source| RootsError::Read { file: file.into(), source };
     let mut begin = reader.fill_buf().map_err(on_read)?;

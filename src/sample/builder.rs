@@ -83,12 +83,12 @@ impl RegistryBuilder {
         self.blob("{}").of_type(media_types::OCI_EMPTY)
     }
 
-    /// Begins an image, a Docker one unless told otherwise.
+    /// Begins an image, a Docker one unless said otherwise.
     pub fn image<'r>(&'r mut self, repository: &str) -> ImageBuilder<'r> {
         ImageBuilder::new(self, repository)
     }
 
-    /// Begins an index, an OCI one unless told otherwise.
+    /// Begins an index, an OCI one unless said otherwise.
     pub fn index<'r>(&'r mut self, repository: &str) -> IndexBuilder<'r> {
         IndexBuilder::new(self, repository)
     }

@@ -125,7 +125,7 @@ impl Demo {
         Bases { debian, alpine, python, node }
     }
 
-    /// Nobody has pushed here for a year.
+    /// Nothing was pushed here for a year.
     fn legacy_reports(&mut self, bases: &Bases) {
         for (minor, days) in [(1, 390), (2, 380), (3, 372)] {
             self.day(days);

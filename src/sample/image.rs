@@ -80,7 +80,7 @@ impl<'r> ImageBuilder<'r> {
         self
     }
 
-    /// Sets the platform, `linux/amd64` unless told otherwise: `os/architecture[/variant]`.
+    /// Sets the platform, `linux/amd64` unless said otherwise: `os/architecture[/variant]`.
     pub fn platform(mut self, platform: &str) -> Self {
         platform.clone_into(&mut self.platform);
         self

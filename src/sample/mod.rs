@@ -1,7 +1,7 @@
 //! Registries made from code: what `regsql demo` shows, what tests scan, what benchmarks measure.
 //!
 //! [`RegistryBuilder`] puts together a storage tree in memory, as the registry would have written
-//! it, and writes it below a directory. [`demo`] and [`generate`] tell two long stories with it.
+//! it, and writes it below a directory. [`demo`] and [`generate`] make two large registries with it.
 //! Nothing here reads a clock or a random source: the same calls give the same bytes, and so the
 //! same digests.
 

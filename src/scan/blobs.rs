@@ -55,7 +55,7 @@ pub fn walk_blobs(look: Look<'_>, progress: &dyn Progress) -> WalkedBlobs {
 }
 
 /// Whether more than `limit` names lie in the shards: the blobs, but for a few strays. Digests
-/// spread evenly, so that a few shards tell of a large storage.
+/// spread evenly, so that a few shards stand for a large storage.
 pub fn are_more_than(storage: &dyn Storage, limit: usize) -> bool {
     let mut count = 0;
     find_shards(storage, &mut Notes::default()).iter().any(|shard| {
@@ -183,7 +183,7 @@ fn walk_shard(look: Look<'_>, path: PathBuf) -> Shard {
             LeafState::Missing if leaf.others.is_empty() => {
                 note_empty(&mut notes, digest, &directory());
             }
-            // What lies there instead has been told of.
+            // What lies there instead has been reported.
             LeafState::Missing => {}
             LeafState::NotAFile(facts) if facts.kind == FileKind::Symlink => {
                 let detail = "the blob's data is a symbolic link";
@@ -216,7 +216,7 @@ fn note_empty(notes: &mut Notes, digest: Digest, directory: &Path) {
     notes.find_digest(Code::EmptyDirectory, None, Some(digest), directory, detail);
 }
 
-/// Tells of names beside a `data` or `link`. The registry writes `<name>.<uuid>.tmp` and renames
+/// Reports names beside a `data` or `link`. The registry writes `<name>.<uuid>.tmp` and renames
 /// it (distribution v3.1 `driver/filesystem/driver.go`).
 pub fn note_others(
     notes: &mut Notes,

@@ -15,7 +15,7 @@ use crate::storage::{Leaf, LeafState};
 pub struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    /// Adds a name, told apart from its neighbours by its length.
+    /// Adds a name, separated from its neighbours by its length.
     pub fn name(&mut self, name: &OsStr) {
         self.number(name.len() as u64);
         self.0.update(name.as_bytes());

@@ -54,7 +54,7 @@ use manifests::{AllManifests, Reader, Texts, Unseen};
 /// How closely the walk looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// Names, sizes and times: enough to tell whether anything changed.
+    /// Names, sizes and times: enough to know whether anything changed.
     Quick,
     /// Also what links say.
     Full,
@@ -63,7 +63,7 @@ pub enum Depth {
     Deep,
 }
 
-/// Up to so many blobs a deep walk takes no time worth saving.
+/// Up to this number of blobs a deep walk takes no time worth saving.
 const DEEP_BLOB_COUNT: usize = 10_000;
 
 /// When to look at what lies beside each blob and link.

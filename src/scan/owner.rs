@@ -1,4 +1,4 @@
-//! Whether the registry may read what lies there, as far as owners and permission bits tell.
+//! Whether the registry may read what lies there, as far as owners and permission bits say.
 
 use crate::storage::{FileFacts, FileKind, Storage};
 

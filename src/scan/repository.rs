@@ -80,7 +80,7 @@ struct Manifests {
     exists: bool,
     has_revisions: bool,
     has_tags_directory: bool,
-    /// Of some tag only its link tells it from another.
+    /// Of some tag only its link distinguishes it from another.
     has_unstamped_tag: bool,
     revisions: Vec<LinkFacts>,
     tags: Vec<TagFacts>,

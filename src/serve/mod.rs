@@ -3,7 +3,7 @@
 //! Guarantees: a request is answered from memory, so no client makes work for the storage, the
 //! database or a scan; the old answers stay until new ones are whole; a scan that fails changes
 //! nothing but the metrics that say so. Connections are bounded in number, size and time. The async
-//! runtime stays inside `http`. Prints nothing: what happens is told to a callback.
+//! runtime stays inside `http`. Prints nothing: what happens goes to a callback.
 
 mod error;
 mod hosts;
@@ -94,7 +94,7 @@ const STOP_TIME: Duration = Duration::from_secs(3);
 pub fn serve(
     options: ServeOptions,
     stop: &Receiver<()>,
-    tell: impl Fn(Event) + Send + Sync + 'static,
+    report: impl Fn(Event) + Send + Sync + 'static,
 ) -> Result<(), ServeError> {
     let remembered = db::previous_scan(&options.database)?.map(|scan| scan.root);
     let storage = match (&options.storage, &remembered) {
@@ -111,13 +111,13 @@ pub fn serve(
     let hosts = Hosts::new(address.ip(), &options.allowed_hosts);
     let site = Arc::new(Site::for_hosts(hosts));
     let (events, database) = (options.events.clone(), options.database.clone());
-    let mut refresher = Refresher::new(options, storage, Arc::clone(&site), Box::new(tell));
+    let mut refresher = Refresher::new(options, storage, Arc::clone(&site), Box::new(report));
     if is_of_storage {
         refresher.refresh()?;
     }
     let server = Server::start(listener, site, events.clone())
         .map_err(|source| ServeError::Listen { address, source })?;
-    refresher.tell(Event::Listening(address));
+    refresher.report(Event::Listening(address));
     let (until_stop, hung_up) = mpsc::channel();
     let rescans = std::thread::Builder::new()
         .name("regsql-rescan".into())

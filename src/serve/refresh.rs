@@ -41,11 +41,11 @@ impl Refresher {
     ) -> Self {
         let scan_command = (options.scan_command)(&storage);
         let scans = Scans::default();
-        site.tell(&scans);
+        site.count(&scans);
         Self { options, storage, scan_command, site, teller, scans, served: None }
     }
 
-    pub fn tell(&self, event: Event) {
+    pub fn report(&self, event: Event) {
         (self.teller)(event);
     }
 
@@ -61,7 +61,7 @@ impl Refresher {
             } else if self.has_changed()
                 && let Err(error) = self.refresh()
             {
-                self.tell(Event::Failed(error));
+                self.report(Event::Failed(error));
             }
             let wait = next_scan
                 .map_or(LOOK_EVERY, |at| at.saturating_duration_since(Instant::now()))
@@ -86,15 +86,15 @@ impl Refresher {
         self.scans.last_succeeded = Some(true);
         match scanned.and_then(|_done| self.refresh()) {
             Ok(()) => {
-                self.tell(Event::Scanned { took });
+                self.report(Event::Scanned { took });
                 true
             }
             Err(error) => {
                 self.scans = before;
                 self.scans.failed += 1;
                 self.scans.last_succeeded = Some(false);
-                self.site.tell(&self.scans);
-                self.tell(Event::Failed(error));
+                self.site.count(&self.scans);
+                self.report(Event::Failed(error));
                 false
             }
         }

@@ -65,8 +65,8 @@ impl Site {
         });
     }
 
-    /// Keeps what the last snapshot gave, and tells of `scans`.
-    pub fn tell(&self, scans: &Scans) {
+    /// Keeps what the last snapshot gave, and `scans`.
+    pub fn count(&self, scans: &Scans) {
         let old = self.state();
         let snapshot_metrics = Arc::clone(&old.snapshot_metrics);
         let metrics = Bytes::from(snapshot_metrics.to_string() + &render_scans(scans));
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn without_a_snapshot_it_lives_and_is_not_ready_and_tells_of_its_scans() {
         let site = Site::default();
-        site.tell(&Scans { failed: 1, ..Scans::default() });
+        site.count(&Scans { failed: 1, ..Scans::default() });
         let status = |path: &str| site.answer(path, None).status;
         assert_eq!((status("/healthz"), status("/readyz"), status("/metrics")), (200, 503, 200));
         assert_eq!(site.answer("/", BROWSER).status, 503);
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_failed_scan_keeps_the_metrics_of_the_last_snapshot() {
         let site = published();
-        site.tell(&Scans { failed: 1, last_succeeded: Some(false), ..Scans::default() });
+        site.count(&Scans { failed: 1, last_succeeded: Some(false), ..Scans::default() });
         let body = site.answer("/metrics", None).body;
         assert!(body.starts_with(b"a 1\n") && body.ends_with(b"regsql_last_scan_success 0\n"));
         assert_eq!(site.answer("/readyz", None).status, 200);

@@ -398,7 +398,7 @@ fn read_up_to(descriptor: &OwnedFd, limit: usize) -> Result<Vec<u8>, io::Error> 
     Ok(buffer[..filled].to_vec())
 }
 
-/// Names beside the leaf; a directory that cannot be listed has already been told of as a leaf.
+/// Names beside the leaf; a directory that cannot be listed has already been reported as a leaf.
 fn others_beside(directory: BorrowedFd<'_>, name: &OsStr, leaf: &Path) -> Vec<Entry> {
     let Ok(descriptor) = rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()) else {
         return Vec::new();
@@ -482,7 +482,7 @@ mod tests {
             LeafOptions { content_limit: Some(100), list_others: true, ..LeafOptions::default() };
         let mut leaves = storage.list_leaves(relative, Path::new("data"), options).unwrap();
         leaves.sort_by(|a, b| a.name.cmp(&b.name));
-        let told: Vec<String> = leaves
+        let found: Vec<String> = leaves
             .iter()
             .map(|leaf| {
                 let state = match &leaf.state {
@@ -496,7 +496,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            found,
             [
                 "directory: Directory, 0 others",
                 "empty: Missing, 0 others",

@@ -133,7 +133,7 @@ pub enum LeafState {
 /// What is wanted of each leaf beyond its facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeafOptions {
-    /// Read the file's first bytes, at most so many.
+    /// Read the file's first bytes, at most this number.
     pub content_limit: Option<usize>,
     /// A file of just this size need not be read.
     pub trusted_size: Option<u64>,

@@ -105,7 +105,7 @@ pub struct Access {
 pub struct MountId {
     /// The device's major and minor number.
     pub(super) device: (u32, u32),
-    /// The kernel's number of the mount; kernels before 5.8 do not tell it.
+    /// The kernel's number of the mount; kernels before 5.8 do not give it.
     pub(super) mount: Option<u64>,
 }
 

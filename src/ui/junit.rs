@@ -14,7 +14,7 @@ use super::sanitize::visible;
 use super::sarif::Rule;
 use crate::report::{Column, End, RowSink, Value};
 
-/// Findings of one kind that are told in words; of more, only how many.
+/// Findings of one kind that are written out; of more, only the number.
 const MAX_LINES: usize = 100;
 
 /// Writes rows with the columns `code`, `severity`, `path` and `detail`.

@@ -159,7 +159,7 @@ impl Printer {
     }
 
     /// A line without which what stands on standard output would be taken for something else: also
-    /// for who asked for quiet.
+    /// for a person who asked for quiet.
     pub fn warn_always(&self, text: &str) {
         *self.last_warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         let label = self.styled("warning:", "\x1b[1;33m");

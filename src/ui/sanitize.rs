@@ -14,7 +14,7 @@ pub fn is_active(char: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether nothing in it could be active or needs a JSON escape: nearly every name, and told fast.
+/// Whether nothing in it could be active or needs a JSON escape: nearly every name, and quick to see.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
 }

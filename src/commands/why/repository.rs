@@ -38,7 +38,7 @@ impl Row {
 }
 
 /// Answers for the repository of that whole name.
-pub fn tell(context: &Context, snapshot: &Snapshot, name: &str, format: Format) -> Result {
+pub fn show(context: &Context, snapshot: &Snapshot, name: &str, format: Format) -> Result {
     let row = Row { figures: rows(snapshot, "repositories", &pattern(name))? };
     if row.figures.rows.is_empty() {
         return Err(Error::new(format!("there is no repository `{name}` in the snapshot")));

@@ -30,7 +30,7 @@ impl Sizes {
     }
 }
 
-/// A report under its own title: what it tells, its rows, its query.
+/// A report under its own title: what it answers, its rows, its query.
 pub fn section(answer: &Answer<'_>, sizes: Sizes) -> Markup {
     let header = &answer.report.header;
     let id = &answer.report.name;

@@ -15,7 +15,7 @@ use crate::ui::visible;
 const REPOSITORIES_SQL: &str = include_str!("sql/treemap_repositories.sql");
 const TAGS_SQL: &str = include_str!("sql/treemap_tags.sql");
 
-/// More boxes than this cannot be told apart, and would make the page large.
+/// More boxes than this cannot be distinguished, and would make the page large.
 const MAX_REPOSITORIES: i64 = 60;
 const MAX_TAGS: i64 = 12;
 

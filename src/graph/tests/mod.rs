@@ -78,9 +78,9 @@ fn check(
     }
     prop_assert_eq!(&found.goes[Kind::Tag], &tags);
     prop_assert_eq!(&found.goes[Kind::Revision], &revisions);
-    let mut told: Vec<Item> = found.skipped.iter().map(|skipped| skipped.item).collect();
-    told.sort_unstable();
-    prop_assert_eq!(told, skipped);
+    let mut reported: Vec<Item> = found.skipped.iter().map(|skipped| skipped.item).collect();
+    reported.sort_unstable();
+    prop_assert_eq!(reported, skipped);
 
     let before = model.reached(&model.repositories);
     let after = model.reached(&left);

@@ -1,4 +1,4 @@
-//! Deleting tags and revisions through the API alone, for who cannot reach the disk.
+//! Deleting tags and revisions through the API alone, for people who cannot reach the disk.
 //!
 //! The API deletes a manifest by digest, and with it *every* tag of that digest; it can neither
 //! delete one tag of several (distribution 2 has no such call) nor list revisions. So each item is

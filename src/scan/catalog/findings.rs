@@ -173,7 +173,7 @@ impl Collector<'_> {
                             None => continue,
                         }
                     }
-                    // A child that was linked and is gone is told as a missing manifest.
+                    // A child that was linked and is gone is reported as a missing manifest.
                     Role::Manifest
                         if is_absent && self.catalog.manifest_at(reference.blob).is_none() =>
                     {

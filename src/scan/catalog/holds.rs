@@ -18,7 +18,7 @@ use crate::scan::{Hold, Notes};
 pub struct Found {
     /// The holds.
     pub roots: Vec<UnreadableRoot>,
-    /// Further targets of aliases: which one is meant cannot be told.
+    /// Further targets of aliases: which one is meant is not known.
     pub aliases: BTreeSet<(BlobId, BlobId)>,
 }
 

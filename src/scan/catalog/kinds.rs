@@ -1,4 +1,4 @@
-//! What each blob is, as far as manifests tell.
+//! What each blob is, as far as manifests say.
 
 use crate::model::{ManifestKind, Role};
 
@@ -15,7 +15,7 @@ pub enum BlobKind {
     Manifest,
     /// A manifest of manifests.
     Index,
-    /// Nothing tells.
+    /// Nothing says it.
     Unknown,
 }
 

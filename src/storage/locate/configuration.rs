@@ -36,7 +36,7 @@ pub struct Configured {
 impl Configured {
     /// The root as it is on this machine. A relative one is looked for where the configuration lies
     /// and where the command runs: the registry takes it from the directory it was started in,
-    /// which nothing tells.
+    /// which nothing says.
     pub fn existing_root(&self, configuration: &Path) -> Result<PathBuf, LocateError> {
         let beside = configuration.parent().unwrap_or(Path::new(".")).join(&self.root);
         let mut found: Vec<PathBuf> = [beside, self.root.clone()]
@@ -182,7 +182,7 @@ fn parse(
     Ok(Configured { root, source, proxy })
 }
 
-/// User and password are nobody's business but the registry's.
+/// User and password are for the registry alone.
 fn without_user(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

@@ -25,7 +25,7 @@ pub struct Other {
 /// Whether a directory that is not called `docker/registry/v2` is one all the same: a copy, a mount.
 ///
 /// # Errors
-/// With the directory that would tell and cannot be read.
+/// With the directory that would show it and cannot be read.
 pub fn is_v2(path: &Path) -> Result<bool, (PathBuf, io::Error)> {
     let (blobs, repositories) = (path.join("blobs"), path.join("repositories"));
     let (has_blobs, has_repositories) = (blobs.is_dir(), repositories.is_dir());
@@ -87,7 +87,7 @@ impl Place<'_> {
         any_below(&self.path.join(directory), depth, &is_wanted).unwrap_or(false)
     }
 
-    /// `directory/ab/abcd…`: two levels of hex digits, the second of so many.
+    /// `directory/ab/abcd…`: two levels of hex digits, the second of a fixed number.
     fn has_shards(&self, directory: &str, digits: usize) -> bool {
         let is_shard = |parent: &Path, name: &[u8], _| {
             is_hex(name, digits)
