@@ -26,7 +26,7 @@ const TAG_INDEX: &str = "index/sha256";
 /// Walks the repository at `path`.
 pub fn walk_repository(look: Look<'_>, path: &Path, name: String) -> RepositoryFacts {
     let Look { storage, depth, owner, .. } = look;
-    let walk = Walk { look, storage, name: &name, path, depth, owner };
+    let walk = Walk { look, storage, name: &name, path, depth, owner, only_compares: false };
     let (manifests, (layers, uploads)) = if look.known.is_some() {
         let manifests = walk.manifests();
         // A push that brings no new layer writes their links again, in place.
@@ -72,6 +72,8 @@ pub struct Walk<'a> {
     pub path: &'a Path,
     pub depth: Depth,
     pub owner: Owner,
+    /// See [`LeafOptions::only_compares`].
+    pub only_compares: bool,
 }
 
 #[derive(Default)]
@@ -170,7 +172,7 @@ impl Walk<'_> {
             content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
             trusted_size: is_trusted.then_some(SHA256_LINK_BYTES),
             list_others: self.depth == Depth::Deep,
-            beside: None,
+            ..LeafOptions::default()
         }
     }
 
@@ -373,7 +375,7 @@ impl Walk<'_> {
             return None;
         }
         let mut hashed = Hashed::default();
-        let quick = Self { depth: Depth::Quick, ..*self };
+        let quick = Self { depth: Depth::Quick, only_compares: true, ..*self };
         let links = quick.list_links(&revisions.join("sha256"), &mut notes).ok()?;
         hashed.leaves(&mut links?);
         hashed.leaves(&mut quick.list_tags(&directory.join("tags")).ok()??);
@@ -436,6 +438,7 @@ impl Walk<'_> {
             content_limit: (self.depth >= Depth::Full).then_some(MAX_LINK_BYTES),
             list_others: self.depth == Depth::Deep,
             beside: Some(TAG_INDEX),
+            only_compares: self.only_compares,
             ..LeafOptions::default()
         };
         match self.storage.list_leaves(directory, Path::new("current/link"), options) {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
 use super::{
@@ -56,7 +56,6 @@ const TRUSTED_FILE_SYSTEMS: [u32; 8] = [
 
 pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
-const DIRECTORY_PATH: OFlags = DIRECTORY.union(OFlags::PATH);
 /// Without `NONBLOCK`, opening a FIFO would wait for a writer.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
@@ -174,7 +173,8 @@ impl Storage for FilesystemStorage {
             };
             let beside = options.beside.and_then(|beside| {
                 let path = Path::new(&name).join(beside);
-                stamp_of(open_leaf(descriptor.as_fd(), &path, DIRECTORY_PATH, has_openat2)).ok()
+                let is_found = !matches!(state, LeafState::NotADirectory(_));
+                is_found.then(|| stamp_below(descriptor.as_fd(), &path).ok()).flatten()
             });
             Leaf { name, state, others, beside: beside.map(|(stamp, _)| stamp) }
         };
@@ -184,8 +184,9 @@ impl Storage for FilesystemStorage {
     fn stamp(&self, directory: &Path) -> io::Result<Option<DirectoryStamp>> {
         let is_above = |top: &&Top| directory.starts_with(&top.path);
         let trusted = self.tops.iter().find(is_above).and_then(|top| top.trusted_device);
-        // Opened for reading: a network file system asks its server for the times then.
-        let (stamp, device) = stamp_of(Ok(self.open_below(directory, DIRECTORY)?))?;
+        let (top, rest) = self.top(directory)?;
+        let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
+        let (stamp, device) = stamp_below(top, rest)?;
         Ok((trusted == Some(device)).then_some(stamp))
     }
 
@@ -289,11 +290,12 @@ fn leaf_state(
     has_openat2: bool,
 ) -> LeafState {
     let is_deep = path.components().nth(2).is_some();
+    let may_follow = !is_deep || options.only_compares;
     if options.content_limit.is_none() || options.trusted_size.is_some() {
-        let stat = if is_deep {
-            stat_without_links(directory, path, has_openat2)
-        } else {
+        let stat = if may_follow {
             rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW)
+        } else {
+            stat_without_links(directory, path, has_openat2)
         };
         match stat {
             Ok(stat) => {
@@ -410,9 +412,34 @@ fn others_beside(directory: BorrowedFd<'_>, name: &OsStr, leaf: &Path) -> Vec<En
     entries
 }
 
-/// A directory's stamp, and its device.
-fn stamp_of(directory: Result<OwnedFd, Errno>) -> Result<(DirectoryStamp, u64), Errno> {
-    let stat = rustix::fs::fstat(directory?)?;
+/// The stamp of a directory at `path`, and its device. A symbolic link on the way leads to another
+/// directory, whose stamp is another one, or to the same. A network file system asks its server.
+fn stamp_below(top: BorrowedFd<'_>, path: &Path) -> Result<(DirectoryStamp, u64), Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::STATX_FORCE_SYNC);
+    let wanted = StatxFlags::TYPE
+        .union(StatxFlags::INO)
+        .union(StatxFlags::MTIME)
+        .union(StatxFlags::CTIME);
+    let found = match rustix::fs::statx(top, path, flags, wanted) {
+        // Kernels before 4.11 and some sandboxes.
+        Err(Errno::NOSYS | Errno::PERM) => return stamp_of_stat(top, path),
+        found => found?,
+    };
+    if FileType::from_raw_mode(found.stx_mode.into()) != FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    let time = |time: &rustix::fs::StatxTimestamp| nanoseconds(time.tv_sec, time.tv_nsec.into());
+    let stamp = DirectoryStamp {
+        inode: found.stx_ino,
+        modified_ns: time(&found.stx_mtime),
+        changed_ns: time(&found.stx_ctime),
+    };
+    Ok((stamp, rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor)))
+}
+
+fn stamp_of_stat(top: BorrowedFd<'_>, path: &Path) -> Result<(DirectoryStamp, u64), Errno> {
+    // Opened for reading: a network file system asks its server for the times then.
+    let stat = rustix::fs::fstat(open_without_links(top, path, DIRECTORY)?)?;
     let facts = facts_of(&stat);
     let (modified_ns, changed_ns) = (facts.modified_ns, facts.changed_ns);
     Ok((DirectoryStamp { inode: stat.st_ino, modified_ns, changed_ns }, stat.st_dev))

@@ -141,6 +141,9 @@ pub struct LeafOptions {
     pub list_others: bool,
     /// Take the stamp of this directory below the entry, too.
     pub beside: Option<&'static str>,
+    /// Only sizes and times are compared with those that an earlier look saw, so that a symbolic link
+    /// between the entry and the leaf does no harm: it leads to the same file or to other times.
+    pub only_compares: bool,
 }
 
 /// A file's first bytes.
