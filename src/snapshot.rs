@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::db::{
-    self, AuthorityRecord, DatabaseError, DiskSpace, NewDatabase, PreviousScan, ScanRecord,
-    Snapshot, StoredFinding, Totals, Witness, WriteLock,
+    self, AuthorityRecord, DatabaseError, DiskSpace, NewDatabase, PreviousScan, References,
+    ScanRecord, Snapshot, StoredFinding, Totals, Witness, WriteLock,
 };
 use crate::graph;
 use crate::model::authority::Evidence;
@@ -347,36 +347,34 @@ impl Job<'_> {
         notes.findings.extend(authority_finding(&authority, &self.storage));
         // A damaged old database is not worth failing for: a check of content finds them again.
         let about_content = db::content_findings(&self.options.database).unwrap_or_default();
-        // Half of the tables are written while the figures for the other half are worked out.
-        let (new, accounts, findings) = std::thread::scope(|scope| {
-            let new = scope.spawn(|| {
-                let new = NewDatabase::create(&self.lock)?;
-                remember(&new, remembered)?;
-                new.load_references(&catalog)?;
-                Ok::<_, DatabaseError>(new)
-            });
+        // Two threads write half of the rows each; one also works out the figures.
+        let (totals, findings, has_lost_history) = std::thread::scope(|scope| {
+            let references = scope.spawn(|| References::load(&self.lock, &catalog));
+            let new = NewDatabase::create(&self.lock)?;
+            remember(&new, remembered)?;
             let accounts = graph::account(&graph);
             let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
             let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
             unknown::retain_known(&mut findings, &catalog.layout);
             let limit = self.max_vanished_percent;
             add_vanished(&mut findings, self.witness.as_ref(), &catalog, limit);
-            let new = new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok::<_, DatabaseError>((new, accounts, findings))
-        })?;
 
-        self.progress.phase("database", None);
-        is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
-        let snapshot = Snapshot {
-            graph: &catalog,
-            accounts: &accounts,
-            verdicts: &scan::tag_verdicts(&catalog, &graph),
-            findings: &findings,
-            authority: &authority,
-            scan: self.record(fingerprint, is_complete, depth == Depth::Deep),
-        };
-        let has_lost_history = new.has_lost_history();
-        let totals = new.publish(&snapshot)?;
+            self.progress.phase("database", None);
+            is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
+            let snapshot = Snapshot {
+                graph: &catalog,
+                accounts: &accounts,
+                verdicts: &scan::tag_verdicts(&catalog, &graph),
+                findings: &findings,
+                authority: &authority,
+                scan: self.record(fingerprint, is_complete, depth == Depth::Deep),
+            };
+            let has_lost_history = new.has_lost_history();
+            let totals = new.publish(&snapshot, || {
+                references.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })?;
+            Ok::<_, DatabaseError>((totals, findings, has_lost_history))
+        })?;
         self.progress.finish();
         Ok(Summary {
             root: self.storage.root().to_owned(),

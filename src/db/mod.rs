@@ -10,6 +10,7 @@ mod open;
 mod publish;
 mod read_graph;
 mod reclaimable;
+mod references;
 mod remembered;
 mod schema;
 mod stamp;
@@ -38,6 +39,7 @@ pub use publish::{
     remove_unfinished,
 };
 pub use read_graph::{ReadGraphError, read_graph};
+pub use references::References;
 pub use remembered::remembered;
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;

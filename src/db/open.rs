@@ -122,6 +122,16 @@ impl DatabaseError {
         }
     }
 
+    /// Of the tables of a file that is being made.
+    pub(super) fn from_migration(path: &Path, error: rusqlite_migration::Error) -> Self {
+        match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => {
+                Self::from_sqlite_write(path, err)
+            }
+            other => Self::Migrate { path: path.to_owned(), source: Box::new(other) },
+        }
+    }
+
     /// As [`Self::from_sqlite`], for a file that is being written.
     pub(crate) fn from_sqlite_write(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;

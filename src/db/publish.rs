@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use super::load::{ScanRecord, Snapshot, Totals, load_figures, load_references};
+use super::load::{ScanRecord, Snapshot, Totals, load_figures};
+use super::references::References;
 use super::{DatabaseError, migrate, remembered};
-use crate::scan::{Catalog, STALE_UPLOAD_NS};
+use crate::scan::STALE_UPLOAD_NS;
 
 /// How long a writer waits for one that is soon done.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -96,7 +97,7 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 }
 
 /// `.<name><suffix>` in the database's directory.
-fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseError> {
+pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseError> {
     let name = database.file_name().ok_or_else(|| DatabaseError::Write {
         path: database.to_owned(),
         source: io::Error::new(io::ErrorKind::InvalidInput, "it names no file"),
@@ -186,6 +187,11 @@ fn is_own(database: &Path) -> bool {
         && header[68..] == migrate::APPLICATION_ID.to_be_bytes()
 }
 
+/// For a file that is thrown away on any error. Sorting for an index uses a second thread.
+pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; \
+     PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; \
+     PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";
+
 /// A file that is to take the place of the database. Dropped unpublished, it is removed.
 pub struct NewDatabase<'a> {
     lock: &'a WriteLock,
@@ -197,24 +203,28 @@ pub struct NewDatabase<'a> {
     has_lost_history: bool,
 }
 
-/// The file that this process is writing now.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The files that this process is writing now.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-fn set_unfinished(path: Option<PathBuf>) {
-    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
+pub(super) fn note_unfinished(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+}
+
+pub(super) fn forget_unfinished(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != path);
 }
 
 /// Removes what this process has written of a new database, before it ends in the middle of that. The
 /// database itself stays as it was.
 pub fn remove_unfinished() {
-    if let Some(path) = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         drop(fs::remove_file(path));
     }
 }
 
 impl Drop for NewDatabase<'_> {
     fn drop(&mut self) {
-        set_unfinished(None);
+        forget_unfinished(&self.path);
         if self.connection.take().is_some() {
             drop(fs::remove_file(&self.path));
         }
@@ -235,22 +245,14 @@ impl<'a> NewDatabase<'a> {
             }
             _ => {}
         }
-        set_unfinished(Some(path.clone()));
+        note_unfinished(&path);
         let connection = Connection::open(&path).map_err(on_sqlite)?;
         let mut new =
             Self { lock, path, connection: Some(connection), old: None, has_lost_history: false };
         let connection = new.connection.as_mut().ok_or_else(|| published(database))?;
-        connection
-            .execute_batch(
-                "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384;
-                 PRAGMA temp_store = MEMORY;",
-            )
-            .map_err(on_sqlite)?;
-        migrate::create_tables(connection).map_err(|error| match error {
-            rusqlite_migration::Error::RusqliteError { err, .. } => on_sqlite(err),
-            other => DatabaseError::Migrate { path: database.clone(), source: Box::new(other) },
-        })?;
+        connection.execute_batch(NEW_FILE_PRAGMAS).map_err(on_sqlite)?;
+        migrate::create_tables(connection)
+            .map_err(|error| DatabaseError::from_migration(database, error))?;
         if super::stamp::is_there(database) {
             match copy_history(connection, database) {
                 Ok(old) => new.old = Some(old),
@@ -281,18 +283,18 @@ impl<'a> NewDatabase<'a> {
         self.has_lost_history
     }
 
-    /// Writes what needs no figures.
-    pub fn load_references(&self, graph: &Catalog) -> Result<(), DatabaseError> {
-        self.in_transaction(|connection| load_references(connection, graph))
-    }
-
     /// Writes what the next scan need not read again, by section.
     pub fn remember(&self, sections: &[(u8, &[u8])]) -> Result<(), DatabaseError> {
         self.in_transaction(|connection| remembered::write(connection, sections))
     }
 
-    /// Writes everything else, and puts the file in the place of the database.
-    pub fn publish(mut self, snapshot: &Snapshot<'_>) -> Result<Totals, DatabaseError> {
+    /// Writes everything else, takes the references that another thread wrote meanwhile, and puts the
+    /// file in the place of the database.
+    pub fn publish<'r>(
+        mut self,
+        snapshot: &Snapshot<'_>,
+        references: impl FnOnce() -> Result<References<'r>, DatabaseError>,
+    ) -> Result<Totals, DatabaseError> {
         let totals = self.in_transaction(|connection| {
             forget_pulls_of_another(connection, self.old.as_ref(), &snapshot.scan.root)?;
             let totals = load_figures(connection, snapshot, self.old.as_ref())?;
@@ -304,6 +306,7 @@ impl<'a> NewDatabase<'a> {
         let database = &self.lock.database;
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
+        references()?.take_into(connection)?;
         let finish = || {
             migrate::create_indices(connection)?;
             migrate::apply_views(connection)?;
@@ -330,7 +333,7 @@ impl<'a> NewDatabase<'a> {
         let mut journal = database.as_os_str().to_owned();
         journal.push("-journal");
         drop(fs::remove_file(journal));
-        set_unfinished(None);
+        forget_unfinished(&self.path);
         keep_access(&self.path, database);
         let renamed = File::open(&self.path)
             .and_then(|file| file.sync_all())

@@ -416,10 +416,8 @@ fn others_beside(directory: BorrowedFd<'_>, name: &OsStr, leaf: &Path) -> Vec<En
 /// directory, whose stamp is another one, or to the same. A network file system asks its server.
 fn stamp_below(top: BorrowedFd<'_>, path: &Path) -> Result<(DirectoryStamp, u64), Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::STATX_FORCE_SYNC);
-    let wanted = StatxFlags::TYPE
-        .union(StatxFlags::INO)
-        .union(StatxFlags::MTIME)
-        .union(StatxFlags::CTIME);
+    let wanted =
+        StatxFlags::TYPE.union(StatxFlags::INO).union(StatxFlags::MTIME).union(StatxFlags::CTIME);
     let found = match rustix::fs::statx(top, path, flags, wanted) {
         // Kernels before 4.11 and some sandboxes.
         Err(Errno::NOSYS | Errno::PERM) => return stamp_of_stat(top, path),

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use regsql::db::{self, NewDatabase, ScanRecord, Snapshot, WriteLock};
+use regsql::db::{self, NewDatabase, References, ScanRecord, Snapshot, WriteLock};
 use regsql::graph;
 use regsql::model::Name;
 use regsql::progress::Hidden;
@@ -150,7 +150,6 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
     let accounts = graph::account(&graph);
     let lock = WriteLock::take(database).unwrap();
     let new = NewDatabase::create(&lock).unwrap();
-    new.load_references(&catalog).unwrap();
     let scan = ScanRecord {
         root: "registry".into(),
         started_ns: 1,
@@ -173,7 +172,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         authority: &authority,
         scan,
     };
-    new.publish(&snapshot).unwrap();
+    new.publish(&snapshot, || References::load(&lock, &catalog)).unwrap();
 
     let connection = db::open_for_reading(database).unwrap();
     let stored = db::read_graph(&connection).unwrap();

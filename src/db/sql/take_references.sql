@@ -1,0 +1,6 @@
+-- Whole tables of the same form: rows are copied as they are, in their order.
+INSERT INTO main.media_type SELECT * FROM side.media_type;
+INSERT INTO main.build_step SELECT * FROM side.build_step;
+INSERT INTO main.reference SELECT * FROM side.reference;
+INSERT INTO main.referenced_by SELECT * FROM side.referenced_by;
+INSERT INTO main.alias SELECT * FROM side.alias;
