@@ -331,12 +331,15 @@ impl Job<'_> {
 
     /// Works out the figures and puts everything into a new database.
     fn publish(mut self, mut facts: Facts, depth: Depth) -> Result<Summary, ScanError> {
+        let read = std::mem::take(&mut self.roots);
         let remembered = std::mem::take(&mut facts.remembered);
         self.progress.phase("accounting", None);
+        // Written first, because it takes as much memory as the facts do.
+        let new = NewDatabase::create(&self.lock)?;
+        remember(&new, remembered)?;
         let fingerprint = facts.fingerprint;
         let mut is_complete = !facts.is_incomplete();
         let mut authority = authority_of(&mut facts);
-        let read = std::mem::take(&mut self.roots);
         roots::add_absent(&mut facts, &read.roots);
         let (mut catalog, mut graph, mut notes) = scan::build(facts);
         if !read.roots.is_empty() {
@@ -350,8 +353,6 @@ impl Job<'_> {
         // Two threads write half of the rows each; one also works out the figures.
         let (totals, findings, has_lost_history) = std::thread::scope(|scope| {
             let references = scope.spawn(|| References::load(&self.lock, &catalog));
-            let new = NewDatabase::create(&self.lock)?;
-            remember(&new, remembered)?;
             let accounts = graph::account(&graph);
             let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
             let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
