@@ -197,7 +197,10 @@ fn check_singles(plan: &Plan) -> Result<(), TestCaseError> {
                 if wanted.is_none_or(|wanted| wanted == place) {
                     for (revision, figures) in repository.revisions.clone().zip(&account.revisions)
                     {
-                        selection.chosen[Kind::Revision][revision as usize] = !figures.is_tagged;
+                        // As the report of untagged revisions selects them: what is fixed is not untagged,
+                        // and neither is a signature of what is fixed.
+                        let is_kept = figures.is_tagged || figures.is_held || figures.is_rooted;
+                        selection.chosen[Kind::Revision][revision as usize] = !is_kept;
                     }
                 }
             }
