@@ -50,6 +50,15 @@ pub enum EvidenceCode {
     HarborRepository,
     /// Directories of a Harbor installation beside the storage.
     HarborDirectories,
+    /// A registry that answers with `Gitlab-Container-Registry-Database-Enabled: true`.
+    GitlabHeader,
+    /// A registry that answers as OpenShift's: with `X-Registry-Supports-Signatures`, or a token server at
+    /// `/openshift/token` (image-registry pkg/dockerregistry/server/app.go).
+    OpenshiftHeader,
+    /// A registry whose token service is `harbor-registry` (core/service/token/creator.go).
+    HarborTokenService,
+    /// A registry lists tags that its storage has not: they are elsewhere, whoever it is.
+    TagsNotInStorage,
 }
 
 impl EvidenceCode {
@@ -62,6 +71,10 @@ impl EvidenceCode {
         Self::NeverTagged,
         Self::HarborRepository,
         Self::HarborDirectories,
+        Self::GitlabHeader,
+        Self::OpenshiftHeader,
+        Self::HarborTokenService,
+        Self::TagsNotInStorage,
     ];
 
     /// As the `authority_evidence` view writes it.
@@ -74,6 +87,10 @@ impl EvidenceCode {
             Self::NeverTagged => "never-tagged",
             Self::HarborRepository => "harbor-repository",
             Self::HarborDirectories => "harbor-directories",
+            Self::GitlabHeader => "gitlab-header",
+            Self::OpenshiftHeader => "openshift-header",
+            Self::HarborTokenService => "harbor-token-service",
+            Self::TagsNotInStorage => "tags-not-in-storage",
         }
     }
 
@@ -116,6 +133,14 @@ impl Evidence {
             }
             EvidenceCode::HarborRepository => format!("a repository {example}"),
             EvidenceCode::HarborDirectories => format!("{example} beside the storage"),
+            EvidenceCode::GitlabHeader
+            | EvidenceCode::OpenshiftHeader
+            | EvidenceCode::HarborTokenService => format!("the registry answers `{example}`"),
+            EvidenceCode::TagsNotInStorage => {
+                format!(
+                    "the registry lists {count} of {of} tags that the storage has not ({example})"
+                )
+            }
         }
     }
 }
@@ -127,6 +152,8 @@ pub enum Product {
     GitlabDatabase,
     /// Harbor.
     Harbor,
+    /// OpenShift's integrated registry.
+    Openshift,
     /// The evidence does not say which.
     Unknown,
 }
@@ -137,6 +164,7 @@ impl Product {
         match self {
             Self::GitlabDatabase => "gitlab-database",
             Self::Harbor => "harbor",
+            Self::Openshift => "openshift",
             Self::Unknown => "unknown",
         }
     }
@@ -146,6 +174,7 @@ impl Product {
         match self {
             Self::GitlabDatabase => "GitLab's metadata database",
             Self::Harbor => "Harbor's database",
+            Self::Openshift => "OpenShift's etcd",
             Self::Unknown => "a database outside of the storage",
         }
     }
@@ -208,18 +237,27 @@ pub struct Suspicion {
 /// What the evidence says; `None` for a storage that is the whole truth.
 pub fn suspicion(evidence: &[Evidence]) -> Option<Suspicion> {
     let has = |code| evidence.iter().any(|evidence| evidence.code == code);
-    let is_gitlab = has(EvidenceCode::GitlabLockFile);
-    let is_harbor = has(EvidenceCode::HarborRepository) || has(EvidenceCode::HarborDirectories);
-    let product = match (is_gitlab, is_harbor) {
-        (true, _) => Product::GitlabDatabase,
-        (_, true) => Product::Harbor,
+    let is_gitlab = has(EvidenceCode::GitlabLockFile) || has(EvidenceCode::GitlabHeader);
+    let is_openshift = has(EvidenceCode::OpenshiftHeader);
+    let is_harbor = has(EvidenceCode::HarborRepository)
+        || has(EvidenceCode::HarborDirectories)
+        || has(EvidenceCode::HarborTokenService);
+    let product = match (is_gitlab, is_openshift, is_harbor) {
+        (true, ..) => Product::GitlabDatabase,
+        (_, true, _) => Product::Openshift,
+        (.., true) => Product::Harbor,
         _ => Product::Unknown,
     };
     // Harbor without tags on disk still serves by links and has every manifest on disk.
-    let hides_manifests =
-        is_gitlab || has(EvidenceCode::OrphanConfigs) || has(EvidenceCode::NoTags) && !is_harbor;
-    let hides_tags =
-        hides_manifests || is_harbor || has(EvidenceCode::NoTags) || has(EvidenceCode::NeverTagged);
+    let hides_manifests = is_gitlab
+        || is_openshift
+        || has(EvidenceCode::OrphanConfigs)
+        || has(EvidenceCode::NoTags) && !is_harbor;
+    let hides_tags = hides_manifests
+        || is_harbor
+        || has(EvidenceCode::NoTags)
+        || has(EvidenceCode::NeverTagged)
+        || has(EvidenceCode::TagsNotInStorage);
     hides_tags.then_some(Suspicion { product, hides_manifests, hides_tags })
 }
 

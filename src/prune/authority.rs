@@ -2,12 +2,16 @@
 //! outside of the storage seems to hold references.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use super::choose::Chosen;
 use super::name::SkipGroup;
-use crate::graph::Item;
-use crate::model::Kind;
-use crate::model::authority::{Evidence, Product, suspicion};
+use super::paths;
+use crate::graph::{Graph, Item};
+use crate::model::authority::{Evidence, EvidenceCode, Product, suspicion};
+use crate::model::{Kind, is_repository_name};
+use crate::registry::{Registry, RegistryError};
+use crate::storage::Storage;
 
 /// Why nothing is planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +60,82 @@ pub fn hidden_by(
     };
     let seen = evidence.iter().map(Evidence::text).collect();
     Some(AuthorityError { product: suspicion.product, what, seen })
+}
+
+/// Repositories of which a registry is asked for its tags. A product keeps the tags of all of them elsewhere or of
+/// none, so some are enough.
+const MOST_ASKED: usize = 300;
+
+/// What a registry that serves the storage says of who holds its references: its product, and tags that it lists
+/// for the repositories of a choice and that the storage has not.
+///
+/// # Errors
+/// When the registry does not answer as one does.
+pub fn registry_evidence(
+    registry: &Registry,
+    storage: &dyn Storage,
+    chosen: &Chosen<'_>,
+    is_pull_through: bool,
+) -> Result<Vec<Evidence>, RegistryError> {
+    let mut found = registry.holder_evidence()?;
+    // A cache of another registry lists that one's tags.
+    if is_pull_through {
+        return Ok(found);
+    }
+    let graph = chosen.graph();
+    let is_chosen = |place: u32| {
+        let repository = &graph.repositories[place as usize];
+        let has = |kind, range: &std::ops::Range<u32>| {
+            range.clone().any(|at| chosen.selection.has(kind, at))
+        };
+        chosen.is_garbage_chosen
+            || chosen.selection.layers.contains(&true)
+            || chosen.selection.has_any(Kind::Blob)
+            || chosen.selection.has(Kind::Repository, place)
+            || has(Kind::Tag, &repository.tags)
+            || has(Kind::Revision, &repository.revisions)
+            || has(Kind::LayerLink, &repository.links)
+    };
+    let asked = (0..graph.repositories.len() as u32).filter(|place| is_chosen(*place));
+    let (mut count, mut of, mut example) = (0, 0, None);
+    for place in asked.take(MOST_ASKED) {
+        let node = &graph.repositories[place as usize];
+        let directory = paths::repository(storage.layout(), &node.name);
+        let Some(directory) = directory.filter(|_| is_repository_name(&node.name)) else {
+            continue;
+        };
+        let is_missing = |tag: &String| {
+            let path = paths::tag(&directory, tag);
+            path.is_some_and(|path| {
+                storage.stat(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            })
+        };
+        let listed = registry.tags(&node.name)?;
+        of += listed.len() as u64;
+        let mut missing: Vec<String> = listed.into_iter().filter(is_missing).collect();
+        if !missing.is_empty() {
+            // One that was deleted between the two looks is no longer listed.
+            let again = registry.tags(&node.name)?;
+            missing.retain(|tag| again.binary_search(tag).is_ok());
+        }
+        count += missing.len() as u64;
+        example = example.or_else(|| Some(format!("{}:{}", node.name, missing.first()?)));
+    }
+    found.extend(example.map(|example| Evidence {
+        code: EvidenceCode::TagsNotInStorage,
+        count,
+        of,
+        example,
+    }));
+    Ok(found)
+}
+
+/// When the storage was last written to, as far as a scan saw, in nanoseconds since 1970.
+pub fn newest_write_ns(graph: &Graph) -> Option<i64> {
+    let blobs = graph.blobs.iter().filter_map(|blob| blob.changed_ns);
+    let uploads = graph.uploads.iter().filter_map(|upload| upload.active_ns);
+    let links = graph.links.iter().filter_map(|link| link.linked_ns);
+    blobs.chain(uploads).chain(links).max()
 }
 
 /// Takes back revisions of repositories that never had a tag, and notes that they stay. Some other

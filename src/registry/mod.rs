@@ -19,6 +19,7 @@ mod credentials;
 pub mod delete;
 mod error;
 mod gate;
+mod holder;
 mod manifests;
 mod options;
 mod probe;

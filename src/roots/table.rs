@@ -9,6 +9,8 @@ use crate::model::{Digest, is_repository_name, is_tag_name, parse_time_ns};
 const COLUMNS: [&str; 7] =
     ["repository", "tag", "digest", "kind", "size_bytes", "pushed_at", "pulled_at"];
 const DIGEST: usize = 2;
+/// The kind of a row that says how many others there are, in `size_bytes`.
+const ROW_COUNT: &str = "row-count";
 
 /// The separator of a header line; `None` when it is none.
 pub(super) fn separator_of(line: &[u8]) -> Option<u8> {
@@ -73,6 +75,7 @@ pub(super) fn read(
         ));
     }
     let mut record = csv::StringRecord::new();
+    let (mut row_count, mut promised) = (0_u64, None);
     loop {
         let line = reader.position().line();
         if !reader.read_record(&mut record).map_err(|error| of_csv(file, error))? {
@@ -84,8 +87,19 @@ pub(super) fn read(
                 .map(str::trim)
                 .filter(|text| !text.is_empty())
         };
+        if cell(3) == Some(ROW_COUNT) {
+            let count = cell(4).and_then(|text| text.parse::<u64>().ok());
+            let error = || line_error(file, line, "its number of rows is no number".into());
+            promised = Some(count.ok_or_else(error)?);
+            continue;
+        }
         let row = row(line, cell).map_err(|what| line_error(file, line, what))?;
+        row_count += 1;
         take(row);
+    }
+    if let Some(promised) = promised.filter(|promised| *promised != row_count) {
+        let what = format!("it says that it has {promised} rows, and {row_count} are there");
+        return Err(RootsError::Cut { file: file.into(), what });
     }
     if reader.get_ref().last.is_some_and(|last| last != b'\n') {
         return Err(RootsError::Cut { file: file.into(), what: "its last line has no end".into() });

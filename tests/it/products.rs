@@ -2,7 +2,10 @@
 //! in which it holds the references. The exports that docs/roots.md and docs/openshift.md tell people to make are
 //! run, and what is pruned with them is compared with what the product knows.
 
+mod databases;
+mod holder;
 mod openshift;
+mod postgres;
 
 use std::collections::BTreeMap;
 use std::fs;
