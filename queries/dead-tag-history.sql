@@ -6,10 +6,12 @@
 -- column: history_tag text -- the tag that remembers it
 -- column: history_digest digest -- the manifest that it pointed at
 -- column: linked_at time -- when the tag was last made to point there
+-- selects: tag-history
+-- next: regsql prune dead-tag-history -- what would go
 --
 -- The registry keeps an entry below `tags/*/index` for each digest that a tag has pointed at, and its collector
 -- never removes one. An entry whose revision is gone leads nowhere: it costs a directory and a file, and makes listing
--- tags slower.
+-- tags slower. `regsql prune dead-tag-history` moves such entries to the trash.
 SELECT
     r.name AS repository,
     t.name AS history_tag,

@@ -26,6 +26,7 @@ pub fn each_named(
             Some(selects) => format!("give columns {}", selects.columns().join(" and ")),
             None => "give columns repository and tag, repository and manifest_digest, \
                  layer_digest, blob_digest, repository and upload_id, repository and link_digest, \
+                 repository, history_tag and history_digest, \
                  or repository alone"
                 .into(),
         };
@@ -47,11 +48,12 @@ struct Naming {
 
 impl Naming {
     /// The narrowest first: a row that names a part of a repository does not mean the whole.
-    const ORDER: [Selects; 7] = [
+    const ORDER: [Selects; 8] = [
         Selects::Tags,
         Selects::Revisions,
         Selects::Uploads,
         Selects::LayerLinks,
+        Selects::TagHistory,
         Selects::Layers,
         Selects::Blobs,
         Selects::Repositories,
@@ -93,12 +95,18 @@ impl Naming {
                 Name::Upload { repository: first, upload_id: second()?, size_bytes: 0 }
             }
             Selects::LayerLinks => Name::LayerLink { repository: first, link_digest: second()? },
+            Selects::TagHistory => Name::TagHistory {
+                repository: first,
+                history_tag: second()?,
+                history_digest: text(self.columns[2])?,
+            },
         })
     }
 }
 
 /// Columns that name a part of a repository.
-const PARTS: &[&str] = &["tag", "manifest_digest", "upload_id", "link_digest", "digest"];
+const PARTS: &[&str] =
+    &["tag", "manifest_digest", "upload_id", "link_digest", "history_tag", "digest"];
 
 struct Sink<'a> {
     selects: Option<Selects>,

@@ -31,7 +31,10 @@ pub fn select(
     query: &Query<'_>,
     selects: Option<Selects>,
 ) -> Result<Selected> {
-    if let Some(selects @ (Selects::Blobs | Selects::Uploads | Selects::LayerLinks)) = selects {
+    if let Some(
+        selects @ (Selects::Blobs | Selects::Uploads | Selects::LayerLinks | Selects::TagHistory),
+    ) = selects
+    {
         return Err(names_what_nothing_shares(query, selects.name()));
     }
     let names = Names::new(graph);

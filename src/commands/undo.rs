@@ -122,6 +122,7 @@ pub fn counted(counts: &Counts) -> String {
         (counts.uploads, "upload", "uploads"),
         (counts.blobs, "blob", "blobs"),
         (counts.leftovers, "leftover", "leftovers"),
+        (counts.tag_history_entries, "tag history entry", "tag history entries"),
         (counts.directories, "empty directory", "empty directories"),
     ])
 }

@@ -5,7 +5,8 @@ use super::parts::{BlobId, LinkNode, RepositoryNode};
 use crate::model::{Digest, Kind, Name};
 
 /// A thing by its place in the list of its kind: a tag's in [`Graph::tags`] and so on, a corrupt
-/// blob's in [`Graph::blobs`]. Leftovers are no part of a graph: their places are in a plan's list.
+/// blob's in [`Graph::blobs`]. Leftovers and entries of tags'
+/// histories are no part of a graph: their places are in a plan's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Item {
     /// What it is.
@@ -22,7 +23,7 @@ impl Item {
 }
 
 impl Graph {
-    /// How many things of a kind there are; no leftovers.
+    /// How many things of a kind there are; none of what is no part of a graph.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
             Kind::Tag => self.tags.len(),
@@ -30,7 +31,7 @@ impl Graph {
             Kind::LayerLink => self.links.len(),
             Kind::Upload => self.uploads.len(),
             Kind::Blob | Kind::CorruptBlob => self.blobs.len(),
-            Kind::Leftover => 0,
+            Kind::Leftover | Kind::TagHistory => 0,
             Kind::Repository => self.repositories.len(),
         }
     }
@@ -43,7 +44,7 @@ impl Graph {
             Kind::LayerLink => |repository| repository.links.end,
             Kind::Upload => return Some(self.uploads[item.at as usize].repository),
             Kind::Repository => return Some(item.at),
-            Kind::Blob | Kind::CorruptBlob | Kind::Leftover => return None,
+            Kind::Blob | Kind::CorruptBlob | Kind::Leftover | Kind::TagHistory => return None,
         };
         Some(self.repositories.partition_point(|repository| end(repository) <= item.at) as u32)
     }
@@ -55,7 +56,7 @@ impl Graph {
             Kind::Revision => Some(self.revisions[item.at as usize]),
             Kind::LayerLink => Some(self.links[item.at as usize].name),
             Kind::Blob | Kind::CorruptBlob => Some(item.at),
-            Kind::Upload | Kind::Leftover | Kind::Repository => None,
+            Kind::Upload | Kind::Leftover | Kind::TagHistory | Kind::Repository => None,
         }
     }
 
@@ -73,7 +74,7 @@ impl Graph {
             Kind::LayerLink => self.links[at].linked_ns,
             Kind::Upload => self.uploads[at].active_ns,
             Kind::Blob | Kind::CorruptBlob => self.blobs[at].changed_ns,
-            Kind::Leftover | Kind::Repository => None,
+            Kind::Leftover | Kind::TagHistory | Kind::Repository => None,
         }
     }
 
@@ -86,8 +87,8 @@ impl Graph {
         }
     }
 
-    /// Its name; `leftovers` are the paths of those.
-    pub fn name_of(&self, item: Item, leftovers: &[String]) -> Name {
+    /// Its name; `others` are the names of what is no part of a graph.
+    pub fn name_of(&self, item: Item, others: &[Name]) -> Name {
         let at = item.at as usize;
         let repository = || {
             let place = self.repository_of(item).unwrap_or_default();
@@ -120,7 +121,7 @@ impl Graph {
                 blob_digest: digest(item.at),
                 size_bytes: self.size_bytes_of(item),
             },
-            Kind::Leftover => Name::Leftover { path: leftovers[at].clone() },
+            Kind::Leftover | Kind::TagHistory => others[at].clone(),
             Kind::Repository => Name::Repository { repository: repository() },
         }
     }

@@ -91,7 +91,10 @@ impl<'a> Names<'a> {
                 (Kind::CorruptBlob, self.present_blob(blob_digest)?)
             }
             Name::Repository { repository } => (Kind::Repository, self.repository(repository)?.0),
-            Name::Layer { .. } | Name::Leftover { .. } | Name::Row { .. } => {
+            Name::Layer { .. }
+            | Name::Leftover { .. }
+            | Name::TagHistory { .. }
+            | Name::Row { .. } => {
                 return Err(Missing::Name);
             }
         };

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A tag of a repository.
     Tag,
+    /// An entry of a tag's history whose manifest its repository no longer has.
+    TagHistory,
     /// A manifest linked in a repository.
     Revision,
     /// A blob linked in a repository.
@@ -28,8 +30,9 @@ pub enum Kind {
 
 impl Kind {
     /// All, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tag,
+        Self::TagHistory,
         Self::Revision,
         Self::LayerLink,
         Self::Upload,
@@ -43,6 +46,7 @@ impl Kind {
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Tag => ("tag", "tags"),
+            Self::TagHistory => ("tag history entry", "tag history entries"),
             Self::Revision => ("revision", "revisions"),
             Self::LayerLink => ("layer link", "layer links"),
             Self::Upload => ("upload", "uploads"),
@@ -102,6 +106,15 @@ pub enum Name {
         /// What it points at.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         manifest_digest: Option<String>,
+    },
+    /// An entry of a tag's history.
+    TagHistory {
+        /// Its repository.
+        repository: String,
+        /// The tag.
+        history_tag: String,
+        /// What it pointed at.
+        history_digest: String,
     },
     /// A revision.
     Revision {
@@ -170,6 +183,7 @@ impl Name {
     pub fn kind(&self) -> Option<Kind> {
         match self {
             Self::Tag { .. } => Some(Kind::Tag),
+            Self::TagHistory { .. } => Some(Kind::TagHistory),
             Self::Revision { .. } => Some(Kind::Revision),
             Self::LayerLink { .. } => Some(Kind::LayerLink),
             Self::Upload { .. } => Some(Kind::Upload),
@@ -187,6 +201,9 @@ impl Name {
             Self::Tag { repository, tag, .. } => format!("{repository}:{tag}"),
             Self::Revision { repository, manifest_digest } => {
                 format!("{repository}@{manifest_digest}")
+            }
+            Self::TagHistory { repository, history_tag, history_digest } => {
+                format!("{history_digest} in the history of {repository}:{history_tag}")
             }
             Self::LayerLink { repository, link_digest } => {
                 format!("layer link {link_digest} in {repository}")

@@ -9,7 +9,7 @@ use super::name::SkipGroup;
 use super::paths;
 use crate::graph::{Graph, Item};
 use crate::model::authority::{Evidence, EvidenceCode, Product, suspicion};
-use crate::model::{Kind, is_repository_name};
+use crate::model::{Kind, Name, is_repository_name};
 use crate::registry::{Registry, RegistryError};
 use crate::storage::Storage;
 
@@ -50,7 +50,8 @@ pub fn hidden_by(
         || selection.layers.contains(&true);
     let blobs = chosen.is_garbage_chosen
         || selection.has_any(Kind::Blob)
-        || selection.has_any(Kind::LayerLink);
+        || selection.has_any(Kind::LayerLink)
+        || chosen.others.iter().any(|name| matches!(name, Name::TagHistory { .. }));
     let what = match (suspicion.hides_manifests, tags, revisions, blobs) {
         (true, .., true) => "garbage",
         (_, _, true, _) => "untagged revisions",

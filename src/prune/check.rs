@@ -70,6 +70,44 @@ impl Executor<'_> {
         checked
     }
 
+    /// An entry of a tag's history, `<repository>/_manifests/tags/<tag>/index/<algorithm>/<hex>`, must lead
+    /// nowhere: its revision is gone, and the tag points elsewhere.
+    pub(super) fn check_history(&self, path: &Path) -> Checked {
+        let changed = |reason: &str| Err((SkipGroup::Changed, reason.to_owned()));
+        let parts = || Some((path.ancestors().nth(3)?, path.ancestors().nth(5)?));
+        let Some((tag, manifests)) = parts() else {
+            return changed("its name leads to no path");
+        };
+        let Ok(digest) = path.strip_prefix(tag.join("index")) else {
+            return changed("its name leads to no path");
+        };
+        let revision = manifests.join("revisions").join(digest);
+        match self.storage.stat(&revision.join("link")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&error)),
+            Ok(_) => return changed("its manifest is there again"),
+        }
+        let content = self.storage.read(&tag.join("current/link"), MAX_LINK_BYTES as u64);
+        match parse_link(&content.map_err(|error| failed(&error))?.bytes) {
+            LinkContent::Clean(digest) | LinkContent::Spaced(digest)
+                if !revision.ends_with(digest.encoded()) =>
+            {
+                Ok(())
+            }
+            LinkContent::Clean(_) | LinkContent::Spaced(_) => changed("the tag points there now"),
+            LinkContent::Nothing(why) => changed(&why),
+        }
+    }
+
+    /// A push may have set the tag between the look and the rename.
+    pub(super) fn recheck_history(&mut self, path: &Path) -> Checked {
+        let checked = self.check_history(path);
+        if checked.is_err() {
+            self.put_back(path).map_err(|error| failed(&error))?;
+        }
+        checked
+    }
+
     pub(super) fn check_upload(&self, path: &Path, active_ns: Option<i64>) -> Checked {
         // Every byte that comes is written to `data`; `startedat` is written once, and its time on
         // disk says nothing when the storage was copied.

@@ -12,10 +12,10 @@ pub struct Chosen<'a> {
     names: Names<'a>,
     /// What is kept before anything is deleted.
     pub reach: Reach,
-    /// What is chosen by itself; no leftovers.
+    /// What is chosen by itself, of what is part of the graph.
     pub selection: Selection,
-    /// Paths of what interrupted writes left.
-    pub leftovers: BTreeSet<String>,
+    /// The rest: what interrupted writes left, and entries of tags' histories.
+    pub others: BTreeSet<Name>,
     /// Every class of garbage: what nothing refers to.
     pub is_garbage_chosen: bool,
     /// What was named and cannot be chosen.
@@ -30,7 +30,7 @@ impl<'a> Chosen<'a> {
             names: Names::new(graph),
             reach: reach(graph),
             selection: Selection::nothing(graph),
-            leftovers: BTreeSet::new(),
+            others: BTreeSet::new(),
             is_garbage_chosen: false,
             skipped: Vec::new(),
         }
@@ -55,7 +55,12 @@ impl<'a> Chosen<'a> {
                 let reason = "the registry leaves nothing of that name";
                 return Err((SkipGroup::NotThere, reason.into()));
             }
-            self.leftovers.insert(path.clone());
+            self.others.insert(name.clone());
+            return Ok(());
+        }
+        if let Name::TagHistory { repository, history_tag, history_digest } = name {
+            self.check_history(repository, history_tag, history_digest)?;
+            self.others.insert(name.clone());
             return Ok(());
         }
         if let Name::Tag { manifest_digest: Some(digest), .. } = name {
@@ -73,6 +78,35 @@ impl<'a> Chosen<'a> {
             return Ok(());
         }
         Err((SkipGroup::NotThere, format!("the tag points at {target}, the row says {digest}")))
+    }
+
+    /// An entry of a tag's history leads nowhere when the repository has no such revision, and the tag
+    /// points elsewhere. Where something cannot be read it may lead somewhere.
+    fn check_history(
+        &self,
+        repository: &str,
+        tag: &str,
+        digest: &str,
+    ) -> Result<(), (SkipGroup, String)> {
+        let not_there = |missing: Missing| (SkipGroup::NotThere, missing.to_string());
+        let parsed = Digest::parse(digest)
+            .map_err(|_| (SkipGroup::NotThere, format!("`{digest}` is no digest")))?;
+        let (repository, tag) = (repository.to_owned(), tag.to_owned());
+        let name = Name::Tag { repository: repository.clone(), tag, manifest_digest: None };
+        let item = self.names.find(&name).map_err(not_there)?;
+        let place = self.graph.repository_of(item).unwrap_or_default();
+        let Some(target) = self.graph.digest_of(item) else {
+            return Err((SkipGroup::Held, "the tag's link cannot be read".into()));
+        };
+        if self.graph.repositories[place as usize].is_held {
+            return Err((SkipGroup::Held, "something in its repository cannot be read".into()));
+        }
+        let manifest_digest = parsed.to_string();
+        let revision = Name::Revision { repository, manifest_digest };
+        if *target == parsed || self.names.find(&revision).is_ok() {
+            return Err((SkipGroup::Needed, "its manifest is there".into()));
+        }
+        Ok(())
     }
 
     /// What a plan may clear that was asked for by itself, of what a registry's API cannot delete. A
@@ -117,8 +151,7 @@ impl<'a> Chosen<'a> {
             let layer_digest = graph.blobs[blob as usize].digest.to_string();
             names.push(Name::Layer { layer_digest });
         }
-        let leftovers = std::mem::take(&mut self.leftovers).into_iter();
-        names.extend(leftovers.map(|path| Name::Leftover { path }));
+        names.extend(std::mem::take(&mut self.others));
         for name in names {
             self.skip(group, name, reason);
         }
@@ -131,7 +164,7 @@ impl<'a> Chosen<'a> {
 
     /// Whether nothing at all was chosen.
     pub fn is_empty(&self) -> bool {
-        !self.is_garbage_chosen && self.leftovers.is_empty() && self.selection.is_empty()
+        !self.is_garbage_chosen && self.others.is_empty() && self.selection.is_empty()
     }
 }
 

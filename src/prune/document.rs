@@ -23,7 +23,7 @@ pub enum Mode {
 /// Writes counts by their keys. The rare kinds are left out at 0, as older versions did not have
 /// them.
 fn write_counts<S: Serializer>(counts: &ByKind<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-    const ORDER: [Kind; 8] = [
+    const ORDER: [Kind; 9] = [
         Kind::Tag,
         Kind::Revision,
         Kind::LayerLink,
@@ -32,9 +32,11 @@ fn write_counts<S: Serializer>(counts: &ByKind<u64>, serializer: S) -> Result<S:
         Kind::Repository,
         Kind::CorruptBlob,
         Kind::Leftover,
+        Kind::TagHistory,
     ];
-    let is_written =
-        |kind: &Kind| !matches!(kind, Kind::CorruptBlob | Kind::Leftover) || counts[*kind] > 0;
+    let is_rare =
+        |kind: Kind| matches!(kind, Kind::CorruptBlob | Kind::Leftover | Kind::TagHistory);
+    let is_written = |kind: &Kind| !is_rare(*kind) || counts[*kind] > 0;
     serializer
         .collect_map(ORDER.into_iter().filter(is_written).map(|kind| (kind.key(), counts[kind])))
 }

@@ -103,7 +103,8 @@ pub enum Phase {
 
 impl Phase {
     fn has(self, kind: Kind) -> bool {
-        let is_reference = matches!(kind, Kind::Tag | Kind::Revision | Kind::LayerLink);
+        let is_reference =
+            matches!(kind, Kind::Tag | Kind::TagHistory | Kind::Revision | Kind::LayerLink);
         is_reference == (self == Self::References)
     }
 }
@@ -208,6 +209,12 @@ impl<'a> Executor<'a> {
                 self.check_tag(&path.join("current/link"), item)?;
                 self.take(path, file)?;
                 self.recheck_tag(path, item)
+            }
+            Kind::TagHistory => {
+                self.check_old(&path.join("link"))?;
+                self.check_history(path)?;
+                self.take(path, file)?;
+                self.recheck_history(path)
             }
             Kind::Revision | Kind::LayerLink => {
                 self.check_link(&path.join("link"), changed_ns)?;

@@ -32,6 +32,9 @@ fn fingerprint(name: &Name) -> [u8; 16] {
         Name::Tag { repository, tag, manifest_digest } => {
             ["tag", repository, tag, manifest_digest.as_deref().unwrap_or_default()]
         }
+        Name::TagHistory { repository, history_tag, history_digest } => {
+            ["tag_history", repository, history_tag, history_digest]
+        }
         Name::Revision { repository, manifest_digest } => {
             ["revision", repository, manifest_digest, ""]
         }

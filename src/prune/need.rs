@@ -55,7 +55,12 @@ impl Executor<'_> {
                 self.keep_blob(&graph.blobs[link.name as usize].digest);
                 self.keep_blob(&graph.blobs[link.target as usize].digest);
             }
-            Kind::Upload | Kind::Blob | Kind::CorruptBlob | Kind::Leftover | Kind::Repository => {}
+            Kind::TagHistory
+            | Kind::Upload
+            | Kind::Blob
+            | Kind::CorruptBlob
+            | Kind::Leftover
+            | Kind::Repository => {}
         }
     }
 

@@ -4,17 +4,12 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::graph::{Graph, Item};
-use crate::model::{Digest, Kind, bytes_of};
+use crate::model::{Digest, Kind, Name, bytes_of};
 use crate::storage::Layout;
 
 /// Where a thing lies, as far as its names lead anywhere: the directory of anything but a leftover;
-/// `leftovers` are the paths of those.
-pub fn of_item(
-    layout: &Layout,
-    graph: &Graph,
-    item: Item,
-    leftovers: &[String],
-) -> Option<PathBuf> {
+/// `others` are the names of what is no part of the graph.
+pub fn of_item(layout: &Layout, graph: &Graph, item: Item, others: &[Name]) -> Option<PathBuf> {
     let at = item.at as usize;
     let repository =
         || repository(layout, &graph.repositories[graph.repository_of(item)? as usize].name);
@@ -24,7 +19,14 @@ pub fn of_item(
         Kind::LayerLink => layer_link(&repository()?, graph.digest_of(item)?),
         Kind::Upload => upload(&repository()?, &graph.uploads[at].upload_id),
         Kind::Blob | Kind::CorruptBlob => blob(layout, graph.digest_of(item)?),
-        Kind::Leftover => Some(PathBuf::from(bytes_of(&leftovers[at])?)),
+        Kind::Leftover | Kind::TagHistory => match &others[at] {
+            Name::Leftover { path } => Some(PathBuf::from(bytes_of(path)?)),
+            Name::TagHistory { repository: name, history_tag, history_digest } => {
+                let digest = of_digest(&Digest::parse(history_digest).ok()?)?;
+                Some(tag(&self::repository(layout, name)?, history_tag)?.join("index").join(digest))
+            }
+            _ => None,
+        },
         Kind::Repository => repository(),
     }
 }
@@ -33,7 +35,7 @@ pub fn of_item(
 pub fn file_of(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Tag => Some("current/link"),
-        Kind::Revision | Kind::LayerLink => Some("link"),
+        Kind::TagHistory | Kind::Revision | Kind::LayerLink => Some("link"),
         Kind::Blob | Kind::CorruptBlob => Some("data"),
         Kind::Upload | Kind::Leftover | Kind::Repository => None,
     }

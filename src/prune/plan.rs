@@ -39,12 +39,12 @@ pub struct Policy {
 /// What goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Sorted places: those of [`Item`], for leftovers in the list beside. Corrupt blobs go although
+    /// Sorted places: those of [`Item`], for what is no part of the graph in the list beside. Corrupt blobs go although
     /// images need them: the registry keeps a wrong blob for ever, and takes a new one only when it
     /// is gone.
     pub goes: ByKind<Vec<u32>>,
-    /// Paths of what interrupted writes left.
-    pub leftovers: Vec<String>,
+    /// What is no part of the graph: what interrupted writes left, and entries of tags' histories.
+    pub others: Vec<Name>,
     /// Bytes of the blobs and uploads that go.
     pub freed_bytes: u64,
     /// Bytes that the choice leads to and that something else keeps.
@@ -121,7 +121,7 @@ impl Work<'_> {
     }
 
     fn name(&self, kind: Kind, at: u32) -> Name {
-        self.graph.name_of(Item { kind, at }, &self.plan.leftovers)
+        self.graph.name_of(Item { kind, at }, &self.plan.others)
     }
 
     /// Marks tags and revisions that are fresh or protected, so that all they need stays, and takes
@@ -395,14 +395,29 @@ impl Work<'_> {
                 self.plan.goes[Kind::CorruptBlob].push(blob);
             }
         }
-        self.plan.leftovers = chosen.leftovers.iter().cloned().collect();
-        for at in 0..self.plan.leftovers.len() as u32 {
-            if self.is_unseen(Kind::Leftover, at) {
-                self.skip(SkipGroup::Unseen, Kind::Leftover, at, UNSEEN);
+        self.plan.others = chosen.others.iter().cloned().collect();
+        for at in 0..self.plan.others.len() as u32 {
+            let Some(kind) = self.plan.others[at as usize].kind() else { continue };
+            if self.has_protected_history(at) {
+                self.skip(SkipGroup::Protected, kind, at, "its tag is protected");
+            } else if self.is_unseen(kind, at) {
+                self.skip(SkipGroup::Unseen, kind, at, UNSEEN);
             } else {
-                self.plan.goes[Kind::Leftover].push(at);
+                self.plan.goes[kind].push(at);
             }
         }
+    }
+
+    fn has_protected_history(&self, at: u32) -> bool {
+        let Name::TagHistory { repository, history_tag, .. } = &self.plan.others[at as usize]
+        else {
+            return false;
+        };
+        let graph = self.graph;
+        let place = graph.repositories.binary_search_by(|node| node.name.as_str().cmp(repository));
+        let tags = place.map(|place| graph.tags_of(&graph.repositories[place])).unwrap_or_default();
+        let tag = tags.iter().find(|tag| tag.name == *history_tag);
+        tag.is_some_and(|tag| self.protected.has_tag(repository, tag))
     }
 
     /// A blob to which a link stays must stay: the registry would serve the link and miss the blob.
@@ -481,7 +496,7 @@ impl Plan {
 
     /// The names of all that goes, in the order in which it goes.
     pub fn names<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = Name> + 'a {
-        self.items().map(|item| graph.name_of(item, &self.leftovers))
+        self.items().map(|item| graph.name_of(item, &self.others))
     }
 }
 

@@ -19,14 +19,14 @@ pub struct Steps {
     pub items: Vec<Item>,
     /// Things whose names lead nowhere.
     pub unnamed: Vec<Item>,
-    leftovers: Vec<String>,
+    others: Vec<Name>,
 }
 
 impl Steps {
     /// Of a plan. Tags go first, then revisions, indexes before what they name and images before
     /// what is about them, then layer links, uploads and blobs: a kill at any point leaves garbage.
     pub fn new(plan: &Plan, graph: &Graph, storage: &dyn Storage) -> Self {
-        let mut steps = Self { leftovers: plan.leftovers.clone(), ..Self::default() };
+        let mut steps = Self { others: plan.others.clone(), ..Self::default() };
         let layout = storage.layout();
         // An alias goes before what it stands for: when the registry deletes one, it looks up what it
         // leads to, and remembers that.
@@ -46,7 +46,7 @@ impl Steps {
             };
             for &at in places {
                 let item = Item { kind, at };
-                match paths::of_item(layout, graph, item, &plan.leftovers) {
+                match paths::of_item(layout, graph, item, &plan.others) {
                     Some(path) => steps.add(graph, item, path, move_kind(kind)),
                     None => steps.unnamed.push(item),
                 }
@@ -62,7 +62,7 @@ impl Steps {
         let items = plan.goes[Kind::Leftover].iter().map(|at| Item::new(Kind::Leftover, *at));
         let mut paths: Vec<(Item, PathBuf)> = items
             .filter_map(|item| {
-                Some((item, paths::of_item(storage.layout(), graph, item, &plan.leftovers)?))
+                Some((item, paths::of_item(storage.layout(), graph, item, &plan.others)?))
             })
             .collect();
         paths.sort_unstable_by(|(_, a), (_, b)| b.cmp(a));
@@ -106,7 +106,7 @@ impl Steps {
         let name = match item.kind {
             Kind::Tag => graph.tags[at].name.clone(),
             Kind::Upload => graph.uploads[at].upload_id.clone(),
-            Kind::Leftover => text_of(path.as_os_str()),
+            Kind::Leftover | Kind::TagHistory => text_of(path.as_os_str()),
             _ => graph.digest_of(item).map(ToString::to_string).unwrap_or_default(),
         };
         let repository = graph.repository_of(item);
@@ -124,7 +124,7 @@ impl Steps {
 
     /// The name of a thing of the plan.
     pub fn name_of(&self, graph: &Graph, item: Item) -> Name {
-        graph.name_of(item, &self.leftovers)
+        graph.name_of(item, &self.others)
     }
 }
 
@@ -132,6 +132,7 @@ impl Steps {
 fn move_kind(kind: Kind) -> MoveKind {
     match kind {
         Kind::Tag => MoveKind::Tag,
+        Kind::TagHistory => MoveKind::TagHistory,
         Kind::Revision => MoveKind::Revision,
         Kind::LayerLink => MoveKind::LayerLink,
         Kind::Upload => MoveKind::Upload,

@@ -91,7 +91,11 @@ impl Work<'_> {
             MoveKind::Tag => "current/link",
             MoveKind::Revision | MoveKind::LayerLink => "link",
             // These lead nowhere.
-            MoveKind::Blob | MoveKind::Upload | MoveKind::Leftover | MoveKind::Directory => return,
+            MoveKind::TagHistory
+            | MoveKind::Blob
+            | MoveKind::Upload
+            | MoveKind::Leftover
+            | MoveKind::Directory => return,
         };
         let of_directory = Digest::parse(&item.name).ok().filter(|_| item.kind != MoveKind::Tag);
         let content = run.read(self.storage, &item.path.join(link), MAX_LINK_BYTES as u64);

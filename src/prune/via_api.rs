@@ -19,12 +19,12 @@ pub fn keep_what_the_api_deletes(plan: &mut Plan, graph: &Graph, asked: &ByKind<
     // What the API cannot delete stays; what of that only follows from a tag needs no line.
     let is_asked_for = |item: &Item| match item.kind {
         // These go only when they are asked for.
-        Kind::CorruptBlob | Kind::Leftover => true,
+        Kind::CorruptBlob | Kind::Leftover | Kind::TagHistory => true,
         kind => asked[kind][item.at as usize],
     };
     let reason = "the API deletes tags and revisions only";
     let rest = plan.items().filter(is_asked_for);
-    let rest = rest.map(|item| graph.name_of(item, &plan.leftovers));
+    let rest = rest.map(|item| graph.name_of(item, &plan.others));
     let rest =
         rest.map(|name| Skipped::new(SkipGroup::NotAllowed, name, reason)).collect::<Vec<_>>();
     plan.goes = ByKind::default();

@@ -34,7 +34,7 @@ fn section(page: &mut String, report: &Report) {
     }
     if let Some(selects) = header.selects {
         let what_if = match selects {
-            Selects::Blobs | Selects::Uploads | Selects::LayerLinks => "",
+            Selects::Blobs | Selects::Uploads | Selects::LayerLinks | Selects::TagHistory => "",
             _ => "`--what-if` and ",
         };
         line(format!("Selects {} for {what_if}`regsql prune`.\n", selects.name()));

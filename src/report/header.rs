@@ -86,6 +86,8 @@ pub enum Selects {
     Uploads,
     /// `repository`, `link_digest`
     LayerLinks,
+    /// `repository`, `history_tag`, `history_digest`
+    TagHistory,
 }
 
 impl Selects {
@@ -98,6 +100,7 @@ impl Selects {
         ("blobs", Self::Blobs),
         ("uploads", Self::Uploads),
         ("layer-links", Self::LayerLinks),
+        ("tag-history", Self::TagHistory),
     ];
 
     /// Its name.
@@ -115,6 +118,7 @@ impl Selects {
             Self::Blobs => &["blob_digest"],
             Self::Uploads => &["repository", "upload_id"],
             Self::LayerLinks => &["repository", "link_digest"],
+            Self::TagHistory => &["repository", "history_tag", "history_digest"],
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::storage::{FileKind, MAX_COPY_BYTES, MAX_DEPTH, Storage, sha256};
 /// trash holds.
 pub fn is_in_place(storage: &dyn Storage, item: &Move, taken: &Path) -> io::Result<bool> {
     match item.kind {
-        MoveKind::Tag | MoveKind::Revision | MoveKind::LayerLink => {
+        MoveKind::Tag | MoveKind::TagHistory | MoveKind::Revision | MoveKind::LayerLink => {
             has_all_of(storage, &item.path, taken, MAX_DEPTH)
         }
         MoveKind::Blob => is_right_blob(storage, &item.path),

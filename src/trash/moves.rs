@@ -24,6 +24,8 @@ pub const MAX_MOVES_BYTES: u64 = 1 << 30;
 pub enum MoveKind {
     /// A tag's directory.
     Tag,
+    /// An entry of a tag's history: its directory.
+    TagHistory,
     /// A revision's directory or link.
     Revision,
     /// A layer link, or its directory.
@@ -78,6 +80,8 @@ pub struct Counts {
     pub directories: u64,
     #[serde(default)]
     pub leftovers: u64,
+    #[serde(default)]
+    pub tag_history_entries: u64,
 }
 
 impl Counts {
@@ -85,6 +89,7 @@ impl Counts {
     pub fn add(&mut self, kind: MoveKind) {
         let count = match kind {
             MoveKind::Tag => &mut self.tags,
+            MoveKind::TagHistory => &mut self.tag_history_entries,
             MoveKind::Revision => &mut self.revisions,
             MoveKind::LayerLink => &mut self.layer_links,
             MoveKind::Upload => &mut self.uploads,
@@ -105,6 +110,7 @@ impl Counts {
             self.blobs,
             self.directories,
             self.leftovers,
+            self.tag_history_entries,
         ]
         .iter()
         .fold(0, |sum, count| sum.saturating_add(*count))

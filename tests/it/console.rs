@@ -34,6 +34,8 @@ impl Demo {
     pub fn new() -> Self {
         let demo = Self { directory: tempfile::tempdir().unwrap() };
         demo.succeed("regsql -q demo > demo.txt");
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
+        std::os::unix::fs::symlink(policies, demo.path("policies")).unwrap();
         let database = demo.database();
         // The history is to have a scan without what came last, and one with it.
         fs::remove_file(&database).unwrap();

@@ -9,6 +9,11 @@ fn every_answer_of_the_cookbook_is_what_regsql_prints() {
 }
 
 #[test]
+fn the_policies_take_of_the_sample_registry_what_their_page_shows() {
+    console::check("docs/retention.md");
+}
+
+#[test]
 fn the_readme_shows_what_regsql_prints() {
     console::check("README.md");
 }

@@ -116,7 +116,7 @@ fn lines(plan: &Plan, graph: &Graph) -> BTreeMap<Owner, Line> {
     for item in plan.items() {
         let (owner, kind) = match item.kind {
             Kind::Blob | Kind::CorruptBlob => (owners[&item.at], Kind::Blob),
-            Kind::Leftover | Kind::Repository => continue,
+            Kind::Leftover | Kind::TagHistory | Kind::Repository => continue,
             kind => match graph.repository_of(item) {
                 Some(place) => (Owner::Repository(place), kind),
                 None => continue,
@@ -312,6 +312,7 @@ pub fn counted(counts: &ByKind<u64>) -> String {
         Kind::Repository,
         Kind::CorruptBlob,
         Kind::Leftover,
+        Kind::TagHistory,
     ];
     ui::counted(&order.map(|kind| {
         let (one, many) = match kind {

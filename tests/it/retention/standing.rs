@@ -116,3 +116,58 @@ fn what_a_tag_remembers_of_a_manifest_that_is_gone_is_dead() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["history_digest"], gone.to_string());
 }
+
+#[test]
+fn dead_entries_of_histories_go_to_the_trash_and_come_back() {
+    let mut builder = RegistryBuilder::new();
+    builder.at(days_ago(9));
+    for name in ["first", "second"] {
+        let layer = builder.layer(name, 100);
+        builder.image("app").layers([&layer]).push_tag("latest");
+    }
+    let dead = Digest::parse(&format!("sha256:{}", "0c".repeat(32))).unwrap();
+    let manifests = "docker/registry/v2/repositories/app/_manifests";
+    let entry = format!("{manifests}/tags/latest/index/sha256/{}", dead.encoded());
+    let content = regsql::sample::Content::Bytes(dead.to_string().into_bytes());
+    builder.put(format!("{entry}/link"), content);
+    let registry = Registry::of(&builder);
+    let entry = registry.root().join(entry);
+    let prune = |more: &[&str]| {
+        let acting = ["--min-age=1d", "--delete", "--offline", "--yes"];
+        let output = registry.run(&[&["prune"], more, &acting].concat());
+        let said = [&output.stdout[..], &output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let count = || rows(&registry, &["dead-tag-history"]).len();
+
+    // What the tag points at, or its repository still has, is not dead, whatever a query says.
+    let sql = "SELECT repository, tag AS history_tag, manifest_digest AS history_digest FROM tag_history WHERE manifest_digest <> 'sha256:0c'";
+    let (code, said) = prune(&["--sql", &sql.replace("sha256:0c", &dead.to_string())]);
+    assert!(code == Some(1) && said.contains("its manifest is there"), "{said}");
+    // It comes to life between the plan and the act: a push of the same manifest.
+    let revision = registry.root().join(format!("{manifests}/revisions/sha256/{}", dead.encoded()));
+    let before =
+        format!("mkdir -p {0} && cp {1}/link {0}/link", revision.display(), entry.display());
+    let (code, said) = prune(&["dead-tag-history", "--before", &before]);
+    assert!(code == Some(0) && said.contains("Deleted nothing"), "{said}");
+    std::fs::remove_dir_all(&revision).unwrap();
+    assert!(entry.join("link").exists());
+
+    let tags = registry.tags();
+    let (code, said) = prune(&["dead-tag-history"]);
+    assert!(code == Some(0) && said.contains("Deleted 1 tag history entry"), "{said}");
+    assert!(!entry.exists());
+    registry.stdout(&["scan", "registry"]);
+    assert_eq!((count(), registry.tags()), (0, tags.clone()));
+    registry.stdout(&["undo"]);
+    assert_eq!(std::fs::read_to_string(entry.join("link")).unwrap(), dead.to_string());
+    registry.stdout(&["scan", "registry"]);
+    assert_eq!((count(), registry.tags()), (1, tags));
+    // The same at once, and a young one stays.
+    let (code, said) = prune(&["dead-tag-history", "--no-trash"]);
+    assert!(code == Some(0) && !entry.exists(), "{said}");
+    std::fs::create_dir_all(&entry).unwrap();
+    std::fs::write(entry.join("link"), dead.to_string()).unwrap();
+    let (_, said) = prune(&["dead-tag-history"]);
+    assert!(entry.join("link").exists(), "{said}");
+}
