@@ -3,6 +3,7 @@
 //! run, and what is pruned with them is compared with what the product knows.
 
 mod databases;
+mod evidence;
 mod holder;
 mod openshift;
 mod postgres;
