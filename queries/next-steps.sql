@@ -48,7 +48,7 @@ step (position, command, meaning, freed_bytes, later_bytes) AS (
     FROM figure WHERE trash_bytes > 0
     UNION ALL
     SELECT CASE WHEN garbage_bytes * 1000 > blob_bytes THEN 4 ELSE 9 END,
-        'regsql prune --garbage', 'safe to go',
+        'regsql prune --garbage', 'nothing needs it',
         CASE WHEN garbage_bytes > 0 THEN garbage_now_bytes END,
         NULLIF(garbage_bytes - garbage_now_bytes, 0)
     FROM figure WHERE (garbage_bytes > 0 OR leftovers > 0) AND NOT (SELECT manifests FROM hidden)

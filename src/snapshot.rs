@@ -39,6 +39,8 @@ pub struct ScanOptions {
     pub deep: DeepLook,
     /// What of the last scan is taken for still true.
     pub reuse: Reuse,
+    /// The database may hold a scan of another storage, whose place this one takes.
+    pub replaces: bool,
     /// More percent of all tags missing at once than this has vanished; `None`: as last time.
     pub max_vanished_percent: Option<u8>,
     /// References that somebody outside of the storage holds.
@@ -136,6 +138,16 @@ pub enum ScanError {
         /// The storage's root.
         root: PathBuf,
     },
+    /// The database holds a scan of another storage.
+    #[error("the database `{}` is of another storage, `{known}`, and not of `{}`", .database.display(), .root.display())]
+    OtherStorage {
+        /// The database.
+        database: PathBuf,
+        /// The root of that storage, as text.
+        known: String,
+        /// The root of the one to be scanned.
+        root: PathBuf,
+    },
     /// The threads could not be started.
     #[error("cannot start {count} threads")]
     Threads {
@@ -157,6 +169,11 @@ impl ScanError {
             Self::DatabaseInStorage { .. } => {
                 Some("regsql never writes to a storage; name a file elsewhere with --db".into())
             }
+            Self::OtherStorage { .. } => Some(
+                "name another file with --db; or --replace, also when the storage was moved: the old \
+                 scan and what it knows go"
+                    .into(),
+            ),
             Self::Threads { .. } => Some("ask for fewer with --io-threads".into()),
         }
     }
@@ -188,6 +205,13 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let mut location = locate(&options.storage)?;
     refuse_database_in_storage(&options.database, &location)?;
     let previous = db::previous_scan_if_whole(&options.database)?;
+    if let Some(known) = previous.as_ref().map(|previous| previous.root.clone())
+        && known != root_text(&location.root)
+        && !options.replaces
+    {
+        let (database, root) = (options.database.clone(), location.root);
+        return Err(ScanError::OtherStorage { database, known, root });
+    }
     remember_proxy(&mut location, previous.as_ref());
     let lock = WriteLock::take(&options.database)?;
     let root = location.root.clone();

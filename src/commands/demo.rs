@@ -48,6 +48,7 @@ pub fn run(context: &Context, args: &DemoArgs) -> Result {
         io_threads: NonZeroUsize::MIN.saturating_add(7),
         deep: DeepLook::Auto,
         reuse: Reuse::Nothing,
+        replaces: false,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
     };

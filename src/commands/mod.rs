@@ -6,6 +6,7 @@ mod free;
 mod html;
 mod interrupt;
 mod man;
+mod measure;
 mod metrics;
 mod naming;
 mod prune;

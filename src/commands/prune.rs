@@ -25,9 +25,9 @@ use crate::error::{Error, Outcome, Result, exit_code};
 use crate::graph::{Graph, total_bytes};
 use crate::model::Kind;
 use crate::prune::{
-    AuthorityError, Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, Origin, Plan, Policy,
-    Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, has_lost_blobs, keep_what_the_api_deletes,
-    named_count, plan, unmatched_patterns,
+    AuthorityError, Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, NotFreed, Origin, Plan,
+    Policy, Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, has_lost_blobs,
+    keep_what_the_api_deletes, named_count, plan, unmatched_patterns,
 };
 use crate::roots::{Form, Roots, form_of_text};
 use crate::snapshot::Summary;
@@ -56,7 +56,7 @@ pub struct PruneArgs {
     /// One thing that goes: REPO:TAG, REPO@DIGEST or the DIGEST of an orphan blob; may be repeated
     #[arg(long, value_name = "TARGET")]
     pub target: Vec<String>,
-    /// Everything that is safe to delete: orphan blobs, dangling and unneeded layer links, stale
+    /// Everything that nothing needs: orphan blobs, dangling and unneeded layer links, stale
     /// uploads, repositories with nothing left in them
     #[arg(long)]
     pub garbage: bool,
@@ -207,6 +207,8 @@ struct Planned {
     stored_bytes: u64,
     /// It is for the registry's API alone.
     is_via_api: bool,
+    /// What goes and frees nothing.
+    not_freed: NotFreed,
     /// What stays and was not shown to stay, because the plan was worked out again.
     newly_skipped: Vec<Skipped>,
     /// Why it must be neither shown nor carried out.
@@ -280,6 +282,7 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
         let origin = planned.origin.clone();
         let mut document =
             Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) };
+        document.hard_linked_bytes = planned.not_freed.hard_linked_bytes;
         document.min_age_seconds = Some(planned.policy.clock.min_age.as_secs());
         if planned.is_via_api {
             document.freed_bytes = 0;
@@ -548,12 +551,31 @@ fn make_plan(
     let asked = is_via_api.then(|| chosen.asked());
     let plan = plan(chosen, &policy);
     let newly_skipped = Vec::new();
-    let mut planned =
-        Planned { graph, plan, policy, origin, stored_bytes, is_via_api, newly_skipped, hidden };
+    let not_freed = not_freed(context, args, &plan, &graph);
+    let mut planned = Planned {
+        graph,
+        plan,
+        policy,
+        origin,
+        stored_bytes,
+        is_via_api,
+        not_freed,
+        newly_skipped,
+        hidden,
+    };
     if let Some(asked) = asked {
         keep_what_the_api_deletes(&mut planned.plan, &planned.graph, &asked);
     }
     Ok(planned)
+}
+
+/// What of a plan frees nothing, as far as the storage is within reach.
+fn not_freed(context: &Context, args: &PruneArgs, plan: &Plan, graph: &Graph) -> NotFreed {
+    if args.acting.via_api.is_some() {
+        return NotFreed::default();
+    }
+    let storage = super::storage::open(context, &crate::cli::StorageArgs::default());
+    storage.map_or_else(|_| NotFreed::default(), |storage| NotFreed::of(plan, graph, &storage))
 }
 
 /// Tells why less may go than a saved plan says. The guard of this run counts.
@@ -610,7 +632,7 @@ fn ask(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
         return Err(Error::new("nothing was deleted: there is no terminal to ask on")
             .with_hint("add --yes to delete without a question"));
     }
-    let freed = ui::bytes(planned.plan.freed_bytes as i64);
+    let freed = show::freed(planned);
     let what = show::counted(&planned.plan.counts());
     let is_final = args.acting.no_trash || planned.is_via_api;
     let after = if is_final { "This CANNOT BE UNDONE." } else { "regsql undo puts it back." };

@@ -31,6 +31,9 @@ pub struct ScanArgs {
     /// Read everything again, even when nothing seems changed since the last scan
     #[arg(long)]
     pub full: bool,
+    /// Let the scan of another storage take the place of the one in the database, with its history
+    #[arg(long)]
+    pub replace: bool,
     /// Call it a finding, at which prune refuses, when more than this share of all tags is missing
     /// since the last scan; kept for later scans [default: 50]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -61,6 +64,7 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
         io_threads: args.io_threads,
         deep: args.deep,
         reuse: if args.full { Reuse::Nothing } else { Reuse::DIRECTORIES },
+        replaces: args.replace,
         max_vanished_percent: args.max_vanished_percent,
         roots: RootsChoice::Given {
             files: args.roots.clone(),

@@ -71,6 +71,7 @@ fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Sum
         io_threads: super::scan::IO_THREADS,
         deep: DeepLook::Auto,
         reuse: Reuse::Files,
+        replaces: false,
         max_vanished_percent: None,
         roots,
     };

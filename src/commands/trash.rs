@@ -6,12 +6,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
+use super::measure::{Measure, beside};
 use super::undo::{counted, shown, warn_of};
 use super::{Context, end_on_interrupt};
 use crate::cli::{OutputArgs, StorageArgs, parse_duration};
 use crate::error::{Error, Outcome, Result};
 use crate::graph::total_bytes;
-use crate::prune::NeededAgain;
+use crate::prune::{NeededAgain, NotFreed};
 use crate::report::{Column, End, RowSink, Unit, Value};
 use crate::storage::FilesystemStorage;
 use crate::trash::{self, PurgeOptions, PurgeReport, RunInfo, RunState, StorageLock, TrashError};
@@ -151,12 +152,14 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         started_before: started_before(super::now(), args.older_than),
         includes_unfinished: args.unfinished,
     };
+    let mut measure = None;
     let report = if args.dry_run {
         let needed = needed_again(context, &storage)?;
         trash::purge_preview(&storage, &options, &|item| needed.has(item))?
     } else {
         ask(context, args, &storage, &options)?;
         let lock = StorageLock::take(&storage)?;
+        measure = Some(Measure::begin(&storage));
         if args.unfinished {
             super::prune::recover::roll_back(context, &storage, &lock)?;
         }
@@ -169,7 +172,8 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         }
         report
     };
-    tell(context, &report, args.dry_run);
+    let measured_bytes = measure.and_then(|measure| measure.end(&storage));
+    tell(context, &report, args.dry_run, measured_bytes);
     tell_younger(context, args, &storage, &options)?;
     let is_whole = report.failed.is_empty()
         && report.unfinished.is_empty()
@@ -270,10 +274,13 @@ fn started_before(now: Timestamp, age: Duration) -> Timestamp {
     now.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
-fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool) {
+fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_bytes: Option<i64>) {
     let printer = &context.printer;
     let mut size_bytes = 0_u64;
+    let mut not_freed = NotFreed::default();
     for run in &report.runs {
+        not_freed.hard_linked_bytes += run.hard_linked_bytes;
+        not_freed.sparse_bytes += run.sparse_bytes;
         let verb = if is_dry_run { "would remove" } else { "removed" };
         let bytes = ui::bytes(run.size_bytes as i64);
         printer.note(&format!("{verb} {} ({bytes}) of run {}", counted(&run.counts), run.run));
@@ -306,7 +313,9 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool) {
         printer.warn(&with_cause(run, error));
     }
     let freed = if is_dry_run { "would free" } else { "freed" };
-    printer.note(&format!("{freed} {}", ui::bytes(size_bytes as i64)));
+    let at_most = if not_freed.hard_linked_bytes > 0 { "at most " } else { "" };
+    let measured = beside(size_bytes, measured_bytes, not_freed);
+    printer.note(&format!("{freed} {at_most}{}{measured}", ui::bytes(size_bytes as i64)));
 }
 
 fn with_cause(run: &str, error: &TrashError) -> String {

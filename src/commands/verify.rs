@@ -145,6 +145,7 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
         io_threads: scan::IO_THREADS,
         deep: DeepLook::Auto,
         reuse: Reuse::Files,
+        replaces: false,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
     };

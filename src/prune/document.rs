@@ -65,6 +65,12 @@ pub struct Document {
     pub counts: ByKind<u64>,
     /// Bytes that really come free.
     pub freed_bytes: u64,
+    /// Of those, bytes that other hard links hold: the files go and their space does not come free.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hard_linked_bytes: u64,
+    /// What the disk had more free after it than before; negative when others wrote more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_bytes: Option<i64>,
     /// Bytes that the choice leads to and that something else keeps.
     pub shared_bytes: u64,
     /// What was younger stayed (`--min-age`).
@@ -77,6 +83,11 @@ pub struct Document {
     pub items: Vec<Name>,
     /// What stays, with the reason.
     pub skipped: Vec<Skipped>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A file that is no plan, or not one for this storage.
@@ -160,6 +171,8 @@ impl Document {
             origin,
             counts: plan.counts(),
             freed_bytes: plan.freed_bytes,
+            hard_linked_bytes: 0,
+            measured_bytes: None,
             shared_bytes: plan.shared_bytes,
             min_age_seconds: None,
             trash_run: None,
@@ -176,6 +189,8 @@ impl Document {
             origin,
             counts: ByKind::default(),
             freed_bytes: 0,
+            hard_linked_bytes: 0,
+            measured_bytes: None,
             shared_bytes: 0,
             min_age_seconds: None,
             trash_run: None,

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
     /// A person stopped it.
     pub is_interrupted: bool,
+    /// The disk had no room for something.
+    pub is_disk_full: bool,
 }
 
 /// A deletion under way.
@@ -86,6 +88,8 @@ pub struct Executor<'a> {
     is_interrupted: bool,
     /// What is aside is being removed.
     is_finishing: bool,
+    /// The disk had no room for something.
+    is_disk_full: Cell<bool>,
     /// A rename into the trash was refused because of the file system.
     cannot_rename: Cell<bool>,
     /// Something was to be moved or removed, whatever came of it.
@@ -154,6 +158,7 @@ impl<'a> Executor<'a> {
             put_back_count: 0,
             is_interrupted: false,
             is_finishing: false,
+            is_disk_full: Cell::new(false),
             cannot_rename: Cell::new(false),
             has_touched: Cell::new(false),
         };
@@ -264,8 +269,12 @@ impl<'a> Executor<'a> {
         self.has_touched.set(true);
         match &self.destination {
             Destination::Trash(run) => run.take(path).map_err(|error| {
-                if error.kind() == io::ErrorKind::CrossesDevices {
-                    self.cannot_rename.set(true);
+                match error.kind() {
+                    io::ErrorKind::CrossesDevices => self.cannot_rename.set(true),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        self.is_disk_full.set(true);
+                    }
+                    _ => {}
                 }
                 failed(&error)
             }),
@@ -422,6 +431,7 @@ impl<'a> Executor<'a> {
             put_back_count: self.put_back_count,
             skipped: std::mem::take(&mut self.skipped),
             is_interrupted: self.is_interrupted,
+            is_disk_full: self.is_disk_full.get(),
             ..Outcome::default()
         };
         for (at, _) in self.taken() {

@@ -27,6 +27,7 @@ mod protected;
 mod recheck;
 mod rescue;
 mod run;
+mod space;
 mod steps;
 mod undoable;
 mod via_api;
@@ -45,6 +46,7 @@ pub use protect::{Protect, ProtectError};
 pub use protected::{named_count, unmatched_patterns};
 pub use rescue::NeededAgain;
 pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run};
+pub use space::NotFreed;
 pub use undoable::NeededToUndo;
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};
 

@@ -201,6 +201,10 @@ impl Work<'_> {
 
     fn young(&self, what: &str, time_ns: Option<i64>) -> String {
         match time_ns {
+            // A clock was ahead, or is behind now.
+            Some(time) if time > self.policy.clock.now_ns => {
+                format!("{what} at {}, which is in the future", time_text(time))
+            }
             Some(time) => {
                 let seconds = self.policy.clock.age(time).as_secs();
                 let needed = duration(self.policy.clock.min_age.as_secs());
@@ -498,6 +502,11 @@ impl Plan {
     pub fn names<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = Name> + 'a {
         self.items().map(|item| graph.name_of(item, &self.others))
     }
+}
+
+fn time_text(time_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time_ns))
+        .map_or_else(|_| "an unknown time".into(), |time| format!("{time:.0}"))
 }
 
 fn duration(seconds: u64) -> String {

@@ -202,6 +202,7 @@ pub fn run<P: PlannedDeletion, E>(
         return Err(TrashError::CannotRename(storage.root().join(path)).into());
     }
     record_last(storage, planned.plan(), &outcome, is_recorded, environment);
+    trash::fill_reserve(storage);
     Ok(Deleted { planned, outcome, trash_run, is_recorded })
 }
 
@@ -345,22 +346,7 @@ fn with_causes(error: &dyn Error) -> String {
 ///
 /// # Errors
 /// [`TrashError::NoRoom`].
-pub fn check_room(
-    storage: &dyn StorageWriter,
-    plan: &Plan,
-    graph: &Graph,
-) -> Result<(), TrashError> {
-    /// Directories in which blobs lie.
-    const SHARDS: usize = 256;
-    /// Of a repository: those above its tags, revisions and links.
-    const DIRECTORIES: usize = 8;
-    let count_of = |kinds: &[Kind]| kinds.iter().map(|kind| plan.goes[*kind].len()).sum::<usize>();
-    let blob_count = count_of(&[Kind::Blob, Kind::CorruptBlob]);
-    let link_count = count_of(&[Kind::Tag, Kind::Revision, Kind::LayerLink]);
-    let repository_count = graph.repositories.len().min(link_count);
-    TrashRun::check_room(
-        storage,
-        count_of(&Kind::ALL) as u64,
-        (blob_count.min(SHARDS) + repository_count * DIRECTORIES) as u64,
-    )
+pub fn check_room(storage: &dyn StorageWriter, plan: &Plan) -> Result<(), TrashError> {
+    let count: usize = Kind::ALL.iter().map(|kind| plan.goes[*kind].len()).sum();
+    TrashRun::check_room(storage, count as u64)
 }

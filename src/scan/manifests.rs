@@ -246,11 +246,13 @@ impl Reader<'_> {
         self.texts.media_types.any(number, media_type::is_manifest)
     }
 
-    /// Of each blob, whether it was read or a manifest names it.
+    /// Of each blob, whether it was read or a manifest names it as a part. What a manifest is only about
+    /// may be a manifest that nothing leads to.
     fn named(&self, seen: &HashMap<u32, Certainty>, read: &[ManifestFacts]) -> Vec<bool> {
         let mut is_named = vec![false; self.blobs.len()];
         let references =
             read.iter().flat_map(|manifest| &manifest.body).flat_map(|body| &body.references);
+        let references = references.filter(|reference| reference.role != Role::Subject);
         for blob in seen.keys().copied().chain(references.map(|reference| reference.blob)) {
             if let Some(flag) = is_named.get_mut(blob as usize) {
                 *flag = true;

@@ -260,7 +260,7 @@ impl Walk<'_> {
                         link.is_doubtful = true;
                     }
                     Some(Err(error)) => {
-                        find(unreadable, format!("the link cannot be read: {error}"));
+                        find(Code::FileUnreadable, format!("the link cannot be read: {error}"));
                         notes.is_incomplete = true;
                         link.is_doubtful = true;
                     }
@@ -275,7 +275,7 @@ impl Walk<'_> {
                 link.is_doubtful = true;
             }
             LeafState::Unreadable(error) => {
-                find(unreadable, format!("the link cannot be looked at: {error}"));
+                find(Code::FileUnreadable, format!("the link cannot be looked at: {error}"));
                 notes.is_incomplete = true;
                 link.is_doubtful = true;
             }
@@ -486,7 +486,7 @@ impl Walk<'_> {
             modified_ns: None,
             entries: Vec::new(),
         };
-        let mut unreadable = None;
+        let (mut unreadable, mut code) = (None, Code::TagLinkUnreadable);
         match leaf.state {
             LeafState::File { facts, content } => {
                 tag.modified_ns = Some(facts.modified_ns);
@@ -504,6 +504,7 @@ impl Walk<'_> {
                     Some(Ok(LinkContent::Nothing(reason))) => unreadable = Some(reason),
                     Some(Err(error)) => {
                         notes.is_incomplete = true;
+                        code = Code::FileUnreadable;
                         unreadable = Some(format!("the link cannot be read: {error}"));
                     }
                 }
@@ -514,6 +515,7 @@ impl Walk<'_> {
             LeafState::NotAFile(_) => unreadable = Some("the link is not a regular file".into()),
             LeafState::Unreadable(error) => {
                 notes.is_incomplete = true;
+                code = Code::FileUnreadable;
                 unreadable = Some(format!("the link cannot be looked at: {error}"));
             }
             LeafState::NotADirectory(FileKind::Symlink) => {
@@ -531,7 +533,7 @@ impl Walk<'_> {
             self.find(notes, Code::TagNameInvalid, &path, "the registry refuses this name");
         }
         if let Some(reason) = unreadable {
-            self.find(notes, Code::TagLinkUnreadable, &current, reason);
+            self.find(notes, code, &current, reason);
             tag.is_unreadable = true;
         }
         if self.depth >= Depth::Full {

@@ -97,6 +97,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.space()
     }
 
+    fn allocation(&self, path: &Path) -> io::Result<super::Allocation> {
+        self.inner.allocation(path)
+    }
+
     fn proxied_url(&self) -> Option<&str> {
         self.inner.proxied_url()
     }

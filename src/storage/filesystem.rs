@@ -18,8 +18,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, St
 use rustix::io::Errno;
 
 use super::{
-    Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState,
-    Location, Space, Storage, Streamed, stream::stream,
+    Allocation, Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions,
+    LeafState, Location, Space, Storage, Streamed, stream::stream,
 };
 
 /// A registry's root directory on a file system.
@@ -240,6 +240,20 @@ impl Storage for FilesystemStorage {
         // Some network file systems say nothing.
         (found.f_blocks > 0)
             .then(|| Space { size_bytes: bytes(found.f_blocks), free_bytes: bytes(found.f_bavail) })
+    }
+
+    fn allocation(&self, path: &Path) -> io::Result<Allocation> {
+        /// The unit of `st_blocks` (POSIX leaves it open; Linux has this one on every file system).
+        const BLOCK_BYTES: u64 = 512;
+        let parent =
+            self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let found = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let blocks = u64::try_from(found.st_blocks).unwrap_or(0);
+        Ok(Allocation {
+            link_count: found.st_nlink as _,
+            size_bytes: blocks.saturating_mul(BLOCK_BYTES),
+        })
     }
 
     fn proxied_url(&self) -> Option<&str> {

@@ -60,6 +60,15 @@ pub struct FileFacts {
     pub permissions: u32,
 }
 
+/// What of a file takes space on its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Names that it has: with more than one, removing one of them frees nothing.
+    pub link_count: u64,
+    /// Bytes of its blocks: fewer than its size when it is sparse or compressed.
+    pub size_bytes: u64,
+}
+
 /// How large a file system is, and how full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -214,6 +223,14 @@ pub trait Storage: Sync {
     /// known.
     fn space(&self) -> Option<Space> {
         None
+    }
+
+    /// What of a file takes space on its disk.
+    ///
+    /// # Errors
+    /// As of [`Self::stat`]; [`io::ErrorKind::Unsupported`] where nothing of the kind is known.
+    fn allocation(&self, _path: &Path) -> io::Result<Allocation> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The registry behind this one, when a configuration says that it is a pull-through cache.

@@ -125,7 +125,7 @@ impl TrashError {
                 "`regsql trash list` shows the runs".into()
             }
             Self::Damaged { path, .. } => format!(
-                "what was moved lies in `{}` under the paths it had",
+                "what was moved lies in `{}`, each under its number in the list",
                 path.with_file_name(super::paths::FILES).display()
             ),
             Self::Newer { .. } => "use the newer regsql".into(),

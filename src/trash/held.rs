@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use super::destination::Destination;
 use super::error::TrashError;
 use super::list::in_order;
 use super::moves::{Move, MoveKind};
-use super::paths::{DONE, FILES, TRASH};
+use super::paths::{DONE, TRASH};
 use super::run::{exists, read_list};
 use crate::storage::{Content, Storage};
 
@@ -17,6 +18,7 @@ pub struct HeldRun {
     pub run: String,
     /// What it took and is not back.
     pub moves: Vec<Move>,
+    destination: Destination,
 }
 
 /// What every run holds whose list can be read, in the order in which they began; with `is_unfinished`, only those that
@@ -36,8 +38,8 @@ pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, 
         if is_unfinished && is_there(&directory.join(DONE))? {
             continue;
         }
-        let listed = match read_list(storage, &directory) {
-            Ok((_, listed)) => listed,
+        let (header, listed) = match read_list(storage, &directory) {
+            Ok(listed) => listed,
             // A list that is damaged or missing is told by whoever acts on the run.
             Err(TrashError::Damaged { .. }) => continue,
             Err(TrashError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -46,15 +48,15 @@ pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, 
             // One that cannot be read just now may be read a moment later, by who removes.
             Err(error) => return Err(error),
         };
-        let files = directory.join(FILES);
+        let destination = Destination::new(&directory, header.schema, &listed);
         let mut moves = Vec::new();
-        for item in listed.into_iter().filter(|item| item.kind != MoveKind::Directory) {
-            if is_there(&files.join(&item.path))? {
+        for (number, item) in listed.into_iter().enumerate() {
+            if item.kind != MoveKind::Directory && is_there(&destination.of(number, &item))? {
                 moves.push(item);
             }
         }
         if !moves.is_empty() {
-            runs.push(HeldRun { run, moves });
+            runs.push(HeldRun { run, moves, destination });
         }
     }
     Ok(runs)
@@ -63,6 +65,6 @@ pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, 
 impl HeldRun {
     /// The first `limit` bytes of a file that it took, or that lies in a directory that it took.
     pub fn read(&self, storage: &dyn Storage, path: &Path, limit: u64) -> io::Result<Content> {
-        storage.read(&Path::new(TRASH).join(&self.run).join(FILES).join(path), limit)
+        storage.read(&self.destination.of_path(path), limit)
     }
 }

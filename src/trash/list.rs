@@ -5,9 +5,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::destination::Destination;
 use super::error::TrashError;
 use super::moves::{Counts, Move, MoveKind, RunHeader};
-use super::paths::{DONE, FILES, MOVES, TRASH};
+use super::paths::{DONE, MOVES, TRASH};
 use super::run::{exists, read_list};
 use super::summary::read_first_line;
 use crate::storage::{FileKind, Storage};
@@ -137,7 +138,7 @@ fn info(storage: &dyn Storage, run: String) -> RunInfo {
     };
     let looked = read_list(storage, &directory).and_then(|(header, moves)| {
         info.started_at = Some(header.started_at);
-        still_there(storage, &directory, &moves)
+        still_there(storage, &Destination::new(&directory, header.schema, &moves), &moves)
     });
     info.state = match looked {
         Ok((counts, size_bytes)) => {
@@ -156,14 +157,14 @@ fn info(storage: &dyn Storage, run: String) -> RunInfo {
 /// What of the list is in the trash.
 fn still_there(
     storage: &dyn Storage,
-    directory: &Path,
+    destination: &Destination,
     moves: &[Move],
 ) -> Result<(Counts, u64), TrashError> {
     let mut counts = Counts::default();
     let mut size_bytes = 0_u64;
-    let files = directory.join(FILES);
-    for item in moves.iter().filter(|item| item.kind != MoveKind::Directory) {
-        let taken = files.join(&item.path);
+    let all = moves.iter().enumerate();
+    for (number, item) in all.filter(|(_, item)| item.kind != MoveKind::Directory) {
+        let taken = destination.of(number, item);
         let is_there = exists(storage, &taken)
             .map_err(|source| TrashError::Read { path: storage.root().join(&taken), source })?;
         if is_there {

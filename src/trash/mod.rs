@@ -1,6 +1,6 @@
 //! The one place through which everything that deletes goes.
 //!
-//! A deletion is a rename to `<root>/.regsql/trash/<run>/files/<same path>`. Before the first one,
+//! A deletion is a rename to `<root>/.regsql/trash/<run>/files/<number in the list>`. Before the first one,
 //! the list of all of them lies on disk in `<run>/moves.jsonl`, so whoever is killed at any point
 //! can be undone with nothing but the storage. `done.json` says that a run came to its end.
 //!
@@ -9,6 +9,7 @@
 //! [`direct`]. Every byte that is read back is treated as a stranger's.
 
 pub mod aside;
+mod destination;
 pub mod direct;
 mod error;
 mod held;
@@ -18,7 +19,9 @@ mod lock;
 mod moves;
 mod paths;
 mod purge;
+mod reserve;
 mod run;
+mod short;
 mod summary;
 mod tree;
 mod undo;
@@ -29,6 +32,7 @@ pub use list::{RunInfo, RunState, list, newest};
 pub use lock::StorageLock;
 pub use moves::{Counts, Move, MoveKind, RunHeader};
 pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
+pub use reserve::fill as fill_reserve;
 pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
 pub use summary::{LastRun, TrashSummary, record_exit, record_last, summary};
 pub use tree::Left;
@@ -38,4 +42,16 @@ pub use undo::{UndoReport, roll_back, undo};
 #[doc(hidden)]
 pub mod moves_list {
     pub use super::moves::{MAX_MOVES_BYTES, read, write};
+}
+
+/// Where something that a run took lies, or would lie.
+#[doc(hidden)]
+pub fn place_in_trash(
+    storage: &dyn crate::storage::Storage,
+    run: &str,
+    path: &std::path::Path,
+) -> Result<std::path::PathBuf, TrashError> {
+    let directory = run::existing(storage, run)?;
+    let (header, moves) = run::read_list(storage, &directory)?;
+    Ok(destination::Destination::new(&directory, header.schema, &moves).of_path(path))
 }

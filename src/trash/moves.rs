@@ -1,4 +1,9 @@
 //! The list of what a run moves: `moves.jsonl`, a header and then one line a move.
+//!
+//! Where a path follows from a kind, a repository and a name, the line is an array of those and of the
+//! size: `["blob","<digest>",1234]`. The digest is the 43 characters of its base64 form, and
+//! `["in","<repository>"]` names the repository of the lines after it. Any other move is an object. Lists
+//! of the first version hold objects only.
 
 use std::borrow::Borrow;
 use std::io::{self, Write};
@@ -9,13 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TrashError;
 use super::paths::may_be_taken;
+use super::short::{IN, Short};
 use crate::model::{bytes_of, text_of};
 use crate::storage::{Access, Layout};
 
 /// The version of the list's format.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;
 
-/// A list larger than this is neither written nor read: some three million moves.
+/// A list larger than this is neither written nor read: some fifteen million moves.
 pub const MAX_MOVES_BYTES: u64 = 1 << 30;
 
 /// What a move takes away.
@@ -120,7 +126,7 @@ impl Counts {
 /// The first line of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunHeader {
-    /// The version of the format: 1.
+    /// The version of the format: 1 or 2.
     pub schema: u64,
     /// The run's name.
     pub run: String,
@@ -168,13 +174,14 @@ impl RunHeader {
     }
 }
 
-/// Writes a list.
+/// Writes a list, in the version of its header.
 ///
 /// # Errors
 /// [`io::ErrorKind::FileTooLarge`] when it would pass `limit_bytes`, and those of `out`.
 pub fn write(
     out: &mut dyn Write,
     header: &RunHeader,
+    layout: &Layout,
     moves: impl IntoIterator<Item: Borrow<Move>>,
     limit_bytes: u64,
 ) -> io::Result<()> {
@@ -193,8 +200,27 @@ pub fn write(
     };
     let value = serde_json::to_writer(&mut line, header);
     put(value, &mut line)?;
+    let mut repository: Option<String> = None;
     for item in moves {
-        let value = serde_json::to_writer(&mut line, item.borrow());
+        let item: &Move = item.borrow();
+        let short = Short::of(item).filter(|short| {
+            header.schema > 1
+                && short.path(layout, item.repository.as_deref()) == Some(item.path.clone())
+        });
+        let Some(short) = short else {
+            let value = serde_json::to_writer(&mut line, item);
+            put(value, &mut line)?;
+            continue;
+        };
+        if item.repository.is_some() && item.repository != repository {
+            repository.clone_from(&item.repository);
+            let value = serde_json::to_writer(&mut line, &(IN, &repository));
+            put(value, &mut line)?;
+        }
+        let value = match short.size_bytes {
+            0 => serde_json::to_writer(&mut line, &(short.kind, &short.name)),
+            size_bytes => serde_json::to_writer(&mut line, &(short.kind, &short.name, size_bytes)),
+        };
         put(value, &mut line)?;
     }
     Ok(())
@@ -222,16 +248,28 @@ pub fn read(
     let (_, first) = lines.next().ok_or_else(|| damaged(1, "the file is empty".into()))?;
     let version: Version =
         serde_json::from_slice(first).map_err(|error| damaged(1, error.to_string()))?;
-    if version.schema != SCHEMA {
+    if !(1..=SCHEMA).contains(&version.schema) {
         return Err(TrashError::Newer { path: file.to_owned(), schema: version.schema });
     }
     let header: RunHeader =
         serde_json::from_slice(first).map_err(|error| damaged(1, error.to_string()))?;
-    let mut moves = Vec::new();
+    let mut moves: Vec<Move> = Vec::new();
+    let mut repository: Option<String> = None;
     let mut last = 1;
     for (number, line) in lines {
-        let item: Move =
-            serde_json::from_slice(line).map_err(|error| damaged(number, error.to_string()))?;
+        let not_json = |error: serde_json::Error| damaged(number, error.to_string());
+        let item: Move = if header.schema > 1 && line.starts_with(b"[") {
+            let short = Short::read(line).map_err(not_json)?;
+            if short.kind == IN {
+                repository = Some(short.name.into());
+                continue;
+            }
+            short.to_move(layout, repository.as_deref()).ok_or_else(|| {
+                damaged(number, format!("`{}` is no move that leads to a path", short.kind))
+            })?
+        } else {
+            serde_json::from_slice(line).map_err(not_json)?
+        };
         if !may_be_taken(layout, &item.path) {
             let shown = item.path.display();
             let reason = format!("`{shown}` is not below the registry's blobs or repositories");
@@ -307,13 +345,14 @@ pub mod time_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Digest;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
     fn written(moves: &[Move], limit_bytes: u64) -> io::Result<Vec<u8>> {
         let header = RunHeader::new("run", 1, Path::new("/srv"), Timestamp::UNIX_EPOCH, moves);
         let mut bytes = Vec::new();
-        write(&mut bytes, &header, moves, limit_bytes).map(|()| bytes)
+        write(&mut bytes, &header, &Layout::new("v2".into()), moves, limit_bytes).map(|()| bytes)
     }
 
     fn blob(name: &[u8]) -> Move {
@@ -359,5 +398,59 @@ mod tests {
         assert!(written(&moves, whole).is_ok());
         let error = written(&moves, whole - 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    fn shard(number: u32) -> Move {
+        let digest = Digest::of(&number.to_le_bytes());
+        let path = Layout::new("v2".into()).blob_data(&digest.encoded());
+        let path = path.parent().unwrap().to_owned();
+        Move { path, name: digest.to_string(), size_bytes: 31_234_567, ..blob(b"x") }
+    }
+
+    #[test]
+    fn a_list_of_many_blobs_is_short_and_reads_as_it_was_written() {
+        let moves: Vec<Move> = (0..1_000).map(shard).collect();
+        let bytes = written(&moves, MAX_MOVES_BYTES).unwrap();
+        assert!(bytes.len() < 65_000, "{} bytes for a thousand blobs", bytes.len());
+        let layout = Layout::new("v2".into());
+        assert_eq!(read(&bytes, &layout, Path::new("moves.jsonl")).unwrap().1, moves);
+    }
+
+    #[test]
+    fn each_kind_reads_as_it_was_written_in_few_bytes_or_with_its_path() {
+        let digest = Digest::of(b"x");
+        let other = format!("sha512:{}", "a".repeat(128));
+        let in_repository = |kind, below: &str, name: &str| Move {
+            path: Path::new("v2/repositories/team/app").join(below),
+            kind,
+            repository: Some("team/app".into()),
+            name: name.into(),
+            ..blob(b"x")
+        };
+        let hex = digest.encoded();
+        let moves = [
+            in_repository(MoveKind::Tag, "_manifests/tags/1.0", "1.0"),
+            in_repository(
+                MoveKind::Revision,
+                &format!("_manifests/revisions/sha256/{hex}"),
+                &digest.to_string(),
+            ),
+            in_repository(
+                MoveKind::LayerLink,
+                &format!("_layers/sha512/{}", "a".repeat(128)),
+                &other,
+            ),
+            in_repository(MoveKind::Upload, "_uploads/0-1", "0-1"),
+            Move { is_corrupt: true, ..shard(1) },
+            // Its path does not follow from its name.
+            in_repository(MoveKind::Tag, "_manifests/tags/moved", "2.0"),
+            in_repository(MoveKind::Directory, "_uploads", ""),
+            Move { repository: Some("z".into()), ..blob(b"y") },
+        ];
+        let bytes = written(&moves, MAX_MOVES_BYTES).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert_eq!(text.matches("\"path\"").count(), 3, "{text}");
+        let layout = Layout::new("v2".into());
+        assert_eq!(read(&bytes, &layout, Path::new("moves.jsonl")).unwrap().1, moves);
     }
 }

@@ -16,7 +16,7 @@ pub const TRASH: &str = ".regsql/trash";
 pub const MOVES: &str = "moves.jsonl";
 /// Written last; without it a run is unfinished.
 pub const DONE: &str = "done.json";
-/// What was moved, under its path in the storage.
+/// What was moved, under its number in the list.
 pub const FILES: &str = "files";
 /// Ends the name of a file that is not whole yet.
 pub const PARTIAL: &str = ".part";

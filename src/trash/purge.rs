@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::destination::Destination;
 use super::error::TrashError;
 use super::list::{Header, in_order};
 use super::lock::StorageLock;
-use super::moves::{Counts, Move, MoveKind};
+use super::moves::{Counts, Move, MoveKind, SCHEMA};
 use super::paths::{DONE, FILES, GONE, TRASH};
+use super::reserve;
 use super::run::{error_at, existing, exists, read_list, remove_half_done};
 use super::tree::{remove_empty_directories, remove_tree};
 use super::undo::remove_run;
-use crate::storage::{Storage, StorageWriter};
+use crate::storage::{Allocation, Storage, StorageWriter};
 
 /// Which runs a purge is about.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,10 @@ pub struct PurgedRun {
     pub counts: Counts,
     /// The sizes of that together.
     pub size_bytes: u64,
+    /// Of that, bytes that other hard links hold.
+    pub hard_linked_bytes: u64,
+    /// Of that, bytes that never took blocks on the disk.
+    pub sparse_bytes: u64,
     /// What stays because something needs it again.
     pub kept: Vec<Move>,
     /// What lies in the run's directory and is not in its list: it stays.
@@ -75,9 +81,11 @@ pub fn purge(
     options: &PurgeOptions,
     keep: &dyn Fn(&Move) -> bool,
 ) -> Result<PurgeReport, TrashError> {
-    each_run(storage, options, |purged, directory, moves| {
-        purge_run(storage, directory, moves, keep, purged)
-    })
+    let report = each_run(storage, options, |purged, directory, destination, moves| {
+        purge_run(storage, directory, destination, moves, keep, purged)
+    });
+    reserve::fill(storage);
+    report
 }
 
 /// Removes one run for good, whatever its age: its owner did not want a trash.
@@ -90,9 +98,10 @@ pub fn purge_one(
     run: &str,
 ) -> Result<PurgedRun, TrashError> {
     let directory = existing(storage, run)?;
-    let (_, moves) = read_list(storage, &directory)?;
+    let (header, moves) = read_list(storage, &directory)?;
+    let destination = Destination::new(&directory, header.schema, &moves);
     let mut purged = PurgedRun { run: run.to_owned(), ..PurgedRun::default() };
-    purge_run(storage, &directory, &moves, &|_| false, &mut purged)
+    purge_run(storage, &directory, &destination, &moves, &|_| false, &mut purged)
         .map_err(error_at(storage, &directory))?;
     Ok(purged)
 }
@@ -103,13 +112,14 @@ pub fn purge_preview(
     options: &PurgeOptions,
     keep: &dyn Fn(&Move) -> bool,
 ) -> Result<PurgeReport, TrashError> {
-    each_run(storage, options, |purged, directory, moves| {
-        for item in moves.iter().filter(|item| item.kind != MoveKind::Directory) {
-            if !exists(storage, &directory.join(FILES).join(&item.path))? {
+    each_run(storage, options, |purged, _, destination, moves| {
+        let all = moves.iter().enumerate();
+        for (number, item) in all.filter(|(_, item)| item.kind != MoveKind::Directory) {
+            if !exists(storage, &destination.of(number, item))? {
             } else if keep(item) {
                 purged.kept.push(item.clone());
             } else {
-                purged.count(item);
+                purged.count(item, allocation(storage, item, &destination.of(number, item)));
             }
         }
         purged.is_removed = purged.kept.is_empty();
@@ -118,33 +128,51 @@ pub fn purge_preview(
 }
 
 impl PurgedRun {
-    fn count(&mut self, item: &Move) {
+    fn count(&mut self, item: &Move, allocation: Option<Allocation>) {
+        if let Some(allocation) = allocation {
+            let (all, sparse) = match allocation.link_count {
+                0 | 1 => (0, item.size_bytes.saturating_sub(allocation.size_bytes)),
+                _ => (item.size_bytes, 0),
+            };
+            self.hard_linked_bytes = self.hard_linked_bytes.saturating_add(all);
+            self.sparse_bytes = self.sparse_bytes.saturating_add(sparse);
+        }
         self.counts.add(item.kind);
         self.size_bytes = self.size_bytes.saturating_add(item.size_bytes);
+    }
+}
+
+/// What the data of a blob takes on the disk.
+fn allocation(storage: &dyn Storage, item: &Move, taken: &Path) -> Option<Allocation> {
+    match item.kind {
+        MoveKind::Blob => storage.allocation(&taken.join("data")).ok(),
+        _ => None,
     }
 }
 
 fn each_run(
     storage: &dyn Storage,
     options: &PurgeOptions,
-    mut purge_one: impl FnMut(&mut PurgedRun, &Path, &[Move]) -> io::Result<()>,
+    mut purge_one: impl FnMut(&mut PurgedRun, &Path, &Destination, &[Move]) -> io::Result<()>,
 ) -> Result<PurgeReport, TrashError> {
     let mut report = PurgeReport::default();
     let runs = in_order(storage)?;
     let mut must_stay = runs.iter().any(|(_, header)| matches!(header, Header::Unreadable));
     for (run, _) in runs {
         let directory = Path::new(TRASH).join(&run);
-        let moves = match read_list(storage, &directory) {
+        let (destination, moves) = match read_list(storage, &directory) {
             Ok((header, moves)) if header.started_at >= options.started_before => {
-                must_stay |= holds_any(storage, &directory, &moves).unwrap_or(true);
+                let destination = Destination::new(&directory, header.schema, &moves);
+                must_stay |= holds_any(storage, &destination, &moves).unwrap_or(true);
                 continue;
             }
-            Ok((_, moves)) => {
+            Ok((header, moves)) => {
+                let destination = Destination::new(&directory, header.schema, &moves);
                 let is_done = exists(storage, &directory.join(DONE)).unwrap_or(false);
                 // One that holds nothing is as good as one that never began.
                 if !is_done
                     && !options.includes_unfinished
-                    && holds_any(storage, &directory, &moves).unwrap_or(true)
+                    && holds_any(storage, &destination, &moves).unwrap_or(true)
                 {
                     must_stay = true;
                     report.unfinished.push(run);
@@ -154,11 +182,11 @@ fn each_run(
                     report.held_back.push(run);
                     continue;
                 }
-                moves
+                (destination, moves)
             }
             // It moved nothing, or a purge was stopped when all but the directory was gone.
             Err(TrashError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Vec::new()
+                (Destination::new(&directory, SCHEMA, &[]), Vec::new())
             }
             Err(error) => {
                 must_stay = true;
@@ -167,7 +195,7 @@ fn each_run(
             }
         };
         let mut purged = PurgedRun { run: run.clone(), ..PurgedRun::default() };
-        if let Err(source) = purge_one(&mut purged, &directory, &moves) {
+        if let Err(source) = purge_one(&mut purged, &directory, &destination, &moves) {
             let path = storage.root().join(&directory);
             report.failed.push((run, TrashError::Write { path, source }));
         }
@@ -177,9 +205,10 @@ fn each_run(
 }
 
 /// Whether anything of the list is in the trash.
-fn holds_any(storage: &dyn Storage, directory: &Path, moves: &[Move]) -> io::Result<bool> {
-    for item in moves.iter().filter(|item| item.kind != MoveKind::Directory) {
-        if exists(storage, &directory.join(FILES).join(&item.path))? {
+fn holds_any(storage: &dyn Storage, destination: &Destination, moves: &[Move]) -> io::Result<bool> {
+    let all = moves.iter().enumerate();
+    for (number, item) in all.filter(|(_, item)| item.kind != MoveKind::Directory) {
+        if exists(storage, &destination.of(number, item))? {
             return Ok(true);
         }
     }
@@ -189,6 +218,7 @@ fn holds_any(storage: &dyn Storage, directory: &Path, moves: &[Move]) -> io::Res
 fn purge_run(
     storage: &dyn StorageWriter,
     directory: &Path,
+    destination: &Destination,
     moves: &[Move],
     keep: &dyn Fn(&Move) -> bool,
     purged: &mut PurgedRun,
@@ -197,7 +227,7 @@ fn purge_run(
     let files = directory.join(FILES);
     let mut kept = HashSet::new();
     for (number, item) in moves.iter().enumerate() {
-        let taken = files.join(&item.path);
+        let taken = destination.of(number, item);
         if item.kind == MoveKind::Directory || !exists(storage, &taken)? {
             continue;
         }
@@ -207,10 +237,11 @@ fn purge_run(
             continue;
         }
         // At once out of reach of an undo, which must never put back a part of something.
+        let allocation = allocation(storage, item, &taken);
         let gone = directory.join(format!("{GONE}{number}"));
         storage.rename_new(&taken, &gone)?;
         remove_tree(storage, &gone)?;
-        purged.count(item);
+        purged.count(item, allocation);
     }
     purged.leftovers = remove_empty_directories(storage, &files, &|path| kept.contains(path))?;
     if !exists(storage, &files)? {

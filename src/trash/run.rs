@@ -2,30 +2,30 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::destination::Destination;
 use super::error::TrashError;
 use super::in_place::is_in_place;
 use super::list::next_sequence;
 use super::lock::StorageLock;
-use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
+use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader, SCHEMA};
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
+use super::reserve::{self, is_full, with_reserve};
 use super::tree::{create_if_missing, remove_tree};
 use crate::storage::{Access, Content, FileFacts, FileKind, MAX_DEPTH, Storage, StorageWriter};
 
 /// A line of the list, and the name in its directory.
-const LISTED_BYTES: u64 = 500;
+const LISTED_BYTES: u64 = 110;
 /// What the smallest directory takes on most file systems.
 const BLOCK_BYTES: u64 = 4096;
 /// Directories and small files that every run has.
-const RUN_DIRECTORIES: u64 = 12;
+const RUN_DIRECTORIES: u64 = 8;
 
 /// Runs that may begin in one second.
 const MAX_RUNS_A_SECOND: u32 = 99;
@@ -36,13 +36,10 @@ pub struct TrashRun<'s> {
     _lock: &'s StorageLock,
     run: String,
     directory: PathBuf,
-    /// Hashes of the paths in the list: what is not in it could not be put back.
-    listed: HashSet<u64>,
-    hasher: RandomState,
+    /// Where things of the list lie: what is not in it could not be put back.
+    destination: Destination,
     /// Whose the directories of the list were.
     accesses: HashMap<PathBuf, Access>,
-    /// Directories that are known to be in [`FILES`].
-    made: Mutex<HashSet<PathBuf>>,
     /// Makes names for what is being copied or discarded.
     counter: AtomicU64,
 }
@@ -97,6 +94,22 @@ impl<'s> TrashRun<'s> {
         moves: &[Move],
     ) -> Result<Self, TrashError> {
         moves::check(storage.layout(), moves)?;
+        match Self::try_begin(storage, lock, now, moves) {
+            Err(TrashError::Write { source, .. })
+                if is_full(&source) && reserve::release(storage) =>
+            {
+                Self::try_begin(storage, lock, now, moves)
+            }
+            begun => begun,
+        }
+    }
+
+    fn try_begin(
+        storage: &'s dyn StorageWriter,
+        lock: &'s StorageLock,
+        now: Timestamp,
+        moves: &[Move],
+    ) -> Result<Self, TrashError> {
         let write = |path: &Path| error_at(storage, path);
         for directory in [OWN, TRASH] {
             let directory = Path::new(directory);
@@ -116,23 +129,20 @@ impl<'s> TrashRun<'s> {
             drop(storage.remove_directory(&directory));
             return Err(error);
         }
-        Ok(Self::new(storage, lock, run, directory, moves, accesses))
+        let destination = Destination::new(&directory, SCHEMA, moves);
+        Ok(Self::new(storage, lock, run, directory, destination, accesses))
     }
 
-    /// Whether there is room for a run with so many moves, from so many directories. What the file
-    /// system does not tell is taken for room.
+    /// Whether there is room for a run with so many moves. What the file system does not tell is taken
+    /// for room.
     ///
     /// # Errors
     /// [`TrashError::NoRoom`].
-    pub fn check_room(
-        storage: &dyn StorageWriter,
-        move_count: u64,
-        directory_count: u64,
-    ) -> Result<(), TrashError> {
-        let needed_bytes = move_count.saturating_mul(LISTED_BYTES).saturating_add(
-            directory_count.saturating_add(RUN_DIRECTORIES).saturating_mul(BLOCK_BYTES),
-        );
-        match storage.free_bytes() {
+    pub fn check_room(storage: &dyn StorageWriter, move_count: u64) -> Result<(), TrashError> {
+        let needed_bytes =
+            move_count.saturating_mul(LISTED_BYTES).saturating_add(RUN_DIRECTORIES * BLOCK_BYTES);
+        let free_bytes = storage.free_bytes();
+        match free_bytes.map(|free| free.saturating_add(reserve::size_bytes(storage))) {
             Ok(free_bytes) if free_bytes < needed_bytes => Err(TrashError::NoRoom {
                 root: storage.root().to_owned(),
                 needed_bytes,
@@ -157,7 +167,8 @@ impl<'s> TrashRun<'s> {
         remove_half_done(storage, &directory).map_err(error_at(storage, &directory))?;
         let accesses =
             moves.iter().filter_map(|item| Some((item.path.clone(), item.access?))).collect();
-        let opened = Self::new(storage, lock, run.to_owned(), directory, &moves, accesses);
+        let destination = Destination::new(&directory, header.schema, &moves);
+        let opened = Self::new(storage, lock, run.to_owned(), directory, destination, accesses);
         Ok((opened, header, moves))
     }
 
@@ -166,14 +177,11 @@ impl<'s> TrashRun<'s> {
         lock: &'s StorageLock,
         run: String,
         directory: PathBuf,
-        moves: &[Move],
+        destination: Destination,
         accesses: HashMap<PathBuf, Access>,
     ) -> Self {
-        let hasher = RandomState::new();
-        let listed = moves.iter().map(|item| hasher.hash_one(&item.path)).collect();
-        let made = Mutex::default();
         let counter = AtomicU64::new(0);
-        Self { storage, _lock: lock, run, directory, listed, hasher, accesses, made, counter }
+        Self { storage, _lock: lock, run, directory, destination, accesses, counter }
     }
 
     /// Its name.
@@ -188,7 +196,7 @@ impl<'s> TrashRun<'s> {
     /// it is not there; [`io::ErrorKind::AlreadyExists`] when it was taken before.
     pub fn take(&self, path: &Path) -> io::Result<()> {
         let taken = self.place_for(path)?;
-        self.storage.rename_new(path, &taken)
+        with_reserve(self.storage, || self.storage.rename_new(path, &taken))
     }
 
     /// Copies something small of the list into the trash, a file or a directory of files, and waits
@@ -199,8 +207,11 @@ impl<'s> TrashRun<'s> {
     pub fn copy(&self, path: &Path) -> io::Result<()> {
         let taken = self.place_for(path)?;
         // Half a copy must never look like what was there.
-        let copy = self.work_name(COPYING);
-        self.copy_tree(path, &copy, MAX_DEPTH)?;
+        let copy = with_reserve(self.storage, || {
+            let copy = self.work_name(COPYING);
+            self.copy_tree(path, &copy, MAX_DEPTH)?;
+            Ok(copy)
+        })?;
         self.storage.rename_new(&copy, &taken)?;
         self.storage.sync_directory(taken.parent().unwrap_or(&self.directory))
     }
@@ -352,11 +363,11 @@ impl<'s> TrashRun<'s> {
             self.storage.rename_new(&partial, &done)?;
             self.storage.sync_directory(&self.directory)
         };
-        write().map_err(error_at(self.storage, &done))
+        with_reserve(self.storage, write).map_err(error_at(self.storage, &done))
     }
 
     pub(super) fn taken(&self, path: &Path) -> PathBuf {
-        self.directory.join(FILES).join(path)
+        self.destination.of_path(path)
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -364,24 +375,16 @@ impl<'s> TrashRun<'s> {
     }
 
     fn must_be_listed(&self, path: &Path) -> io::Result<()> {
-        if self.listed.contains(&self.hasher.hash_one(path)) {
+        if self.destination.has(path) {
             return Ok(());
         }
         Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not in the run's list of moves"))
     }
 
-    /// Where `path` goes in the trash, with all directories above it made.
+    /// Where `path` goes in the trash.
     fn place_for(&self, path: &Path) -> io::Result<PathBuf> {
         self.must_be_listed(path)?;
-        let taken = self.taken(path);
-        let parent = taken.parent().unwrap_or(&self.directory);
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if !made.contains(parent) {
-            create_if_missing(self.storage, parent)?;
-            made.insert(parent.to_owned());
-        }
-        drop(made);
-        Ok(taken)
+        Ok(self.taken(path))
     }
 }
 
@@ -464,7 +467,8 @@ fn write_list(
     let write = || -> io::Result<()> {
         storage.create_directory(&directory.join(FILES))?;
         storage.write_new_with(&partial, &mut |out| {
-            moves::write(out, header, moves.iter().map(with_access), MAX_MOVES_BYTES)
+            let moves = moves.iter().map(with_access);
+            moves::write(out, header, storage.layout(), moves, MAX_MOVES_BYTES)
         })?;
         storage.rename_new(&partial, &list)?;
         for made in [directory, Path::new(TRASH), Path::new(OWN), Path::new("")] {

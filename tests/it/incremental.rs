@@ -194,6 +194,7 @@ fn options(root: &Path, database: &Path, deep: DeepLook, reuse: Reuse) -> ScanOp
         io_threads: NonZeroUsize::new(2).unwrap(),
         deep,
         reuse,
+        replaces: false,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
     }

@@ -56,6 +56,7 @@ fn scanned(root: &Path, database: &Path) -> Connection {
         database: database.to_owned(),
         io_threads: NonZeroUsize::new(2).unwrap(),
         reuse: Reuse::DIRECTORIES,
+        replaces: false,
         max_vanished_percent: None,
         roots: RootsChoice::AsBefore(None),
         deep: DeepLook::Never,

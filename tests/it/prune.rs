@@ -77,6 +77,7 @@ impl Disk {
             database: database.clone(),
             io_threads: NonZeroUsize::new(2).unwrap(),
             reuse: Reuse::Files,
+            replaces: false,
             max_vanished_percent: None,
             roots: RootsChoice::AsBefore(None),
             deep: DeepLook::Auto,

@@ -30,7 +30,7 @@ fn without_a_name_the_overview_fits_one_screen_and_says_what_to_do_next() {
     13 rows · scan of 3 minutes ago, took 1.2 s
 
     regsql report broken-images       tags that cannot be pulled: 1
-    regsql prune --garbage            safe to go: 59.000 MiB
+    regsql prune --garbage            nothing needs it: 59.000 MiB
     regsql report untagged-revisions  untagged: 2.734 KiB now, 12.000 MiB later
     ");
 }
@@ -66,7 +66,7 @@ fn the_next_steps_are_those_of_this_registry() {
     };
     assert_eq!(first(""), "regsql report broken-images,tags that cannot be pulled: 1,,");
     let mended = "UPDATE total SET value = 0 WHERE name IN ('broken_tag_count', 'error_count');";
-    assert_eq!(first(mended), "regsql prune --garbage,safe to go,61865984,");
+    assert_eq!(first(mended), "regsql prune --garbage,nothing needs it,61865984,");
     let clean = "DELETE FROM upload; DELETE FROM reclaimable_hour; UPDATE total SET value = 0
         WHERE name IN ('broken_tag_count', 'error_count', 'orphan_bytes', 'dangling_link_count',
             'unneeded_link_count', 'ghost_repository_count', 'untagged_bytes')";

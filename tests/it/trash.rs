@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use regsql::sample::{RegistryBuilder, paths};
 use regsql::storage::{FilesystemStorage, StorageWriter, locate};
 use regsql::trash::{
-    Counts, Move, MoveKind, RunSummary, StorageLock, TrashError, TrashRun, UndoReport, undo,
+    Counts, Move, MoveKind, RunSummary, StorageLock, TrashError, TrashRun, UndoReport,
+    place_in_trash, undo,
 };
 use tempfile::TempDir;
 
@@ -116,6 +117,11 @@ impl Registry {
     fn undo(&self, run: &str) -> UndoReport {
         let storage = self.storage();
         undo(&storage, &StorageLock::take(&storage).unwrap(), run).unwrap()
+    }
+
+    /// Where something lies that a run took.
+    fn taken(&self, run: &str, path: &Path) -> PathBuf {
+        self.below(place_in_trash(&self.storage(), run, path).unwrap())
     }
 
     fn run_directory(&self, run: &str) -> PathBuf {

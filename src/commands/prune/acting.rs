@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, vanished};
+use crate::commands::measure::{Measure, beside};
 use crate::commands::result::Snapshot;
 use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
 use crate::error::{Outcome, Result};
@@ -31,7 +32,7 @@ pub fn run(
     }
     if !args.acting.no_trash {
         let storage = super::super::storage::open(context, &crate::cli::StorageArgs::default())?;
-        prune::check_room(&storage, &planned.plan, &planned.graph)?;
+        prune::check_room(&storage, &planned.plan)?;
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
@@ -74,6 +75,7 @@ fn act(
         registry: registry.as_ref().map(|registry| registry as &dyn ServingRegistry),
         has_names: args.format == super::FormatArg::Json,
     };
+    let measure = Measure::begin(&storage);
     let surroundings = Surroundings { context, bar: ui::Bar::new(&context.printer) };
     let deleted = prune::run(&storage, &options, &surroundings, || {
         plan_again(context, args, planned, saved, &storage)
@@ -83,7 +85,13 @@ fn act(
         RunError::Plan(error) => error,
         RunError::Stopped => QueryError::Interrupted.into(),
     })?;
-    let outcome = report(context, args, &deleted)?;
+    let outcome = report(context, args, &deleted, measure.end(&storage))?;
+    if deleted.outcome.is_disk_full {
+        context.printer.warn(
+            "the disk is full, so not everything could go: regsql trash purge --yes frees what did, \
+             then run this again, or add --no-trash",
+        );
+    }
     if deleted.outcome.is_interrupted || was_interrupted() {
         return Err(QueryError::Interrupted.into());
     }
@@ -181,7 +189,12 @@ fn plan_again(
 }
 
 /// Shows what was done, and says whether anything stays that was to go.
-fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Result {
+fn report(
+    context: &Context,
+    args: &PruneArgs,
+    deleted: &Deleted<Planned>,
+    measured_bytes: Option<i64>,
+) -> Result {
     let Deleted { planned, outcome, trash_run, .. } = deleted;
     let counts = outcome.counts;
     let bytes = ui::bytes(outcome.size_bytes as i64);
@@ -201,7 +214,11 @@ fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Re
             writeln!(text, "The space, {bytes}, comes free only with regsql trash purge")?;
         }
         None if outcome.moved == crate::trash::Counts::default() => {}
-        None => writeln!(text, "Freed {bytes}")?,
+        None => {
+            let measured = beside(outcome.size_bytes, measured_bytes, planned.not_freed);
+            let at_most = if planned.not_freed.hard_linked_count > 0 { "at most " } else { "" };
+            writeln!(text, "Freed {at_most}{bytes}{measured}")?;
+        }
     }
     let mut skipped = planned.plan.skipped.clone();
     skipped.extend(outcome.skipped.iter().cloned());
@@ -214,6 +231,8 @@ fn report(context: &Context, args: &PruneArgs, deleted: &Deleted<Planned>) -> Re
             mode: Mode::Deleted,
             counts,
             freed_bytes: outcome.size_bytes,
+            hard_linked_bytes: planned.not_freed.hard_linked_bytes,
+            measured_bytes,
             shared_bytes: planned.plan.shared_bytes,
             min_age_seconds: Some(planned.policy.clock.min_age.as_secs()),
             trash_run: trash_run.clone(),

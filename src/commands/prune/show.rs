@@ -264,6 +264,12 @@ fn later_bytes(planned: &Planned) -> u64 {
     total_bytes(young.map(|skipped| skipped.name.size_bytes()))
 }
 
+/// What comes free, "at most" where other names of the same files hold it.
+pub fn freed(planned: &Planned) -> String {
+    let freed = ui::bytes(planned.plan.freed_bytes as i64);
+    if planned.not_freed.hard_linked_count > 0 { format!("at most {freed}") } else { freed }
+}
+
 /// What goes now, what comes free by it, and what more comes free later.
 fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     let plan = &planned.plan;
@@ -284,7 +290,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
         }
     } else {
         let deleted = counted(&plan.counts());
-        let freed = ui::bytes(plan.freed_bytes as i64);
+        let freed = freed(planned);
         if planned.is_via_api {
             writeln!(out, "Would delete {deleted} through the API")?;
             return writeln!(out, "Would free {freed}, but only when garbage is collected");
@@ -294,6 +300,12 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
             0 => writeln!(out, "Would free {freed}")?,
             _ => writeln!(out, "Would free {freed} now, and {later}")?,
         }
+    }
+    let linked = planned.not_freed;
+    if linked.hard_linked_count > 0 {
+        let blobs = ui::counted(&[(linked.hard_linked_count, "blob", "blobs")]);
+        let bytes = ui::bytes(linked.hard_linked_bytes as i64);
+        writeln!(out, "(other hard links, such as a snapshot's, hold {blobs}, {bytes}, of that)")?;
     }
     if later_bytes > plan.freed_bytes {
         writeln!(out, "(a write, a new link, chown or a restore starts that time again)")?;

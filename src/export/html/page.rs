@@ -95,6 +95,8 @@ struct Scan {
     tool_version: String,
     is_complete: bool,
     has_other_authority: bool,
+    /// Why the first directory could not be read that could not.
+    unreadable_reason: String,
 }
 
 /// The whole page.
@@ -107,6 +109,7 @@ pub fn page(source: &Source<'_>, made_at: Timestamp) -> Result<Markup, PageError
         tool_version: bounded(&visible(row.text("tool_version")), 50).into_owned(),
         is_complete: row.integer("complete") != 0,
         has_other_authority: row.integer("has_other_authority") != 0,
+        unreadable_reason: bounded(&visible(row.text("unreadable_reason")), 200).into_owned(),
     });
     let body = match &scan {
         None => html! {
@@ -146,6 +149,17 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
+/// The first line of a page that a reader should not rely on before somebody scans again.
+fn unreadable(count: u64, scan: &Scan) -> Markup {
+    let directories = if count == 1 { "directory" } else { "directories" };
+    html! {
+        p.incomplete role="note" {
+            strong { (count) " " (directories) " unreadable (" (scan.unreadable_reason) "): " }
+            "scan as root or the registry's user. What lies there is unknown, and not missing."
+        }
+    }
+}
+
 fn body(source: &Source<'_>, scan: &Scan, made_at: Timestamp) -> Result<Markup, PageError> {
     let sizes = Sizes { is_at_least: !scan.is_complete };
     let figures = Figures::of(&source.query("figures", FIGURES_SQL, &[])?);
@@ -174,6 +188,9 @@ fn body(source: &Source<'_>, scan: &Scan, made_at: Timestamp) -> Result<Markup, 
             }
         }
         main {
+            @if figures.get("unreadable_directory_count") > 0 {
+                (unreadable(figures.get("unreadable_directory_count"), scan))
+            }
             @if !scan.is_complete {
                 p.incomplete role="note" {
                     strong { "Incomplete scan: " }

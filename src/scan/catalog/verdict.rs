@@ -64,7 +64,8 @@ fn is_broken(catalog: &Catalog, repository: &CatalogRepository, id: ManifestId) 
     for reference in manifest.references() {
         match reference.role {
             Role::Config | Role::Layer => {
-                is_broken |= missing(catalog, repository, reference).is_some();
+                is_broken |= missing(catalog, repository, reference).is_some()
+                    || has_lost_link(repository, reference);
             }
             Role::Manifest => {
                 children += 1;
@@ -97,6 +98,14 @@ pub fn is_unlinked_child(
         && !catalog.is_pull_through
         && catalog.is_available(reference.blob)
         && !is_revision(repository, reference.blob)
+}
+
+/// Whether the link to a config or layer is there and says nothing: it is damaged, or could not be
+/// read, and then it is not known whether the registry can serve it.
+fn has_lost_link(repository: &CatalogRepository, reference: &ReferenceFacts) -> bool {
+    let links = &repository.layer_links;
+    let link = links.binary_search_by_key(&reference.blob, |link| link.name).ok();
+    link.is_some_and(|at| links[at].is_doubtful && links[at].target == links[at].name)
 }
 
 /// Why the registry cannot serve what a reference names.

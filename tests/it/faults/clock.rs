@@ -84,6 +84,9 @@ fn files_from_the_future_are_young_and_files_from_before_all_time_are_old() {
         // An old time does not make a file old: its ctime is of today.
         if is_future {
             assert_eq!(names.len(), 0, "{time:?}: {}", shown(&output));
+            let plan = String::from_utf8_lossy(&output.stdout);
+            assert!(!plan.contains(" 0 s ago"), "{plan}");
+            assert!(time > SystemTime::now() + century || plan.contains("which is in the future"));
         }
         let ageless = machine.works(&[DRY_RUN, &["--min-age", "0s"]].concat());
         assert!(names.is_subset(&names_in(&ageless.stdout)));

@@ -153,7 +153,7 @@ pub fn moves(bytes: &[u8]) {
         );
     }
     let mut again = Vec::new();
-    moves_list::write(&mut again, &header, &moves, moves_list::MAX_MOVES_BYTES).unwrap();
+    moves_list::write(&mut again, &header, &layout, &moves, moves_list::MAX_MOVES_BYTES).unwrap();
     assert_eq!(
         moves_list::read(&again, &layout, Path::new("moves.jsonl")).unwrap(),
         (header, moves)

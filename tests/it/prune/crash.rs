@@ -161,7 +161,7 @@ fn a_prune_killed_anywhere_breaks_no_image_and_the_next_finishes_it() {
         disk.undo_all(when);
         before.assert_same(&disk.tree(), when);
     });
-    assert!(calls > 100, "{calls} calls");
+    assert!(calls > 80, "{calls} calls");
 }
 
 #[test]
@@ -231,8 +231,10 @@ fn a_program_killed_in_the_middle_of_a_large_run_is_undone() {
     // Tags and links have gone, and some of the blobs.
     let is_moving = || {
         let run = disk.runs().pop().unwrap_or_default();
-        let shards = format!(".regsql/trash/{run}/files/{}/blobs/sha256", paths::V2);
-        std::fs::read_dir(disk.below(shards)).is_ok_and(|shards| shards.count() > 20)
+        let files = disk.below(format!(".regsql/trash/{run}/files"));
+        std::fs::read_dir(files).is_ok_and(|taken| {
+            taken.flatten().filter(|taken| taken.path().join("data").exists()).nth(20).is_some()
+        })
     };
     while !is_moving() {
         assert_eq!(program.try_wait().unwrap(), None, "it ended before it moved anything");

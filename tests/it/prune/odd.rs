@@ -242,3 +242,22 @@ fn sizes_that_no_disk_has_add_up_to_no_small_number() {
         assert_eq!((choice.picks.len(), choice.freed_bytes), (1, u64::MAX));
     }
 }
+
+#[test]
+fn a_manifest_that_only_a_referrer_is_about_is_seen_to_be_one() {
+    let mut registry = RegistryBuilder::new();
+    let image = registry.image("app").push();
+    registry
+        .image("app")
+        .oci()
+        .artifact_type("application/spdx+json")
+        .subject(&image)
+        .push_tag("x");
+    let disk = Disk::of(&registry);
+    let link = disk.below(paths::revision_link("app", &image.digest));
+    std::fs::remove_dir_all(link.parent().unwrap()).unwrap();
+    // Beside a registry that remembers manifests it must be spared, as any that is garbage.
+    let graph = disk.graph();
+    let blob = graph.blob_by_digest(&image.digest).unwrap();
+    assert!(graph.blobs[blob as usize].may_be_manifest);
+}

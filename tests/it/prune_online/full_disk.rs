@@ -27,22 +27,42 @@ fn image(name: &str) -> Image {
     Image::of(&[&layer("base", 400_000), &layer(name, 1_500_000)])
 }
 
+/// Mounts a new file system over `root`. False where nothing can be mounted.
+fn mount(file: &Path, root: &Path) -> bool {
+    File::create(file).unwrap().set_len(DISK_BYTES).unwrap();
+    let made = Command::new("mkfs.ext4").args(["-q", "-m", "0", "-F"]).arg(file).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 is in e2fsprogs");
+    let mounted = Command::new("mount").args(["-o", "loop"]).args([file, root]).output().unwrap();
+    if !mounted.status.success() {
+        let reason = shown(&mounted);
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "skipped: nothing can be mounted here: {reason}").unwrap();
+    }
+    mounted.status.success()
+}
+
+/// Unmounts what was mounted, also when a test fails.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+fn free_bytes(root: &Path) -> u64 {
+    let output = Command::new("df").args(["-B1", "--output=avail"]).arg(root).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().nth(1).unwrap().trim().parse().unwrap()
+}
+
 impl Disk {
     /// A registry with one tag, three untagged images and no byte left; `None` where nothing can be
     /// mounted.
     fn full(change: impl FnOnce(&str) -> String) -> Option<Self> {
         let registry = Registry::start_with(change);
-        let file = registry.beside().join("disk");
-        File::create(&file).unwrap().set_len(DISK_BYTES).unwrap();
-        let made = Command::new("mkfs.ext4").args(["-q", "-m", "0", "-F"]).arg(&file).status();
-        assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 is in e2fsprogs");
         let root = registry.root();
-        let mounted =
-            Command::new("mount").args(["-o", "loop"]).args([&file, &root]).output().unwrap();
-        if !mounted.status.success() {
-            let reason = shown(&mounted);
-            let mut stderr = std::io::stderr();
-            writeln!(stderr, "skipped: nothing can be mounted here: {reason}").unwrap();
+        if !mount(&registry.beside().join("disk"), &root) {
             return None;
         }
         let disk = Self { registry, root };
@@ -62,10 +82,7 @@ impl Disk {
     }
 
     fn free_bytes(&self) -> u64 {
-        let output =
-            Command::new("df").args(["-B1", "--output=avail"]).arg(&self.root).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().nth(1).unwrap().trim().parse().unwrap()
+        free_bytes(&self.root)
     }
 
     fn assert_whole(&self, tag: &str, image: &Image) {
@@ -197,4 +214,139 @@ fn what_a_push_needs_comes_back_from_aside() {
         fs::remove_dir_all(tag).unwrap();
         disk.fill();
     }
+}
+
+#[test]
+fn the_trash_takes_a_few_bytes_for_each_blob() {
+    const COUNT: u64 = 2_000;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    fs::create_dir(&root).unwrap();
+    if !mount(&directory.path().join("disk"), &root) {
+        return;
+    }
+    let _mounted = Mounted(root.clone());
+    let mut registry = regsql::sample::RegistryBuilder::new();
+    registry.image("app").push_tag("1.0");
+    for number in 0..COUNT {
+        registry.blob(format!("garbage {number}"));
+    }
+    registry.write_to(&root).unwrap();
+    let bench = Bench::of(&root);
+    let before = free_bytes(&root);
+    bench.ends(0, &[GARBAGE, &["--offline", "--delete", "--yes"]].concat());
+    let reserve = fs::metadata(root.join(".regsql/reserve")).unwrap().len();
+    let taken = before - free_bytes(&root) - reserve;
+    // Blocks of whole directories, and two lines' worth of names and list for each.
+    assert!(taken < COUNT * 110 + (64 << 10), "{taken} bytes for {COUNT} blobs");
+    bench.ends(0, &["trash", "purge", "--yes"]);
+    assert!(free_bytes(&root) + reserve > before + COUNT * 1_800);
+}
+
+#[test]
+fn what_was_set_aside_has_room_for_a_trash_on_a_full_disk() {
+    let Some(disk) = Disk::full(str::to_owned) else { return };
+    let bench = Bench::of(&disk.root);
+    let prune = [GARBAGE, &["--offline", "--delete", "--yes"]].concat();
+    fs::remove_file(disk.root.join("filler")).unwrap();
+    bench.ends(0, &prune);
+    bench.ends(0, &["undo"]);
+    let reserve = || fs::metadata(disk.root.join(".regsql/reserve")).unwrap().len();
+    let before = reserve();
+    disk.fill();
+    assert_eq!(disk.free_bytes(), 0);
+    bench.ends(0, &prune);
+    assert!(reserve() < before, "it was used, and less of it is set aside again");
+    disk.assert_whole("1.0", &image("new"));
+    let before = disk.free_bytes();
+    bench.ends(0, &["trash", "purge", "--yes"]);
+    assert!(disk.free_bytes() >= before + 4_000_000);
+    assert!(disk.root.join(".regsql/reserve").exists(), "for the next time");
+}
+
+#[test]
+fn a_nightly_job_on_a_full_disk_heals_itself() {
+    let Some(disk) = Disk::full(str::to_owned) else { return };
+    let bench = Bench::of(&disk.root);
+    let recipe = include_str!("../../../docs/operations.md");
+    let choice: Vec<&str> = recipe
+        .lines()
+        .skip_while(|line| !line.starts_with("keep=()"))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert_eq!(choice.len(), 2, "the recipe chooses by how full the disk is: {choice:?}");
+    let choice = choice.join("\n").replace("/var/lib/registry", disk.root.to_str().unwrap());
+    let before = disk.free_bytes();
+    let night = format!(
+        "set -euo pipefail\n\
+         regsql() {{ {} --db {} \"$@\"; }}\n{choice}\n\
+         regsql trash purge --storage {root} --older-than 7d --yes\n\
+         regsql scan {root}\n\
+         regsql {} --offline --delete --yes ${{keep[@]+\"${{keep[@]}}\"}}\n",
+        crate::env::REGSQL,
+        bench.path("night.db").display(),
+        GARBAGE.join(" "),
+        root = disk.root.display(),
+    );
+    for freed in [4_400_000, 0] {
+        let output = Command::new("bash").args(["-c", &night]).output().unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        assert!(disk.free_bytes() >= before + freed, "{}", shown(&output));
+    }
+    disk.assert_whole("1.0", &image("new"));
+}
+
+/// Scene by scene, with what `df` says before and after.
+#[test]
+fn the_hour_of_a_full_disk_from_the_first_failed_push_to_the_last_whole_image() {
+    let Some(mut disk) = Disk::full(str::to_owned) else { return };
+    assert_eq!(disk.free_bytes(), 0);
+    let began = disk.registry.ask("POST", "/v2/team/app/blobs/uploads/");
+    assert!(began.status >= 500, "a push fails: {}", began.status);
+    disk.assert_whole("1.0", &image("new"));
+
+    // What is there, and what would come free.
+    let bench = Bench::of(&disk.root);
+    let metrics = bench.done(&["metrics"]);
+    assert!(metrics.contains("regsql_disk_free_bytes 0\n"), "{metrics}");
+    let text = bench.ends(0, &[GARBAGE].concat());
+    let (plan, _) = bench.json(&[GARBAGE].concat());
+    let planned = plan["freed_bytes"].as_u64().unwrap();
+    assert!(text.contains("Would free 4.") && planned > 4_400_000, "{text}");
+
+    // A trash has no room, and nothing is touched.
+    let text = bench.ends(2, &[GARBAGE, &["--offline", "--delete", "--yes"]].concat());
+    assert!(text.contains("--no-trash deletes at once"), "{text}");
+    assert_eq!(disk.free_bytes(), 0);
+
+    // Freed while it serves.
+    let online = ["--online", "--cache-off", "--wait", "300ms", "--delete", "--yes", "--no-trash"];
+    let (done, told) = bench.json(&[GARBAGE, &online].concat());
+    assert_eq!(done["freed_bytes"], planned, "{told}");
+    assert!(told.contains("more free than before"), "planned and measured: {told}");
+    let measured = done["measured_bytes"].as_u64().unwrap();
+    let reserve = || fs::metadata(disk.root.join(".regsql/reserve")).map_or(0, |file| file.len());
+    assert!(measured >= planned && measured < planned + (1 << 20), "{measured} for {planned}");
+    assert!(disk.free_bytes() + reserve() >= planned);
+    disk.assert_whole("1.0", &image("new"));
+    pushes::put(&disk.registry, "team/app", "2.0", &image("pushed after it"));
+    disk.assert_whole("2.0", &image("pushed after it"));
+
+    // Full again, and freed while it is stopped: with a trash, in the space that was set aside.
+    pushes::put(&disk.registry, "team/app", "2.0", &image("pushed last"));
+    bench.ends(0, &["trash", "purge", "--yes"]);
+    assert!(reserve() > 0, "any run with room sets some aside");
+    disk.fill();
+    assert_eq!(disk.free_bytes(), 0);
+    disk.registry.stop();
+    let text = bench.ends(0, &[GARBAGE, &["--offline", "--delete", "--yes"]].concat());
+    assert!(text.contains("Moved to the trash"), "{text}");
+    let text = bench.ends(0, &["trash", "purge", "--yes"]);
+    assert!(text.contains("freed 1.4") && text.contains("more free than before"), "{text}");
+    assert!(disk.free_bytes() >= 1_200_000, "{text}");
+    disk.registry.serve();
+    for (tag, pushed) in [("1.0", "new"), ("2.0", "pushed last")] {
+        disk.assert_whole(tag, &image(pushed));
+    }
+    bench.ends(0, &["verify", "--content", "--max-scan-age", "0s"]);
 }

@@ -170,8 +170,7 @@ fn the_next_prune_puts_back_a_layer_that_an_image_names_by_its_sha512() {
 fn an_alias_in_the_trash_that_nobody_can_read_keeps_every_blob_there() {
     let (bench, _, [first, second], link) = two_runs_that_share_an_alias();
     bench.ends(1, &["undo", &first]);
-    let held = bench.root().join(".regsql/trash").join(&second).join("files");
-    fs::write(held.join(link), "").unwrap();
+    fs::write(taken(&bench, &second, &link), "").unwrap();
     let text = bench.ends(1, &["trash", "purge", "--yes"]);
     let kept = text.lines().filter(|line| line.contains("needed again"));
     // The shared layer, and what `v2` had of its own: manifest, config and layer.
@@ -223,9 +222,9 @@ const LATE_NEEDS: usize = 8;
 #[test]
 fn a_purge_keeps_all_that_a_manifest_may_name_which_nobody_can_read() {
     let (bench, run, child) = late_index(media_types::OCI_MANIFEST);
-    let held = bench.root().join(".regsql/trash").join(&run).join("files");
+    let manifest = taken(&bench, &run, &paths::blob(&child.digest));
     for wrong in ["", "{\"layers\": [", "{\"schemaVersion\": 2, \"config\": {}}"] {
-        fs::write(held.join(paths::blob(&child.digest)), wrong).unwrap();
+        fs::write(&manifest, wrong).unwrap();
         let text = bench.ends(1, &["trash", "purge", "--yes", "--dry-run"]);
         assert_eq!(text.matches("it is needed again").count(), LATE_NEEDS, "{wrong}: {text}");
     }
@@ -294,4 +293,11 @@ fn undo_says_which_tags_are_back_and_cannot_be_pulled() {
         let line = format!("team/app:{tag} is back and cannot be pulled: layer is missing sha256:");
         assert!(text.contains(&line), "{text}");
     }
+}
+
+/// Where something lies that a run took.
+fn taken(bench: &Bench, run: &str, path: &str) -> PathBuf {
+    let storage = regsql::storage::locate(&bench.root()).unwrap();
+    let storage = regsql::storage::FilesystemStorage::open(storage).unwrap();
+    bench.root().join(regsql::trash::place_in_trash(&storage, run, path.as_ref()).unwrap())
 }

@@ -28,7 +28,9 @@ pub struct Content {
 pub const LAYERS: std::ops::Range<Id> = 0..6;
 pub const IMAGES: std::ops::Range<Id> = 6..11;
 pub const INDEXES: std::ops::Range<Id> = 11..14;
-pub const MANIFESTS: std::ops::Range<Id> = 6..14;
+/// What is about an image: a signature, a list of what is in it.
+pub const REFERRERS: std::ops::Range<Id> = 14..16;
+pub const MANIFESTS: std::ops::Range<Id> = 6..16;
 
 pub static CONTENTS: LazyLock<Vec<Content>> = LazyLock::new(|| {
     let mut all: Vec<Content> = Vec::new();
@@ -79,6 +81,24 @@ pub static CONTENTS: LazyLock<Vec<Content>> = LazyLock::new(|| {
             "manifests": manifests,
         });
         all.push(content(format!("index {number}"), body.to_string(), vec![], children));
+    }
+    for (number, subject) in [7, 11].into_iter().enumerate() {
+        let named = |id: Id, media_type: &str| {
+            json!({
+                "mediaType": media_type,
+                "digest": all[id].digest.to_string(),
+                "size": all[id].bytes.len(),
+            })
+        };
+        let body = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "artifactType": "application/spdx+json",
+            "config": named(number, "application/vnd.oci.empty.v1+json"),
+            "layers": [named(5, "application/spdx+json")],
+            "subject": named(subject, "application/vnd.oci.image.manifest.v1+json"),
+        });
+        all.push(content(format!("referrer {number}"), body.to_string(), vec![5, number], vec![]));
     }
     all
 });

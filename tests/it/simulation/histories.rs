@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::content::{CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REPOSITORIES, TAGS};
+use super::content::{
+    CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REFERRERS, REPOSITORIES, TAGS,
+};
 use super::registry::{Cache, Request};
 use super::world::{Action, CLIENTS, Event, History, Operation};
 
@@ -38,7 +40,7 @@ impl Random {
 /// A history of this number.
 pub fn history(seed: u64) -> History {
     let mut random = Random(seed);
-    let cache = [Cache::Off, Cache::Layers, Cache::Revisions][random.below(3)];
+    let cache = [Cache::Off, Cache::Layers, Cache::Revisions, Cache::Shared][random.below(4)];
     let mut events = Vec::new();
     for _ in 0..2 + random.below(4) {
         for request in push(&mut random) {
@@ -102,7 +104,8 @@ fn between(
         let client = random.below(CLIENTS);
         let what = match random.below(100) {
             0 => Action::Restart,
-            1 => Action::Pause(Duration::from_hours(1)),
+            1 if random.is_one_in(2) => Action::Pause(Duration::from_hours(1)),
+            1 => Action::SetClock([-400, 0, 400][random.below(3)]),
             2 => Action::Fail([EIO, ENOSPC][random.below(2)]),
             3 | 4 => Action::Kill,
             5..60 => Action::Go(client),
@@ -144,7 +147,11 @@ fn script(random: &mut Random) -> Vec<Request> {
 /// A whole push of an image or an index.
 fn push(random: &mut Random) -> Vec<Request> {
     let repository = random.below(REPOSITORIES.len());
-    let id = if random.is_one_in(3) { random.of(INDEXES) } else { random.of(IMAGES) };
+    let id = match random.below(12) {
+        0..4 => random.of(INDEXES),
+        4 | 5 => random.of(REFERRERS),
+        _ => random.of(IMAGES),
+    };
     let tag = (!random.is_one_in(5)).then(|| random.below(TAGS.len()));
     let mut requests = Vec::new();
     for &child in &CONTENTS[id].children {

@@ -166,7 +166,10 @@ impl<'a> Simulation<'a> {
     }
 
     fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_nanosecond(self.world().registry.disk.now_ns().into()).unwrap()
+        let world = self.world();
+        let ahead_ns = i128::from(world.clock_days) * 86_400_000_000_000;
+        let now_ns = i128::from(world.registry.disk.now_ns()) + ahead_ns;
+        jiff::Timestamp::from_nanosecond(now_ns).unwrap()
     }
 
     fn runs(&self) -> BTreeSet<String> {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use regsql::storage::Layout;
+use regsql::trash::moves_list;
+
 use super::content::{self, CONTENTS, Id, MANIFESTS, REPOSITORIES, TAGS};
 use super::registry::{Registry, at};
 
@@ -136,8 +139,18 @@ fn where_it_lies(path: &Path, registry: &Registry) -> Option<String> {
     }
     let trash = Path::new(".regsql/trash");
     let runs = registry.disk.list(trash).unwrap_or_default();
-    let found = runs
-        .into_iter()
-        .find(|run| registry.disk.stat(&trash.join(&run.name).join("files").join(path)).is_ok());
+    let found = runs.into_iter().find(|run| {
+        let run = trash.join(&run.name);
+        let layout = Layout::new(content::V2.into());
+        let list = run.join("moves.jsonl");
+        let Ok(bytes) = registry.disk.read(&list) else { return false };
+        let Ok((_, moves)) = moves_list::read(bytes, &layout, &list) else { return false };
+        (0..).zip(&moves).any(|(number, item): (u32, _)| {
+            path.strip_prefix(&item.path).is_ok_and(|below| {
+                let taken = run.join("files").join(number.to_string()).join(below);
+                registry.disk.stat(&taken).is_ok()
+            })
+        })
+    });
     found.map(|run| format!("in the trash of run {}", run.name.to_string_lossy()))
 }

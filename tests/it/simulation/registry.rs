@@ -18,6 +18,8 @@ pub enum Cache {
     Layers,
     /// Revisions too, as 3 does.
     Revisions,
+    /// Blobs and layer links, in a place of its own that outlives a restart: Redis.
+    Shared,
 }
 
 /// The registry's disk and memory.
@@ -122,6 +124,13 @@ impl Registry {
     }
 
     pub fn restart(&mut self) {
+        if self.cache != Cache::Shared {
+            self.flush();
+        }
+    }
+
+    /// Empties the cache, wherever it is.
+    pub fn flush(&mut self) {
         self.blobs.clear();
         self.links.clear();
     }
@@ -366,6 +375,9 @@ impl Running {
             }
             1 => {
                 registry.links.remove(&(repository, id));
+                if registry.cache == Cache::Shared {
+                    registry.blobs.remove(&id);
+                }
                 Step::Goes(format!("{shown}: cache emptied"))
             }
             2 => {

@@ -46,6 +46,8 @@ pub enum Action {
     Restart,
     /// Time passes.
     Pause(Duration),
+    /// The clock of the person's machine is set: so many days before or after the registry's.
+    SetClock(i64),
     /// The next change that an operation makes fails with this number.
     Fail(i32),
     /// The operation is killed: no further change of it reaches the disk.
@@ -110,6 +112,8 @@ pub struct World {
     pub trace: Vec<String>,
     is_traced: bool,
     pub waits_since_ns: Option<i64>,
+    /// Days that the person's clock is ahead.
+    pub clock_days: i64,
 }
 
 impl World {
@@ -133,6 +137,7 @@ impl World {
             trace: Vec::new(),
             is_traced,
             waits_since_ns: None,
+            clock_days: 0,
         }
     }
 
@@ -197,6 +202,10 @@ impl World {
             Action::Pause(duration) => {
                 self.note(|| format!("{duration:?} pass"));
                 self.registry.disk.pass(duration);
+            }
+            Action::SetClock(days) => {
+                self.note(|| format!("the person's clock is {days} days ahead"));
+                self.clock_days = days;
             }
             Action::Fail(number) => self.set_fault(Fault::Next(number)),
             Action::Kill => self.set_fault(Fault::Killed),
@@ -276,7 +285,9 @@ impl World {
         self.note(|| format!("a person begins: {operation:?}"));
         if !is_open {
             self.finish_older_than(i64::MAX);
+            // As the docs say: what outlives the registry is emptied while it is stopped.
             self.registry.restart();
+            self.registry.flush();
         }
         self.acting = if is_open { Acting::Both } else { Acting::Person };
         self.fault = Fault::None;

@@ -33,7 +33,10 @@ fn a_list_that_leads_elsewhere_is_refused_with_its_line() {
     let registry = Registry::new();
     let run = registry.delete();
     let after = registry.tree();
-    let list = read_list(&registry, &run);
+    // Every move as a line with its path.
+    let header = read_list(&registry, &run).lines().next().unwrap().to_owned();
+    let moves = registry.moves.iter().map(|item| serde_json::to_string(item).unwrap());
+    let list = std::iter::once(header).chain(moves).map(|line| line + "\n").collect::<String>();
     let tag = registry.moves[0].path.to_str().unwrap();
     for elsewhere in [
         "../outside",
@@ -66,20 +69,21 @@ fn a_list_that_was_cut_doubled_or_is_of_another_version_is_refused() {
     let list = read_list(&registry, &run);
     let lines: Vec<&str> = list.lines().collect();
     let without_last = format!("{}\n", lines[..lines.len() - 1].join("\n"));
-    let doubled = format!("{list}{}\n", lines[1]);
+    let doubled = format!("{list}{}\n", lines[2]);
     for damaged in ["", "\n", "{}\n", &list[..list.len() - 1], &without_last, &doubled] {
         write_list(&registry, &run, damaged.as_bytes());
         let error = undo_error(&registry, &run);
         assert!(matches!(error, TrashError::Damaged { .. }), "{error}");
     }
-    write_list(&registry, &run, list.replacen("\"schema\":1", "\"schema\":2", 1).as_bytes());
-    assert!(matches!(undo_error(&registry, &run), TrashError::Newer { schema: 2, .. }));
+    write_list(&registry, &run, list.replacen("\"schema\":2", "\"schema\":3", 1).as_bytes());
+    assert!(matches!(undo_error(&registry, &run), TrashError::Newer { schema: 3, .. }));
 }
 
 #[test]
 fn a_damaged_run_is_listed_and_not_purged() {
     let registry = Registry::new();
     let run = registry.delete();
+    let tag = registry.taken(&run, registry.path(MoveKind::Tag));
     write_list(&registry, &run, b"hello");
     let storage = registry.storage();
     let runs = list(&storage).unwrap();
@@ -88,7 +92,6 @@ fn a_damaged_run_is_listed_and_not_purged() {
     let lock = StorageLock::take(&storage).unwrap();
     let report = purge(&storage, &lock, &options, &|_| false).unwrap();
     assert_eq!((report.failed.len(), report.runs.len()), (1, 0));
-    let tag = registry.run_directory(&run).join("files").join(registry.path(MoveKind::Tag));
     assert!(tag.join("current/link").is_file());
 }
 
@@ -138,7 +141,9 @@ fn links_in_a_run_are_not_followed() {
     let storage = registry.storage();
     let lock = StorageLock::take(&storage).unwrap();
     let run = TrashRun::begin(&storage, &lock, now(), &registry.moves).unwrap();
-    symlink(&outside, registry.run_directory(run.run()).join("files/docker")).unwrap();
+    let files = registry.run_directory(run.run()).join("files");
+    fs::remove_dir(&files).unwrap();
+    symlink(&outside, &files).unwrap();
     for item in &registry.moves[..5] {
         assert!(run.take(&item.path).is_err(), "{}", item.path.display());
         assert!(run.copy(&item.path).is_err(), "{}", item.path.display());

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use regsql::model::Digest;
 use regsql::sample::paths;
+use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::{
-    Move, MoveKind, PutBack, RemovedDirectory, StorageLock, TrashError, TrashRun, undo,
+    Move, MoveKind, PurgeOptions, PutBack, RemovedDirectory, StorageLock, TrashError, TrashRun,
+    purge, undo,
 };
 
 use super::{Registry, UPLOAD, delete, item, now, open, parent};
@@ -43,12 +45,13 @@ fn the_list_is_on_disk_before_anything_moves_and_says_what_where() {
     let list = fs::read_to_string(registry.run_directory(run.run()).join("moves.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), registry.moves.len() + 1);
-    assert_eq!(lines[0]["schema"], 1);
+    // The repository has a line of its own.
+    assert_eq!(lines.len(), registry.moves.len() + 2);
+    assert_eq!(lines[0]["schema"], 2);
     assert_eq!(lines[0]["started_at"], "2026-11-21T07:07:46Z");
     assert_eq!(lines[0]["counts"]["blobs"], 2);
-    assert_eq!(lines[1]["kind"], "tag");
-    assert_eq!(lines[1]["path"], paths::tag("team/app", "1.0"));
+    assert_eq!(lines[1], serde_json::json!(["in", "team/app"]));
+    assert_eq!(lines[2], serde_json::json!(["tag", "1.0"]));
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn a_tag_that_was_pushed_again_stays_and_so_does_the_old_one_in_the_trash() {
     assert_eq!(report.restored.total(), registry.moves.len() as u64 - 1);
     let now_there = Tree::of(&registry.below(&tag.path));
     pushed.assert_same(&now_there, "the tag that was pushed");
-    let kept = registry.run_directory(&run).join("files").join(&tag.path);
+    let kept = registry.taken(&run, &tag.path);
     assert!(kept.join("current/link").is_file());
 
     // When the place is free again, the next undo ends it.
@@ -136,18 +139,17 @@ fn a_blob_that_was_uploaded_again_stays_as_it_is() {
     assert_eq!(report.conflicts.len(), 1);
     assert_eq!(report.conflicts[0].path, blob);
     assert_eq!(fs::read(registry.below(blob).join("data")).unwrap(), b"uploaded again");
-    assert!(registry.run_directory(&run).join("files").join(blob).join("data").is_file());
+    assert!(registry.taken(&run, blob).join("data").is_file());
 }
 
 #[test]
 fn what_was_pushed_again_as_it_was_is_in_its_place() {
     let registry = Registry::new();
     let run = registry.delete();
-    let files = registry.run_directory(&run).join("files");
     // A push writes the same bytes, later.
     for item in &registry.moves {
         if !matches!(item.kind, MoveKind::Upload | MoveKind::Directory) {
-            copy_tree(&files.join(&item.path), &registry.below(&item.path));
+            copy_tree(&registry.taken(&run, &item.path), &registry.below(&item.path));
         }
     }
     let pushed = registry.tree();
@@ -182,7 +184,7 @@ fn a_tag_that_was_pushed_again_as_it_was_with_a_shorter_past_keeps_the_old_one()
     fs::create_dir_all(registry.below(parent(&entry))).unwrap();
     fs::write(registry.below(&entry), other.to_string()).unwrap();
     let run = registry.delete();
-    let taken = registry.run_directory(&run).join("files").join(&tag);
+    let taken = registry.taken(&run, &tag);
     copy_tree(&taken.join("current"), &registry.below(&tag).join("current"));
     let report = registry.undo(&run);
     assert_eq!(report.conflicts.len(), 1);
@@ -398,4 +400,71 @@ fn twenty_thousand_moves_are_quick() {
     let mut stderr = std::io::stderr();
     writeln!(stderr, "20,000 moves: taken in {taken:?}, put back in {restored:?}").unwrap();
     assert!(taken + restored < Duration::from_mins(1));
+}
+
+/// Turns a run into one as version 0.1 left it: a line with the path for each move, and things under the
+/// paths that they had.
+fn as_of_the_first_version(registry: &Registry, run: &str) {
+    let directory = registry.run_directory(run);
+    let (files, flat) = (directory.join("files"), directory.join("flat"));
+    let list = fs::read_to_string(directory.join("moves.jsonl")).unwrap();
+    fs::rename(&files, &flat).unwrap();
+    for (number, item) in registry.moves.iter().enumerate() {
+        let taken = flat.join(number.to_string());
+        if taken.exists() {
+            let place = files.join(&item.path);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::rename(taken, place).unwrap();
+        }
+    }
+    fs::remove_dir(flat).unwrap();
+    let header = list.lines().next().unwrap().replacen("\"schema\":2", "\"schema\":1", 1);
+    let moves = registry.moves.iter().map(|item| serde_json::to_string(item).unwrap());
+    let lines: Vec<String> = std::iter::once(header).chain(moves).collect();
+    fs::write(directory.join("moves.jsonl"), lines.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn a_run_of_the_first_version_is_undone_and_purged_as_ever() {
+    let registry = Registry::new();
+    let before = registry.tree();
+    let run = registry.delete();
+    as_of_the_first_version(&registry, &run);
+    let report = registry.undo(&run);
+    assert!(report.is_whole() && report.is_removed, "{report:?}");
+    before.assert_same(&registry.tree(), "after the undo");
+
+    let run = registry.delete();
+    as_of_the_first_version(&registry, &run);
+    let storage = registry.storage();
+    let lock = StorageLock::take(&storage).unwrap();
+    let options = PurgeOptions { started_before: jiff::Timestamp::MAX, includes_unfinished: false };
+    let report = purge(&storage, &lock, &options, &|_| false).unwrap();
+    assert_eq!((report.runs[0].counts.total(), report.runs[0].is_removed), (6, true));
+    assert_eq!(registry.runs(), [""; 0]);
+}
+
+#[test]
+fn the_space_that_was_set_aside_completes_a_run_on_a_disk_that_has_become_full() {
+    let registry = Registry::new();
+    let before = registry.tree();
+    registry.delete();
+    registry.undo(&registry.runs()[0]);
+    // From the first call of a run on: its directory, its list, each rename, the mark of its end.
+    let mut released = 0;
+    for call in 0..40 {
+        let storage = registry.storage();
+        regsql::trash::fill_reserve(&storage);
+        assert!(registry.below(".regsql/reserve").is_file());
+        let storage = FaultyStorage::new(storage, Fault::Once(call, 28));
+        // What the disk refuses besides (the lock, an empty directory) ends it, as ever.
+        drop(delete(&storage, &registry.moves));
+        released += u32::from(!registry.below(".regsql/reserve").exists());
+        for run in registry.runs() {
+            assert!(registry.undo(&run).is_removed);
+        }
+        before.assert_same(&registry.tree(), &format!("after the undo of a run full at {call}"));
+    }
+    // Six renames, the list, and the mark of the end.
+    assert!(released >= 8, "{released} runs used it");
 }

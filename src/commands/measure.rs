@@ -1,0 +1,99 @@
+//! What was to come free beside what the disk has more free, and why the two differ.
+
+use crate::prune::NotFreed;
+use crate::storage::Storage;
+use crate::ui;
+
+/// Less than this is noise: others write, directories shrink, small files take whole blocks.
+const NOISE_BYTES: u64 = 1 << 20;
+
+/// What a disk had free before something was done.
+pub struct Measure {
+    free_bytes: Option<u64>,
+}
+
+impl Measure {
+    /// Before it is done.
+    pub fn begin(storage: &dyn Storage) -> Self {
+        Self { free_bytes: storage.space().map(|space| space.free_bytes) }
+    }
+
+    /// What the disk has more free now, in bytes; `None` where it does not say.
+    pub fn end(&self, storage: &dyn Storage) -> Option<i64> {
+        let now = storage.space()?.free_bytes;
+        i64::try_from(i128::from(now) - i128::from(self.free_bytes?)).ok()
+    }
+}
+
+/// `; the disk has 4.4 MiB more free than before`, and why that is not what was planned. Nothing where
+/// it is too little to tell from what others write.
+pub fn beside(planned_bytes: u64, measured_bytes: Option<i64>, not_freed: NotFreed) -> String {
+    let Some(measured) = measured_bytes else { return String::new() };
+    if planned_bytes < NOISE_BYTES {
+        return String::new();
+    }
+    let size = ui::bytes(i64::try_from(measured.unsigned_abs()).unwrap_or(i64::MAX));
+    let direction = if measured < 0 { "less" } else { "more" };
+    let text = format!("; the disk has {size} {direction} free than before");
+    let missing = i128::from(planned_bytes) - i128::from(measured);
+    if missing.unsigned_abs() <= u128::from(NOISE_BYTES.max(planned_bytes / 20)) {
+        return text;
+    }
+    let amount = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let mut reasons = Vec::new();
+    if missing > 0 && not_freed.hard_linked_bytes > 0 {
+        let bytes = amount(not_freed.hard_linked_bytes);
+        reasons.push(format!("other hard links hold {bytes}"));
+    }
+    if missing > 0 && not_freed.sparse_bytes > 0 {
+        reasons.push(format!(
+            "sparse or compressed files never took {}",
+            amount(not_freed.sparse_bytes)
+        ));
+    }
+    let known = not_freed.hard_linked_bytes.saturating_add(not_freed.sparse_bytes);
+    if (missing - i128::from(known)).unsigned_abs()
+        > u128::from(NOISE_BYTES.max(planned_bytes / 20))
+    {
+        reasons.push(if missing > 0 {
+            "others wrote meanwhile, or a program still has deleted files open".into()
+        } else {
+            "others deleted meanwhile, or small files took whole blocks".into()
+        });
+    }
+    format!("{text} ({})", reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_comes_free_is_explained_where_it_is_not_what_was_planned() {
+        let none = NotFreed::default();
+        let told = |planned: u64, measured: i64, not_freed| {
+            beside(planned * MIB, Some(measured * MIB as i64), not_freed)
+        };
+        assert_eq!(told(0, 0, none), "");
+        assert_eq!(beside(100 * MIB, None, none), "");
+        assert_eq!(told(100, 101, none), "; the disk has 101.000 MiB more free than before");
+        let linked =
+            NotFreed { hard_linked_count: 1, hard_linked_bytes: 60 * MIB, sparse_bytes: 0 };
+        assert_eq!(
+            told(100, 40, linked),
+            "; the disk has 40.000 MiB more free than before (other hard links hold 60.000 MiB)"
+        );
+        let sparse = NotFreed { sparse_bytes: 99 * MIB, ..none };
+        assert!(
+            told(100, 1, sparse).ends_with("(sparse or compressed files never took 99.000 MiB)")
+        );
+        assert!(
+            told(100, -50, none)
+                .contains("50.000 MiB less free than before (others wrote meanwhile")
+        );
+        assert!(told(100, 300, none).contains("(others deleted meanwhile"));
+        assert!(told(100, 10, linked).contains("60.000 MiB; others wrote meanwhile"));
+    }
+}
