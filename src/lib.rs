@@ -4,6 +4,7 @@
 //! (who reaches what, and what would come free) -> [`db`] (tables) -> `report` (answers) -> `ui`
 //! (rows a person reads). `ARCHITECTURE.md` has the map and what each module must not do.
 
+pub mod browse;
 pub mod check;
 pub mod cli;
 pub mod commands;

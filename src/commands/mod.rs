@@ -1,5 +1,6 @@
 //! One file a command: its arguments, and what it does with the rest of the crate.
 
+mod browse;
 mod completions;
 mod demo;
 mod free;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use browse::{BrowseArgs, outside as browse_outside};
 pub use completions::complete;
 pub use demo::DemoArgs;
 pub use interrupt::{end_on_interrupt, interrupt_count, on_interrupt, was_interrupted};
@@ -72,6 +74,13 @@ pub enum Command {
     Sql(sql::SqlArgs),
     /// Explain why a blob, tag or revision is still there, and what deleting it would free
     Why(why::WhyArgs),
+    /// Walk through the registry on a terminal by bytes, and mark what could go
+    ///
+    /// Repositories by the parts of their names, their tags, platforms and layers with their build
+    /// steps; or, turned over, layers and who holds them. Beside each row stands what keeps it. The
+    /// footer says what deleting all marks together would really free. `w` writes them as a plan for
+    /// `prune --plan`, `p` prints the `prune` line on quitting; browse itself deletes nothing.
+    Browse(BrowseArgs),
     /// Choose which tags to drop so that at least BYTES come free
     ///
     /// What no tag needs counts first: garbage and untagged revisions. Tags are chosen for the rest.
@@ -167,6 +176,7 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Report(args) => report::run(context, &args),
         Command::Sql(args) => sql::run(context, &args),
         Command::Why(args) => why::run(context, &args),
+        Command::Browse(args) => browse::run(context, &args),
         Command::Free(args) => free::run(context, &args),
         Command::Undo(args) => undo::run(context, &args),
         Command::Trash(args) => trash::run(context, &args),

@@ -116,11 +116,8 @@ impl Snapshot {
 
     /// Which scan this is.
     pub fn origin(&self, context: &Context) -> Result<Origin> {
-        let root = db::scanned_root(&self.connection)
-            .map_err(|source| DatabaseError::Sqlite { path: context.db.clone(), source })?;
-        let finished = self.scan.as_ref().map_or(0, |scan| scan.finished_ns);
-        let scanned_at = jiff::Timestamp::from_nanosecond(i128::from(finished))?.to_string();
-        Ok(Origin { root: root.unwrap_or_default(), scanned_at })
+        let finished_ns = self.scan.as_ref().map_or(0, |scan| scan.finished_ns);
+        origin_of(context, &self.connection, finished_ns)
     }
 
     /// A figure about the whole storage.
@@ -149,4 +146,16 @@ impl Snapshot {
         }
         lines
     }
+}
+
+/// Which scan a snapshot is of.
+pub(super) fn origin_of(
+    context: &Context,
+    connection: &Connection,
+    finished_ns: i64,
+) -> Result<Origin> {
+    let root = db::scanned_root(connection)
+        .map_err(|source| DatabaseError::Sqlite { path: context.db.clone(), source })?;
+    let scanned_at = jiff::Timestamp::from_nanosecond(i128::from(finished_ns))?.to_string();
+    Ok(Origin { root: root.unwrap_or_default(), scanned_at })
 }

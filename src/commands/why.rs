@@ -8,12 +8,15 @@ mod text;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
+use rusqlite::Connection;
+
 use super::Context;
 use super::result::Snapshot;
+use crate::browse::Found;
 use crate::cli::{OutputArgs, complete};
 use crate::error::{Outcome, Result};
 use crate::report::QueryError;
-use crate::ui::Format;
+use crate::ui::{Format, Look, visible};
 use crate::why::{Answer, End, Question, Step, WhyError};
 
 /// Arguments of `why`.
@@ -89,6 +92,39 @@ fn show(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
         context.printer.note(&about_scan.join("; "));
     }
     Ok(Outcome::Done)
+}
+
+/// The answer as a person reads it, without colours, and where its paths end: what keeps the target, to
+/// go there.
+pub(super) fn for_people(
+    connection: &Connection,
+    target: &str,
+) -> Result<(String, Vec<(String, Found)>)> {
+    let question = Question::new(connection, target)?;
+    let answer = question.answer()?;
+    let mut text = Vec::new();
+    let mut holders: Vec<(String, Found)> = Vec::new();
+    let look = Look { is_terminal: true, width: None, color: false };
+    let mut writer = text::Text::begin(&mut text, &answer, look, false, &[])?;
+    let end = question.nearest_paths(|path| {
+        holders.extend(path.iter().rev().find_map(holder));
+        writer.path(path)
+    })?;
+    writer.end(end)?;
+    drop(writer);
+    let mut seen = std::collections::HashSet::new();
+    holders.retain(|(text, _)| seen.insert(text.clone()));
+    Ok((String::from_utf8_lossy(&text).trim_end().to_owned(), holders))
+}
+
+/// A step that a person can go to.
+fn holder(step: &Step) -> Option<(String, Found)> {
+    let Step::Tag { repository, tag, .. } = step else {
+        return None;
+    };
+    let found =
+        Found { repository: Some(repository.clone()), tag: Some(tag.clone()), digest: None };
+    Some((visible(&format!("{repository}:{tag}")).into_owned(), found))
 }
 
 /// Paths that `answer` has beyond the ones shown, as far as its counts say: repositories and tags.

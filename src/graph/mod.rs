@@ -3,7 +3,8 @@
 //! ```text
 //! facts of a scan ─┐
 //!                  ├─> Parts ──> Graph ──> account()  figures of everything
-//! rows of a file ──┘               ├─────> removal()  what a deletion takes along and frees
+//! rows of a file ──┘               ├─────> groups()   figures of repositories by the parts of their names
+//!                                  ├─────> removal()  what a deletion takes along and frees
 //!                                  ├─────> free()     which tags to drop for a number of bytes
 //!                                  └─────> Walk       what anything leads to
 //! ```
@@ -21,6 +22,7 @@
 mod account;
 mod flat;
 mod free;
+mod groups;
 mod holds;
 mod item;
 mod parts;
@@ -36,6 +38,7 @@ pub use account::{
 };
 pub use flat::Graph;
 pub use free::{Choice, FreeOrder, Pick, free, free_with_untagged};
+pub use groups::{GroupAccount, groups};
 pub use item::Item;
 pub use parts::{
     BlobId, BlobNode, Edge, ExternalRoot, Hold, LinkNode, ManifestId, Parts, RepositoryNode,

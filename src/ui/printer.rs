@@ -121,6 +121,11 @@ impl Printer {
         Look { is_terminal, width: is_terminal.then(width), color: self.uses_color(is_terminal) }
     }
 
+    /// Whether standard error shows colours.
+    pub fn has_color_on_stderr(&self) -> bool {
+        self.uses_color(io::stderr().is_terminal())
+    }
+
     /// How much is said.
     pub fn verbosity(&self) -> Verbosity {
         self.verbosity

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod architecture;
+mod browse;
 mod cases;
 mod cli;
 mod completions;

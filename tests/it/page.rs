@@ -169,16 +169,60 @@ fn two_thousand_repositories_fit_into_two_megabytes_and_one_second() {
     assert_eq!(browser.texts("#repositories tbody tr").len(), 1000);
     let cut = browser.texts("#repositories .cut").remove(0);
     assert_eq!(cut, "The first 1000. All of them: regsql report repositories -p limit=all");
-    let cut = browser.texts("#part-disk .cut").remove(0);
-    assert!(cut.starts_with("The 60 repositories that hold most for themselves"), "{cut}");
     let boxes = browser.texts(".treemap svg.wide .box title");
-    assert!(boxes.iter().any(|title| title.starts_with("1940 more repositories — ")), "{boxes:?}");
     assert!(boxes.len() < 60 * 16, "{}", boxes.len());
+    assert_eq!(largest_rest(&mut browser), 0.0);
     browser.click("#repositories th:nth-child(3) button");
     browser.click("#repositories .filter input");
     browser.type_text("team-1");
     assert!(browser.texts("#repositories tbody tr:not([hidden])").len() < 1000);
     assert_quiet(&mut browser);
+}
+
+/// The share of the whole picture that the largest box of what is left over takes.
+fn largest_rest(browser: &mut Browser) -> f64 {
+    browser.number(
+        "Math.max(0, ...[...document.querySelectorAll('.treemap svg.wide .box')]
+            .filter(box => / more /.test(box.querySelector('title').textContent))
+            .map(box => box.querySelector('rect'))
+            .map(rect => rect.width.baseVal.value * rect.height.baseVal.value)) / (1200 * 620)",
+    )
+}
+
+/// Two thousand repositories of like size, by the names that `name` gives them.
+fn of_like_size(name: &str) -> Fixture {
+    Fixture::changed_by(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+         INSERT INTO repository
+         SELECT i, {name}, 0, 0, 0, 0, 0, 10000000, 10000000, 0, NULL, 0, 1, x'00' FROM n"
+    ))
+}
+
+#[test]
+fn two_thousand_repositories_of_like_size_are_groups_that_a_click_zooms_into_and_out_of() {
+    let shown = "[...document.querySelectorAll('.treemap svg')]
+        .filter(svg => svg.getBoundingClientRect().width > 0).map(svg => svg.classList[0]).join()";
+    for name in ["'app-' || i", "'org/team-' || i % 40 || '/app-' || i", "'org/app-' || i"] {
+        let fixture = of_like_size(name);
+        let mut browser = Browser::open(&written(&fixture), View::default());
+        assert!(largest_rest(&mut browser) < 0.2, "{name}");
+        let groups = browser.texts(".treemap .groups summary");
+        assert!(groups.len() >= 8, "{name}: {groups:?}");
+        assert_eq!(browser.eval(shown), "wide");
+        browser.click(".treemap svg.wide [data-zoom] rect");
+        assert_eq!(browser.eval(shown), "group");
+        let inner = browser.texts(".treemap details[open] .box title");
+        assert!(inner.len() > 4, "{name}: {inner:?}");
+        assert!(inner[0].contains("app-"), "{name}: {inner:?}");
+        browser.click(".treemap details[open] svg rect");
+        assert_eq!(browser.eval(shown), "wide");
+        assert_quiet(&mut browser);
+
+        let view = View { has_scripts: false, ..View::default() };
+        let mut browser = Browser::open(&written(&fixture), view);
+        browser.click(".treemap .groups summary");
+        assert_eq!(browser.eval(shown), "wide,group");
+    }
 }
 
 /// Texts that would be elements, attributes, ends of elements or marks of direction.

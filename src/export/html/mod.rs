@@ -5,6 +5,7 @@
 //! every name from the registry is text, escaped. Its size is bounded, however large the registry.
 //! Tables are canned reports, so a figure here is the figure that `regsql report` gives.
 
+mod groups;
 mod growth;
 mod page;
 mod source;

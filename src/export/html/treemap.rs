@@ -1,5 +1,6 @@
-//! The picture of the disk: every byte in it once. Repositories by what only they hold, in them
-//! their tags by what only each holds; then what is shared, and what is garbage.
+//! The picture of the disk: every byte in it once. Repositories by what only they hold, grouped by the
+//! parts of their names, in them their tags by what only each holds; then what is shared, and what is
+//! garbage. Each group has a picture of its own below.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -7,6 +8,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use super::PageError;
+use super::groups::{Member, Piece, parts, pieces, sort};
 use super::source::{Figures, Row, Source, bounded, cut};
 use super::squarify::{Area, squarify};
 use super::table::{self, Sizes};
@@ -15,9 +17,14 @@ use crate::ui::visible;
 const REPOSITORIES_SQL: &str = include_str!("sql/treemap_repositories.sql");
 const TAGS_SQL: &str = include_str!("sql/treemap_tags.sql");
 
-/// More boxes than this cannot be distinguished, and would make the page large.
-const MAX_REPOSITORIES: i64 = 60;
+/// More repositories than this are one box: the smallest, which all together are hardly seen.
+const MAX_REPOSITORIES: i64 = 20_000;
+/// Of so many the tags are shown, where there is room for them.
+const MAX_WITH_TAGS: i64 = 60;
 const MAX_TAGS: i64 = 12;
+
+/// Groups with a picture of their own, which make the page larger.
+const MAX_ZOOMS: usize = 16;
 
 /// Longer names are cut: the tables have more of them.
 const MAX_BYTES: usize = 100;
@@ -32,7 +39,9 @@ const LEAST_AREA: f64 = 4.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     Repository,
+    Group,
     Tag,
+    SomeTags,
     MoreTags,
     SharedByTags,
     SharedByRepositories,
@@ -44,8 +53,8 @@ enum Holder {
 impl Holder {
     fn class(self) -> &'static str {
         match self {
-            Self::Repository | Self::MoreRepositories => "repository",
-            Self::Tag | Self::MoreTags => "exclusive",
+            Self::Repository | Self::Group | Self::MoreRepositories => "repository",
+            Self::Tag | Self::SomeTags | Self::MoreTags => "exclusive",
             Self::SharedByTags => "shared-in",
             Self::SharedByRepositories => "shared",
             Self::Untagged => "untagged",
@@ -62,34 +71,45 @@ struct Node {
     detail: String,
     bytes: u64,
     children: Vec<Node>,
+    /// A picture of what is in it.
+    zoom: Option<Vec<Node>>,
 }
 
 impl Node {
     fn leaf(holder: Holder, label: impl Into<String>, bytes: u64) -> Self {
         let label = bounded(&visible(&label.into()), MAX_BYTES).into_owned();
-        Self { holder, label, detail: String::new(), bytes, children: Vec::new() }
+        Self { holder, label, detail: String::new(), bytes, children: Vec::new(), zoom: None }
     }
 }
 
 /// The picture and what its colours mean.
 pub fn treemap(source: &Source<'_>, figures: &Figures, sizes: Sizes) -> Result<Markup, PageError> {
     let nodes = nodes(source, figures, sizes)?;
-    let repositories = nodes.iter().filter(|node| node.holder == Holder::Repository).count();
-    let has_rest = nodes.iter().any(|node| node.holder == Holder::MoreRepositories);
+    let zooms: Vec<(usize, &Node, &[Node])> = numbered_zooms(&nodes).collect();
     Ok(html! {
         @if nodes.is_empty() {
             p.none { "There is nothing on this disk yet." }
         } @else {
             figure.treemap {
-                (picture("wide", 1200.0, 620.0, &nodes, sizes))
-                (picture("narrow", 380.0, 560.0, &nodes, sizes))
+                (picture("wide", "wide", 1200.0, 620.0, &nodes, sizes))
+                (picture("narrow", "narrow", 380.0, 560.0, &nodes, sizes))
+                @if !zooms.is_empty() {
+                    div.groups {
+                        @for (number, node, inner) in &zooms {
+                            details id={ "group-" (number) } {
+                                summary { (node.label) " " b { (sizes.human_sum(node.bytes)) } }
+                                (picture("group", &format!("group-{number}"), 1200.0, 420.0, inner, sizes))
+                            }
+                        }
+                    }
+                }
                 figcaption {
                     (legend(figures, sizes))
                     p.detail #treemap-detail {}
-                    @if has_rest {
+                    @if !zooms.is_empty() {
                         p.cut {
-                            "The " (repositories) " repositories that hold most for themselves, and of each the "
-                            (MAX_TAGS) " tags that do; the others are one box. The tables below name them."
+                            "Repositories are grouped by the parts of their names, or in ranges of names where "
+                            "those are many. A click on a group shows what is in it."
                         }
                     }
                 }
@@ -99,26 +119,64 @@ pub fn treemap(source: &Source<'_>, figures: &Figures, sizes: Sizes) -> Result<M
     })
 }
 
-fn nodes(source: &Source<'_>, figures: &Figures, sizes: Sizes) -> Result<Vec<Node>, PageError> {
-    let limits = [("repositories", MAX_REPOSITORIES), ("tags", MAX_TAGS)];
-    let found = source.query("treemap_repositories", REPOSITORIES_SQL, &limits[..1])?;
-    let tags = source.query("treemap_tags", TAGS_SQL, &limits)?;
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut rest = Parts::of_all_repositories(figures);
-    for row in Row::all(&found) {
-        let name = row.text("repository");
-        let tags = Row::all(&tags).filter(|tag| tag.text("repository") == name);
-        nodes.push(repository(row, tags, sizes));
-        rest.take(&Parts::of_repository(row));
+/// Groups with a picture of their own, and its number.
+fn numbered_zooms(nodes: &[Node]) -> impl Iterator<Item = (usize, &Node, &[Node])> {
+    let zooms = nodes.iter().filter_map(|node| Some((node, node.zoom.as_deref()?)));
+    zooms.take(MAX_ZOOMS).enumerate().map(|(number, (node, zoom))| (number, node, zoom))
+}
+
+/// A repository of the picture.
+struct Held<'a> {
+    row: Row<'a>,
+    parts: Parts,
+}
+
+impl Member for Held<'_> {
+    fn name(&self) -> &str {
+        self.row.text("repository")
     }
-    let more = figures.get("repository_count").saturating_sub(nodes.len() as u64);
+
+    fn bytes(&self) -> u64 {
+        self.parts.bytes
+    }
+}
+
+fn nodes(source: &Source<'_>, figures: &Figures, sizes: Sizes) -> Result<Vec<Node>, PageError> {
+    let limits = [("repositories", MAX_REPOSITORIES)];
+    let found = source.query("treemap_repositories", REPOSITORIES_SQL, &limits)?;
+    let limits = [("repositories", MAX_WITH_TAGS), ("tags", MAX_TAGS)];
+    let tags = source.query("treemap_tags", TAGS_SQL, &limits)?;
+    let mut rest = Parts::of_all_repositories(figures);
+    let mut members: Vec<Held<'_>> =
+        Row::all(&found).map(|row| Held { row, parts: Parts::of_repository(row) }).collect();
+    members.iter().for_each(|member| rest.take(&member.parts));
+    sort(&mut members);
+    let node = |piece: &Piece| match &members[piece.members.clone()] {
+        [one] => {
+            let name = one.name();
+            let tags = Row::all(&tags).filter(|tag| tag.text("repository") == name);
+            repository(one.row, tags, sizes)
+        }
+        _ => {
+            let inner = parts(&members, piece);
+            let children =
+                inner.iter().map(|inner| Node::leaf(Holder::Group, &*inner.label, inner.bytes));
+            let zoom = inner.iter().map(|inner| Node {
+                children: sum(&members[inner.members.clone()]).nodes(Vec::new()),
+                ..group(inner)
+            });
+            Node {
+                children: largest_first(children.collect()),
+                zoom: Some(largest_first(zoom.collect())),
+                ..group(piece)
+            }
+        }
+    };
+    let mut nodes: Vec<Node> = pieces(&members).iter().map(node).collect();
+    let more = figures.get("repository_count").saturating_sub(members.len() as u64);
     nodes.extend([
         Node {
-            children: rest.nodes(vec![Node::leaf(
-                Holder::Tag,
-                "exclusive to one tag",
-                rest.of_tags,
-            )]),
+            children: rest.nodes(Vec::new()),
             ..Node::leaf(
                 Holder::MoreRepositories,
                 more_of(more, "repository", "repositories"),
@@ -133,6 +191,22 @@ fn nodes(source: &Source<'_>, figures: &Figures, sizes: Sizes) -> Result<Vec<Nod
         Node::leaf(Holder::Orphans, "orphan blobs", figures.get("orphan_bytes")),
     ]);
     Ok(largest_first(nodes))
+}
+
+fn group(piece: &Piece) -> Node {
+    let count = piece.members.len();
+    let detail = if count > 1 { format!("{count} repositories") } else { String::new() };
+    Node { detail, ..Node::leaf(Holder::Group, &*piece.label, piece.bytes) }
+}
+
+fn sum(members: &[Held<'_>]) -> Parts {
+    let mut sum = Parts { bytes: 0, of_tags: 0, untagged: 0 };
+    for Held { parts, .. } in members {
+        sum.bytes = sum.bytes.saturating_add(parts.bytes);
+        sum.of_tags = sum.of_tags.saturating_add(parts.of_tags);
+        sum.untagged = sum.untagged.saturating_add(parts.untagged);
+    }
+    sum
 }
 
 /// What a repository, or several, hold for themselves, by who holds it there.
@@ -169,8 +243,11 @@ impl Parts {
         self.bytes.saturating_sub(self.of_tags).saturating_sub(self.untagged)
     }
 
-    /// The boxes of tags, and those for the rest.
+    /// The boxes of tags, and those for the rest; without tags they are one box.
     fn nodes(&self, mut tags: Vec<Node>) -> Vec<Node> {
+        if tags.is_empty() {
+            tags.push(Node::leaf(Holder::SomeTags, "exclusive to one tag", self.of_tags));
+        }
         tags.extend([
             Node::leaf(Holder::Untagged, "untagged", self.untagged),
             Node::leaf(Holder::SharedByTags, "shared by its tags", self.shared()),
@@ -187,19 +264,31 @@ fn repository<'a>(row: Row<'_>, tags: impl Iterator<Item = Row<'a>>, sizes: Size
     let parts = Parts::of_repository(row);
     let reaches =
         |row: Row<'_>| format!("it reaches {}", sizes.human(row.integer("logical_bytes")));
-    let mut children: Vec<Node> = tags
-        .map(|tag| Node {
-            detail: reaches(tag),
-            ..Node::leaf(Holder::Tag, tag.text("tag"), tag.bytes("exclusive_bytes"))
-        })
-        .collect();
-    let of_shown_tags: u64 = children.iter().map(|child| child.bytes).sum();
-    let more = row.bytes("tag_count").saturating_sub(children.len() as u64);
-    children.push(Node::leaf(
-        Holder::MoreTags,
-        more_of(more, "tag", "tags"),
-        parts.of_tags.saturating_sub(of_shown_tags),
-    ));
+    let mut children: Vec<Node> = Vec::new();
+    let (mut shown_bytes, mut shown_count) = (0_u64, 0);
+    for tag in tags {
+        let bytes = tag.bytes("exclusive_bytes");
+        shown_bytes = shown_bytes.saturating_add(bytes);
+        shown_count += tag.bytes("tag_count");
+        children.push(match tag.bytes("tag_count") {
+            1 if tag.text("last_tag").is_empty() => {
+                Node { detail: reaches(tag), ..Node::leaf(Holder::Tag, tag.text("tag"), bytes) }
+            }
+            count => {
+                let label = format!("{} … {}", tag.text("tag"), tag.text("last_tag"));
+                let detail = format!("{count} tags");
+                Node { detail, ..Node::leaf(Holder::SomeTags, label, bytes) }
+            }
+        });
+    }
+    if !children.is_empty() {
+        let more = row.bytes("tag_count").saturating_sub(shown_count);
+        children.push(Node::leaf(
+            Holder::MoreTags,
+            more_of(more, "tag", "tags"),
+            parts.of_tags.saturating_sub(shown_bytes),
+        ));
+    }
     Node {
         detail: reaches(row),
         children: parts.nodes(children),
@@ -252,10 +341,19 @@ fn legend(figures: &Figures, sizes: Sizes) -> Markup {
 }
 
 /// The picture in the given units, for screens of the named class.
-fn picture(screen: &str, width: f64, height: f64, nodes: &[Node], sizes: Sizes) -> Markup {
+fn picture(
+    screen: &str,
+    id: &str,
+    width: f64,
+    height: f64,
+    nodes: &[Node],
+    sizes: Sizes,
+) -> Markup {
     let values: Vec<u64> = nodes.iter().map(|node| node.bytes).collect();
     let areas = squarify(&values, Area { x: 0.0, y: 0.0, width, height });
-    let hatch = format!("hatch-{screen}");
+    let hatch = format!("hatch-{id}");
+    let zooms: Vec<&Node> = numbered_zooms(nodes).map(|(_, node, _)| node).collect();
+    let zoom_of = |node: &Node| zooms.iter().position(|zoom| std::ptr::eq(*zoom, node));
     html! {
         svg.(screen) viewBox={ "0 0 " (width) " " (height) } role="img"
             aria-label="The disk as boxes: repositories, in them their tags, by bytes" {
@@ -266,13 +364,13 @@ fn picture(screen: &str, width: f64, height: f64, nodes: &[Node], sizes: Sizes) 
                 }
             }
             @for (node, area) in nodes.iter().zip(&areas) {
-                (outer_box(node, *area, &hatch, sizes))
+                (outer_box(node, *area, &hatch, zoom_of(node), sizes))
             }
         }
     }
 }
 
-fn outer_box(node: &Node, area: Area, hatch: &str, sizes: Sizes) -> Markup {
+fn outer_box(node: &Node, area: Area, hatch: &str, zoom: Option<usize>, sizes: Sizes) -> Markup {
     if node.children.is_empty() {
         return leaf_box(node, None, area.inset(1.0, 1.0, 1.0, 1.0), hatch, sizes);
     }
@@ -282,7 +380,7 @@ fn outer_box(node: &Node, area: Area, hatch: &str, sizes: Sizes) -> Markup {
     let values: Vec<u64> = node.children.iter().map(|child| child.bytes).collect();
     html! {
         @if frame.width * frame.height >= LEAST_AREA {
-            g {
+            g.zooms[zoom.is_some()] data-zoom=[zoom.map(|number| format!("group-{number}"))] {
                 g.box {
                     title { (title(node, None, sizes)) }
                     (rectangle(frame, node.holder.class()))
@@ -342,7 +440,9 @@ fn title(node: &Node, parent: Option<&Node>, sizes: Sizes) -> String {
     };
     let what = match node.holder {
         Holder::Tag | Holder::Repository => "exclusive: deleting it alone frees this",
-        Holder::MoreRepositories | Holder::MoreTags => "exclusive to one of them each",
+        Holder::Group | Holder::SomeTags | Holder::MoreRepositories | Holder::MoreTags => {
+            "exclusive to one of them each"
+        }
         Holder::SharedByTags => "held by several tags of one repository",
         Holder::SharedByRepositories => "held by no repository alone",
         Holder::Untagged => "come free with the untagged revisions",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     BlobId, BlobNode, Graph, Item, Parts, Reason, RepositoryNode, Selection, TagNode, account,
-    reach, removal,
+    groups, reach, removal,
 };
 use crate::model::{Digest, Kind};
 use model::Model;
@@ -158,6 +158,34 @@ fn check_reach(plan: &Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Names in which groups hold repositories, groups and both.
+const GROUPED: [&str; 6] =
+    ["team", "team/shop", "team/shop/web", "team-b/shop", "team/blog", "a//b"];
+
+fn check_groups(plan: &Plan) -> Result<(), TestCaseError> {
+    let mut graph = plan.graph();
+    for (place, repository) in graph.repositories.iter_mut().enumerate() {
+        repository.name = GROUPED[place % GROUPED.len()].to_owned();
+    }
+    for group in groups(&graph) {
+        let mut selection = Selection::nothing(&graph);
+        for (place, repository) in graph.repositories.iter().enumerate() {
+            let rest = repository.name.strip_prefix(&group.prefix);
+            let is_below = rest.is_some_and(|rest| {
+                group.prefix.is_empty() || rest.is_empty() || rest.starts_with('/')
+            });
+            selection.repositories[place] = is_below;
+        }
+        let gone = removal(&graph, &selection);
+        prop_assert_eq!(gone.freed_bytes, group.exclusive_bytes, "frees of `{}`", group.prefix);
+        // Of a repository in which somebody outside refers to something, a removal is not of the whole.
+        if plan.roots.is_empty() {
+            prop_assert_eq!(gone.logical_bytes, group.logical_bytes, "reach of `{}`", group.prefix);
+        }
+    }
+    Ok(())
+}
+
 fn check_singles(plan: &Plan) -> Result<(), TestCaseError> {
     let catalog = plan.catalog();
     let graph = plan.graph();
@@ -234,6 +262,11 @@ proptest! {
     #[test]
     fn what_is_kept_is_the_closure_of_what_is_kept(plan in plan()) {
         check_reach(&plan)?;
+    }
+
+    #[test]
+    fn what_a_group_of_repositories_frees_is_its_exclusive_bytes(plan in plan()) {
+        check_groups(&plan)?;
     }
 
     #[test]

@@ -88,4 +88,22 @@
     box.addEventListener("pointerenter", tell);
     box.addEventListener("click", tell);
   }
+
+  // A group's picture takes the place of the whole; a click on it, or on its name, brings that back.
+  const figure = document.querySelector(".treemap");
+  const groups = [...document.querySelectorAll(".groups details")];
+  const zoom = (group) => {
+    groups.forEach((other) => { other.open = other === group; });
+    figure.classList.toggle("zoomed", group !== null);
+  };
+  for (const box of document.querySelectorAll("[data-zoom]")) {
+    box.addEventListener("click", () => zoom(document.getElementById(box.dataset.zoom)));
+  }
+  for (const group of groups) {
+    group.querySelector("summary").addEventListener("click", (event) => {
+      event.preventDefault();
+      zoom(group.open ? null : group);
+    });
+    group.querySelector("svg").addEventListener("click", () => zoom(null));
+  }
 })();

@@ -1,4 +1,4 @@
--- The repositories that hold most for themselves, and what of it their tags hold each alone.
+-- What repositories hold for themselves, and what of it their tags hold each alone.
 SELECT
     r.repository AS repository,
     r.exclusive_bytes AS exclusive_bytes,
@@ -11,7 +11,7 @@ FROM (
     FROM repositories
     WHERE exclusive_bytes > 0
     ORDER BY exclusive_bytes DESC, repository
-    LIMIT COALESCE(:repositories, 60)
+    LIMIT COALESCE(:repositories, 20000)
 ) r
 LEFT JOIN tags t ON t.repository = r.repository AND t.exclusive_bytes > 0
 GROUP BY r.repository, r.exclusive_bytes, r.logical_bytes, r.untagged_bytes

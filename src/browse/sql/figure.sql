@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO temp.group_figure VALUES (:prefix, :exclusive_bytes, :logical_bytes)

@@ -1,0 +1,5 @@
+SELECT COUNT(*), COALESCE(MAX({measure}), 0)
+FROM (
+{level}
+)
+WHERE {filter}

@@ -1,0 +1,507 @@
+//! Draws the state. Every name goes through `ui::visible`; what a screen has no room for is cut.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line as TextLine, Span};
+use ratatui::widgets::{Clear, Paragraph};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::keys::{FLAGS, KEYS};
+use super::level::Level;
+use super::pane;
+use super::place::{Branch, Place, Row};
+use super::state::{App, Focus, Overlay};
+use crate::ui::{self, visible};
+
+/// From this width on, what there is to say about a row stands beside the list; below it under it.
+const WIDE: u16 = 110;
+
+/// What the terminal can show.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// It may have colours.
+    pub has_color: bool,
+}
+
+impl Look {
+    /// A colour, where there are any.
+    pub fn color(self, color: Color) -> Style {
+        if self.has_color { Style::new().fg(color) } else { Style::new() }
+    }
+
+    /// Not as important.
+    pub fn dim(self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+}
+
+/// Draws everything, and notes where things are.
+pub fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
+    let area = frame.area();
+    app.areas.tabs.clear();
+    let rows = [
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+    ];
+    let [tabs, path, middle, marks, hints] = Layout::vertical(rows).areas(area);
+    draw_tabs(frame, app, look, tabs);
+    draw_path(frame, app, look, path);
+    let (list, pane) = if area.width >= WIDE {
+        let [list, pane] =
+            Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(middle);
+        (list, pane)
+    } else if middle.height >= 12 {
+        // A short list leaves the rest to what there is to say.
+        let rows = u16::try_from(app.level().count()).unwrap_or(u16::MAX);
+        let height = rows.saturating_add(2).clamp(5, middle.height * 3 / 5);
+        let [list, pane] =
+            Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(middle);
+        (list, pane)
+    } else {
+        (middle, Rect::default())
+    };
+    draw_list(frame, app, look, list);
+    app.areas.pane = pane;
+    pane::draw(frame, app, look, pane);
+    draw_marks(frame, app, look, marks);
+    draw_hints(frame, app, look, hints);
+    if let Some(Overlay::Help(line)) = app.overlay {
+        draw_help(frame, look, area, line);
+    }
+    app.settle();
+}
+
+fn draw_tabs(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect) {
+    let mut spans = Vec::new();
+    let mut x = area.x;
+    for (number, branch) in (1..).zip(Branch::ALL) {
+        let figure = match branch {
+            Branch::Garbage if app.facts.garbage_bytes > 0 => {
+                format!(" {}", short_bytes(app.facts.garbage_bytes))
+            }
+            Branch::Problems if app.facts.problem_count > 0 => {
+                format!(" {}", app.facts.problem_count)
+            }
+            _ => String::new(),
+        };
+        let text = format!(" {number} {}{figure} ", branch.title());
+        let width = text.width() as u16;
+        let room = area.right().saturating_sub(x);
+        app.areas.tabs.push(Rect {
+            x,
+            y: area.y,
+            width: width.min(room),
+            height: area.height.min(1),
+        });
+        x = x.saturating_add(width);
+        let style = if branch == app.branch {
+            Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
+        } else {
+            Style::new()
+        };
+        spans.push(Span::styled(text, style));
+    }
+    let age = (app.now_ns - app.facts.finished_ns) / 1_000_000_000;
+    let room = usize::from(area.right().saturating_sub(x));
+    let at_least = if app.facts.is_at_least { " · figures are at least" } else { "" };
+    let about = format!("  scan of {} ago{at_least}", ui::age(age));
+    if about.width() <= room {
+        spans.push(Span::styled(about, look.dim()));
+    }
+    frame.render_widget(Paragraph::new(TextLine::from(spans)), area);
+}
+
+/// Where the list is, from the top down.
+fn path_of(app: &App) -> String {
+    let mut parts = Vec::new();
+    let mut known = String::new();
+    for level in app.stack() {
+        parts.push(match &level.listing.place {
+            Place::Groups { prefix } if prefix.is_empty() => "all repositories".to_owned(),
+            Place::Groups { prefix } => {
+                let shown = prefix.strip_prefix(&known).unwrap_or(prefix);
+                let shown = format!("{}/", shown.trim_start_matches('/'));
+                known.clone_from(prefix);
+                shown
+            }
+            Place::Tags { repository } => {
+                let shown = repository.strip_prefix(&known).filter(|_| !known.is_empty());
+                shown.unwrap_or(repository).trim_start_matches('/').to_owned()
+            }
+            Place::Image { tag, digest, .. } => match tag {
+                Some(tag) => tag.clone(),
+                None => ui::short_digest(digest).to_owned(),
+            },
+            Place::Layers => "all layers".into(),
+            Place::Holders { digest } => format!("holders of {}", ui::short_digest(digest)),
+            Place::Garbage => "what no tag needs".into(),
+            Place::Class { name } => name.clone(),
+            Place::Trash => "runs in the trash".into(),
+            Place::Codes => "problems".into(),
+            Place::Problems { code } => code.clone(),
+        });
+    }
+    visible(&parts.join(" > ")).into_owned()
+}
+
+fn draw_path(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
+    let level = app.level();
+    let order = &level.listing.order;
+    let reversed = if order.is_reversed { ", reversed" } else { "" };
+    let count = level.summary.map_or_else(|| "…".to_owned(), |all| all.count.to_string());
+    let waiting = if level.pending.is_some() { " …" } else { "" };
+    let mut right = format!("{count} rows by {}{reversed}{waiting} ", order.sort.title());
+    if !level.listing.filter.is_empty() {
+        right = format!("/{}  {right}", visible(&level.listing.filter));
+    }
+    let room = usize::from(area.width).saturating_sub(right.width() + 2);
+    let left = cut_front(&path_of(app), room);
+    let gap = usize::from(area.width).saturating_sub(left.width() + right.width() + 1);
+    let line = TextLine::from(vec![
+        Span::styled(format!(" {left}"), Style::new().add_modifier(Modifier::BOLD)),
+        Span::raw(" ".repeat(gap)),
+        Span::styled(right, look.dim()),
+    ]);
+    frame.render_widget(Paragraph::new(line), area);
+}
+
+/// The columns beside the name, as wide as there is room.
+struct Columns {
+    bar: usize,
+    has_share: bool,
+    has_count: bool,
+    has_age: bool,
+    name: usize,
+}
+
+const SIZE: usize = 10;
+const SHARE: usize = 6;
+const COUNT: usize = 7;
+const AGE: usize = 5;
+
+impl Columns {
+    fn new(width: usize) -> Self {
+        // Flags and the size always stand there.
+        let bar = if width >= 90 { 10 } else { 6 };
+        let mut rest = width.saturating_sub(4 + SIZE + 1);
+        let mut take = |needed: usize, leaves: usize| {
+            let fits = rest >= needed + leaves;
+            if fits {
+                rest -= needed;
+            }
+            fits
+        };
+        let has_share = take(SHARE, 20);
+        let has_age = take(AGE, 20);
+        let has_count = take(COUNT, 20);
+        let bar = if take(bar + 1, 20) { bar } else { 0 };
+        Self { bar, has_share, has_count, has_age, name: rest }
+    }
+}
+
+fn draw_list(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect) {
+    let [heading, rows] =
+        Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    app.areas.rows = rows;
+    app.settle();
+    let columns = Columns::new(usize::from(area.width));
+    let level = app.level();
+    let mut text = String::from("    ");
+    if columns.bar > 0 {
+        text.push_str(&" ".repeat(columns.bar + 1));
+    }
+    let measure = if level.listing.place.has_measures() { level.measure().title() } else { "size" };
+    text.push_str(&format!("{measure:>SIZE$} "));
+    if columns.has_share {
+        text.push_str(&format!("{:>5} ", "share"));
+    }
+    if columns.has_count {
+        text.push_str(&format!("{:>6} ", level.listing.place.counted()));
+    }
+    if columns.has_age {
+        text.push_str(&format!("{:>4} ", "age"));
+    }
+    text.push_str("name");
+    frame.render_widget(Paragraph::new(Span::styled(text, look.dim())), heading);
+    if level.count() == 0 && level.summary.is_some() {
+        let why = if level.listing.filter.is_empty() { "nothing here" } else { "nothing matches" };
+        frame.render_widget(Paragraph::new(Span::styled(format!("    {why}"), look.dim())), rows);
+        return;
+    }
+    for line in 0..rows.height {
+        let place = level.top + u64::from(line);
+        if level.summary.is_some_and(|all| place >= all.count) {
+            break;
+        }
+        let at = Rect { y: rows.y + line, height: 1, ..rows };
+        let row_line = match level.row(place) {
+            Some(row) => row_line(app, level, row, &columns, look),
+            None if level.pending.is_some() => TextLine::from(Span::styled("    …", look.dim())),
+            None => break,
+        };
+        let mut style = Style::new();
+        if place == level.cursor {
+            style = if app.focus == Focus::List {
+                style.add_modifier(Modifier::REVERSED)
+            } else {
+                style.add_modifier(Modifier::UNDERLINED)
+            };
+        }
+        frame.render_widget(Paragraph::new(row_line).style(style), at);
+    }
+}
+
+fn row_line<'a>(
+    app: &App,
+    level: &Level,
+    row: &Row,
+    columns: &Columns,
+    look: Look,
+) -> TextLine<'a> {
+    let is_marked = app.is_marked(row);
+    let mut flags = String::from(if is_marked { "*" } else { " " });
+    flags.extend(row.flags.chars().take(2));
+    let flag_style = match row.flags.chars().next() {
+        _ if is_marked => look.color(Color::Yellow),
+        Some('!') => look.color(Color::Red),
+        _ => look.color(Color::Cyan),
+    };
+    let mut spans = vec![Span::styled(format!("{flags:<4}"), flag_style)];
+    let bytes = row.bytes(level.measure());
+    let most = level.summary.map_or(bytes, |all| all.most_bytes).max(bytes).max(1);
+    if columns.bar > 0 {
+        let bar = bar(bytes as f64 / most as f64, columns.bar);
+        spans.push(Span::styled(format!("{bar} "), look.color(Color::Green)));
+    }
+    let at_least = if row.is_at_least || app.facts.is_at_least { "≥" } else { "" };
+    let size = format!("{at_least}{}", short_bytes(bytes));
+    spans.push(Span::raw(format!("{}{size} ", " ".repeat(SIZE.saturating_sub(size.width())))));
+    if columns.has_share {
+        let share = match level.whole_bytes().filter(|whole| *whole > 0) {
+            Some(whole) => format!("{:.0} %", bytes as f64 * 100.0 / whole as f64),
+            None => String::new(),
+        };
+        spans.push(Span::raw(format!("{share:>5} ")));
+    }
+    if columns.has_count {
+        spans.push(Span::styled(format!("{:>6} ", short_count(row.item_count)), look.dim()));
+    }
+    if columns.has_age {
+        let age = row.time_ns.map_or_else(String::new, |time| short_age(app.now_ns - time));
+        spans.push(Span::styled(format!("{age:>4} "), look.dim()));
+    }
+    let mut name = visible(&row.name).into_owned();
+    let detail = visible(&row.detail);
+    if !detail.is_empty() && detail != name && name.width() + 3 < columns.name {
+        name = format!("{name}  {detail}");
+    }
+    let style = if is_marked { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
+    spans.push(Span::styled(cut_middle(&name, columns.name), style));
+    TextLine::from(spans)
+}
+
+fn draw_marks(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
+    let text = if app.marks.is_empty() {
+        " nothing marked".to_owned()
+    } else {
+        let count = app.marks.len();
+        let marks = if count == 1 { "mark" } else { "marks" };
+        match app.known_union() {
+            Some(union) => {
+                let stay = match union.skipped_count {
+                    0 => String::new(),
+                    count => format!(" · {count} of it stays (m)"),
+                };
+                let at_least = if app.facts.is_at_least { "at least " } else { "" };
+                let freed = ui::bytes(i64::try_from(union.freed_bytes).unwrap_or(i64::MAX));
+                format!(" {count} {marks}: deleting all together frees {at_least}{freed}{stay}")
+            }
+            None => format!(" {count} {marks}: working out what they free together …"),
+        }
+    };
+    let style = if app.marks.is_empty() { look.dim() } else { look.color(Color::Yellow) };
+    frame.render_widget(Paragraph::new(Span::styled(text, style)), area);
+}
+
+fn draw_hints(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let (text, style) = match (&app.overlay, &app.message, &app.progress) {
+        (Some(Overlay::Filter), ..) => (
+            format!(
+                " filter: {}▏  Enter keeps it, Esc ends it",
+                visible(&app.level().listing.filter)
+            ),
+            bold,
+        ),
+        (Some(Overlay::Path(path)), ..) => {
+            (format!(" write the plan to: {}▏  Enter, Esc", visible(path)), bold)
+        }
+        (Some(Overlay::Quit), ..) => {
+            let count = app.marks.len();
+            let marks = if count == 1 { "mark is" } else { "marks are" };
+            let text = format!(
+                " {count} {marks} lost: q quits, w writes a plan, p prints the prune line, Esc stays"
+            );
+            (text, bold)
+        }
+        (_, Some(message), _) => (format!(" {message}"), bold),
+        (_, _, Some(progress)) => (format!(" {progress}"), bold),
+        _ => {
+            let text =
+                " ? help  Enter open  h back  Space mark  a bytes  t turn over  / filter  q quit";
+            (text.to_owned(), look.dim())
+        }
+    };
+    let text = cut_middle(&text, usize::from(area.width));
+    frame.render_widget(Paragraph::new(Span::styled(text, style)), area);
+}
+
+fn draw_help(frame: &mut Frame<'_>, look: Look, area: Rect, line: u16) {
+    let mut lines: Vec<TextLine<'_>> = vec![
+        TextLine::from(Span::styled(
+            " Keys (any other key ends this; j and k scroll)",
+            Style::new().add_modifier(Modifier::BOLD),
+        )),
+        TextLine::default(),
+    ];
+    lines.extend(KEYS.iter().map(|binding| {
+        TextLine::from(vec![
+            Span::styled(format!(" {:<15}", binding.shown), look.color(Color::Cyan)),
+            Span::raw(binding.help),
+        ])
+    }));
+    lines.push(TextLine::default());
+    lines.push(TextLine::from(Span::styled(
+        " Letters before a row",
+        Style::new().add_modifier(Modifier::BOLD),
+    )));
+    lines.extend(FLAGS.iter().map(|(letter, meaning)| {
+        TextLine::from(vec![
+            Span::styled(format!(" {letter:<15}"), look.color(Color::Cyan)),
+            Span::raw(*meaning),
+        ])
+    }));
+    lines.push(TextLine::default());
+    lines.push(TextLine::from(
+        " exclusive: deleting just this frees it. logical: all that it reaches.",
+    ));
+    lines.push(TextLine::from(
+        " shared: what something else keeps too. ≥: at least, still being worked out.",
+    ));
+    let most = (lines.len() as u16).saturating_sub(area.height);
+    frame.render_widget(Clear, area);
+    frame.render_widget(Paragraph::new(lines).scroll((line.min(most), 0)), area);
+}
+
+/// A bar in eighths of a cell.
+fn bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
+    let mut bar = "█".repeat(eighths / 8);
+    if eighths % 8 > 0 {
+        bar.push(EIGHTHS[eighths % 8]);
+    }
+    let length = bar.chars().count();
+    bar.push_str(&" ".repeat(width.saturating_sub(length)));
+    bar
+}
+
+/// `1.2 GiB`: one digit behind the point, for a column.
+fn short_bytes(bytes: u64) -> String {
+    let long = ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    match long.split_once('.') {
+        Some((whole, rest)) => format!("{whole}.{}{}", &rest[..1], &rest[3..]),
+        None => long,
+    }
+}
+
+fn short_count(count: u64) -> String {
+    match count {
+        0..=99_999 => count.to_string(),
+        100_000..=99_999_999 => format!("{}k", count / 1000),
+        _ => format!("{}M", count / 1_000_000),
+    }
+}
+
+/// `5 d`: at most four columns.
+fn short_age(age_ns: i64) -> String {
+    let minutes = (age_ns / 60_000_000_000).max(0);
+    match minutes {
+        0..60 => format!("{minutes}m"),
+        60..1440 => format!("{}h", minutes / 60),
+        1440..525_600 => format!("{}d", minutes / 1440),
+        _ => format!("{}y", (minutes / 525_600).min(999)),
+    }
+}
+
+/// The end of a text, which says most of a path.
+fn cut_front(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut room = width.saturating_sub(1);
+    let mut start = text.len();
+    for (at, char) in text.char_indices().rev() {
+        let Some(left) = room.checked_sub(char.width().unwrap_or(0)) else {
+            break;
+        };
+        (room, start) = (left, at);
+    }
+    if width == 0 { String::new() } else { format!("…{}", &text[start..]) }
+}
+
+/// The beginning and the end of a text, in columns.
+pub fn cut_middle(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    if width < 12 {
+        let mut room = width;
+        let fits = |char: &char| {
+            let left = room.checked_sub(char.width().unwrap_or(0));
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        return text.chars().take_while(fits).collect();
+    }
+    let end = cut_front(text, width / 3);
+    let mut room = width.saturating_sub(end.width());
+    let mut cut = String::new();
+    for char in text.chars() {
+        let Some(left) = room.checked_sub(char.width().unwrap_or(0)) else {
+            break;
+        };
+        room = left;
+        cut.push(char);
+    }
+    cut.push_str(&end);
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_by_the_columns_that_they_take() {
+        assert_eq!(cut_middle("team/application", 20), "team/application");
+        assert_eq!(cut_middle("team/application-server", 16), "team/applic…rver");
+        assert!((10..=12).contains(&cut_middle("日本語日本語日本語", 12).width()));
+        assert_eq!(cut_front("all > team > app", 6), "…> app");
+        assert_eq!(cut_middle("abc", 0), "");
+    }
+
+    #[test]
+    fn figures_fit_their_columns() {
+        assert_eq!(short_bytes(3_044_051_157), "2.8 GiB");
+        assert_eq!(short_bytes(512), "512 B");
+        assert_eq!(short_age(90 * 60_000_000_000), "1h");
+        assert_eq!(short_age(i64::MAX), "292y");
+        assert_eq!(bar(0.5, 4), "██  ");
+        assert_eq!(bar(f64::NAN, 4), "    ");
+    }
+}

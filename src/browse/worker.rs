@@ -1,0 +1,293 @@
+//! The threads that answer: one has the rows, one says why, one has the graph. Each has a connection of
+//! its own, and none keeps the screen waiting.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::message::{Answer, Line, Request};
+use super::place::{Mark, Row};
+use super::source::Source;
+use super::union::Deletions;
+use super::{Message, Outside};
+use crate::graph::GroupAccount;
+use crate::progress::Progress;
+use crate::ui;
+
+/// Lines of the right pane.
+const MOST_LINES: usize = 400;
+
+/// Where requests go.
+pub struct Workers {
+    rows: Sender<ToRows>,
+    about: Sender<Request>,
+    graph: Sender<Request>,
+}
+
+enum ToRows {
+    Asked(Request),
+    Learned(Vec<GroupAccount>, Vec<(String, String)>),
+}
+
+impl Workers {
+    /// Opens the snapshot for each thread. They end when this is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn start(outside: &Arc<Outside>, to: &Sender<Message>) -> Result<Self, String> {
+        let (rows, rows_asked) = channel();
+        let (about, about_asked) = channel();
+        let (graph, graph_asked) = channel();
+        let source = Source::open(outside)?;
+        let back = to.clone();
+        drop(std::thread::spawn(move || answer_rows(source, &rows_asked, &back)));
+        let source = Source::open(outside)?;
+        let (of, back) = (Arc::clone(outside), to.clone());
+        drop(std::thread::spawn(move || answer_about(&source, &of, &about_asked, &back)));
+        let (of, back, learned) = (Arc::clone(outside), to.clone(), rows.clone());
+        drop(std::thread::spawn(move || answer_graph(&of, &graph_asked, &learned, &back)));
+        Ok(Self { rows, about, graph })
+    }
+
+    /// Gives a request to the thread that answers it; others come back.
+    pub fn ask(&self, request: Request) -> Option<Request> {
+        // A thread that is gone has said why.
+        match request {
+            Request::Rows { .. } | Request::Summary { .. } | Request::Position { .. } => {
+                drop(self.rows.send(ToRows::Asked(request)));
+            }
+            Request::About { .. } => drop(self.about.send(request)),
+            Request::Union { .. } | Request::Save { .. } => drop(self.graph.send(request)),
+            other => return Some(other),
+        }
+        None
+    }
+}
+
+fn tell(to: &Sender<Message>, answer: Answer) {
+    drop(to.send(Message::Answer(answer)));
+}
+
+fn version_of(request: &Request) -> u64 {
+    match request {
+        Request::Rows { version, .. }
+        | Request::Summary { version, .. }
+        | Request::Position { version, .. }
+        | Request::About { version, .. }
+        | Request::Union { version, .. } => *version,
+        _ => 0,
+    }
+}
+
+fn answer_rows(mut source: Source, asked: &Receiver<ToRows>, to: &Sender<Message>) {
+    while let Ok(first) = asked.recv() {
+        let waiting: Vec<ToRows> = std::iter::once(first).chain(asked.try_iter()).collect();
+        let version = |request: &ToRows| match request {
+            ToRows::Asked(request) => version_of(request),
+            ToRows::Learned(..) => 0,
+        };
+        let newest = waiting.iter().map(version).max().unwrap_or(0);
+        for request in waiting {
+            match request {
+                ToRows::Learned(groups, protected) => {
+                    let learned = source.learn(&groups, &protected);
+                    tell(to, learned.map_or_else(|error| failed(&error), |()| Answer::Learned));
+                }
+                // Somebody who types a filter does not want the rows of its first letter.
+                ToRows::Asked(request) if version_of(&request) < newest => {
+                    tell(to, Answer::Dropped { version: version_of(&request) });
+                }
+                ToRows::Asked(request) => tell(to, rows(&source, &request)),
+            }
+        }
+    }
+}
+
+fn failed(error: &rusqlite::Error) -> Answer {
+    Answer::Failed(format!("cannot read the database: {error}; regsql scan makes it anew"))
+}
+
+/// Answers what is about a list.
+pub fn rows(source: &Source, request: &Request) -> Answer {
+    let answer = match request {
+        Request::Rows { version, listing, offset } => source
+            .rows(listing, *offset, super::level::WINDOW)
+            .map(|rows| Answer::Rows { version: *version, offset: *offset, rows }),
+        Request::Summary { version, listing } => {
+            source.summary(listing).map(|summary| Answer::Summary { version: *version, summary })
+        }
+        Request::Position { version, listing, found } => source
+            .position(listing, found)
+            .map(|place| Answer::Position { version: *version, place }),
+        _ => Ok(Answer::Dropped { version: 0 }),
+    };
+    answer.unwrap_or_else(|error| failed(&error))
+}
+
+fn answer_about(
+    source: &Source,
+    outside: &Outside,
+    asked: &Receiver<Request>,
+    to: &Sender<Message>,
+) {
+    while let Ok(first) = asked.recv() {
+        // Only the row where the cursor came to rest.
+        let newest = asked.try_iter().last().unwrap_or(first);
+        if let Request::About { version, row } = newest {
+            tell(to, Answer::About { version, lines: about(source, outside, &row) });
+        }
+    }
+}
+
+/// What there is to say about a row: the answer of `why`, when it was pulled, what to do with it.
+pub fn about(source: &Source, outside: &Outside, row: &Row) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let plain = |text: String| Line { text, jump: None };
+    if let (Some(repository), Some(tag)) = (&row.repository, &row.tag)
+        && let Ok(Some(pulled_ns)) = source.pulled_ns(repository, tag)
+    {
+        let age = ui::age((outside.now_ns - pulled_ns) / 1_000_000_000);
+        lines.push(plain(format!("last pulled {age} ago")));
+    }
+    if let Some(target) = row.target() {
+        match (outside.about)(source.connection(), &target) {
+            Ok(found) => lines.extend(found),
+            Err(error) => lines.push(plain(ui::visible(&error).into_owned())),
+        }
+    }
+    if lines.len() > MOST_LINES {
+        lines.truncate(MOST_LINES);
+        lines.push(plain("… regsql why --all has the rest".into()));
+    }
+    lines
+}
+
+fn answer_graph(
+    outside: &Outside,
+    asked: &Receiver<Request>,
+    learned: &Sender<ToRows>,
+    to: &Sender<Message>,
+) {
+    let deletions = match (outside.deletions)() {
+        Ok(deletions) => deletions,
+        Err(error) => return tell(to, Answer::Failed(error)),
+    };
+    drop(learned.send(ToRows::Learned(deletions.groups(), deletions.protected())));
+    // What each mark adds is worked out one by one, while nothing else is asked for.
+    let mut rest: Option<Adding> = None;
+    loop {
+        let next = match &rest {
+            Some(_) => asked.try_recv(),
+            None => asked.recv().map_err(|_| TryRecvError::Disconnected),
+        };
+        match next {
+            Ok(first) => {
+                let waiting: Vec<Request> =
+                    std::iter::once(first).chain(asked.try_iter()).collect();
+                let newest = waiting.iter().map(version_of).max().unwrap_or(0);
+                for request in waiting {
+                    match request {
+                        Request::Union { version, marks } if version == newest => {
+                            let union = deletions.union(&marks);
+                            let all_bytes = union.freed_bytes;
+                            tell(to, Answer::Union { version, union });
+                            rest = Some(Adding { version, marks, all_bytes, at: 0 });
+                        }
+                        Request::Save { path, marks } => {
+                            let saved = save(outside, &deletions, &path, &marks);
+                            tell(to, Answer::Saved(saved));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Err(TryRecvError::Empty) => {
+                if let Some(adding) = &mut rest {
+                    tell(to, adding.step(&deletions));
+                    if adding.at >= adding.marks.len() {
+                        rest = None;
+                    }
+                }
+            }
+            Err(TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+struct Adding {
+    version: u64,
+    marks: Vec<Mark>,
+    all_bytes: u64,
+    at: usize,
+}
+
+impl Adding {
+    fn step(&mut self, deletions: &Deletions) -> Answer {
+        let at = self.at;
+        self.at += 1;
+        let bytes = deletions.adds(&self.marks, at, self.all_bytes);
+        Answer::Adds { version: self.version, at, bytes }
+    }
+}
+
+/// Writes the marks as a plan.
+pub fn save(
+    outside: &Outside,
+    deletions: &Deletions,
+    path: &str,
+    marks: &[Mark],
+) -> Result<String, String> {
+    (outside.save)(Path::new(path), &deletions.document(marks))?;
+    Ok(path.to_owned())
+}
+
+/// Scans again in a thread.
+pub fn rescan(outside: &Arc<Outside>, to: &Sender<Message>) {
+    let (outside, to) = (Arc::clone(outside), to.clone());
+    drop(std::thread::spawn(move || {
+        let progress = Told { to: to.clone(), state: Mutex::new(State::default()) };
+        let result = (outside.rescan)(&progress);
+        tell(&to, Answer::Rescanned(result));
+    }));
+}
+
+struct Told {
+    to: Sender<Message>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    phase: &'static str,
+    done: u64,
+    total: Option<u64>,
+    told_at: Option<Instant>,
+}
+
+impl Told {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        // More often nobody can read it.
+        if state.told_at.is_some_and(|at| at.elapsed() < Duration::from_millis(100)) {
+            return;
+        }
+        state.told_at = Some(Instant::now());
+        let total = state.total.map(|total| format!(" of {total}")).unwrap_or_default();
+        let text = format!("scanning: {} {}{total}", state.phase, state.done);
+        tell(&self.to, Answer::Progress(text));
+    }
+}
+
+impl Progress for Told {
+    fn phase(&self, name: &'static str, total: Option<u64>) {
+        self.change(|state| *state = State { phase: name, total, told_at: None, done: 0 });
+    }
+
+    fn advance(&self, steps: u64) {
+        self.change(|state| state.done += steps);
+    }
+
+    fn finish(&self) {}
+}

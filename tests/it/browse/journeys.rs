@@ -1,0 +1,271 @@
+//! Journeys, named for what a person wants.
+
+use std::process::Command;
+
+use ratatui::crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use regsql::browse::{Branch, End, KEYS};
+use regsql::commands::BrowseArgs;
+use regsql::sample::RegistryBuilder;
+
+use super::Person;
+use crate::console::Demo;
+use crate::fixture::Fixture;
+use crate::process::regsql;
+
+#[test]
+fn the_first_screen_says_what_holds_the_bytes() {
+    let demo = Demo::new();
+    insta::assert_snapshot!("first_screen_80x24", Person::new(&demo.database(), 80, 24).screen());
+    insta::assert_snapshot!("first_screen_200x50", Person::new(&demo.database(), 200, 50).screen());
+}
+
+#[test]
+fn find_the_two_tags_that_hold_the_largest_layer() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 120, 30);
+    person.press("t Enter");
+    insta::assert_snapshot!("holders_of_the_largest_layer", person.screen());
+    person.press("Enter");
+    assert!(["2.0", "prod"].contains(&person.at().as_str()), "{}", person.screen());
+    person.press("h h");
+    assert_eq!(person.app.branch, Branch::Layers);
+}
+
+#[test]
+fn two_tags_on_one_digest_free_nothing_alone_and_everything_together() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("Enter j Space");
+    assert!(person.footer().contains("frees 0 B"), "{}", person.screen());
+    person.press("j d");
+    assert!(person.footer().starts_with("2 marks"), "{}", person.screen());
+    assert!(person.footer().contains("frees 1.348 GiB"), "{}", person.screen());
+    person.press("m");
+    insta::assert_snapshot!("marks_and_what_each_adds", person.screen());
+    // Without either of them all of it stays.
+    assert_eq!(person.screen().matches("1.348 GiB ml/embeddings").count(), 2);
+    person.press("Space");
+    assert!(person.footer().contains("frees 0 B"), "{}", person.screen());
+}
+
+#[test]
+fn walk_down_from_a_group_to_the_build_step_of_a_platform() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("/");
+    person.types("shop/");
+    person.press("Enter Home");
+    while !person.at().starts_with("shop/") {
+        person.press("j");
+    }
+    person.press("Enter");
+    insta::assert_snapshot!("a_group", person.screen());
+    person.press("Enter");
+    let screen = person.screen();
+    assert!(screen.contains("all repositories > shop/ > "), "{screen}");
+    // A tag on an index leads to its platforms, and these to their layers.
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("/");
+    person.types("gateway");
+    person.press("Enter Enter");
+    while person.app.level().current().unwrap().detail != "index" {
+        person.press("j");
+    }
+    person.press("Enter");
+    insta::assert_snapshot!("platforms_of_an_index", person.screen());
+    person.press("Enter");
+    assert!(person.screen().contains("# buildkit"), "{}", person.screen());
+}
+
+#[test]
+fn what_a_group_frees_is_more_than_the_sum_of_its_repositories() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut registry = RegistryBuilder::new();
+    let shared = registry.layer("shared", 5_000_000);
+    for (repository, own) in [("team/a", 1_000_000), ("team/b", 2_000_000), ("other", 10)] {
+        let own = registry.layer(repository, own);
+        let layers = if repository == "other" { vec![own] } else { vec![own, shared.clone()] };
+        registry.image(repository).layers(layers).push_tag("1.0");
+    }
+    registry.write_to(&directory.path().join("registry")).unwrap();
+    let scan = regsql(directory.path(), &["scan", "registry"]).output().unwrap();
+    assert!(scan.status.success(), "{scan:?}");
+    let mut person = Person::new(&directory.path().join("registry.db"), 100, 30);
+    assert_eq!(person.at(), "team/");
+    let group = person.app.level().current().unwrap().clone();
+    assert!(!group.is_at_least);
+    person.press("Space");
+    let freed = person.footer();
+    person.press("Enter");
+    let sum: u64 = person.app.level().rows.iter().map(|row| row.exclusive_bytes).sum();
+    assert!(group.exclusive_bytes >= sum + 5_000_000, "{group:?} {sum}");
+    let shown = regsql::ui::bytes(group.exclusive_bytes as i64);
+    assert!(freed.contains(&shown), "{freed}: {shown}");
+}
+
+#[test]
+fn clean_up_garbage_through_a_plan_that_prune_takes() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("3 Enter d d d");
+    let footer = person.footer();
+    assert!(footer.starts_with("3 marks"), "{}", person.screen());
+    let plan = demo.path("plan.json");
+    person.press("w C-u");
+    person.types(plan.to_str().unwrap());
+    person.press("Enter");
+    assert!(person.screen().contains("wrote the plan"), "{}", person.screen());
+    // Marks that are in a plan are not lost.
+    person.press("q");
+    assert_eq!(person.end(), Some(&End::Quit));
+    let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
+        .args(["--db", demo.database().to_str().unwrap(), "prune", "--plan"])
+        .arg(&plan)
+        .args(["--format", "json", "--min-age", "0s", "--max-scan-age", "100000d"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let planned: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let freed = planned["freed_bytes"].as_i64().unwrap();
+    assert!(freed > 0 && footer.contains(&regsql::ui::bytes(freed)), "{footer}: {freed}");
+}
+
+#[test]
+fn leave_with_the_prune_line_for_what_was_marked() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("Enter j d d p");
+    let Some(End::Print(line)) = person.end() else {
+        panic!("{}", person.screen());
+    };
+    assert_eq!(
+        line,
+        "regsql --db registry.db prune --target ml/embeddings:2.0 --target ml/embeddings:prod"
+    );
+}
+
+#[test]
+fn quitting_asks_once_when_marks_would_be_lost() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("Space q");
+    assert_eq!(person.end(), None);
+    assert!(person.screen().contains("1 mark is lost: q quits"), "{}", person.screen());
+    person.press("Esc");
+    assert!(person.screen().contains("? help"), "{}", person.screen());
+    person.press("q q");
+    assert_eq!(person.end(), Some(&End::Quit));
+}
+
+#[test]
+fn a_filter_narrows_as_it_is_typed_and_ends_with_escape() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    let all = person.app.level().count();
+    person.press("/");
+    person.types("ml");
+    assert_eq!(person.at(), "ml/embeddings");
+    assert!(person.app.level().count() < all);
+    person.types("zzz");
+    assert!(person.screen().contains("nothing matches"), "{}", person.screen());
+    person.press("Esc");
+    assert_eq!(person.app.level().count(), all);
+    // `n` goes round through the matches.
+    person.press("/");
+    person.types("e");
+    person.press("Enter");
+    let first = person.at();
+    for _ in 0..person.app.level().count() {
+        person.press("n");
+    }
+    assert_eq!(person.at(), first);
+    person.press("Esc");
+    assert_eq!(person.app.level().count(), all);
+}
+
+#[test]
+fn see_what_is_wrong_and_where() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("5 Enter");
+    insta::assert_snapshot!("problems", person.screen());
+}
+
+#[test]
+fn go_from_a_layer_to_a_tag_that_keeps_it_through_the_right_pane() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 120, 40);
+    person.press("2 Tab");
+    let screen = person.screen();
+    assert!(screen.contains("> ml/embeddings:"), "{screen}");
+    person.press("Enter");
+    assert!(person.screen().contains("> ml/embeddings "), "{}", person.screen());
+    assert!(["2.0", "prod"].contains(&person.at().as_str()), "{}", person.screen());
+}
+
+#[test]
+fn every_key_of_the_map_is_in_the_help() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 70);
+    person.press("?");
+    let screen = person.screen();
+    for binding in KEYS {
+        assert!(screen.contains(binding.shown) && screen.contains(binding.help), "{screen}");
+    }
+    person.press("x");
+    assert!(!person.screen().contains("Letters before a row"));
+}
+
+#[test]
+fn the_mouse_goes_to_a_row_opens_it_and_changes_the_branch() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    let mouse = |kind, column, row| {
+        Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+    };
+    let click = MouseEventKind::Down(MouseButton::Left);
+    person.event(&mouse(click, 50, 4));
+    assert_eq!(person.app.level().cursor, 1);
+    person.event(&mouse(click, 50, 4));
+    assert_eq!(person.app.stack().len(), 2);
+    person.event(&mouse(click, 20, 0));
+    assert_eq!(person.app.branch, Branch::Layers);
+    person.event(&mouse(MouseEventKind::ScrollDown, 50, 6));
+    assert_eq!(person.app.level().cursor, 3);
+}
+
+#[test]
+fn tags_of_a_protect_pattern_are_flagged_and_stay() {
+    let demo = Demo::new();
+    let args = BrowseArgs { protect_tags: vec!["prod".into()] };
+    let mut person = Person::with(&demo.database(), 100, 30, &args);
+    person.press("Enter N");
+    while person.at() != "prod" {
+        person.press("j");
+    }
+    assert!(person.app.level().current().unwrap().flags.contains('p'));
+    person.press("Space");
+    assert!(person.footer().contains("frees 0 B"), "{}", person.screen());
+    assert!(person.footer().contains("stays (m)"), "{}", person.screen());
+}
+
+#[test]
+fn hostile_names_are_written_out_and_stay_in_their_columns() {
+    let hostile =
+        "UPDATE repository SET name = 'a\u{1b}[2J\u{9b}31m/\u{202e}b日本語\u{7}' WHERE id = 2;
+        UPDATE tag SET name = '\u{1b}]52;c;aGk=\u{7}' || name WHERE id % 2 = 0;
+        UPDATE build_step SET created_by = 'RUN \u{1b}[31m' || created_by;";
+    let fixture = Fixture::changed_by(hostile);
+    for (width, height) in [(80, 24), (200, 50), (30, 8)] {
+        let mut person = Person::new(&fixture.database(), width, height);
+        for keys in ["G", "Enter", "Enter", "Tab", "Esc", "h", "h", "2", "Enter", "5", "m", "1"] {
+            person.press(keys).press("Space");
+            let screen = person.screen();
+            assert!(!screen.chars().any(|char| char.is_control() && char != '\n'), "{screen:?}");
+            assert!(!screen.contains('\u{202e}'), "{screen:?}");
+        }
+        if width == 200 {
+            assert!(person.screen().contains("\\x1b"), "{}", person.screen());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Long lists: windows, not rows; and keys that are answered at once.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::Person;
+use crate::console::Demo;
+
+/// As many layers as a middling registry has blobs, and repositories beside them.
+const LAYERS: u64 = 165_000;
+const REPOSITORIES: u64 = 2_000;
+
+/// Far more than it takes: a loaded machine and a build without optimisation must not fail.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The demo with layers and repositories added in the tables; no graph of them is asked for here.
+fn large() -> Demo {
+    let demo = Demo::new();
+    let connection = Connection::open(demo.database()).unwrap();
+    let sql = format!(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {LAYERS})
+        INSERT INTO blob SELECT
+            (SELECT MAX(id) FROM blob) + n, CAST(printf('%032d', n) AS BLOB), NULL, 1, 1, 'layer',
+            n * 7919 % 1000003, 0, 0, 1, 1, 0, 0, 0, NULL, NULL, NULL, 0 FROM number;
+        WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {REPOSITORIES})
+        INSERT INTO repository SELECT
+            (SELECT MAX(id) FROM repository) + n, printf('zz%02d/app%04d', n % 40, n), 0, 0, 0, 0, 0,
+            n, n, 0, NULL, 0, 1, x'00' FROM number;"
+    );
+    connection.execute_batch(&sql).unwrap();
+    drop(connection);
+    demo
+}
+
+#[test]
+fn a_long_list_is_held_as_a_window_and_every_key_is_answered_soon() {
+    let demo = large();
+    let begun = Instant::now();
+    let mut person = Person::new(&demo.database(), 100, 40);
+    let first = begun.elapsed();
+    let mut slowest = Duration::ZERO;
+    for keys in
+        ["2", "G", "g", "PageDown", "C-d", "j", "End", "PageUp", "R", "G", "1", "G", "Enter"]
+    {
+        let begun = Instant::now();
+        person.press(keys);
+        slowest = slowest.max(begun.elapsed());
+        let held = person.app.level().rows.len();
+        assert!(held <= 600, "{held} rows are held after {keys}");
+        assert!(person.app.level().current().is_some(), "{}", person.screen());
+    }
+    assert!(first < PATIENCE * 4, "the first frame took {first:?}");
+    assert!(slowest < PATIENCE, "a key took {slowest:?}");
+    // The last of a long list is really the last.
+    person.press("2 G");
+    let last = person.app.level();
+    assert_eq!(last.cursor + 1, last.count());
+    assert!(last.count() > LAYERS);
+}

@@ -1,0 +1,203 @@
+//! The real program in a real terminal: tmux sends the keys and says what is on the screen.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::console::Demo;
+use crate::fixture::Fixture;
+
+/// A tmux of its own with one shell in it.
+pub struct Tmux<'d> {
+    demo: &'d Demo,
+    socket: String,
+}
+
+impl<'d> Tmux<'d> {
+    pub fn new(demo: &'d Demo, width: u16, height: u16) -> Self {
+        let socket = demo.path("tmux").to_str().unwrap().to_owned();
+        let tmux = Self { demo, socket };
+        let program = Path::new(env!("CARGO_BIN_EXE_regsql")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+        let (width, height) = (width.to_string(), height.to_string());
+        let status = tmux
+            .command()
+            .args(["new-session", "-d", "-s", "test", "-x", &width, "-y", &height])
+            .args(["env", "-i", &format!("PATH={path}"), "TERM=screen-256color", "LANG=C.UTF-8"])
+            .args(["REGSQL_DB=regsql-demo/registry.db", "REGSQL_NOW=2026-01-31T12:00:00Z"])
+            .args(["PS1=ready> ", "bash", "--norc", "--noprofile"])
+            .current_dir(demo.path(""))
+            .status()
+            .unwrap();
+        assert!(status.success(), "tmux does not start; is it installed?");
+        tmux.wait_for("ready>");
+        tmux
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("tmux");
+        command.args(["-f", "/dev/null", "-u", "-S", &self.socket]).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn send(&self, keys: &[&str]) {
+        let arguments = [&["send-keys", "-t", "test"], keys].concat();
+        self.run(&arguments);
+    }
+
+    pub fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p", "-t", "test"])
+    }
+
+    /// With colours, as escape sequences.
+    pub fn colored(&self) -> String {
+        self.run(&["capture-pane", "-p", "-e", "-t", "test"])
+    }
+
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait(|screen| screen.contains(text), text)
+    }
+
+    pub fn wait(&self, is_met: impl Fn(&str) -> bool, what: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let screen = self.screen();
+            if is_met(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < end, "never came: {what}\n{screen}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// Types a command for the shell, ends it with `Enter`.
+    pub fn shell(&self, command: &str) {
+        self.send(&[command, "Enter"]);
+    }
+
+    /// The browser's process: the child of the shell that is one.
+    fn process(&self) -> String {
+        let shell = self.run(&["display-message", "-p", "-t", "test", "#{pane_pid}"]);
+        let shell = shell.trim();
+        let children = format!("/proc/{shell}/task/{shell}/children");
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let children = std::fs::read_to_string(&children).unwrap();
+            let is_browser = |id: &&str| {
+                let name = std::fs::read_to_string(format!("/proc/{id}/comm"));
+                name.is_ok_and(|name| name.trim() == "regsql")
+            };
+            if let Some(id) = children.split_whitespace().find(is_browser) {
+                return id.to_owned();
+            }
+            assert!(Instant::now() < end, "the shell has no such child: {children}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// What the shell's terminal is set to.
+    fn settings(&self, file: &str) -> String {
+        self.shell(&format!("clear; stty -g > {file}; echo written {file}"));
+        let written = format!("written {file}");
+        self.wait(|screen| screen.lines().any(|line| line == written), "stty");
+        std::fs::read_to_string(self.demo.path(file)).unwrap()
+    }
+}
+
+impl Drop for Tmux<'_> {
+    fn drop(&mut self) {
+        drop(self.command().arg("kill-server").stderr(Stdio::null()).status());
+    }
+}
+
+const SHOWN: &str = "all repositories";
+
+#[test]
+fn a_walk_in_tmux_ends_with_a_prune_line_in_a_pipe_and_the_terminal_as_it_was() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 80, 24);
+    let before = tmux.settings("before");
+    tmux.shell("regsql browse > line.txt; echo code $?");
+    tmux.wait_for("ml/embeddings");
+    tmux.send(&["Enter"]);
+    tmux.wait_for("prod");
+    tmux.send(&["j", "d", "d"]);
+    tmux.wait_for("2 marks: deleting all together frees 1.348 GiB");
+    tmux.send(&["p"]);
+    let screen = tmux.wait_for("code 0");
+    assert!(!screen.contains(SHOWN), "the screen was not given back: {screen}");
+    let line = std::fs::read_to_string(demo.path("line.txt")).unwrap();
+    let targets = "--target ml/embeddings:2.0 --target ml/embeddings:prod";
+    assert_eq!(line, format!("regsql --db regsql-demo/registry.db prune {targets}\n"));
+    assert_eq!(tmux.settings("after"), before);
+}
+
+#[test]
+fn the_terminal_is_given_back_on_ctrl_c_ctrl_z_and_sigterm() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 100, 30);
+    let before = tmux.settings("before");
+    tmux.shell("clear; regsql browse; echo code $?");
+    tmux.wait_for(SHOWN);
+    tmux.send(&["C-c"]);
+    tmux.wait_for("code 130");
+    assert_eq!(tmux.settings("after-c"), before);
+
+    tmux.shell("clear; regsql browse; echo code $?");
+    tmux.wait_for(SHOWN);
+    tmux.signal("-TERM");
+    tmux.wait_for("code 130");
+    assert_eq!(tmux.settings("after-term"), before);
+
+    tmux.shell("clear; regsql browse");
+    tmux.wait_for(SHOWN);
+    tmux.send(&["C-z"]);
+    tmux.wait_for("Stopped");
+    assert_eq!(tmux.settings("stopped"), before);
+    tmux.shell("fg");
+    tmux.wait_for(SHOWN);
+    tmux.signal("-TSTP");
+    tmux.wait(|screen| screen.matches("Stopped").count() >= 1 && !screen.contains(SHOWN), "TSTP");
+    tmux.shell("fg");
+    tmux.wait_for(SHOWN);
+    tmux.send(&["q"]);
+    tmux.wait(|screen| !screen.contains(SHOWN), "the end");
+    assert_eq!(tmux.settings("after-z"), before);
+}
+
+#[test]
+fn another_size_and_another_scan_are_taken_in() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 80, 24);
+    // The demo's snapshot says that it is of another directory.
+    tmux.shell("regsql -q scan regsql-demo/registry; regsql browse");
+    tmux.wait_for(SHOWN);
+    tmux.run(&["resize-window", "-t", "test", "-x", "160", "-y", "40"]);
+    tmux.wait(|screen| screen.lines().any(|line| line.chars().count() > 120), "a wide screen");
+    tmux.send(&["r"]);
+    tmux.wait_for("scanned again");
+    tmux.send(&["q"]);
+    // tmux mixes the two screens when its size changed in between.
+    tmux.wait(|screen| screen.lines().any(|line| line.trim() == "ready>"), "the end");
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_do_instead() {
+    let fixture = Fixture::new();
+    let shown = fixture.run(&["browse"]);
+    assert!(shown.contains("browse needs a terminal"), "{shown}");
+    assert!(shown.contains("hint: regsql report shows the same figures"), "{shown}");
+    let output = fixture.command(&["browse"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
