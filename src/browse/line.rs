@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::place::Mark;
-use crate::prune::Name;
+use crate::model::Name;
 use crate::ui::visible;
 
 /// A shell's line may be long, and a person still wants to read it.

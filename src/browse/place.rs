@@ -1,6 +1,6 @@
 //! Where a person is, what stands there, and what can be marked.
 
-use crate::prune::Name;
+use crate::model::Name;
 
 /// The branches of the tree, in the order of their tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -640,7 +640,7 @@ impl App {
 }
 
 fn found_of(mark: &Mark) -> Option<Found> {
-    use crate::prune::Name;
+    use crate::model::Name;
     let Mark::Thing(name) = mark else {
         return None;
     };

@@ -93,6 +93,7 @@ fn show(
     let mut typed = TypedAhead::default();
     while app.end.is_none() {
         drop(screen.draw(|frame| draw(frame, app, look)).map_err(shown)?);
+        let mut is_empty = false;
         for request in std::mem::take(&mut app.requests) {
             match workers.ask(request) {
                 None => {}
@@ -102,10 +103,14 @@ fn show(
                     drop(guard.take());
                     stop();
                     guard = Some(take().map_err(shown)?);
-                    screen = new_screen().map_err(shown)?;
+                    is_empty = true;
                 }
-                Some(_) => screen = new_screen().map_err(shown)?,
+                Some(_) => is_empty = true,
             }
+        }
+        if is_empty {
+            screen = new_screen().map_err(shown)?;
+            continue;
         }
         if let Some(event) = typed.next(app) {
             app.event(&event);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::message::Union;
 use super::place::Mark;
 use crate::graph::{Graph, GroupAccount, groups};
+use crate::model::{Kind, Name};
 use crate::prune::{
-    Chosen, Clock, Document, Name, Origin, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan,
+    Chosen, Clock, Document, NeededToUndo, Origin, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan,
 };
 use crate::ui;
 
@@ -81,6 +82,7 @@ impl Deletions {
                 keeps_revisions: false,
                 spares_active_repositories: false,
                 spares_manifests: false,
+                needed_to_undo: NeededToUndo::default(),
                 only: None,
             },
         )
@@ -92,7 +94,7 @@ impl Deletions {
         let skipped = plan.skipped.iter().take(MOST_SKIPPED);
         Union {
             freed_bytes: plan.freed_bytes,
-            tag_count: plan.tags.len() as u64,
+            tag_count: plan.goes[Kind::Tag].len() as u64,
             skipped: skipped.map(|skipped| said(&skipped.name, &skipped.reason)).collect(),
             skipped_count: plan.skipped.len() as u64,
         }

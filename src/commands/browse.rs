@@ -15,7 +15,7 @@ use crate::db::{self, DatabaseError};
 use crate::error::{Error, Outcome, Result};
 use crate::prune::Protect;
 use crate::report::{QueryError, ScanInfo};
-use crate::snapshot::{self, RootsChoice, ScanOptions};
+use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions};
 use crate::storage::Storage as _;
 use crate::trash;
 
@@ -80,7 +80,7 @@ pub fn outside(context: &Context, args: &BrowseArgs) -> Result<Outside> {
                 database: scanned.db.clone(),
                 io_threads: super::scan::IO_THREADS,
                 deep: crate::scan::DeepLook::Auto,
-                is_full: false,
+                reuse: Reuse::Files,
                 max_vanished_percent: None,
                 roots: RootsChoice::AsBefore(None),
             };

@@ -117,6 +117,18 @@ impl Person {
         self
     }
 
+    /// Goes down to the row with this name.
+    #[track_caller]
+    pub fn goes_to(&mut self, name: &str) -> &mut Self {
+        for _ in 0..self.app.level().count() {
+            if self.at() == name {
+                return self;
+            }
+            self.press("j");
+        }
+        panic!("there is no {name}:\n{}", self.screen());
+    }
+
     pub fn resize(&mut self, width: u16, height: u16) {
         self.terminal.backend_mut().resize(width, height);
         self.event(&Event::Resize(width, height));

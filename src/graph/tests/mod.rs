@@ -174,7 +174,7 @@ fn check_groups(plan: &Plan) -> Result<(), TestCaseError> {
             let is_below = rest.is_some_and(|rest| {
                 group.prefix.is_empty() || rest.is_empty() || rest.starts_with('/')
             });
-            selection.repositories[place] = is_below;
+            selection.chosen[Kind::Repository][place] = is_below;
         }
         let gone = removal(&graph, &selection);
         prop_assert_eq!(gone.freed_bytes, group.exclusive_bytes, "frees of `{}`", group.prefix);

@@ -1,7 +1,5 @@
 //! Journeys, named for what a person wants.
 
-use std::process::Command;
-
 use ratatui::crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use regsql::browse::{Branch, End, KEYS};
 use regsql::commands::BrowseArgs;
@@ -9,8 +7,8 @@ use regsql::sample::RegistryBuilder;
 
 use super::Person;
 use crate::console::Demo;
+use crate::env::{regsql, regsql_in};
 use crate::fixture::Fixture;
-use crate::process::regsql;
 
 #[test]
 fn the_first_screen_says_what_holds_the_bytes() {
@@ -54,10 +52,7 @@ fn walk_down_from_a_group_to_the_build_step_of_a_platform() {
     let mut person = Person::new(&demo.database(), 100, 30);
     person.press("/");
     person.types("shop/");
-    person.press("Enter Home");
-    while !person.at().starts_with("shop/") {
-        person.press("j");
-    }
+    person.press("Enter Home").goes_to("shop/");
     person.press("Enter");
     insta::assert_snapshot!("a_group", person.screen());
     person.press("Enter");
@@ -66,12 +61,9 @@ fn walk_down_from_a_group_to_the_build_step_of_a_platform() {
     // A tag on an index leads to its platforms, and these to their layers.
     let mut person = Person::new(&demo.database(), 100, 30);
     person.press("/");
-    person.types("gateway");
-    person.press("Enter Enter");
-    while person.app.level().current().unwrap().detail != "index" {
-        person.press("j");
-    }
-    person.press("Enter");
+    person.types("shop/");
+    person.press("Enter Enter").goes_to("api");
+    person.press("Enter N").goes_to("5.0.0").press("Enter");
     insta::assert_snapshot!("platforms_of_an_index", person.screen());
     person.press("Enter");
     assert!(person.screen().contains("# buildkit"), "{}", person.screen());
@@ -88,7 +80,7 @@ fn what_a_group_frees_is_more_than_the_sum_of_its_repositories() {
         registry.image(repository).layers(layers).push_tag("1.0");
     }
     registry.write_to(&directory.path().join("registry")).unwrap();
-    let scan = regsql(directory.path(), &["scan", "registry"]).output().unwrap();
+    let scan = regsql_in(directory.path(), &["scan", "registry"]).output().unwrap();
     assert!(scan.status.success(), "{scan:?}");
     let mut person = Person::new(&directory.path().join("registry.db"), 100, 30);
     assert_eq!(person.at(), "team/");
@@ -118,7 +110,7 @@ fn clean_up_garbage_through_a_plan_that_prune_takes() {
     // Marks that are in a plan are not lost.
     person.press("q");
     assert_eq!(person.end(), Some(&End::Quit));
-    let output = Command::new(env!("CARGO_BIN_EXE_regsql"))
+    let output = regsql()
         .args(["--db", demo.database().to_str().unwrap(), "prune", "--plan"])
         .arg(&plan)
         .args(["--format", "json", "--min-age", "0s", "--max-scan-age", "100000d"])
@@ -239,10 +231,7 @@ fn tags_of_a_protect_pattern_are_flagged_and_stay() {
     let demo = Demo::new();
     let args = BrowseArgs { protect_tags: vec!["prod".into()] };
     let mut person = Person::with(&demo.database(), 100, 30, &args);
-    person.press("Enter N");
-    while person.at() != "prod" {
-        person.press("j");
-    }
+    person.press("Enter N").goes_to("prod");
     assert!(person.app.level().current().unwrap().flags.contains('p'));
     person.press("Space");
     assert!(person.footer().contains("frees 0 B"), "{}", person.screen());

@@ -1,10 +1,10 @@
 //! The real program in a real terminal: tmux sends the keys and says what is on the screen.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::console::Demo;
+use crate::env::program;
 use crate::fixture::Fixture;
 
 /// A tmux of its own with one shell in it.
@@ -17,15 +17,18 @@ impl<'d> Tmux<'d> {
     pub fn new(demo: &'d Demo, width: u16, height: u16) -> Self {
         let socket = demo.path("tmux").to_str().unwrap().to_owned();
         let tmux = Self { demo, socket };
-        let program = Path::new(env!("CARGO_BIN_EXE_regsql")).parent().unwrap();
-        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
         let (width, height) = (width.to_string(), height.to_string());
+        let variables = [
+            "LANG=C.UTF-8",
+            "PS1=ready> ",
+            "REGSQL_DB=regsql-demo/registry.db",
+            "REGSQL_NOW=2026-01-31T12:00:00Z",
+        ];
         let status = tmux
             .command()
             .args(["new-session", "-d", "-s", "test", "-x", &width, "-y", &height])
-            .args(["env", "-i", &format!("PATH={path}"), "TERM=screen-256color", "LANG=C.UTF-8"])
-            .args(["REGSQL_DB=regsql-demo/registry.db", "REGSQL_NOW=2026-01-31T12:00:00Z"])
-            .args(["PS1=ready> ", "bash", "--norc", "--noprofile"])
+            .args(variables.iter().flat_map(|variable| ["-e", variable]))
+            .args(["bash", "--norc", "--noprofile"])
             .current_dir(demo.path(""))
             .status()
             .unwrap();
@@ -35,8 +38,8 @@ impl<'d> Tmux<'d> {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("tmux");
-        command.args(["-f", "/dev/null", "-u", "-S", &self.socket]).stdin(Stdio::null());
+        let mut command = program("tmux");
+        command.args(["-f", "/dev/null", "-u", "-S", &self.socket]).env("LANG", "C.UTF-8");
         command
     }
 
@@ -102,7 +105,7 @@ impl<'d> Tmux<'d> {
     }
 
     fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.process()]).status().unwrap();
+        let status = program("kill").args([signal, &self.process()]).status().unwrap();
         assert!(status.success());
     }
 
