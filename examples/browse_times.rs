@@ -29,7 +29,7 @@ impl Screen {
         let mut took = [Duration::ZERO; 2];
         loop {
             let begun = Instant::now();
-            drop(self.terminal.draw(|frame| draw(frame, &mut self.app, Look { has_color: true }))?);
+            self.terminal.draw(|frame| draw(frame, &mut self.app, Look { has_color: true }))?;
             took[0] += begun.elapsed();
             let requests = std::mem::take(&mut self.app.requests);
             if requests.is_empty() {

@@ -46,6 +46,12 @@ use crate::prune::Document;
 /// Says what keeps a target, in lines for people.
 pub type Why = dyn Fn(&Connection, &str) -> Result<Vec<Line>, String> + Send + Sync;
 
+/// Writes a plan to a file.
+pub type Save = dyn Fn(&Path, &Document) -> Result<(), String> + Send + Sync;
+
+/// Scans the storage again.
+pub type Rescan = dyn Fn(&dyn Progress) -> Result<(), String> + Send + Sync;
+
 /// What browse needs of the rest of the program.
 pub struct Outside {
     /// Opens the snapshot.
@@ -55,9 +61,9 @@ pub struct Outside {
     /// Says what keeps a target.
     pub about: Box<Why>,
     /// Writes a plan to a file.
-    pub save: Box<dyn Fn(&Path, &Document) -> Result<(), String> + Send + Sync>,
+    pub save: Box<Save>,
     /// Scans the storage again.
-    pub rescan: Box<dyn Fn(&dyn Progress) -> Result<(), String> + Send + Sync>,
+    pub rescan: Box<Rescan>,
     /// The runs in the trash.
     pub trash: Box<dyn Fn() -> Vec<Row> + Send + Sync>,
     /// The time, in nanoseconds since 1970.

@@ -125,6 +125,7 @@ pub enum Measure {
 
 impl Measure {
     /// The next one of the round.
+    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Exclusive => Self::Shared,

@@ -275,8 +275,7 @@ fn compose(frame: &str, level: &str, listing: &Listing) -> String {
         Sort::Time => ("time_ns", !is_reversed, "id"),
     };
     let tie = match (sort, &listing.place) {
-        (Sort::Size, Place::Layers | Place::Class { .. }) => tie,
-        (Sort::Name, _) => tie,
+        (Sort::Size, Place::Layers | Place::Class { .. }) | (Sort::Name, _) => tie,
         _ => "name, id",
     };
     let order = format!("{column} {}, {tie}", if is_descending { "DESC" } else { "ASC" });

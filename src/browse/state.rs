@@ -420,9 +420,8 @@ impl App {
                 self.overlay = Some(Overlay::Filter);
             }
             Action::NextOrName => self.next_match(),
-            Action::Write if self.marks.is_empty() => self.say_no_marks(),
+            Action::Write | Action::Print if self.marks.is_empty() => self.say_no_marks(),
             Action::Write => self.overlay = Some(Overlay::Path("plan.json".into())),
-            Action::Print if self.marks.is_empty() => self.say_no_marks(),
             Action::Print => match prune_line(self.database.as_deref(), &self.marks) {
                 Ok(line) => self.end = Some(End::Print(line)),
                 Err(error) => self.message = Some(error),

@@ -92,7 +92,7 @@ fn show(
     stop_on_signal(to);
     let mut typed = TypedAhead::default();
     while app.end.is_none() {
-        drop(screen.draw(|frame| draw(frame, app, look)).map_err(shown)?);
+        screen.draw(|frame| draw(frame, app, look)).map_err(shown)?;
         let mut is_empty = false;
         for request in std::mem::take(&mut app.requests) {
             match workers.ask(request) {

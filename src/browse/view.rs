@@ -215,15 +215,15 @@ fn draw_list(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect) {
         text.push_str(&" ".repeat(columns.bar + 1));
     }
     let measure = if level.listing.place.has_measures() { level.measure().title() } else { "size" };
-    text.push_str(&format!("{measure:>SIZE$} "));
+    text.extend([format!("{measure:>SIZE$} ")]);
     if columns.has_share {
-        text.push_str(&format!("{:>5} ", "share"));
+        text.push_str("share ");
     }
     if columns.has_count {
-        text.push_str(&format!("{:>6} ", level.listing.place.counted()));
+        text.extend([format!("{:>6} ", level.listing.place.counted())]);
     }
     if columns.has_age {
-        text.push_str(&format!("{:>4} ", "age"));
+        text.push_str(" age ");
     }
     text.push_str("name");
     frame.render_widget(Paragraph::new(Span::styled(text, look.dim())), heading);
@@ -402,7 +402,7 @@ fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     let mut bar = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8]);
     }
     let length = bar.chars().count();

@@ -40,7 +40,7 @@ pub fn run(context: &Context, args: &BrowseArgs) -> Result {
     // Says what is wrong with the database before the terminal is taken.
     drop(db::open_for_reading(&context.db)?);
     let outside = outside(context, args)?;
-    let ended = browse::run(outside, |stop| on_interrupt(stop));
+    let ended = browse::run(outside, on_interrupt);
     // A scan may have been going on.
     db::remove_unfinished();
     match ended.map_err(Error::new)? {
@@ -66,9 +66,7 @@ pub fn outside(context: &Context, args: &BrowseArgs) -> Result<Outside> {
     let of = |context: &Context| context.clone();
     let (opened, deleted, scanned, listed) = (of(context), of(context), of(context), of(context));
     Ok(Outside {
-        open: Box::new(move || {
-            db::open_for_reading(&opened.db).map_err(|error| in_words(error.into()))
-        }),
+        open: Box::new(move || db::open_for_reading(&opened.db).map_err(in_words)),
         deletions: Box::new(move || deletions(&deleted, protect.clone()).map_err(in_words)),
         about: Box::new(|connection, target| about(connection, target).map_err(in_words)),
         save: Box::new(|path, document| save_plan(path, document).map_err(in_words)),
@@ -85,7 +83,7 @@ pub fn outside(context: &Context, args: &BrowseArgs) -> Result<Outside> {
                 roots: RootsChoice::AsBefore(None),
             };
             let scan = snapshot::scan(&options, progress);
-            scan.map(drop).map_err(|error| in_words(error.into()))
+            scan.map(drop).map_err(in_words)
         }),
         trash: Box::new(move || trash_rows(&listed)),
         now_ns: now_ns(),
@@ -98,7 +96,8 @@ fn now_ns() -> i64 {
     i64::try_from(super::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
 
-fn in_words(error: Error) -> String {
+fn in_words(error: impl Into<Error>) -> String {
+    let error: Error = error.into();
     error.messages().join(": ")
 }
 

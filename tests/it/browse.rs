@@ -55,7 +55,7 @@ impl Person {
         for round in 0.. {
             assert!(round < 100, "it asks for ever: {:?}", self.app.requests);
             let look = Look { has_color: false };
-            drop(self.terminal.draw(|frame| draw(frame, &mut self.app, look)).unwrap());
+            self.terminal.draw(|frame| draw(frame, &mut self.app, look)).unwrap();
             if self.app.requests.is_empty() {
                 return;
             }

@@ -171,7 +171,7 @@ fn two_thousand_repositories_fit_into_two_megabytes_and_one_second() {
     assert_eq!(cut, "The first 1000. All of them: regsql report repositories -p limit=all");
     let boxes = browser.texts(".treemap svg.wide .box title");
     assert!(boxes.len() < 60 * 16, "{}", boxes.len());
-    assert_eq!(largest_rest(&mut browser), 0.0);
+    assert!(largest_rest(&mut browser) < 0.01);
     browser.click("#repositories th:nth-child(3) button");
     browser.click("#repositories .filter input");
     browser.type_text("team-1");

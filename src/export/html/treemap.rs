@@ -149,27 +149,27 @@ fn nodes(source: &Source<'_>, figures: &Figures, sizes: Sizes) -> Result<Vec<Nod
     let mut rest = Parts::of_all_repositories(figures);
     let mut members: Vec<Held<'_>> =
         Row::all(&found).map(|row| Held { row, parts: Parts::of_repository(row) }).collect();
-    members.iter().for_each(|member| rest.take(&member.parts));
+    for member in &members {
+        rest.take(&member.parts);
+    }
     sort(&mut members);
-    let node = |piece: &Piece| match &members[piece.members.clone()] {
-        [one] => {
+    let node = |piece: &Piece| {
+        if let [one] = &members[piece.members.clone()] {
             let name = one.name();
             let tags = Row::all(&tags).filter(|tag| tag.text("repository") == name);
-            repository(one.row, tags, sizes)
+            return repository(one.row, tags, sizes);
         }
-        _ => {
-            let inner = parts(&members, piece);
-            let children =
-                inner.iter().map(|inner| Node::leaf(Holder::Group, &*inner.label, inner.bytes));
-            let zoom = inner.iter().map(|inner| Node {
-                children: sum(&members[inner.members.clone()]).nodes(Vec::new()),
-                ..group(inner)
-            });
-            Node {
-                children: largest_first(children.collect()),
-                zoom: Some(largest_first(zoom.collect())),
-                ..group(piece)
-            }
+        let inner = parts(&members, piece);
+        let children =
+            inner.iter().map(|inner| Node::leaf(Holder::Group, &*inner.label, inner.bytes));
+        let zoom = inner.iter().map(|inner| Node {
+            children: sum(&members[inner.members.clone()]).nodes(Vec::new()),
+            ..group(inner)
+        });
+        Node {
+            children: largest_first(children.collect()),
+            zoom: Some(largest_first(zoom.collect())),
+            ..group(piece)
         }
     };
     let mut nodes: Vec<Node> = pieces(&members).iter().map(node).collect();
