@@ -202,7 +202,7 @@ fn of_like_size(name: &str) -> Fixture {
 fn two_thousand_repositories_of_like_size_are_groups_that_a_click_zooms_into_and_out_of() {
     let shown = "[...document.querySelectorAll('.treemap > svg, .treemap .groups svg')]
         .filter(svg => svg.checkVisibility()).map(svg => svg.classList[0]).join()";
-    for name in ["'app-' || i", "'org/team-' || i % 40 || '/app-' || i", "'org/app-' || i"] {
+    for name in ["'app-' || i", "'org/team-' || (i % 40) || '/app-' || i", "'org/app-' || i"] {
         let fixture = of_like_size(name);
         let mut browser = Browser::open(&written(&fixture), View::default());
         assert!(largest_rest(&mut browser) < 0.2, "{name}");
