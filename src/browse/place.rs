@@ -376,9 +376,7 @@ impl Mark {
                 Name::LayerLink { repository, link_digest } => {
                     format!("{repository} link {}", crate::ui::short_digest(link_digest))
                 }
-                Name::CorruptBlob { .. } | Name::Leftover { .. } | Name::Row { .. } => {
-                    String::new()
-                }
+                other => other.text(),
             },
         }
     }
