@@ -79,6 +79,7 @@ pub fn outside(context: &Context, args: &BrowseArgs) -> Result<Outside> {
                 io_threads: super::scan::IO_THREADS,
                 deep: crate::scan::DeepLook::Auto,
                 reuse: Reuse::Files,
+                replaces: false,
                 max_vanished_percent: None,
                 roots: RootsChoice::AsBefore(None),
             };
