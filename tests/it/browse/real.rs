@@ -184,7 +184,7 @@ fn another_size_and_another_scan_are_taken_in() {
     let demo = Demo::new();
     let tmux = Tmux::new(&demo, 80, 24);
     // The demo's snapshot says that it is of another directory.
-    tmux.shell("regsql -q scan regsql-demo/registry; regsql browse");
+    tmux.shell("regsql -q scan --replace regsql-demo/registry; regsql browse");
     tmux.wait_for(SHOWN);
     tmux.run(&["resize-window", "-t", "test", "-x", "160", "-y", "40"]);
     tmux.wait(|screen| screen.lines().any(|line| line.chars().count() > 120), "a wide screen");
