@@ -6,14 +6,11 @@
 
 pub mod browse;
 pub mod check;
-pub mod cli;
 pub mod commands;
 pub mod db;
-pub mod error;
 pub mod export;
 pub mod graph;
 pub mod model;
-pub mod progress;
 pub mod prune;
 pub mod pulls;
 pub mod registry;

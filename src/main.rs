@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use regsql::commands::error::{Outcome, exit_code};
 use regsql::commands::{self, Cli};
-use regsql::error::{Outcome, exit_code};
 
 fn main() -> ExitCode {
     // A shell that asks what a word may become.

@@ -15,8 +15,8 @@ use crate::db::{
 };
 use crate::graph;
 use crate::model::authority::Evidence;
+use crate::model::progress::Progress;
 use crate::model::{Code, Finding, Severity, text_of};
-use crate::progress::Progress;
 use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Remembered};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};

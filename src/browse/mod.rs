@@ -40,7 +40,7 @@ pub use union::Deletions;
 pub use view::{Look, draw};
 pub use worker::{about, rows, save};
 
-use crate::progress::Progress;
+use crate::model::progress::Progress;
 use crate::prune::Document;
 
 /// Says what keeps a target, in lines for people.

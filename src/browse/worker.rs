@@ -12,7 +12,7 @@ use super::source::Source;
 use super::union::Deletions;
 use super::{Message, Outside};
 use crate::graph::GroupAccount;
-use crate::progress::Progress;
+use crate::model::progress::Progress;
 use crate::ui;
 
 /// Lines of the right pane.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::db::{self, ContentReader, ContentResult, DatabaseError, StoredBlob, WriteLock};
 use crate::model::Digest;
-use crate::progress::Progress;
+use crate::model::progress::Progress;
 use crate::storage::{FilesystemStorage, LocateError, locate};
 
 use super::hash::{Read, Reading, read_blob};

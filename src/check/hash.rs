@@ -7,8 +7,8 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::db::{ContentResult, StoredBlob};
+use crate::model::progress::Progress;
 use crate::model::{Code, Digest, Finding, text_of};
-use crate::progress::Progress;
 use crate::storage::{FileFacts, Storage};
 
 use super::rate::RateLimit;

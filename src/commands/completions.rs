@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use clap_complete::env::{self, CompleteEnv, EnvCompleter, Shells};
 
 use super::{Context, command_line};
-use crate::error::{Error, Outcome, Result};
+use crate::commands::error::{Error, Outcome, Result};
 
 /// Set by the script to the shell's name: regsql then completes a word instead of running.
 const VARIABLE: &str = "REGSQL_COMPLETE";

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Context, scan};
-use crate::error::{Error, Outcome, Result};
+use crate::commands::error::{Error, Outcome, Result};
 use crate::sample::demo::write_demo;
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions};

@@ -11,8 +11,8 @@ use super::report::{note_notices, query};
 use super::result::Snapshot;
 use super::save::save_plan;
 use super::selecting::select;
-use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
-use crate::error::{Error, Outcome, Result};
+use crate::commands::error::{Error, Outcome, Result};
+use crate::commands::options::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::graph::{Choice, FreeOrder, Graph, Selection, free_with_untagged};
 use crate::model::Kind;
 use crate::prune::{

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Context;
 use super::result::Snapshot;
-use crate::error::{Outcome, Result};
+use crate::commands::error::{Outcome, Result};
 use crate::export::html::write_page;
 use crate::ui;
 

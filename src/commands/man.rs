@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{Context, command_line};
-use crate::error::{Outcome, Result};
+use crate::commands::error::{Outcome, Result};
 
 /// Arguments of `man`.
 #[derive(Args, Debug)]

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::Context;
 use super::result::Snapshot;
-use crate::cli::{CatalogArgs, SeriesArgs};
-use crate::error::{Outcome, Result};
+use crate::commands::error::{Outcome, Result};
+use crate::commands::options::{CatalogArgs, SeriesArgs};
 use crate::export;
 use crate::report::{Catalog, QueryError};
 use crate::ui;

@@ -3,6 +3,7 @@
 mod browse;
 mod completions;
 mod demo;
+pub mod error;
 mod free;
 mod html;
 mod interrupt;
@@ -10,6 +11,7 @@ mod man;
 mod measure;
 mod metrics;
 mod naming;
+pub mod options;
 mod prune;
 mod pulls;
 mod report;
@@ -40,8 +42,8 @@ pub use report::show_built_in;
 pub use scan::ScanArgs;
 pub use usage::explain;
 
-use crate::cli::GlobalArgs;
-use crate::error::Result;
+use crate::commands::error::Result;
+use crate::commands::options::GlobalArgs;
 use crate::ui::{Out, Printer};
 
 /// See with SQL what a Docker/OCI registry has on disk

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::result::Snapshot;
-use crate::error::{Error, Result};
+use crate::commands::error::{Error, Result};
 use crate::model::Name;
 use crate::report::{Column, End, Query, RowSink, Selects, Value};
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::cli::OutputArgs;
+use crate::commands::error::{Outcome, Result};
+use crate::commands::options::OutputArgs;
 use crate::db::WriteLock;
-use crate::error::{Outcome, Result};
 use crate::pulls::{FileReport, Filter, PullStore, PullsError, Span, import_file};
 use crate::report::{Column, End, Unit, Value};
 use crate::ui::{self, Frame};

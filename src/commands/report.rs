@@ -7,8 +7,8 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::result::Snapshot;
 use super::{Context, what_if};
-use crate::cli::{CatalogArgs, OutputArgs, ParamArgs, complete};
-use crate::error::{Outcome, Result};
+use crate::commands::error::{Outcome, Result};
+use crate::commands::options::{CatalogArgs, OutputArgs, ParamArgs, complete};
 use crate::report::{
     Bound, Catalog, Column, End, Gathered, Param, ParamKind, Query, Report, Selects, Unit, Value,
     bind_report,

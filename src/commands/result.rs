@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{Context, on_interrupt};
+use crate::commands::error::Result;
 use crate::db::{self, DatabaseError, Guard, ReadGraphError};
-use crate::error::Result;
 use crate::graph::Graph;
 use crate::prune::Origin;
 use crate::report::{self, End, Query, QueryError, RowSink, RunError, ScanInfo};

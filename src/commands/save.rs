@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::commands::error::{Error, Result};
 use crate::prune::Document;
 use crate::ui;
 

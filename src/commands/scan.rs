@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Context, end_on_interrupt};
-use crate::error::{Error, Outcome, Result};
+use crate::commands::error::{Error, Outcome, Result};
 use crate::model::authority::Authority;
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};

@@ -6,9 +6,9 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::Context;
-use crate::cli::{OutputArgs, complete};
+use crate::commands::error::{Error, Outcome, Result};
+use crate::commands::options::{OutputArgs, complete};
 use crate::db::{self, View};
-use crate::error::{Error, Outcome, Result};
 use crate::report::{Column, End, RowSink, Unit, Value, nearest};
 use crate::ui::{self, Format, Frame};
 

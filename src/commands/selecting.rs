@@ -2,7 +2,7 @@
 
 use super::naming::each_named;
 use super::result::Snapshot;
-use crate::error::{Error, Result};
+use crate::commands::error::{Error, Result};
 use crate::graph::{Graph, Names, Selection};
 use crate::model::Name;
 use crate::report::{Query, Selects};

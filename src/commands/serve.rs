@@ -12,9 +12,9 @@ use clap::Args;
 use rusqlite::Connection;
 
 use super::{Context, metrics, on_interrupt};
-use crate::cli::{CatalogArgs, SeriesArgs, parse_duration};
+use crate::commands::error::{Error, Outcome, Result};
+use crate::commands::options::{CatalogArgs, SeriesArgs, parse_duration};
 use crate::db::Guard;
-use crate::error::{Error, Outcome, Result};
 use crate::export::html::write_page;
 use crate::pulls::Notifications;
 use crate::serve::{self, Event, ServeOptions};

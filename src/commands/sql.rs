@@ -9,9 +9,9 @@ use clap::Args;
 use super::Context;
 use super::result::Snapshot;
 use super::what_if::{self, Expected};
-use crate::cli::{LimitArgs, OutputArgs, ParamArgs, parse_size};
+use crate::commands::error::{Error, Outcome, Result};
+use crate::commands::options::{LimitArgs, OutputArgs, ParamArgs, parse_size};
 use crate::db;
-use crate::error::{Error, Outcome, Result};
 use crate::report::{Query, bind_untyped};
 use crate::ui::Frame;
 

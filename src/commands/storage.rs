@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::result::Snapshot;
 use super::{Context, was_interrupted};
-use crate::cli::StorageArgs;
+use crate::commands::error::{Error, Result};
+use crate::commands::options::StorageArgs;
 use crate::db::{self, DatabaseError};
-use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;

@@ -17,9 +17,9 @@ use crate::check::{
     self, ContentOptions, ContentSummary, FINDINGS_SQL, Selection, Severities, SeverityChange,
     Subset,
 };
-use crate::cli::{parse_duration, parse_size};
+use crate::commands::error::{Error, Outcome, Result};
+use crate::commands::options::{parse_duration, parse_size};
 use crate::db::{self, DatabaseError, PreviousScan};
-use crate::error::{Error, Outcome, Result};
 use crate::model::{Code, Severity, bytes_of};
 use crate::report::{Bound, Query, RowSink};
 use crate::scan::DeepLook;

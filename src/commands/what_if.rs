@@ -3,7 +3,7 @@
 use super::Context;
 use super::result::Snapshot;
 use super::selecting::{MOST_SKIPPED, Selected, select};
-use crate::error::{Outcome, Result};
+use crate::commands::error::{Outcome, Result};
 use crate::graph::{Graph, Removal, Selection, removal};
 use crate::model::Kind;
 use crate::report::{Column, End, Query, RunError, Selects, Unit, Value};

@@ -13,6 +13,7 @@ mod link;
 mod manifest;
 pub mod media_type;
 mod name;
+pub mod progress;
 mod tag_name;
 mod version;
 

@@ -23,7 +23,7 @@ use super::plan::Plan;
 use super::steps::Steps;
 use crate::graph::Graph;
 use crate::model::Kind;
-use crate::progress::Progress;
+use crate::model::progress::Progress;
 use crate::storage::StorageWriter;
 use crate::trash::aside::Aside;
 use crate::trash::{self, LastRun, RunSummary, StorageLock, TrashError, TrashRun};

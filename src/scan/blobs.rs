@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::model::progress::Progress;
 use crate::model::{Code, Digest, text_of};
-use crate::progress::Progress;
 use crate::storage::{DirectoryStamp, Entry, FileKind, LeafOptions, LeafState, Storage};
 
 use super::Depth;

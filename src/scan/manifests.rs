@@ -9,12 +9,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::model::progress::Progress;
 use crate::model::{
     Certainty, Classified, Code, Digest, ImageConfig, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES,
     Manifest, ManifestKind, Role, Unread, begins_like_a_manifest, classify, media_type,
     parse_image_config, parse_v1_history,
 };
-use crate::progress::Progress;
 use crate::storage::{Content, Storage};
 
 use super::facts::{BlobFacts, RepositoryFacts};

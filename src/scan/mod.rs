@@ -43,8 +43,8 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 
 use crate::model::authority::{Evidence, HARBOR_SYSTEM_PREFIX};
+use crate::model::progress::Progress;
 use crate::model::{Code, Digest, HoldScope, ManifestKind, text_of};
-use crate::progress::Progress;
 use crate::storage::{FileKind, Layout, Storage};
 
 use intern::DigestNumbers;
@@ -203,7 +203,7 @@ pub struct Names {
 pub fn read_names(storage: &dyn Storage) -> Names {
     let walked = repositories::walk_repositories(
         Look::full(storage, Depth::Quick),
-        &crate::progress::Hidden,
+        &crate::model::progress::Hidden,
     );
     Names { repositories: walked.repositories, notes: walked.notes }
 }

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::model::progress::Progress;
 use crate::model::{Code, is_repository_name, text_of};
-use crate::progress::Progress;
 use crate::storage::{FileKind, Storage};
 
 use super::blobs;

@@ -8,7 +8,9 @@ use std::io;
 use std::path::Path;
 
 use crate::model::{Code, Digest, LinkContent, MAX_LINK_BYTES, is_tag_name, parse_link, text_of};
-use crate::storage::{DirectoryStamp, Entry, FileKind, Leaf, LeafOptions, LeafState, Storage};
+use crate::storage::{
+    DirectoryStamp, Entry, FileKind, Leaf, LeafOptions, LeafState, Storage, is_in_the_way,
+};
 
 use super::Depth;
 use super::blobs::note_others;
@@ -127,6 +129,12 @@ pub enum Listing {
     Found(Vec<Entry>),
     /// It has been noted; what hangs on it is unknown.
     Unreadable(Code),
+}
+
+/// What an error says of a link: `damaged` when something else stands on the way to it, and else that
+/// it is not known what it holds.
+fn code_of(error: &io::Error, damaged: Code) -> Code {
+    if is_in_the_way(error) { damaged } else { Code::FileUnreadable }
 }
 
 impl Walk<'_> {
@@ -260,7 +268,8 @@ impl Walk<'_> {
                         link.is_doubtful = true;
                     }
                     Some(Err(error)) => {
-                        find(Code::FileUnreadable, format!("the link cannot be read: {error}"));
+                        let code = code_of(&error, unreadable);
+                        find(code, format!("the link cannot be read: {error}"));
                         notes.is_incomplete = true;
                         link.is_doubtful = true;
                     }
@@ -275,7 +284,8 @@ impl Walk<'_> {
                 link.is_doubtful = true;
             }
             LeafState::Unreadable(error) => {
-                find(Code::FileUnreadable, format!("the link cannot be looked at: {error}"));
+                let code = code_of(&error, unreadable);
+                find(code, format!("the link cannot be looked at: {error}"));
                 notes.is_incomplete = true;
                 link.is_doubtful = true;
             }
@@ -504,7 +514,7 @@ impl Walk<'_> {
                     Some(Ok(LinkContent::Nothing(reason))) => unreadable = Some(reason),
                     Some(Err(error)) => {
                         notes.is_incomplete = true;
-                        code = Code::FileUnreadable;
+                        code = code_of(&error, code);
                         unreadable = Some(format!("the link cannot be read: {error}"));
                     }
                 }
@@ -515,7 +525,7 @@ impl Walk<'_> {
             LeafState::NotAFile(_) => unreadable = Some("the link is not a regular file".into()),
             LeafState::Unreadable(error) => {
                 notes.is_incomplete = true;
-                code = Code::FileUnreadable;
+                code = code_of(&error, code);
                 unreadable = Some(format!("the link cannot be looked at: {error}"));
             }
             LeafState::NotADirectory(FileKind::Symlink) => {

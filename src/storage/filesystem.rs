@@ -130,6 +130,12 @@ impl FilesystemStorage {
     }
 }
 
+/// Whether a file or a link stands where a directory belongs: that is damage. Other errors say only
+/// that it could not be looked at.
+pub fn is_in_the_way(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOTDIR | Errno::LOOP))
+}
+
 /// `openat2` by hand: one component after the other, none of them a link.
 fn open_without_links(top: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut current: Option<OwnedFd> = None;

@@ -24,7 +24,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-pub use filesystem::FilesystemStorage;
+pub use filesystem::{FilesystemStorage, is_in_the_way};
 pub use locate::{LocateError, Location, Proxy, locate};
 pub use stream::sha256;
 pub use walk::{MAX_DEPTH, walk_up};

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::human;
 use super::printer::Printer;
-use crate::progress::Progress;
+use crate::model::progress::Progress;
 
 /// The bar on the terminal, if there is one: what else is written there must not run into it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);

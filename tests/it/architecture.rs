@@ -161,7 +161,7 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("pulls/import.rs", "reads logs"),
     ("commands/sql.rs", "reads the query of `--file`"),
     ("commands/storage.rs", "a database that nobody keeps"),
-    ("cli/registry.rs", "reads a password, certificates and docker's logins"),
+    ("commands/options/registry.rs", "reads a password, certificates and docker's logins"),
     ("commands/man.rs", "makes the directory of the man pages"),
     ("ui/printer.rs", "asks a terminal for its size"),
 ];

@@ -11,7 +11,7 @@ use std::{io, os::unix::fs::symlink};
 
 use proptest::prelude::*;
 use regsql::model::Digest;
-use regsql::progress::Hidden;
+use regsql::model::progress::Hidden;
 use regsql::sample::{Content, RegistryBuilder, paths};
 use regsql::scan::{self, DeepLook, Depth, Facts, KnownContents, KnownParts, Look};
 use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use model::Model;
 use proptest::prelude::*;
-use regsql::progress::Hidden;
+use regsql::model::progress::Hidden;
 use regsql::scan::DeepLook;
 use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
 use rusqlite::Connection;

@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use regsql::graph::Graph;
 use regsql::model::Name;
-use regsql::progress::{Hidden, Progress};
+use regsql::model::progress::{Hidden, Progress};
 use regsql::prune::{
     Chosen, Clock, Environment, NeededToUndo, Outcome, Plan, PlannedDeletion, Policy, Protect,
     RunError, RunOptions, Step, plan,

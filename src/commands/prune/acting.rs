@@ -5,12 +5,12 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, vanished};
+use crate::commands::error::{Outcome, Result};
 use crate::commands::measure::{Measure, beside};
 use crate::commands::result::Snapshot;
 use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
-use crate::error::{Outcome, Result};
 use crate::graph::Graph;
-use crate::progress::Progress;
+use crate::model::progress::Progress;
 use crate::prune::{
     self, Clock, Deleted, Document, Environment, Mode, Plan, PlannedDeletion, RunError, RunOptions,
     ServingRegistry, Skipped, now_on,
@@ -31,7 +31,10 @@ pub fn run(
         return super::via_api::run(context, args, &planned, url);
     }
     if !args.acting.no_trash {
-        let storage = super::super::storage::open(context, &crate::cli::StorageArgs::default())?;
+        let storage = super::super::storage::open(
+            context,
+            &crate::commands::options::StorageArgs::default(),
+        )?;
         prune::check_room(&storage, &planned.plan)?;
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
@@ -67,7 +70,8 @@ fn act(
     has_answered: bool,
 ) -> Result {
     let registry = gate::check(context, args, &planned.graph, has_answered)?;
-    let storage = super::super::storage::open(context, &crate::cli::StorageArgs::default())?;
+    let storage =
+        super::super::storage::open(context, &crate::commands::options::StorageArgs::default())?;
     let options = RunOptions {
         keeps_trash: !args.acting.no_trash,
         is_online: args.acting.online,

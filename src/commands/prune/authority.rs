@@ -3,11 +3,11 @@
 use std::process::{Command, Stdio};
 
 use super::PruneArgs;
-use crate::cli::StorageArgs;
 use crate::commands::Context;
+use crate::commands::error::{Error, Result};
+use crate::commands::options::StorageArgs;
 use crate::commands::result::Snapshot;
 use crate::db::{DatabaseError, StoredAuthority, stored_authority};
-use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::authority::Evidence;
 use crate::prune::{

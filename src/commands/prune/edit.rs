@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::process::Command;
 
-use crate::error::{Error, Result};
+use crate::commands::error::{Error, Result};
 use crate::model::Name;
 use crate::ui;
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use super::PruneArgs;
 use crate::commands::Context;
-use crate::error::{Error, Result};
+use crate::commands::error::{Error, Result};
 use crate::graph::Graph;
 use crate::prune::check_registry;
 use crate::registry::{Expected, Found, Registry};

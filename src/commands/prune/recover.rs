@@ -2,11 +2,11 @@
 //! that were killed.
 
 use super::PruneArgs;
-use crate::cli::StorageArgs;
+use crate::commands::error::{Error, Result};
+use crate::commands::options::StorageArgs;
 use crate::commands::storage::{open, rescan};
 use crate::commands::undo::{shown, warn_of};
 use crate::commands::{Context, now};
-use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::prune::NeededToUndo;
 use crate::scan::is_pull_through;

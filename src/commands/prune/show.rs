@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{FormatArg, Planned, PruneArgs, time_option};
 use crate::commands::Context;
-use crate::error::{Outcome, Result};
+use crate::commands::error::{Outcome, Result};
 use crate::graph::{Graph, total_bytes};
 use crate::model::{ByKind, Kind};
 use crate::prune::{Document, Plan, SkipGroup, Skipped};

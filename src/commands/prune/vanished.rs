@@ -7,9 +7,9 @@ use globset::{Glob, GlobSetBuilder};
 
 use super::{Planned, PruneArgs};
 use crate::commands::Context;
+use crate::commands::error::{Error, Result};
 use crate::commands::result::Snapshot;
 use crate::db::{self, DatabaseError};
-use crate::error::{Error, Result};
 use crate::model::Kind;
 
 /// Refuses when something has vanished since the last scan that is taken for right and

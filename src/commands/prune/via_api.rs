@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use super::{Planned, PruneArgs, show};
+use crate::commands::error::{Outcome, Result};
 use crate::commands::{Context, on_interrupt, was_interrupted};
-use crate::error::{Outcome, Result};
 use crate::prune::{ApiDeletion, Document, Mode, SkipGroup, Skipped};
 use crate::registry::delete::{self, Outcome as Became, Stop};
 use crate::report::QueryError;

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::commands::Context;
+use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::report::query;
 use crate::commands::result::Snapshot;
-use crate::error::{Error, Outcome, Result};
 use crate::report::{Catalog, Gathered, Unit, Value, bind_report};
 use crate::ui::{self, Format, Frame};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use regsql::db::{self, NewDatabase, References, ScanRecord, Snapshot, WriteLock};
 use regsql::graph;
 use regsql::model::Name;
-use regsql::progress::Hidden;
+use regsql::model::progress::Hidden;
 use regsql::prune::{Chosen, Clock, NeededToUndo, Policy, Protect, plan};
 use regsql::scan::{self, Depth, Look};
 use regsql::storage::{

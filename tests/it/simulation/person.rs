@@ -10,8 +10,8 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use regsql::graph::Graph;
+use regsql::model::progress::{Hidden, Progress};
 use regsql::model::{Digest, Name};
-use regsql::progress::{Hidden, Progress};
 use regsql::prune::{
     self, Chosen, Clock, Environment, NeededAgain, NeededToUndo, Plan, PlannedDeletion, Policy,
     Protect, RunOptions, ServingRegistry,
