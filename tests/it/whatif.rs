@@ -162,7 +162,7 @@ fn a_query_that_names_nothing_to_delete_is_refused() {
     exit 2
     --- stderr
     error: the columns of the query do not name what to delete
-    hint: give columns repository and tag, repository and manifest_digest, layer_digest, blob_digest, repository and upload_id, repository and link_digest, or repository alone
+    hint: give columns repository and tag, repository and manifest_digest, layer_digest, blob_digest, repository and upload_id, repository and link_digest, repository, history_tag and history_digest, or repository alone
     "#);
     assert_snapshot!(fixture.run(&["report", "orphan-blobs", "--what-if"]), @r#"
     exit 2

@@ -182,7 +182,7 @@ fn case_38_a_revision_link_that_cannot_be_opened_counts_by_its_directory() {
     let on_disk = fixture.write();
     close(&on_disk, &link);
     let scanned = on_disk.scan_without_privileges();
-    scanned.has_problem(Code::RevisionLinkUnreadable, &link);
+    scanned.has_problem(Code::FileUnreadable, &link);
     scanned.only_garbage_is_orphan();
 }
 

@@ -239,7 +239,7 @@ fn pulls_survive_scans_but_not_another_storage() {
     import(&registry, &["log"]);
     assert_eq!(count(&registry), 1);
     fs::rename(registry.root(), registry.path("elsewhere")).unwrap();
-    registry.run(&["scan", "elsewhere"]);
+    registry.stdout(&["scan", "elsewhere", "--replace"]);
     assert_eq!(count(&registry), 0);
 }
 
