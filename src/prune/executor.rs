@@ -14,12 +14,13 @@ use super::age::Clock;
 use super::name::{SkipGroup, Skipped};
 use super::need::Needed;
 use super::online::ServingRegistry;
-use super::paths;
+use super::places;
 use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::Steps;
 use crate::graph::{Graph, Item};
 use crate::model::{ByKind, Kind, Name};
 use crate::storage::StorageWriter;
+use crate::storage::paths;
 use crate::trash::aside::Aside;
 use crate::trash::{self, MoveKind, PutBack, RemovedDirectory, TrashRun};
 
@@ -208,7 +209,7 @@ impl<'a> Executor<'a> {
         let steps = self.steps;
         let path = &steps.moves[at].path;
         let changed_ns = self.graph.changed_ns_of(item);
-        let file = paths::file_of(item.kind);
+        let file = places::file_of(item.kind);
         match item.kind {
             Kind::Tag => {
                 self.check_tag(&path.join("current/link"), item)?;
@@ -329,16 +330,16 @@ impl<'a> Executor<'a> {
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);
         };
-        let put_back = match (&self.destination, paths::file_of(self.steps.items[at as usize].kind))
-        {
-            (Destination::Trash(run), _) => run.put_back(path)?,
-            (Destination::Aside(aside), Some(file)) => aside.put_back(&path.join(file))?,
-            _ => {
-                // Someone may have written it again.
-                let is_there = || self.storage.stat(path).is_ok();
-                return Ok(self.states[at as usize] != State::Taken || is_there());
-            }
-        };
+        let put_back =
+            match (&self.destination, places::file_of(self.steps.items[at as usize].kind)) {
+                (Destination::Trash(run), _) => run.put_back(path)?,
+                (Destination::Aside(aside), Some(file)) => aside.put_back(&path.join(file))?,
+                _ => {
+                    // Someone may have written it again.
+                    let is_there = || self.storage.stat(path).is_ok();
+                    return Ok(self.states[at as usize] != State::Taken || is_there());
+                }
+            };
         match put_back {
             PutBack::Done => {
                 self.states[at as usize] = State::PutBack;
@@ -401,7 +402,7 @@ impl<'a> Executor<'a> {
         }
         for (at, item) in taken {
             let path = &steps.moves[at].path;
-            let file = paths::file_of(item.kind).map(|file| path.join(file));
+            let file = places::file_of(item.kind).map(|file| path.join(file));
             let Destination::Aside(aside) = &self.destination else {
                 return;
             };

@@ -20,7 +20,7 @@ mod manifests;
 mod name;
 mod need;
 mod online;
-mod paths;
+mod places;
 mod plan;
 mod protect;
 mod protected;

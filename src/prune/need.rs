@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::executor::Executor;
 use super::manifests::{Named, READ_BYTES};
 use super::name::SkipGroup;
-use super::paths;
 use crate::graph::{BlobId, Item};
 use crate::model::{Certainty, Digest, Kind, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::Content;
+use crate::storage::paths;
 
 /// What must stay.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::executor::{Destination, Executor};
 use super::name::SkipGroup;
-use super::paths;
+use super::places;
 use crate::graph::{Item, RepositoryNode};
 use crate::model::{HoldScope, Kind, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
 use crate::scan::{self, LinkFacts, RepositoryFacts, TagFacts};
@@ -107,7 +107,7 @@ impl Executor<'_> {
             if !matches!(item.kind, Kind::Tag | Kind::Revision | Kind::LayerLink) {
                 continue;
             }
-            let file = paths::file_of(item.kind).unwrap_or_default();
+            let file = places::file_of(item.kind).unwrap_or_default();
             let time_ns = self.graph.changed_ns_of(item);
             let path = self.steps.moves[at].path.clone();
             let facts = match &self.destination {

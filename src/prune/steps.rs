@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::paths;
+use super::places;
 use super::plan::Plan;
 use crate::graph::{Graph, Item};
 use crate::model::{Kind, Name, text_of};
@@ -46,7 +46,7 @@ impl Steps {
             };
             for &at in places {
                 let item = Item { kind, at };
-                match paths::of_item(layout, graph, item, &plan.others) {
+                match places::of_item(layout, graph, item, &plan.others) {
                     Some(path) => steps.add(graph, item, path, move_kind(kind)),
                     None => steps.unnamed.push(item),
                 }
@@ -62,7 +62,7 @@ impl Steps {
         let items = plan.goes[Kind::Leftover].iter().map(|at| Item::new(Kind::Leftover, *at));
         let mut paths: Vec<(Item, PathBuf)> = items
             .filter_map(|item| {
-                Some((item, paths::of_item(storage.layout(), graph, item, &plan.others)?))
+                Some((item, places::of_item(storage.layout(), graph, item, &plan.others)?))
             })
             .collect();
         paths.sort_unstable_by(|(_, a), (_, b)| b.cmp(a));
@@ -89,7 +89,7 @@ impl Steps {
             moves.filter(|(_, item)| is_going(item)).map(|(moved, _)| moved.path.clone()).collect();
         for &place in going {
             let item = Item::new(Kind::Repository, place);
-            let Some(directory) = paths::of_item(storage.layout(), graph, item, &[]) else {
+            let Some(directory) = places::of_item(storage.layout(), graph, item, &[]) else {
                 continue;
             };
             for path in skeleton(storage, &directory) {

@@ -15,6 +15,7 @@ pub mod faulty;
 mod filesystem;
 mod filesystem_write;
 mod locate;
+pub mod paths;
 mod stream;
 mod walk;
 mod write;

@@ -1,15 +1,15 @@
 //! Lines of a list in a few bytes: what a path is made of, instead of the path.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::moves::{Move, MoveKind};
-use crate::model::{Digest, bytes_of};
-use crate::storage::Layout;
+use crate::model::Digest;
+use crate::storage::{Layout, paths};
 
 /// The kind of a line that names the repository of the lines after it.
 pub const IN: &str = "in";
@@ -84,30 +84,16 @@ impl<'a> Short<'a> {
     /// The path that follows.
     pub fn path(&self, layout: &Layout, repository: Option<&str>) -> Option<PathBuf> {
         let kind = self.move_kind()?;
-        let of_digest = |digest: &Digest| match digest {
-            Digest::Sha256(_) => Some(Path::new("sha256").join(digest.encoded())),
-            Digest::Other(text) => {
-                let algorithm = text.strip_suffix(&digest.encoded())?.strip_suffix(':')?;
-                Some(Path::new(algorithm).join(digest.encoded()))
-            }
-        };
         if kind == MoveKind::Blob {
-            let digest = self.digest().filter(|digest| matches!(digest, Digest::Sha256(_)))?;
-            return Some(layout.blob_data(&digest.encoded()).parent()?.to_owned());
+            return paths::blob(layout, &self.digest()?);
         }
-        let directory = layout.repositories().join(PathBuf::from(bytes_of(repository?)?));
-        Some(match kind {
-            MoveKind::Tag => {
-                directory.join("_manifests/tags").join(PathBuf::from(bytes_of(&self.name)?))
-            }
-            MoveKind::Upload => {
-                directory.join("_uploads").join(PathBuf::from(bytes_of(&self.name)?))
-            }
-            MoveKind::Revision => {
-                directory.join("_manifests/revisions").join(of_digest(&self.digest()?)?)
-            }
-            _ => directory.join("_layers").join(of_digest(&self.digest()?)?),
-        })
+        let directory = paths::repository(layout, repository?)?;
+        match kind {
+            MoveKind::Tag => paths::tag(&directory, &self.name),
+            MoveKind::Upload => paths::upload(&directory, &self.name),
+            MoveKind::Revision => paths::revision(&directory, &self.digest()?),
+            _ => paths::layer_link(&directory, &self.digest()?),
+        }
     }
 
     fn move_kind(&self) -> Option<MoveKind> {

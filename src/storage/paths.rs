@@ -1,45 +1,11 @@
-//! Where the things of a plan lie. Names from the database are taken for what they are: untrusted
-//! texts, of which each must be one plain path component (or several, for a repository).
+//! Where the things of a registry lie, by their names. Names from a database or a list are taken for what
+//! they are: untrusted texts, of which each must be one plain path component (or several, for a
+//! repository).
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::graph::{Graph, Item};
-use crate::model::{Digest, Kind, Name, bytes_of};
-use crate::storage::Layout;
-
-/// Where a thing lies, as far as its names lead anywhere: the directory of anything but a leftover;
-/// `others` are the names of what is no part of the graph.
-pub fn of_item(layout: &Layout, graph: &Graph, item: Item, others: &[Name]) -> Option<PathBuf> {
-    let at = item.at as usize;
-    let repository =
-        || repository(layout, &graph.repositories[graph.repository_of(item)? as usize].name);
-    match item.kind {
-        Kind::Tag => tag(&repository()?, &graph.tags[at].name),
-        Kind::Revision => revision(&repository()?, graph.digest_of(item)?),
-        Kind::LayerLink => layer_link(&repository()?, graph.digest_of(item)?),
-        Kind::Upload => upload(&repository()?, &graph.uploads[at].upload_id),
-        Kind::Blob | Kind::CorruptBlob => blob(layout, graph.digest_of(item)?),
-        Kind::Leftover | Kind::TagHistory => match &others[at] {
-            Name::Leftover { path } => Some(PathBuf::from(bytes_of(path)?)),
-            Name::TagHistory { repository: name, history_tag, history_digest } => {
-                let digest = of_digest(&Digest::parse(history_digest).ok()?)?;
-                Some(tag(&self::repository(layout, name)?, history_tag)?.join("index").join(digest))
-            }
-            _ => None,
-        },
-        Kind::Repository => repository(),
-    }
-}
-
-/// The file in that directory which makes a thing visible to a registry.
-pub fn file_of(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Tag => Some("current/link"),
-        Kind::TagHistory | Kind::Revision | Kind::LayerLink => Some("link"),
-        Kind::Blob | Kind::CorruptBlob => Some("data"),
-        Kind::Upload | Kind::Leftover | Kind::Repository => None,
-    }
-}
+use super::Layout;
+use crate::model::{Digest, bytes_of};
 
 /// The directory of a repository.
 pub fn repository(layout: &Layout, name: &str) -> Option<PathBuf> {
@@ -77,7 +43,7 @@ pub fn blob(layout: &Layout, digest: &Digest) -> Option<PathBuf> {
 }
 
 /// `<algorithm>/<encoded>`; tarsum's lie deeper, and nothing here touches those.
-fn of_digest(digest: &Digest) -> Option<PathBuf> {
+pub fn of_digest(digest: &Digest) -> Option<PathBuf> {
     match digest {
         Digest::Sha256(_) => Some(Path::new("sha256").join(digest.encoded())),
         Digest::Other(text) if text.starts_with("sha512:") => {
