@@ -43,7 +43,7 @@ pub struct ScanOptions {
     pub replaces: bool,
     /// More percent of all tags missing at once than this has vanished; `None`: as last time.
     pub max_vanished_percent: Option<u8>,
-    /// References that somebody outside of the storage holds.
+    /// References that are held outside of the storage.
     pub roots: RootsChoice,
 }
 
@@ -256,7 +256,7 @@ struct Job<'a> {
     /// What earlier scans saw.
     witness: Option<Witness>,
     max_vanished_percent: u8,
-    /// References that somebody outside of the storage holds.
+    /// References that are held outside of the storage.
     roots: roots::Read,
     progress: &'a dyn Progress,
 }

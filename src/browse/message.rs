@@ -1,4 +1,4 @@
-//! What the state asks for, and what it is answered. Whoever answers may take as long as it likes.
+//! What the state asks for, and what it is answered. An answer may take as long as it needs.
 
 use super::place::{Mark, Row};
 use super::source::{Facts, Found, Listing, Summary};

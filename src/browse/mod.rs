@@ -33,7 +33,7 @@ use rusqlite::Connection;
 
 pub use keys::{Action, Binding, FLAGS, KEYS};
 pub use message::{Answer, Line, Request, Union};
-pub use place::{Branch, Kind, Mark, Measure, Order, Place, Row, Sort};
+pub use place::{Branch, Mark, Measure, Order, Place, Row, RowKind, Sort};
 pub use source::{Facts, Found, Listing, Source, Summary};
 pub use state::{App, Areas, End, Focus, Overlay};
 pub use union::Deletions;

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::keys::FLAGS;
 use super::message::Line;
-use super::place::{Kind, Row};
+use super::place::{Row, RowKind};
 use super::state::{App, Focus};
 use super::view::{Look, cut_middle};
 use crate::ui::{self, visible};
@@ -96,10 +96,14 @@ fn facts(row: &Row, app: &App) -> Vec<PaneLine> {
     let bytes = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     let at_least = if row.is_at_least || app.facts.is_at_least { "at least " } else { "" };
     match row.kind {
-        Kind::Group | Kind::Repository | Kind::Tag | Kind::Revision | Kind::Referrer => {
+        RowKind::Group
+        | RowKind::Repository
+        | RowKind::Tag
+        | RowKind::Revision
+        | RowKind::Referrer => {
             let alone = match row.kind {
-                Kind::Group => "deleting all of it frees",
-                Kind::Repository => "deleting it whole frees",
+                RowKind::Group => "deleting all of it frees",
+                RowKind::Repository => "deleting it whole frees",
                 _ => "deleting it alone frees",
             };
             let freed = bytes(row.exclusive_bytes);
@@ -112,7 +116,7 @@ fn facts(row: &Row, app: &App) -> Vec<PaneLine> {
             );
             lines.push(line(LineKind::Plain, text));
         }
-        Kind::Platform | Kind::Layer | Kind::Config | Kind::Blob | Kind::Upload => {
+        RowKind::Platform | RowKind::Layer | RowKind::Config | RowKind::Blob | RowKind::Upload => {
             lines.push(line(LineKind::Plain, bytes(row.logical_bytes)));
         }
         _ => {}

@@ -183,7 +183,7 @@ pub struct Order {
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Kind {
+pub enum RowKind {
     Group,
     Repository,
     Tag,
@@ -202,7 +202,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl RowKind {
     /// As the queries call it.
     pub fn parse(text: &str) -> Self {
         match text {
@@ -230,7 +230,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// What it stands for.
-    pub kind: Kind,
+    pub kind: RowKind,
     /// What is shown; not yet escaped.
     pub name: String,
     /// Its repository, or a group's prefix.
@@ -270,12 +270,12 @@ impl Row {
         let repository = || self.repository.clone();
         let digest = || self.digest.clone();
         Some(match self.kind {
-            Kind::Group => Place::Groups { prefix: repository()? },
-            Kind::Repository => Place::Tags { repository: repository()? },
-            Kind::Tag => {
+            RowKind::Group => Place::Groups { prefix: repository()? },
+            RowKind::Repository => Place::Tags { repository: repository()? },
+            RowKind::Tag => {
                 Place::Image { repository: repository()?, tag: self.tag.clone(), digest: digest()? }
             }
-            Kind::Platform => match from {
+            RowKind::Platform => match from {
                 Place::Image { repository, tag, .. } => Place::Image {
                     repository: repository.clone(),
                     tag: tag.clone(),
@@ -283,17 +283,19 @@ impl Row {
                 },
                 _ => return None,
             },
-            Kind::Revision | Kind::Referrer => {
+            RowKind::Revision | RowKind::Referrer => {
                 Place::Image { repository: repository()?, tag: None, digest: digest()? }
             }
-            Kind::Layer | Kind::Config => Place::Holders { digest: digest()? },
-            Kind::Class => Place::Class { name: self.name.clone() },
-            Kind::Code => Place::Problems { code: self.name.clone() },
-            Kind::Problem => match &self.repository {
+            RowKind::Layer | RowKind::Config => Place::Holders { digest: digest()? },
+            RowKind::Class => Place::Class { name: self.name.clone() },
+            RowKind::Code => Place::Problems { code: self.name.clone() },
+            RowKind::Problem => match &self.repository {
                 Some(repository) => Place::Tags { repository: repository.clone() },
                 None => return None,
             },
-            Kind::Blob | Kind::Upload | Kind::Link | Kind::Run | Kind::Other => return None,
+            RowKind::Blob | RowKind::Upload | RowKind::Link | RowKind::Run | RowKind::Other => {
+                return None;
+            }
         })
     }
 
@@ -303,29 +305,31 @@ impl Row {
         let repository = || self.repository.clone().ok_or(unknown);
         let digest = || self.digest.clone().ok_or(unknown);
         let name = match self.kind {
-            Kind::Group => return Ok(Mark::Group(repository()?)),
-            Kind::Repository => Name::Repository { repository: repository()? },
-            Kind::Tag => Name::Tag {
+            RowKind::Group => return Ok(Mark::Group(repository()?)),
+            RowKind::Repository => Name::Repository { repository: repository()? },
+            RowKind::Tag => Name::Tag {
                 repository: repository()?,
                 tag: self.tag.clone().ok_or(unknown)?,
                 manifest_digest: self.digest.clone(),
             },
-            Kind::Revision | Kind::Referrer => {
+            RowKind::Revision | RowKind::Referrer => {
                 Name::Revision { repository: repository()?, manifest_digest: digest()? }
             }
-            Kind::Layer => Name::Layer { layer_digest: digest()? },
-            Kind::Blob => Name::Blob { blob_digest: digest()?, size_bytes: self.logical_bytes },
-            Kind::Upload => Name::Upload {
+            RowKind::Layer => Name::Layer { layer_digest: digest()? },
+            RowKind::Blob => Name::Blob { blob_digest: digest()?, size_bytes: self.logical_bytes },
+            RowKind::Upload => Name::Upload {
                 repository: repository()?,
                 upload_id: self.tag.clone().ok_or(unknown)?,
                 size_bytes: self.logical_bytes,
             },
-            Kind::Link => Name::LayerLink { repository: repository()?, link_digest: digest()? },
-            Kind::Platform => return Err("a platform goes with its index: mark the tag"),
-            Kind::Config => return Err("a config goes with its image: mark the tag"),
-            Kind::Class => return Err("open it and mark what is in it"),
-            Kind::Run => return Err("regsql undo and regsql trash purge deal with the trash"),
-            Kind::Code | Kind::Problem | Kind::Other => return Err("this cannot be deleted"),
+            RowKind::Link => Name::LayerLink { repository: repository()?, link_digest: digest()? },
+            RowKind::Platform => return Err("a platform goes with its index: mark the tag"),
+            RowKind::Config => return Err("a config goes with its image: mark the tag"),
+            RowKind::Class => return Err("open it and mark what is in it"),
+            RowKind::Run => return Err("regsql undo and regsql trash purge deal with the trash"),
+            RowKind::Code | RowKind::Problem | RowKind::Other => {
+                return Err("this cannot be deleted");
+            }
         };
         Ok(Mark::Thing(name))
     }
@@ -333,11 +337,11 @@ impl Row {
     /// What `regsql why` is asked about it.
     pub fn target(&self) -> Option<String> {
         match self.kind {
-            Kind::Tag => Some(format!("{}:{}", self.repository.as_ref()?, self.tag.as_ref()?)),
-            Kind::Revision | Kind::Referrer => {
+            RowKind::Tag => Some(format!("{}:{}", self.repository.as_ref()?, self.tag.as_ref()?)),
+            RowKind::Revision | RowKind::Referrer => {
                 Some(format!("{}@{}", self.repository.as_ref()?, self.digest.as_ref()?))
             }
-            Kind::Class | Kind::Run | Kind::Code | Kind::Upload => None,
+            RowKind::Class | RowKind::Run | RowKind::Code | RowKind::Upload => None,
             _ => self.digest.clone(),
         }
     }

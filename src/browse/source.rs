@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, Statement, ToSql};
 
-use super::place::{Kind, Measure, Order, Place, Row, Sort};
+use super::place::{Measure, Order, Place, Row, RowKind, Sort};
 use crate::graph::GroupAccount;
 
 /// Keys of floating versions hold two separators of numbers in a row.
@@ -298,7 +298,7 @@ fn bytes(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
 
 fn read(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
-        kind: Kind::parse(row.get_ref(0)?.as_str().unwrap_or_default()),
+        kind: RowKind::parse(row.get_ref(0)?.as_str().unwrap_or_default()),
         name: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
         repository: row.get(2)?,
         tag: row.get(3)?,

@@ -9,7 +9,7 @@ use super::keys::{self, Action};
 use super::level::Level;
 use super::line::prune_line;
 use super::message::{Answer, Line, Request, Union};
-use super::place::{Branch, Kind, Mark, Measure, Place, Row, Sort};
+use super::place::{Branch, Mark, Measure, Place, Row, RowKind, Sort};
 use super::source::{Facts, Found};
 use crate::ui::visible;
 
@@ -620,7 +620,7 @@ impl App {
     /// From repositories to layers and back; from a layer to who holds it.
     fn turn(&mut self) {
         let row = self.level().current();
-        let layer = row.filter(|row| row.kind == Kind::Layer).and_then(|row| row.digest.clone());
+        let layer = row.filter(|row| row.kind == RowKind::Layer).and_then(|row| row.digest.clone());
         let is_layers = self.branch == Branch::Layers;
         self.go_to(if is_layers { Branch::Repositories } else { Branch::Layers });
         if let Some(digest) = layer.filter(|_| !is_layers) {

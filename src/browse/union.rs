@@ -1,14 +1,10 @@
 //! What deleting the marks together frees, through the same plan that `prune` makes.
 
-use std::time::Duration;
-
 use super::message::Union;
 use super::place::Mark;
-use crate::graph::{Graph, GroupAccount, groups};
+use crate::graph::{Graph, GroupAccount, Reach, groups, reach};
 use crate::model::{Kind, Name};
-use crate::prune::{
-    Chosen, Clock, Document, NeededToUndo, Origin, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan,
-};
+use crate::prune::{Chosen, Document, Origin, Plan, Policy, Protect, plan};
 use crate::ui;
 
 /// How many of what stays are named.
@@ -17,6 +13,8 @@ const MOST_SKIPPED: usize = 20;
 /// A snapshot's graph, and the rules of a deletion.
 pub struct Deletions {
     graph: Graph,
+    /// What is kept before anything is deleted: the same for every set of marks.
+    reach: Reach,
     origin: Origin,
     protect: Option<Protect>,
     now_ns: i64,
@@ -25,7 +23,8 @@ pub struct Deletions {
 impl Deletions {
     /// Of a graph.
     pub fn new(graph: Graph, origin: Origin, protect: Option<Protect>, now_ns: i64) -> Self {
-        Self { graph, origin, protect, now_ns }
+        let reach = reach(&graph);
+        Self { graph, reach, origin, protect, now_ns }
     }
 
     /// The exact bytes of every group of repositories.
@@ -55,7 +54,7 @@ impl Deletions {
     }
 
     fn plan<'m>(&self, marks: impl Iterator<Item = &'m Mark>) -> Plan {
-        let mut chosen = Chosen::nothing(&self.graph);
+        let mut chosen = Chosen::over(&self.graph, self.reach.clone());
         for mark in marks {
             match mark {
                 Mark::Thing(name) => chosen.add(name.clone()),
@@ -72,20 +71,8 @@ impl Deletions {
             }
         }
         // How old a thing must be is for `prune` to say, when it acts.
-        let clock = Clock { now_ns: self.now_ns, min_age: Duration::ZERO };
-        plan(
-            chosen,
-            &Policy {
-                clock,
-                upload_min_age: UPLOAD_MIN_AGE,
-                protect: self.protect.clone().unwrap_or_default(),
-                keeps_revisions: false,
-                spares_active_repositories: false,
-                spares_manifests: false,
-                needed_to_undo: NeededToUndo::default(),
-                only: None,
-            },
-        )
+        let protect = self.protect.clone().unwrap_or_default();
+        plan(chosen, &Policy::of_any_age(self.now_ns, protect))
     }
 
     /// What all of them free together.

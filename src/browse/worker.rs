@@ -65,7 +65,7 @@ impl Workers {
     }
 }
 
-fn tell(to: &Sender<Message>, answer: Answer) {
+fn send(to: &Sender<Message>, answer: Answer) {
     drop(to.send(Message::Answer(answer)));
 }
 
@@ -92,13 +92,13 @@ fn answer_rows(mut source: Source, asked: &Receiver<ToRows>, to: &Sender<Message
             match request {
                 ToRows::Learned(groups, protected) => {
                     let learned = source.learn(&groups, &protected);
-                    tell(to, learned.map_or_else(|error| failed(&error), |()| Answer::Learned));
+                    send(to, learned.map_or_else(|error| failed(&error), |()| Answer::Learned));
                 }
-                // Somebody who types a filter does not want the rows of its first letter.
+                // A person who types a filter does not want the rows of its first letter.
                 ToRows::Asked(request) if version_of(&request) < newest => {
-                    tell(to, Answer::Dropped { version: version_of(&request) });
+                    send(to, Answer::Dropped { version: version_of(&request) });
                 }
-                ToRows::Asked(request) => tell(to, rows(&source, &request)),
+                ToRows::Asked(request) => send(to, rows(&source, &request)),
             }
         }
     }
@@ -135,7 +135,7 @@ fn answer_about(
         // Only the row where the cursor came to rest.
         let newest = asked.try_iter().last().unwrap_or(first);
         if let Request::About { version, row } = newest {
-            tell(to, Answer::About { version, lines: about(source, outside, &row) });
+            send(to, Answer::About { version, lines: about(source, outside, &row) });
         }
     }
 }
@@ -147,7 +147,7 @@ pub fn about(source: &Source, outside: &Outside, row: &Row) -> Vec<Line> {
     if let (Some(repository), Some(tag)) = (&row.repository, &row.tag)
         && let Ok(Some(pulled_ns)) = source.pulled_ns(repository, tag)
     {
-        let age = ui::age((outside.now_ns - pulled_ns) / 1_000_000_000);
+        let age = ui::age(outside.now_ns.saturating_sub(pulled_ns) / 1_000_000_000);
         lines.push(plain(format!("last pulled {age} ago")));
     }
     if let Some(target) = row.target() {
@@ -171,7 +171,7 @@ fn answer_graph(
 ) {
     let deletions = match (outside.deletions)() {
         Ok(deletions) => deletions,
-        Err(error) => return tell(to, Answer::Failed(error)),
+        Err(error) => return send(to, Answer::Failed(error)),
     };
     drop(learned.send(ToRows::Learned(deletions.groups(), deletions.protected())));
     // What each mark adds is worked out one by one, while nothing else is asked for.
@@ -191,12 +191,12 @@ fn answer_graph(
                         Request::Union { version, marks } if version == newest => {
                             let union = deletions.union(&marks);
                             let all_bytes = union.freed_bytes;
-                            tell(to, Answer::Union { version, union });
+                            send(to, Answer::Union { version, union });
                             rest = Some(Adding { version, marks, all_bytes, at: 0 });
                         }
                         Request::Save { path, marks } => {
                             let saved = save(outside, &deletions, &path, &marks);
-                            tell(to, Answer::Saved(saved));
+                            send(to, Answer::Saved(saved));
                         }
                         _ => {}
                     }
@@ -204,7 +204,7 @@ fn answer_graph(
             }
             Err(TryRecvError::Empty) => {
                 if let Some(adding) = &mut rest {
-                    tell(to, adding.step(&deletions));
+                    send(to, adding.step(&deletions));
                     if adding.at >= adding.marks.len() {
                         rest = None;
                     }
@@ -246,13 +246,13 @@ pub fn save(
 pub fn rescan(outside: &Arc<Outside>, to: &Sender<Message>) {
     let (outside, to) = (Arc::clone(outside), to.clone());
     drop(std::thread::spawn(move || {
-        let progress = Told { to: to.clone(), state: Mutex::new(State::default()) };
+        let progress = Reported { to: to.clone(), state: Mutex::new(State::default()) };
         let result = (outside.rescan)(&progress);
-        tell(&to, Answer::Rescanned(result));
+        send(&to, Answer::Rescanned(result));
     }));
 }
 
-struct Told {
+struct Reported {
     to: Sender<Message>,
     state: Mutex<State>,
 }
@@ -262,27 +262,27 @@ struct State {
     phase: &'static str,
     done: u64,
     total: Option<u64>,
-    told_at: Option<Instant>,
+    sent_at: Option<Instant>,
 }
 
-impl Told {
+impl Reported {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        // More often nobody can read it.
-        if state.told_at.is_some_and(|at| at.elapsed() < Duration::from_millis(100)) {
+        // A person reads no faster.
+        if state.sent_at.is_some_and(|at| at.elapsed() < Duration::from_millis(100)) {
             return;
         }
-        state.told_at = Some(Instant::now());
+        state.sent_at = Some(Instant::now());
         let total = state.total.map(|total| format!(" of {total}")).unwrap_or_default();
         let text = format!("scanning: {} {}{total}", state.phase, state.done);
-        tell(&self.to, Answer::Progress(text));
+        send(&self.to, Answer::Progress(text));
     }
 }
 
-impl Progress for Told {
+impl Progress for Reported {
     fn phase(&self, name: &'static str, total: Option<u64>) {
-        self.change(|state| *state = State { phase: name, total, told_at: None, done: 0 });
+        self.change(|state| *state = State { phase: name, total, sent_at: None, done: 0 });
     }
 
     fn advance(&self, steps: u64) {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::result::origin_of;
 use super::save::save_plan;
 use super::{Context, on_interrupt};
-use crate::browse::{self, Deletions, End, Kind, Line, Outside, Row};
+use crate::browse::{self, Deletions, End, Line, Outside, Row, RowKind};
 use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::StorageArgs;
 use crate::db::{self, DatabaseError};
@@ -135,7 +135,7 @@ fn trash_rows(context: &Context) -> Vec<Row> {
             trash::RunState::Damaged(_) => "damaged",
         };
         Row {
-            kind: Kind::Run,
+            kind: RowKind::Run,
             name: run.run.as_str().to_owned(),
             repository: None,
             tag: None,

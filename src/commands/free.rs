@@ -1,7 +1,6 @@
 //! `free`: what to delete so that a number of bytes comes free: what no tag needs, then tags.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -15,9 +14,7 @@ use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::{CatalogArgs, OutputArgs, ParamArgs, complete, parse_size};
 use crate::graph::{Choice, FreeOrder, Graph, Selection, free_with_untagged};
 use crate::model::Kind;
-use crate::prune::{
-    Chosen, Clock, Document, NeededToUndo, Plan, Policy, Protect, UPLOAD_MIN_AGE, plan,
-};
+use crate::prune::{Chosen, Document, Plan, Policy, Protect, plan};
 use crate::report::{
     Catalog, Column, End, ParamKind, Report, RowSink, RunError, Selects, Unit, Value, bind_report,
 };
@@ -153,20 +150,8 @@ fn plan_of(graph: &Graph, choice: &Choice, untagged: Selection) -> Plan {
     for pick in &choice.picks {
         chosen.selection.chosen[Kind::Tag][pick.tag as usize] = true;
     }
-    let clock = Clock { now_ns: super::now().as_nanosecond() as i64, min_age: Duration::ZERO };
-    plan(
-        chosen,
-        &Policy {
-            clock,
-            upload_min_age: UPLOAD_MIN_AGE,
-            protect: Protect::default(),
-            keeps_revisions: false,
-            spares_active_repositories: false,
-            spares_manifests: false,
-            needed_to_undo: NeededToUndo::default(),
-            only: None,
-        },
-    )
+    let now_ns = super::now().as_nanosecond() as i64;
+    plan(chosen, &Policy::of_any_age(now_ns, Protect::default()))
 }
 
 /// The parameters, with no limit on rows unless one is given: it is for people who read them.

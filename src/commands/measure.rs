@@ -73,27 +73,27 @@ mod tests {
     #[test]
     fn what_comes_free_is_explained_where_it_is_not_what_was_planned() {
         let none = NotFreed::default();
-        let told = |planned: u64, measured: i64, not_freed| {
+        let text = |planned: u64, measured: i64, not_freed| {
             beside(planned * MIB, Some(measured * MIB as i64), not_freed)
         };
-        assert_eq!(told(0, 0, none), "");
+        assert_eq!(text(0, 0, none), "");
         assert_eq!(beside(100 * MIB, None, none), "");
-        assert_eq!(told(100, 101, none), "; the disk has 101.000 MiB more free than before");
+        assert_eq!(text(100, 101, none), "; the disk has 101.000 MiB more free than before");
         let linked =
             NotFreed { hard_linked_count: 1, hard_linked_bytes: 60 * MIB, sparse_bytes: 0 };
         assert_eq!(
-            told(100, 40, linked),
+            text(100, 40, linked),
             "; the disk has 40.000 MiB more free than before (other hard links hold 60.000 MiB)"
         );
         let sparse = NotFreed { sparse_bytes: 99 * MIB, ..none };
         assert!(
-            told(100, 1, sparse).ends_with("(sparse or compressed files never took 99.000 MiB)")
+            text(100, 1, sparse).ends_with("(sparse or compressed files never took 99.000 MiB)")
         );
         assert!(
-            told(100, -50, none)
+            text(100, -50, none)
                 .contains("50.000 MiB less free than before (others wrote meanwhile")
         );
-        assert!(told(100, 300, none).contains("(others deleted meanwhile"));
-        assert!(told(100, 10, linked).contains("60.000 MiB; others wrote meanwhile"));
+        assert!(text(100, 300, none).contains("(others deleted meanwhile"));
+        assert!(text(100, 10, linked).contains("60.000 MiB; others wrote meanwhile"));
     }
 }

@@ -20,7 +20,10 @@ use super::result::Snapshot;
 use super::save::save_plan;
 use super::{Context, end_on_interrupt};
 use crate::commands::error::{Error, Outcome, Result, exit_code};
-use crate::commands::options::{CatalogArgs, ParamArgs, RegistryArgs, parse_duration, parse_size};
+use crate::commands::options::{
+    CatalogArgs, ParamArgs, RegistryArgs, StorageArgs, parse_duration, parse_size,
+};
+use crate::commands::storage;
 use crate::db;
 use crate::graph::{Graph, total_bytes};
 use crate::model::Kind;
@@ -234,8 +237,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
 /// Writes down how it ended, for metrics; nothing else depends on it.
 fn record_exit(context: &Context, started_at: jiff::Timestamp, code: u8) {
     let write = || -> Result<()> {
-        let storage =
-            super::storage::open(context, &crate::commands::options::StorageArgs::default())?;
+        let storage = storage::open(context, &StorageArgs::default())?;
         trash::record_exit(&storage, started_at, jiff::Timestamp::now(), code)?;
         // A job that failed does not scan again, and the metrics are the database's.
         let finished = trash::summary(&storage).last.map_or(0, |last| last.finished_at.as_second());
@@ -450,7 +452,7 @@ fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> 
 
 /// Scans the storage of the database again.
 fn rescan(context: &Context) -> Result<Summary> {
-    let storage = super::storage::open(context, &crate::commands::options::StorageArgs::default())?;
+    let storage = storage::open(context, &StorageArgs::default())?;
     super::storage::rescan(context, crate::storage::Storage::root(&storage))
 }
 
@@ -575,7 +577,7 @@ fn not_freed(context: &Context, args: &PruneArgs, plan: &Plan, graph: &Graph) ->
     if args.acting.via_api.is_some() {
         return NotFreed::default();
     }
-    let storage = super::storage::open(context, &crate::commands::options::StorageArgs::default());
+    let storage = storage::open(context, &StorageArgs::default());
     storage.map_or_else(|_| NotFreed::default(), |storage| NotFreed::of(plan, graph, &storage))
 }
 

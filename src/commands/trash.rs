@@ -32,7 +32,7 @@ enum TrashCommand {
     /// Remove runs from the trash for good
     ///
     /// Only this frees the space of what was deleted, and it cannot be undone. A run that was stopped
-    /// before its end stays, because nobody looked whether something needs what it took, and so do all
+    /// before its end stays, because it was not checked whether something needs what it took, and so do all
     /// that began after a run that stays: they may hold what they share with it. The next
     /// `regsql prune --delete` puts such a run back. The storage is scanned first: what something needs again, such as a blob that
     /// a later push relied on, stays and is named. Exit code 1: something stays that was to go.

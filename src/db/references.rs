@@ -29,7 +29,7 @@ impl<'a> References<'a> {
     pub fn load(lock: &'a WriteLock, graph: &Catalog) -> Result<Self, DatabaseError> {
         let path = beside(lock.database(), ".references")?;
         match fs::remove_file(&path) {
-            // A killed scan left it; nobody else writes while the lock is held.
+            // A killed scan left it; nothing else writes while the lock is held.
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(DatabaseError::Write { path, source });
             }

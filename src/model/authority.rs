@@ -57,7 +57,7 @@ pub enum EvidenceCode {
     OpenshiftHeader,
     /// A registry whose token service is `harbor-registry` (core/service/token/creator.go).
     HarborTokenService,
-    /// A registry lists tags that its storage has not: they are elsewhere, whoever it is.
+    /// A registry lists tags that its storage has not: they are elsewhere, in a product that is not known.
     TagsNotInStorage,
 }
 

@@ -6,12 +6,12 @@ use std::io;
 
 use super::choose::Chosen;
 use super::name::SkipGroup;
-use super::paths;
 use crate::graph::{Graph, Item};
 use crate::model::authority::{Evidence, EvidenceCode, Product, suspicion};
 use crate::model::{Kind, Name, is_repository_name};
 use crate::registry::{Registry, RegistryError};
 use crate::storage::Storage;
+use crate::storage::paths;
 
 /// Why nothing is planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

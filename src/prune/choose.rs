@@ -25,10 +25,15 @@ pub struct Chosen<'a> {
 impl<'a> Chosen<'a> {
     /// Nothing yet.
     pub fn nothing(graph: &'a Graph) -> Self {
+        Self::over(graph, reach(graph))
+    }
+
+    /// Nothing yet, over a graph whose `reach` is known.
+    pub fn over(graph: &'a Graph, reach: Reach) -> Self {
         Self {
             graph,
             names: Names::new(graph),
-            reach: reach(graph),
+            reach,
             selection: Selection::nothing(graph),
             others: BTreeSet::new(),
             is_garbage_chosen: false,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::age::{Ages, Clock};
+use super::age::{Ages, Clock, UPLOAD_MIN_AGE};
 use super::choose::Chosen;
 use super::name::{NameSet, SkipGroup, Skipped};
 use super::protect::Protect;
@@ -36,12 +36,29 @@ pub struct Policy {
     pub only: Option<NameSet>,
 }
 
+impl Policy {
+    /// What could go whatever its age, with the registry stopped: for figures. A plan that is carried out
+    /// has the ages of `prune`.
+    pub fn of_any_age(now_ns: i64, protect: Protect) -> Self {
+        Self {
+            clock: Clock { now_ns, min_age: Duration::ZERO },
+            upload_min_age: UPLOAD_MIN_AGE,
+            protect,
+            keeps_revisions: false,
+            spares_active_repositories: false,
+            spares_manifests: false,
+            needed_to_undo: NeededToUndo::default(),
+            only: None,
+        }
+    }
+}
+
 /// What goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Sorted places: those of [`Item`], for what is no part of the graph in the list beside. Corrupt blobs go although
-    /// images need them: the registry keeps a wrong blob for ever, and takes a new one only when it
-    /// is gone.
+    /// Sorted places: those of [`Item`], for what is no part of the graph in the list beside. Corrupt
+    /// blobs go although images need them: the registry keeps a wrong blob for ever, and takes a new
+    /// one only when it is gone.
     pub goes: ByKind<Vec<u32>>,
     /// What is no part of the graph: what interrupted writes left, and entries of tags' histories.
     pub others: Vec<Name>,

@@ -5,8 +5,7 @@ use super::plan::Plan;
 use crate::graph::Graph;
 use crate::model::Kind;
 use crate::storage::Storage;
-
-use super::paths;
+use crate::storage::paths;
 
 /// What does not come free although it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

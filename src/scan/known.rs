@@ -8,8 +8,8 @@
 //! finding and every hold is found anew each time; a manifest without a fault; a part or a file whose
 //! newest time lay well before the scan, since a change in the same tick of the clock would not show.
 //! Of newer files only a hash is left, so that a scan which sees the same times can tell whether they
-//! say the same. All of it has one checksum and one number of the format. Whatever does not fit is
-//! read from disk.
+//! say the same. All of it has one number of the format, and what is taken over has a checksum. Whatever does
+//! not fit is read from disk.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -401,7 +401,7 @@ pub(super) struct KnownBodies<'a> {
     known: &'a KnownContents,
     /// For each present blob the number it had, if its file is the same.
     same_file: Vec<u32>,
-    /// This scan's numbers for those of the last; `NONE` where nobody asked yet.
+    /// This scan's numbers for those of the last; `NONE` where it was not asked for yet.
     numbers: Vec<AtomicU32>,
     media_types: Vec<AtomicU32>,
     platforms: Vec<AtomicU32>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::model::{Code, Digest, text_of};
-use crate::storage::{DirectoryStamp, Entry, FileKind};
+use crate::storage::{DirectoryStamp, Entry};
 
 use super::Depth;
 use super::blobs::note_others;
@@ -90,20 +90,10 @@ impl Walk<'_> {
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for entry in entries {
             let path = directory.join(&entry.name);
-            if found.notes.count_clutter(&path, entry.kind) {
+            if !self.may_hold_links(&path, entry.kind, HoldScope::Storage, &mut found.notes) {
                 continue;
             }
-            if entry.kind == FileKind::Symlink {
-                self.find(
-                    &mut found.notes,
-                    Code::SymlinkNotFollowed,
-                    &path,
-                    "a symbolic link stands here",
-                );
-                found.notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
-                continue;
-            }
-            if entry.kind != FileKind::Directory || above.len() >= MAX_LINK_DEPTH {
+            if above.len() >= MAX_LINK_DEPTH {
                 self.note_foreign(&mut found.notes, &path, entry.kind);
                 continue;
             }

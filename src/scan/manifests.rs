@@ -302,7 +302,7 @@ impl Reader<'_> {
         self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The first bytes of a blob. The next scan is told of them when times do not prove that they stay.
+    /// The first bytes of a blob. The next scan gets them when times do not prove that they stay.
     fn read_blob(&self, blob: u32, digest: &Digest, limit: u64) -> io::Result<Content> {
         let content =
             self.storage.read(&self.storage.layout().blob_data(&digest.encoded()), limit)?;

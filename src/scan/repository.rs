@@ -392,6 +392,29 @@ impl Walk<'_> {
         notes.is_empty().then(|| hashed.quick.finish())
     }
 
+    /// Whether a name in `_layers` or `revisions` is a directory of links. What else stands there is
+    /// noted, and a symbolic link, behind which links may be, holds the `scope`.
+    pub fn may_hold_links(
+        &self,
+        path: &Path,
+        kind: FileKind,
+        scope: HoldScope,
+        notes: &mut Notes,
+    ) -> bool {
+        if notes.count_clutter(path, kind) {
+            return false;
+        }
+        match kind {
+            FileKind::Directory => return true,
+            FileKind::Symlink => {
+                self.find(notes, Code::SymlinkNotFollowed, path, "a symbolic link stands here");
+                notes.hold(scope, Code::SymlinkNotFollowed, path);
+            }
+            _ => self.note_foreign(notes, path, kind),
+        }
+        false
+    }
+
     fn revisions(&self, directory: &Path, found: &mut Manifests, hashed: &mut Hashed) {
         let mut algorithms = match self.list(&mut found.notes, directory) {
             Listing::Found(entries) => entries,
@@ -406,21 +429,7 @@ impl Walk<'_> {
         for entry in algorithms {
             let path = directory.join(&entry.name);
             let algorithm = text_of(&entry.name);
-            if found.notes.count_clutter(&path, entry.kind) {
-                continue;
-            }
-            if entry.kind == FileKind::Symlink {
-                self.find(
-                    &mut found.notes,
-                    Code::SymlinkNotFollowed,
-                    &path,
-                    "a symbolic link stands here",
-                );
-                found.notes.hold(HoldScope::Manifests, Code::SymlinkNotFollowed, &path);
-                continue;
-            }
-            if entry.kind != FileKind::Directory {
-                self.note_foreign(&mut found.notes, &path, entry.kind);
+            if !self.may_hold_links(&path, entry.kind, HoldScope::Manifests, &mut found.notes) {
                 continue;
             }
             let digest_of = |encoded: &str| Digest::from_parts(&algorithm, encoded);

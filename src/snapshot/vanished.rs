@@ -1,5 +1,5 @@
 //! What was there at the last scan and is not there now. A mount that failed and a copy that is not
-//! finished look like a registry from which somebody deleted: only what was seen before shows it.
+//! finished look like a registry from which much was deleted: only what was seen before shows it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;

@@ -95,7 +95,7 @@ impl<'s> Aside<'s> {
         let directory = file.parent().unwrap_or(path);
         let mut left = Vec::new();
         if self.remove_if_empty(directory)? && directory != path {
-            // Which images a tag once had; nobody pulls by that.
+            // Which images a tag once had; nothing is pulled by that.
             left = direct::remove(self.storage, &path.join("index"), None)?;
             self.remove_if_empty(path)?;
         }

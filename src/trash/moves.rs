@@ -279,8 +279,8 @@ pub fn read(
         last = number;
     }
     if moves.len() as u64 != header.counts.total() || !bytes.ends_with(b"\n") {
-        let (found, told) = (moves.len(), header.counts.total());
-        return Err(damaged(last, format!("{found} moves follow the header, which names {told}")));
+        let (found, named) = (moves.len(), header.counts.total());
+        return Err(damaged(last, format!("{found} moves follow the header, which names {named}")));
     }
     check(layout, &moves).map_err(|error| damaged(last, error.to_string()))?;
     Ok((header, moves))

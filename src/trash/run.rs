@@ -133,7 +133,7 @@ impl<'s> TrashRun<'s> {
         Ok(Self::new(storage, lock, run, directory, destination, accesses))
     }
 
-    /// Whether there is room for a run with so many moves. What the file system does not tell is taken
+    /// Whether there is room for a run with so many moves. What the file system does not say is taken
     /// for room.
     ///
     /// # Errors

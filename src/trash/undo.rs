@@ -98,7 +98,7 @@ pub fn undo(
     Ok(report)
 }
 
-/// Undoes a run that was stopped before its end, and ends it. Nobody looked whether a push wrote to what
+/// Undoes a run that was stopped before its end, and ends it. It was not checked whether a push wrote to what
 /// it took, or relied on that, and a registry may still remember it: so all of it comes back, whether
 /// or not something seems to need it. What cannot, because something else has its place, ages out like
 /// that of any other run.

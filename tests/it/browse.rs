@@ -21,7 +21,7 @@ use regsql::ui::{Color, LogTime, Printer, Verbosity};
 /// The time of the sample's story.
 pub const NOW_NS: i64 = 1_769_860_800_000_000_000;
 
-/// Somebody before a screen. Answers come at once, as if every thread were fast enough.
+/// A person before a screen. Answers come at once, as if every thread were fast enough.
 pub struct Person {
     pub app: App,
     pub terminal: Terminal<TestBackend>,

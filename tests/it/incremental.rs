@@ -168,7 +168,7 @@ fn change(root: &Path, (kind, a, b): Change) -> Option<()> {
         )?,
         17 => swap(&tag, &root.join(paths::tag(repository, TAGS[a % 3])))?,
         18 => swap(&a_blob(root, a + 3 * b)?, &a_blob(root, a + b)?)?,
-        // The clock of whoever writes is set back.
+        // The clock of the writing machine is set back.
         19 => {
             push_image(root, repository, TAGS[b % 3], b);
             set_back(&root.join("docker/registry/v2"));

@@ -25,8 +25,8 @@ use regsql::graph::Graph;
 use regsql::model::Name;
 use regsql::model::progress::{Hidden, Progress};
 use regsql::prune::{
-    Chosen, Clock, Environment, NeededToUndo, Outcome, Plan, PlannedDeletion, Policy, Protect,
-    RunError, RunOptions, Step, plan,
+    Chosen, Clock, Environment, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
+    RunOptions, Step, plan,
 };
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
@@ -145,14 +145,8 @@ const ACTING: [&str; 8] = [
 fn policy() -> Policy {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     Policy {
-        clock: Clock { now_ns: now.as_nanos() as i64, min_age: Duration::ZERO },
         upload_min_age: Duration::ZERO,
-        protect: Protect::default(),
-        keeps_revisions: false,
-        spares_active_repositories: false,
-        spares_manifests: false,
-        needed_to_undo: NeededToUndo::default(),
-        only: None,
+        ..Policy::of_any_age(now.as_nanos() as i64, Protect::default())
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, vanished};
 use crate::commands::error::{Outcome, Result};
 use crate::commands::measure::{Measure, beside};
+use crate::commands::options::StorageArgs;
 use crate::commands::result::Snapshot;
+use crate::commands::storage;
 use crate::commands::{Context, interrupt_count, on_interrupt, was_interrupted};
 use crate::graph::Graph;
 use crate::model::progress::Progress;
@@ -31,10 +33,7 @@ pub fn run(
         return super::via_api::run(context, args, &planned, url);
     }
     if !args.acting.no_trash {
-        let storage = super::super::storage::open(
-            context,
-            &crate::commands::options::StorageArgs::default(),
-        )?;
+        let storage = storage::open(context, &StorageArgs::default())?;
         prune::check_room(&storage, &planned.plan)?;
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
@@ -70,8 +69,7 @@ fn act(
     has_answered: bool,
 ) -> Result {
     let registry = gate::check(context, args, &planned.graph, has_answered)?;
-    let storage =
-        super::super::storage::open(context, &crate::commands::options::StorageArgs::default())?;
+    let storage = storage::open(context, &StorageArgs::default())?;
     let options = RunOptions {
         keeps_trash: !args.acting.no_trash,
         is_online: args.acting.online,

@@ -60,7 +60,7 @@ pub fn pieces<M: Member>(members: &[M]) -> Vec<Piece> {
 pub fn parts<M: Member>(members: &[M], of: &Piece) -> Vec<Piece> {
     let mut depth = of.depth;
     let mut found = by_part(members, &of.members, depth);
-    // What all of them have in common tells nothing apart.
+    // What all of them have in common distinguishes nothing.
     while found.len() == 1 && found[0].members.len() > 1 {
         depth += 1;
         found = by_part(members, &of.members, depth);

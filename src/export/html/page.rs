@@ -149,7 +149,7 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
-/// The first line of a page that a reader should not rely on before somebody scans again.
+/// The first line of a page that is not to be relied on before a new scan.
 fn unreadable(count: u64, scan: &Scan) -> Markup {
     let directories = if count == 1 { "directory" } else { "directories" };
     html! {

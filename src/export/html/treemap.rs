@@ -19,7 +19,7 @@ const TAGS_SQL: &str = include_str!("sql/treemap_tags.sql");
 
 /// More repositories than this are one box: the smallest, which all together are hardly seen.
 const MAX_REPOSITORIES: i64 = 20_000;
-/// Of so many the tags are shown, where there is room for them.
+/// Repositories whose tags are shown, where there is room for them.
 const MAX_WITH_TAGS: i64 = 60;
 const MAX_TAGS: i64 = 12;
 

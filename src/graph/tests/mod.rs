@@ -178,7 +178,7 @@ fn check_groups(plan: &Plan) -> Result<(), TestCaseError> {
         }
         let gone = removal(&graph, &selection);
         prop_assert_eq!(gone.freed_bytes, group.exclusive_bytes, "frees of `{}`", group.prefix);
-        // Of a repository in which somebody outside refers to something, a removal is not of the whole.
+        // Of a repository in which something outside refers to something, a removal is not of the whole.
         if plan.roots.is_empty() {
             prop_assert_eq!(gone.logical_bytes, group.logical_bytes, "reach of `{}`", group.prefix);
         }

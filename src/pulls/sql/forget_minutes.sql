@@ -1,4 +1,4 @@
--- The newest minute that goes, so that what stays has at most so many bytes.
+-- The newest minute that goes, so that what stays has at most that number of bytes.
 SELECT minute
 FROM (SELECT minute, SUM(length(hashes)) OVER (ORDER BY minute DESC) AS newer_bytes FROM pull_minute)
 WHERE newer_bytes > ?1

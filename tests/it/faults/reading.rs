@@ -12,7 +12,7 @@ use regsql::db::{self, NewDatabase, References, ScanRecord, Snapshot, WriteLock}
 use regsql::graph;
 use regsql::model::Name;
 use regsql::model::progress::Hidden;
-use regsql::prune::{Chosen, Clock, NeededToUndo, Policy, Protect, plan};
+use regsql::prune::{Chosen, Policy, Protect, plan};
 use regsql::scan::{self, Depth, Look};
 use regsql::storage::{
     Content, Entry, FileFacts, FilesystemStorage, Layout, Leaf, LeafOptions, LeafState, Storage,
@@ -187,14 +187,8 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         chosen.add(name.unwrap());
     }
     let policy = Policy {
-        clock: Clock { now_ns: i64::MAX, min_age: Duration::ZERO },
         upload_min_age: Duration::ZERO,
-        protect: Protect::default(),
-        keeps_revisions: false,
-        spares_active_repositories: false,
-        spares_manifests: false,
-        needed_to_undo: NeededToUndo::default(),
-        only: None,
+        ..Policy::of_any_age(i64::MAX, Protect::default())
     };
     plan(chosen, &policy).names(&stored).collect()
 }

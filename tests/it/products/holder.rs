@@ -64,7 +64,7 @@ fn a_registry_that_lists_a_tag_that_the_storage_has_not_is_not_judged_by_its_sto
     let tags =
         ["prune", "--target", "team/app:latest", "--min-age=0s", "--max-delete-percent=100", &url];
     assert_eq!(run(&registry, &tags).0, 2);
-    // Blobs that nothing links are garbage whoever holds the tags; and a person may know better.
+    // Blobs that nothing links are garbage wherever the tags are held; and a person may know better.
     let garbage = ["prune", "--garbage", "--min-age=0s", "--max-delete-percent=100", &url];
     assert_eq!(run(&registry, &garbage).0, 0);
     let (code, said) = run(&registry, &[&PRUNE[..], &[&url, "--trust-storage"]].concat());

@@ -40,7 +40,7 @@ const RULES: &[&[&str]] = &[
     &["not-pulled", "-p", "days=2"],
 ];
 
-/// Names, pushed so many days ago, created in this month, of several platforms, pulled so many days ago.
+/// Names, pushed and pulled days ago, created in this month, of several platforms.
 type ImageCase = (Vec<usize>, u64, u8, bool, Option<u64>);
 
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ pub enum Action {
     Restart,
     /// Time passes.
     Pause(Duration),
-    /// The clock of the person's machine is set: so many days before or after the registry's.
+    /// The clock of the person's machine is set: days before or after the registry's.
     SetClock(i64),
     /// The next change that an operation makes fails with this number.
     Fail(i32),
