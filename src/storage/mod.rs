@@ -15,6 +15,8 @@ pub mod faulty;
 mod filesystem;
 mod filesystem_write;
 mod locate;
+#[cfg(feature = "object-storage")]
+pub mod object;
 pub mod paths;
 mod stream;
 mod walk;

@@ -1,0 +1,234 @@
+//! Registries in S3, Google Cloud Storage and Azure.
+//!
+//! [`Bucket`] is what the three have in common and regsql needs: one call is one request, with its
+//! retries. What only one of them has is an answer of [`Bucket::abilities`], so that nothing above
+//! asks which cloud it speaks to.
+
+use std::ops::Range;
+
+/// One object, as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its whole key, as the server gave it: any text, also one with `//`, `..` or control characters.
+    pub key: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// When this content was written, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// The entity tag without quotes.
+    pub etag: Option<String>,
+    /// What tells this write from every other one of the key: S3's version id in a bucket with
+    /// versions, Google's generation, Azure's entity tag. `None` where nothing does: an S3 entity tag
+    /// is of the content, and the same content pushed again has the same.
+    pub version: Option<String>,
+    /// `STANDARD`, `GLACIER`, `Cool`…, as the provider calls it.
+    pub storage_class: Option<String>,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Objects, in no order that may be relied on: servers differ.
+    pub objects: Vec<Object>,
+    /// With a delimiter: the prefixes below, each with the delimiter at its end. Some servers keep
+    /// one whose objects are gone.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// A version of an object that is not the current one, or a marker that it was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// What it is a version of; for a deletion marker the size is 0.
+    pub object: Object,
+    /// Whether it is what a plain read gets.
+    pub is_current: bool,
+    /// It stands for a deletion and has no content.
+    pub is_deletion: bool,
+}
+
+/// A page of versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionPage {
+    /// Of each key the newest first.
+    pub versions: Vec<Version>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// A multipart upload of S3 that was neither completed nor aborted. Nothing else shows its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultipartUpload {
+    /// The key that it will have.
+    pub key: String,
+    /// The provider's name for it.
+    pub upload_id: String,
+    /// When it began, in nanoseconds since 1970.
+    pub started_ns: i64,
+    /// Bytes of the parts so far.
+    pub size_bytes: u64,
+    /// When the newest part came, in nanoseconds since 1970; the start where there is none.
+    pub active_ns: i64,
+}
+
+/// What must hold for a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutCondition<'a> {
+    /// Nothing has the key.
+    Absent,
+    /// What has the key has this entity tag (S3, Azure) or generation (Google).
+    Unchanged(&'a str),
+}
+
+/// What must hold for a deletion. What cannot be asked of this provider is
+/// [`BucketErrorKind::Unsupported`], and nothing is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteCondition<'a> {
+    /// Nothing: whatever has the key goes.
+    Whatever,
+    /// The content has this entity tag.
+    Etag(&'a str),
+    /// It is this very write ([`Object::version`]). On S3 that version alone goes, for good.
+    Version(&'a str),
+}
+
+/// What a bucket can do, by its provider, its settings and what was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Abilities {
+    /// A plain deletion keeps the content as an older version.
+    pub has_versions: bool,
+    /// A plain deletion keeps the content for so many seconds.
+    pub soft_delete_seconds: Option<u64>,
+    /// [`DeleteCondition::Etag`] is honoured for one object.
+    pub deletes_by_etag: bool,
+    /// [`Object::version`] tells one write of a key from another, and deleting honours it.
+    pub deletes_by_version: bool,
+    /// [`PutCondition::Absent`] is honoured: without it there is no lock.
+    pub puts_if_absent: bool,
+}
+
+/// A bucket of S3 or Google, or a container of Azure. Keys are whole, with the root's prefix.
+///
+/// No call shows or logs a secret. Each has a timeout, and a bound on what it reads. Throttling and
+/// broken connections are retried with growing pauses; what could have happened before a broken
+/// answer is asked for again, so that a condition that one's own first attempt broke is no error.
+pub trait Bucket: Send + Sync {
+    /// The URL of the bucket without secrets and without a slash at the end: `s3://bucket`,
+    /// `gs://bucket`, `az://account/container`.
+    fn url(&self) -> &str;
+
+    /// What it can do. The first call may ask the provider, and may write and remove an object of
+    /// its own below `probe_prefix`.
+    fn abilities(&self, probe_prefix: &str) -> Result<Abilities, BucketError>;
+
+    /// One page of the objects whose keys begin with `prefix`, from `next` on. With a delimiter
+    /// only those up to the next `/`.
+    fn list(
+        &self,
+        prefix: &str,
+        is_one_level: bool,
+        next: Option<&str>,
+    ) -> Result<Page, BucketError>;
+
+    /// What has a key; `None` when nothing has.
+    fn head(&self, key: &str) -> Result<Option<Object>, BucketError>;
+
+    /// Bytes of an object: a range of it, or all. A range may end past the end.
+    /// With `etag`, [`BucketErrorKind::Changed`] when it has another one.
+    fn get(
+        &self,
+        key: &str,
+        range: Option<Range<u64>>,
+        etag: Option<&str>,
+    ) -> Result<Vec<u8>, BucketError>;
+
+    /// Writes an object, with the storage class and encryption that the registry's configuration
+    /// sets. Gives what a later [`PutCondition::Unchanged`] takes.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::Changed`] when the condition does not hold.
+    fn put(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        condition: PutCondition<'_>,
+    ) -> Result<String, BucketError>;
+
+    /// Copies an object of any size within the bucket, with its class and encryption.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::Changed`] when something has the key `to`.
+    fn copy(&self, from: &Object, to: &str) -> Result<(), BucketError>;
+
+    /// Deletes one object. What is not there is no error.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::Changed`] when the condition does not hold.
+    fn delete(&self, key: &str, condition: DeleteCondition<'_>) -> Result<(), BucketError>;
+
+    /// Deletes many without a condition, or each by its version, in as few requests as the provider
+    /// allows. Gives what stayed, with the reason. What was not there is gone.
+    fn delete_all(
+        &self,
+        objects: &[(String, Option<String>)],
+    ) -> Result<Vec<(String, BucketError)>, BucketError>;
+
+    /// One page of versions and deletion markers.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::Unsupported`] where there are none.
+    fn list_versions(&self, prefix: &str, next: Option<&str>) -> Result<VersionPage, BucketError>;
+
+    /// Makes an older version the current one again: removes the deletion marker that stands over
+    /// it, restores the generation, undeletes the blob.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::Changed`] when something has the key.
+    fn restore(&self, key: &str, version: &str) -> Result<(), BucketError>;
+
+    /// Multipart uploads below a prefix, with the bytes of their parts.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::Unsupported`] where the provider has no such thing.
+    fn list_multipart_uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, BucketError>;
+
+    /// Removes a multipart upload and its parts. One that is not there is no error.
+    fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> Result<(), BucketError>;
+}
+
+/// A request that came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{request} of `{url}`: {reason}")]
+pub struct BucketError {
+    /// What kind of end it was.
+    pub kind: BucketErrorKind,
+    /// What was asked for: `LIST`, `GET`, `PUT`…
+    pub request: &'static str,
+    /// The bucket's URL and the key or prefix.
+    pub url: String,
+    /// The provider's code and words, without secrets, on one line.
+    pub reason: String,
+    /// The next step, where there is one.
+    pub hint: Option<String>,
+}
+
+/// How a request ended that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketErrorKind {
+    /// Nothing has that key, or there is no such bucket.
+    NotFound,
+    /// A condition did not hold: someone else wrote or deleted it.
+    Changed,
+    /// Credentials are missing, wrong or not allowed to do this.
+    Denied,
+    /// Still throttled after all retries.
+    Throttled,
+    /// This provider, server or bucket cannot do it.
+    Unsupported,
+    /// The answer is not what the protocol says.
+    BadAnswer,
+    /// The server was not reached, or had an error of its own.
+    Unavailable,
+}
