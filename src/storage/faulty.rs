@@ -85,6 +85,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.stream(path, buffer, take)
     }
 
+    fn refresh(&self) -> io::Result<()> {
+        self.inner.refresh()
+    }
+
     fn root(&self) -> &Path {
         self.inner.root()
     }

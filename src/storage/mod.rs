@@ -216,6 +216,14 @@ pub trait Storage: Sync {
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<Streamed>;
 
+    /// Looks anew, where answers come from a listing that was made before.
+    ///
+    /// # Errors
+    /// When it cannot be listed; answers then stay what they were, and nothing may be deleted by them.
+    fn refresh(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The registry's root directory, for people.
     fn root(&self) -> &Path;
 

@@ -5,6 +5,10 @@
 //! asks which cloud it speaks to.
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Storage;
 
 /// One object, as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +109,9 @@ pub struct Abilities {
     pub deletes_by_etag: bool,
     /// [`Object::version`] tells one write of a key from another, and deleting honours it.
     pub deletes_by_version: bool,
+    /// Deleting by [`DeleteCondition::Version`] removes that version for good, as on S3, and is no
+    /// condition on what a plain deletion would remove.
+    pub version_deletes_are_final: bool,
     /// [`PutCondition::Absent`] is honoured: without it there is no lock.
     pub puts_if_absent: bool,
 }
@@ -196,6 +203,21 @@ pub trait Bucket: Send + Sync {
 
     /// Removes a multipart upload and its parts. One that is not there is no error.
     fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> Result<(), BucketError>;
+}
+
+/// A registry's storage in a bucket: what it held when it was last listed. Deleting asks it for the
+/// entity tags and versions of what it is about to delete; [`Storage::refresh`] lists again, `blobs`
+/// before `repositories`, so that what no link names is older than every link that was read.
+pub trait Listed: Storage + Send {
+    /// The bucket that it lies in.
+    fn bucket(&self) -> &Arc<dyn Bucket>;
+
+    /// What all keys of the storage begin with: nothing, or a prefix with a slash at its end. A path of
+    /// the storage follows it as it is.
+    fn prefix(&self) -> &str;
+
+    /// All objects at `path` or below it, in no order, as they were last listed.
+    fn objects_at(&self, path: &Path) -> Vec<Object>;
 }
 
 /// A request that came to nothing.
