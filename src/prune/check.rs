@@ -52,22 +52,18 @@ impl Executor<'_> {
     }
 
     /// A push may have written to the tag between the look and the rename.
-    pub(super) fn recheck_tag(&mut self, path: &Path, tag: Item) -> Checked {
+    pub(super) fn recheck_tag(&self, path: &Path, tag: Item) -> Checked {
         let link = path.join("current/link");
         let content = match &self.destination {
             Destination::Trash(run) => run.read_taken(&link, MAX_LINK_BYTES as u64),
             Destination::Aside(aside) => aside.read(&link, MAX_LINK_BYTES as u64),
             Destination::Nowhere => return Ok(()),
         };
-        let checked = match content {
+        match content {
             Ok(content) => self.must_lead_to(&content.bytes, tag),
             Err(error) if is_half(&error, tag, self.graph) => Ok(()),
             Err(error) => Err(failed(&error)),
-        };
-        if checked.is_err() {
-            self.put_back(path).map_err(|error| failed(&error))?;
         }
-        checked
     }
 
     /// An entry of a tag's history, `<repository>/_manifests/tags/<tag>/index/<algorithm>/<hex>`, must lead
@@ -97,15 +93,6 @@ impl Executor<'_> {
             LinkContent::Clean(_) | LinkContent::Spaced(_) => changed("the tag points there now"),
             LinkContent::Nothing(why) => changed(&why),
         }
-    }
-
-    /// A push may have set the tag between the look and the rename.
-    pub(super) fn recheck_history(&mut self, path: &Path) -> Checked {
-        let checked = self.check_history(path);
-        if checked.is_err() {
-            self.put_back(path).map_err(|error| failed(&error))?;
-        }
-        checked
     }
 
     pub(super) fn check_upload(&self, path: &Path, active_ns: Option<i64>) -> Checked {
@@ -163,6 +150,15 @@ impl Executor<'_> {
                               is --registry-url the registry of this storage?";
                 Err((SkipGroup::Failed, reason.into()))
             }
+        }
+    }
+
+    /// A link that was removed must not be there again before it is removed once more.
+    pub(super) fn must_not_be_new(&self, link: &Path) -> Checked {
+        match self.storage.stat(link) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(&error)),
+            Ok(_) => Err((SkipGroup::Changed, "it was pushed again".into())),
         }
     }
 

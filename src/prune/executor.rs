@@ -189,6 +189,7 @@ impl<'a> Executor<'a> {
                 Err(_) if self.unrenamable().is_some() => return,
                 Err((group, reason)) => {
                     self.states[at] = State::Skipped;
+                    self.return_failed(at, item);
                     self.stays(item);
                     // What is gone by itself needs no line, and a repository has several directories.
                     if group != SkipGroup::NotThere
@@ -220,7 +221,8 @@ impl<'a> Executor<'a> {
                 self.check_old(&path.join("link"))?;
                 self.check_history(path)?;
                 self.take(path, file)?;
-                self.recheck_history(path)
+                // A push may have set the tag between the look and the rename.
+                self.check_history(path)
             }
             Kind::Revision | Kind::LayerLink => {
                 self.check_link(&path.join("link"), changed_ns)?;
@@ -347,6 +349,25 @@ impl<'a> Executor<'a> {
                 Ok(true)
             }
             PutBack::PlaceTaken | PutBack::NotThere => Ok(true),
+        }
+    }
+
+    /// A step that failed may have done its work before, or a part of it: what it took comes back. Where
+    /// that fails too, the run counts as one that was stopped, and the next one puts it back.
+    fn return_failed(&mut self, at: usize, item: Item) {
+        let path = &self.steps.moves[at].path;
+        let lies_apart = match (&self.destination, places::file_of(item.kind)) {
+            (Destination::Trash(run), _) => run.stat_taken(path),
+            (Destination::Aside(aside), Some(file)) => aside.stat(&path.join(file)),
+            _ => return,
+        };
+        match lies_apart {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) | Err(_) => {
+                if self.put_back(path).is_err() {
+                    self.require_everything();
+                }
+            }
         }
     }
 

@@ -192,12 +192,8 @@ impl<'a> Executor<'a> {
                 return Err((SkipGroup::NotAllowed, reason.into()));
             }
         }
-        let forgotten = self.delete_until_forgotten(registry, remembered, path, item);
-        if forgotten.is_err() {
-            // While it is in its place this does nothing, and undo drops the copy.
-            self.return_from_trash(path)?;
-        }
-        forgotten
+        // When that fails the copy comes back, unless the link is in its place; then undo drops the copy.
+        self.delete_until_forgotten(registry, remembered, path, item)
     }
 
     /// Moves back what was just taken, as if it had not been.
@@ -220,8 +216,12 @@ impl<'a> Executor<'a> {
     ) -> Checked {
         let fail = |why: String| (SkipGroup::Failed, why);
         for number in 0..DELETES {
-            if number > 0 && remembered.is_revision {
-                self.check_tags(item, remembered.digest)?;
+            if number > 0 {
+                if remembered.is_revision {
+                    self.check_tags(item, remembered.digest)?;
+                }
+                // Served because a client has just pushed it, perhaps: that push got its answer.
+                self.must_not_be_new(&path.join("link"))?;
             }
             remembered.delete(registry).map_err(fail)?;
             if number == 0 {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
@@ -21,18 +21,30 @@ pub enum Fault {
     Once(u64, i32),
 }
 
+/// What others do, called with the number of the changing call that comes next.
+type Others = Box<dyn Fn(u64) + Send + Sync>;
+
 /// Passes everything on to another storage, except for the changing calls that are to fail.
-#[derive(Debug)]
 pub struct FaultyStorage<S> {
     inner: S,
     fault: Fault,
     calls: AtomicU64,
+    others: Option<Others>,
+    full: Option<PathBuf>,
 }
 
 impl<S> FaultyStorage<S> {
     /// A storage with this fault.
     pub fn new(inner: S, fault: Fault) -> Self {
-        Self { inner, fault, calls: AtomicU64::new(0) }
+        Self { inner, fault, calls: AtomicU64::new(0), others: None, full: None }
+    }
+
+    /// The same, and `others` act right before each changing call: between the last look at a thing and
+    /// its removal.
+    #[must_use]
+    pub fn beside(mut self, others: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.others = Some(Box::new(others));
+        self
     }
 
     /// How often something was to be changed.
@@ -40,8 +52,25 @@ impl<S> FaultyStorage<S> {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// The same, and there is no room for anything new below `directory`.
+    #[must_use]
+    pub fn without_room_below(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.full = Some(directory.into());
+        self
+    }
+
+    fn has_room(&self, path: &Path) -> io::Result<()> {
+        match &self.full {
+            Some(full) if path.starts_with(full) => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn count(&self) -> io::Result<()> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Some(others) = &self.others {
+            others(call);
+        }
         match self.fault {
             Fault::From(first) if call >= first => Err(io::Error::other("killed")),
             Fault::Once(only, errno) if call == only => Err(io::Error::from_raw_os_error(errno)),
@@ -112,11 +141,13 @@ impl<S: Storage> Storage for FaultyStorage<S> {
 
 impl<S: StorageWriter> StorageWriter for FaultyStorage<S> {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.has_room(path)?;
         self.count()?;
         self.inner.create_directory(path)
     }
 
     fn create_directory_as(&self, path: &Path, access: Access) -> io::Result<()> {
+        self.has_room(path)?;
         self.count()?;
         self.inner.create_directory_as(path, access)
     }
@@ -143,6 +174,7 @@ impl<S: StorageWriter> StorageWriter for FaultyStorage<S> {
     /// Two calls: one that makes the file, and one that writes it. Killed in between, half of the
     /// file is there.
     fn write_new_with(&self, path: &Path, fill: Fill<'_>) -> io::Result<()> {
+        self.has_room(path)?;
         self.count()?;
         let Err(error) = self.count() else {
             return self.inner.write_new_with(path, fill);

@@ -91,15 +91,27 @@ impl<'s> Aside<'s> {
         let Some(file) = file else {
             return direct::remove(self.storage, path, None);
         };
-        missing_is_fine(self.storage.remove_file(&aside(file)))?;
         let directory = file.parent().unwrap_or(path);
         let mut left = Vec::new();
-        if self.remove_if_empty(directory)? && directory != path {
-            // Which images a tag once had; nothing is pulled by that.
+        // Which images a tag once had; nothing is pulled by that. It goes before the link, so that a
+        // deletion that is killed in between leaves a tag to be put back, and not the half of one.
+        if directory != path && self.has_nothing_else(directory)? {
             left = direct::remove(self.storage, &path.join("index"), None)?;
+        }
+        missing_is_fine(self.storage.remove_file(&aside(file)))?;
+        if self.remove_if_empty(directory)? && directory != path {
             self.remove_if_empty(path)?;
         }
         Ok(left)
+    }
+
+    /// Whether nothing but what is aside is in a directory: no push has written there.
+    fn has_nothing_else(&self, directory: &Path) -> io::Result<bool> {
+        match self.storage.list(directory) {
+            Ok(entries) => Ok(entries.iter().all(|entry| entry.name == ASIDE)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the directory is gone.

@@ -1,6 +1,7 @@
 //! Proof that a prune loses no image: damaged storages, random registries, kills and failures at
 //! every call, and changes between plan and act.
 
+mod beside;
 mod changes;
 mod crash;
 mod damaged;
@@ -26,7 +27,7 @@ use regsql::model::Name;
 use regsql::model::progress::{Hidden, Progress};
 use regsql::prune::{
     Chosen, Clock, Environment, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
-    RunOptions, Step, plan,
+    RunOptions, ServingRegistry, Step, plan,
 };
 use regsql::sample::RegistryBuilder;
 use regsql::scan::DeepLook;
@@ -181,8 +182,22 @@ struct How<'a> {
     uses_trash: bool,
     /// Looks once more at the end, as beside a registry that takes pushes.
     is_online: bool,
+    /// The running registry, when it may remember what is removed.
+    registry: Option<&'a dyn ServingRegistry>,
     /// Gets the number of each step before it is made.
     before_step: &'a dyn Fn(u64),
+}
+
+impl How<'_> {
+    /// Beside nobody.
+    const fn alone(uses_trash: bool) -> Self {
+        How { uses_trash, is_online: false, registry: None, before_step: &|_| {} }
+    }
+
+    /// Beside a registry that takes pushes and remembers nothing.
+    const fn online(uses_trash: bool) -> Self {
+        How { uses_trash, is_online: true, registry: None, before_step: &|_| {} }
+    }
 }
 
 /// A plan over a graph, when age does not matter.
@@ -251,7 +266,7 @@ fn act_as(
         keeps_trash: how.uses_trash,
         is_online: how.is_online,
         wait: if how.is_online { Duration::from_mins(10) } else { Duration::ZERO },
-        registry: None,
+        registry: how.registry,
         has_names: true,
     };
     let environment = Unattended { how, step: Cell::new(0) };
@@ -270,5 +285,5 @@ fn act(
     plan: &Plan,
     uses_trash: bool,
 ) -> Result<Outcome, TrashError> {
-    act_as(storage, graph, plan, &How { uses_trash, is_online: false, before_step: &|_| {} })
+    act_as(storage, graph, plan, &How::alone(uses_trash))
 }

@@ -9,7 +9,7 @@ use regsql::trash::undo;
 
 use super::crash::{chosen, registry};
 use super::pulls::{Pulls, assert_none_lost, pulls};
-use super::{Disk, How, act_as, lock};
+use super::{Disk, How, act, act_as, lock};
 
 /// What someone else does; gives the tags that must be whole from then on.
 type Change = fn(&Path) -> Vec<(&'static str, &'static str)>;
@@ -45,7 +45,12 @@ fn push(root: &Path, pushed: &RegistryBuilder, top: &Descriptor) {
 }
 
 /// An image of layers that are there already, pushed under a tag.
-fn push_image(root: &Path, repository: &'static str, tag: &'static str, layers: &[(&str, u64)]) {
+pub fn push_image(
+    root: &Path,
+    repository: &'static str,
+    tag: &'static str,
+    layers: &[(&str, u64)],
+) {
     let mut pushed = RegistryBuilder::new();
     let layers: Vec<_> = layers.iter().map(|(name, size)| pushed.layer(name, *size)).collect();
     let image = pushed.image(repository).layers(&layers).push_tag(tag);
@@ -68,7 +73,7 @@ fn change_everywhere(change: Change, is_conflict: bool) {
                 *whole.borrow_mut() = change(&disk.root());
             }
         };
-        let how = How { uses_trash: true, is_online: true, before_step: &before_step };
+        let how = How { before_step: &before_step, ..How::online(true) };
         let done = act_as(&disk.storage(), &graph, &plan, &how).unwrap();
         let when = format!("before step {step}");
         let whole = whole.into_inner();
@@ -263,8 +268,7 @@ fn act_after(change: impl Fn(&Path), uses_trash: bool) -> (Disk, Outcome) {
     let graph = disk.graph();
     let plan = chosen(&graph);
     change(&disk.root());
-    let how = How { uses_trash, is_online: false, before_step: &|_| {} };
-    let done = act_as(&disk.storage(), &graph, &plan, &how).unwrap();
+    let done = act(&disk.storage(), &graph, &plan, uses_trash).unwrap();
     (disk, done)
 }
 

@@ -54,7 +54,7 @@ fn a_push_keeps_what_the_surer_of_two_indexes_needs() {
             push(&disk, &pushed);
         }
     };
-    let how = How { uses_trash: true, is_online: false, before_step: &push_first };
+    let how = How { before_step: &push_first, ..How::alone(true) };
     act_as(&disk.storage(), &graph, &plan_of(&graph, []), &how).unwrap();
     assert!(disk.below(paths::layer_link("app", &linked.digest)).exists());
     assert!(disk.below(paths::blob(&linked.digest)).exists());
