@@ -11,6 +11,7 @@ pub mod db;
 pub mod export;
 pub mod graph;
 pub mod model;
+pub mod nightly;
 pub mod prune;
 pub mod pulls;
 pub mod registry;

@@ -7,6 +7,8 @@ use regsql::commands::error::{Outcome, exit_code};
 use regsql::commands::{self, Cli};
 
 fn main() -> ExitCode {
+    // A step of a night job must not go on without it.
+    commands::end_with_job();
     // A shell that asks what a word may become.
     match commands::complete() {
         Ok(false) => {}

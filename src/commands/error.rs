@@ -5,6 +5,7 @@ use std::io;
 use crate::check::CheckError;
 use crate::db::DatabaseError;
 use crate::export::ExportError;
+use crate::nightly::{ConfigError, LogError, RecordError};
 use crate::prune::{AuthorityError, DocumentError, ProtectError};
 use crate::pulls::PullsError;
 use crate::registry::delete::Stop;
@@ -111,6 +112,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<GateError>().and_then(GateError::hint))
         .or_else(|| cause.downcast_ref::<Stop>().and_then(Stop::hint))
         .or_else(|| cause.downcast_ref::<ExportError>().and_then(ExportError::hint))
+        .or_else(|| cause.downcast_ref::<ConfigError>().and_then(ConfigError::hint))
+        .or_else(|| cause.downcast_ref::<RecordError>().map(RecordError::hint))
+        .or_else(|| cause.downcast_ref::<LogError>().map(LogError::hint))
         .or_else(|| cause.downcast_ref::<ServeError>().and_then(ServeError::hint))
         .or_else(|| match cause.downcast_ref() {
             Some(RunError::Query(error)) => error.hint(),

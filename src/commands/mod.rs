@@ -11,6 +11,7 @@ mod man;
 mod measure;
 mod metrics;
 mod naming;
+mod nightly;
 pub mod options;
 mod prune;
 mod pulls;
@@ -38,11 +39,12 @@ pub use browse::{BrowseArgs, outside as browse_outside};
 pub use completions::complete;
 pub use demo::DemoArgs;
 pub use interrupt::{end_on_interrupt, interrupt_count, on_interrupt, was_interrupted};
+pub use nightly::end_with_job;
 pub use report::show_built_in;
 pub use scan::ScanArgs;
 pub use usage::explain;
 
-use crate::commands::error::Result;
+use crate::commands::error::{Error, Result};
 use crate::commands::options::GlobalArgs;
 use crate::ui::{Out, Printer};
 
@@ -133,6 +135,14 @@ pub enum Command {
     /// says that it lives, `/readyz` that there is a snapshot. While a scan runs, and when one fails,
     /// the answers are those of the snapshot before. SIGTERM and Ctrl-C end it with exit code 0.
     Serve(serve::ServeArgs),
+    /// Do the whole night job of a registry, as a file says
+    ///
+    /// Announces a downtime, stops the registry or makes it read-only, scans, deletes by reports and
+    /// policies, purges the trash by age, starts the registry, sees that it serves, and ends the downtime.
+    /// Each step has a time limit. Whatever fails, the registry is started again; a run that was killed is
+    /// healed by the next one. docs/nightly.md has the file's keys. Exit code 1: something that was to go
+    /// stays, or a limit was passed. Exit code 2: a step failed, or the registry does not serve.
+    Nightly(nightly::NightlyArgs),
     /// Take in when images were pulled, from logs
     Pulls(pulls::PullsArgs),
     /// Show the views and what their columns mean
@@ -187,6 +197,7 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Html(args) => html::run(context, &args),
         Command::Metrics(args) => metrics::run(context, &args),
         Command::Serve(args) => serve::run(context, args),
+        Command::Nightly(args) => nightly::run(context, &args),
         Command::Pulls(args) => pulls::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
@@ -198,6 +209,18 @@ pub fn run(context: &Context, command: Command) -> Result {
 /// The command line as clap knows it, for completions, the man page and the docs.
 pub fn command_line() -> clap::Command {
     Cli::command()
+}
+
+/// This very program, also when the file that it was started from is replaced by a newer one.
+fn own_program() -> Result<PathBuf> {
+    let running = std::path::Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe().map_err(|source| {
+        Error::from(anyhow::Error::new(source).context("cannot find out where this program lies"))
+            .with_hint("mount /proc")
+    })
 }
 
 /// The time; `REGSQL_NOW` sets it for tests.

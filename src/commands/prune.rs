@@ -44,7 +44,8 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct PruneArgs {
-    /// Reports whose rows go: those that select something (regsql report --list)
+    /// Reports whose rows go: those that select something (regsql report --list); with values of its
+    /// own as 'keep-latest keep=10'
     #[arg(value_name = "REPORT")]
     pub names: Vec<String>,
     /// Values for the reports' and the query's parameters.
@@ -281,12 +282,14 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
         context.printer.warn(&too_much);
         return Ok(Outcome::Findings);
     }
+    let refusal = too_much(args, &planned);
     let document = |mode| {
         let origin = planned.origin.clone();
         let mut document =
             Document { mode, ..Document::new(&planned.plan, &planned.graph, origin) };
         document.hard_linked_bytes = planned.not_freed.hard_linked_bytes;
         document.min_age_seconds = Some(planned.policy.clock.min_age.as_secs());
+        document.refused.clone_from(&refusal);
         if planned.is_via_api {
             document.freed_bytes = 0;
         }
@@ -300,7 +303,6 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
     if !is_json || args.acting.delete {
         show::plan(context, &planned, args)?;
     }
-    let refusal = too_much(args, &planned);
     if !args.acting.delete && is_json {
         show::json(context, &document(Mode::DryRun))?;
     } else if !args.acting.delete && refusal.is_none() && !planned.plan.is_empty() {

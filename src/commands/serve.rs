@@ -112,13 +112,8 @@ fn show(context: &Context, event: Event) {
     }
 }
 
-/// This very program, also when the file that it was started from is replaced by a newer one.
 fn scan_command(database: &Path, storage: &Path, io_threads: NonZeroUsize) -> Command {
-    let running = Path::new("/proc/self/exe");
-    let program = match std::env::current_exe() {
-        Ok(path) if !running.exists() => path,
-        _ => running.to_owned(),
-    };
+    let program = super::own_program().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
     let mut command = Command::new(program);
     command.arg("--quiet").arg("--db").arg(database).arg("scan");
     command.arg("--io-threads").arg(io_threads.to_string()).arg("--").arg(storage);

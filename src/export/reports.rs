@@ -6,8 +6,8 @@ use std::io;
 use rusqlite::Connection;
 
 use super::error::ExportError;
-use super::process;
 use super::text::{Family, Number};
+use super::{night, process};
 use crate::db::Guard;
 use crate::report::{
     self, Catalog, Column, End, Metric, MetricValue, ParamKind, Query, Report, RowSink, Value,
@@ -28,7 +28,8 @@ pub(super) fn families(
         "Rows of a report that became no series: too many, without a value, or labelled twice.",
     );
     let mut taken: HashSet<String> = families.iter().map(|family| family.name().into()).collect();
-    taken.extend(process::NAMES.iter().map(|name| (*name).to_owned()));
+    let kept = process::NAMES.iter().chain(night::NAMES);
+    taken.extend(kept.map(|name| (*name).to_owned()));
     taken.insert(left_out.name().into());
     for report in catalog.reports().filter(|report| !report.header.metrics.is_empty()) {
         for metric in &report.header.metrics {

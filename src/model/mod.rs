@@ -5,6 +5,7 @@ mod body;
 mod classify;
 pub mod clutter;
 mod digest;
+mod duration;
 mod finding;
 mod image_config;
 mod json;
@@ -19,6 +20,7 @@ mod version;
 
 pub use classify::{Certainty, Classified, Unread, classify, digests_in};
 pub use digest::{Digest, NotADigest};
+pub use duration::parse_duration;
 pub use finding::{Code, Finding, HoldScope, Severity};
 pub use image_config::{
     ImageConfig, MAX_CONFIG_BYTES, parse_image_config, parse_time_ns, parse_v1_history,

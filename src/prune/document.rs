@@ -79,6 +79,9 @@ pub struct Document {
     /// The trash run that holds them, when they were moved there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trash_run: Option<String>,
+    /// Why a deletion of it is refused as a whole: a limit on how much may go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// What goes, in the order in which it goes.
     pub items: Vec<Name>,
     /// What stays, with the reason.
@@ -176,6 +179,7 @@ impl Document {
             shared_bytes: plan.shared_bytes,
             min_age_seconds: None,
             trash_run: None,
+            refused: None,
             items: plan.names(graph).collect(),
             skipped: plan.skipped.clone(),
         }
@@ -194,6 +198,7 @@ impl Document {
             shared_bytes: 0,
             min_age_seconds: None,
             trash_run: None,
+            refused: None,
             items: Vec::new(),
             skipped: Vec::new(),
         }

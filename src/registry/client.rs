@@ -1,5 +1,7 @@
 //! A registry that can be asked.
 
+use std::io::Write;
+
 use ureq::http::Method;
 
 use crate::model::{Digest, is_repository_name, is_tag_name};
@@ -62,6 +64,37 @@ impl Registry {
         let header = self.auth.renew(&self.transport, &answer, access, known.as_ref())?;
         let answer = self.transport.send(&request, Some(&header))?;
         if answer.status == 401 { Err(answer.unexpected()) } else { Ok(answer) }
+    }
+
+    /// The same with the body of a 200 written to `sink`, however long it is. A connection that breaks is
+    /// not tried again.
+    pub(super) fn call_into(
+        &self,
+        access: Access<'_>,
+        method: Method,
+        path: &str,
+        sink: &mut dyn Write,
+    ) -> Result<Answer, RegistryError> {
+        let request = Request { method, url: self.address.url(path), accept: None, limit_bytes: 0 };
+        let known = self.auth.header(access);
+        let answer = self.transport.send_into(&request, known.as_ref(), sink)?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let header = self.auth.renew(&self.transport, &answer, access, known.as_ref())?;
+        let answer = self.transport.send_into(&request, Some(&header), sink)?;
+        if answer.status == 401 { Err(answer.unexpected()) } else { Ok(answer) }
+    }
+
+    /// Sends a `GET` without saying who asks.
+    pub(super) fn call_as_nobody(
+        &self,
+        path: &str,
+        limit_bytes: u64,
+    ) -> Result<Answer, RegistryError> {
+        let request =
+            Request { method: Method::GET, url: self.address.url(path), accept: None, limit_bytes };
+        self.transport.send(&request, None)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client of the registry's HTTP API, as far as deleting needs it.
+//! A client of the registry's HTTP API, as far as deleting, and seeing that it serves, need it.
 //!
 //! Sources: OCI distribution specification (`/v2/` endpoints, error codes, `Link` pages); the
 //! distribution project's token authentication specification; RFC 9110 (challenges, redirects).
@@ -23,6 +23,7 @@ mod holder;
 mod manifests;
 mod options;
 mod probe;
+mod pull;
 mod tags;
 mod transport;
 
@@ -33,4 +34,5 @@ pub use gate::{Expected, Found, GateError};
 pub use manifests::DeleteOutcome;
 pub use options::Options;
 pub use probe::ServingState;
+pub use pull::{PullError, Pulled};
 pub use tags::TagState;

@@ -1,6 +1,6 @@
 //! One request and its answer: limits, timeouts, redirects, another try.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ impl Transport {
         let mut pause = self.options.retry_pause;
         let mut tries_left = self.options.retries;
         loop {
-            let result = self.follow(request, authorization);
+            let result = self.follow(request, authorization, None);
             let wait = match &result {
                 Ok(answer) if matches!(answer.status, 429 | 503) => answer.retry_after(),
                 // A second upload would be another one.
@@ -121,14 +121,26 @@ impl Transport {
         }
     }
 
+    /// Sends a request once and writes the body of a 200 to `sink`, however long it is.
+    pub(super) fn send_into(
+        &self,
+        request: &Request<'_>,
+        authorization: Option<&Secret>,
+        sink: &mut dyn Write,
+    ) -> Result<Answer, RegistryError> {
+        self.follow(request, authorization, Some(sink))
+    }
+
     fn follow(
         &self,
         request: &Request<'_>,
         mut authorization: Option<&Secret>,
+        mut sink: Option<&mut dyn Write>,
     ) -> Result<Answer, RegistryError> {
         let mut request = request.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.exchange(&request, authorization)?;
+            let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn Write);
+            let answer = self.exchange(&request, authorization, sink)?;
             let Some(location) = answer.redirect() else { return Ok(answer) };
             let refuse = |target: &str, reason| RegistryError::Redirect {
                 method: request.method.to_string(),
@@ -168,6 +180,7 @@ impl Transport {
         &self,
         request: &Request<'_>,
         authorization: Option<&Secret>,
+        sink: Option<&mut dyn Write>,
     ) -> Result<Answer, RegistryError> {
         let error = |error| self.explain(request, error);
         let mut head = http::Request::builder().method(&request.method).uri(&request.url);
@@ -189,7 +202,10 @@ impl Transport {
         let is_error = response.status().is_client_error() || response.status().is_server_error();
         let limit = if is_error { MAX_ERROR_BYTES } else { request.limit_bytes };
         let mut body = Vec::new();
-        if request.method != Method::HEAD {
+        if let Some(sink) = sink.filter(|_| response.status().as_u16() == 200) {
+            let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
+            io::copy(&mut reader, sink).map_err(|io| error(io.into()))?;
+        } else if request.method != Method::HEAD {
             let reader = response.body_mut().with_config().limit(u64::MAX).reader();
             let read = reader.take(limit + 1).read_to_end(&mut body);
             read.map_err(|io| error(io.into()))?;

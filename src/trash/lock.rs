@@ -58,6 +58,26 @@ impl StorageLock {
     }
 }
 
+/// Takes the right to run a whole job on a storage: stopping its registry, deleting, starting it. Others
+/// may change the storage meanwhile, as the job's own steps do with a [`StorageLock`] each. `None`: there
+/// is no room for the lock's file.
+///
+/// # Errors
+/// [`TrashError::Locked`] when another job runs, [`TrashError::Write`] when the file cannot be made.
+pub fn lock_job(storage: &dyn StorageWriter) -> Result<Option<HeldLock>, TrashError> {
+    let path = Path::new(OWN).join("job");
+    let made = match storage.create_directory(Path::new(OWN)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => storage.lock(&path),
+    };
+    match made {
+        Ok(Some(lock)) => Ok(Some(lock)),
+        Ok(None) => Err(TrashError::Locked(storage.root().join(path))),
+        Err(error) if is_full(&error) => Ok(None),
+        Err(source) => Err(TrashError::Write { path: storage.root().join(path), source }),
+    }
+}
+
 fn lock_file(storage: &dyn StorageWriter) -> io::Result<Option<HeldLock>> {
     match storage.create_directory(Path::new(OWN)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -29,7 +29,7 @@ mod undo;
 pub use error::TrashError;
 pub use held::{HeldRun, held};
 pub use list::{RunInfo, RunState, list, newest};
-pub use lock::StorageLock;
+pub use lock::{StorageLock, lock_job};
 pub use moves::{Counts, Move, MoveKind, RunHeader};
 pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
 pub use reserve::fill as fill_reserve;

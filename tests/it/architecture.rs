@@ -159,6 +159,8 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("commands/save.rs", "writes a plan"),
     ("commands/serve.rs", "reads the token of notifications"),
     ("pulls/import.rs", "reads logs"),
+    ("nightly/", "its configuration, record and log, and whether a database has room"),
+    ("commands/nightly.rs", "copies the database for a dry run"),
     ("commands/sql.rs", "reads the query of `--file`"),
     ("commands/storage.rs", "a database that nobody keeps"),
     ("commands/options/registry.rs", "reads a password, certificates and docker's logins"),

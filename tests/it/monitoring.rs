@@ -8,7 +8,7 @@ mod answers;
 mod clients;
 pub mod exporter;
 mod prometheus;
-mod promtool;
+pub mod promtool;
 mod rescans;
 mod rules;
 mod text;

@@ -29,7 +29,7 @@ pub fn choose<'a>(
     let reports = args
         .names
         .iter()
-        .map(|name| catalog.get(name))
+        .map(|name| catalog.get(name.split_whitespace().next().unwrap_or(name)))
         .collect::<std::result::Result<Vec<_>, _>>()?;
     let source_count = args.names.len() + args.file.len() + usize::from(args.sql.is_some());
     // With several, what each of them took.
@@ -45,12 +45,16 @@ pub fn choose<'a>(
         }
     };
     let has_query = args.sql.is_some() || !args.file.is_empty();
-    for report in &reports {
+    for (words, report) in args.names.iter().zip(&reports) {
         if report.header.selects.is_none() {
             return Err(Error::new(format!("report `{}` selects nothing to delete", report.name))
                 .with_hint("regsql report --list says which reports select something"));
         }
-        let given = params_of(args, report, &reports, has_query);
+        let mut given = params_of(args, report, &reports, has_query);
+        // Values of its own, as in 'keep-latest keep=10'; the last one of a name counts.
+        let own: Vec<String> = words.split_whitespace().skip(1).map(str::to_owned).collect();
+        given.retain(|text| !own.iter().any(|other| param_name(other) == param_name(text)));
+        given.extend(own);
         let bound = bind_report(&report.name, &report.header.params, &given)?;
         if is_first {
             note_notices(context, &catalog, snapshot, report, &bound)?;
@@ -111,18 +115,20 @@ struct Took {
     new: u64,
 }
 
+/// The name in `name=value`.
+fn param_name(text: &str) -> &str {
+    let name = text.split_once('=').map_or(text, |(name, _)| name);
+    name.strip_prefix(':').unwrap_or(name)
+}
+
 /// With several reports each takes the parameters that it declares; what none declares is an error
 /// of the first.
 fn params_of(args: &PruneArgs, report: &Report, all: &[&Report], has_query: bool) -> Vec<String> {
-    let name_of = |text: &str| {
-        let name = text.split_once('=').map_or(text, |(name, _)| name);
-        name.strip_prefix(':').unwrap_or(name).to_owned()
-    };
     let declares =
         |report: &Report, name: &str| report.header.params.iter().any(|param| param.name == name);
     let is_for_it = |text: &&String| {
-        let name = name_of(text);
-        declares(report, &name) || !has_query && !all.iter().any(|other| declares(other, &name))
+        let name = param_name(text);
+        declares(report, name) || !has_query && !all.iter().any(|other| declares(other, name))
     };
     args.params.param.iter().filter(is_for_it).cloned().collect()
 }

@@ -36,8 +36,9 @@ pub fn check(
         }
         Found::Stopped => {
             let text = format!("no answer from {}: assumed stopped", registry.url());
-            // A registry that answered a moment ago was stopped; a wrong port never answered.
-            if has_answered {
+            // A registry that answered a moment ago was stopped; a wrong port never answered. With --offline
+            // there is a person's word for it.
+            if has_answered || acting.offline {
                 context.printer.note(&text);
             } else {
                 context.printer.warn(&format!("{text}, but a wrong port looks the same"));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Parser as _;
 use regsql::commands::Cli;
+use regsql::export::{NightFigures, NightStep, render_night};
 use serde_json::Value;
 
 use super::exporter::{Exporter, storage};
@@ -32,6 +33,9 @@ fn all_names() -> BTreeSet<String> {
     exporter.wait_until("regsql_last_scan_success", |value| value >= 1.0);
     let mut all: BTreeSet<String> = names(&exporter.get("/metrics").1).into_iter().collect();
     all.extend(names(&Fixture::new().stdout(&["metrics"])));
+    // What `regsql nightly` writes beside them.
+    let steps = vec![NightStep { name: "scan", duration_ms: 1, is_done: true }];
+    all.extend(names(&render_night(&NightFigures { steps, ..NightFigures::default() })));
     all
 }
 

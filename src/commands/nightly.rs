@@ -1,0 +1,215 @@
+//! `nightly`: the whole night job of a registry.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Context, on_interrupt, own_program, was_interrupted};
+use crate::commands::error::{Error, Outcome, Result};
+use crate::commands::options::RegistryArgs;
+use crate::export::{render_night, replace_file};
+use crate::nightly::{Config, Job, Log, PARENT_VARIABLE, Record, StepResult, Summary};
+use crate::report::QueryError;
+use crate::storage::{FilesystemStorage, HeldLock, locate};
+use crate::trash::{self, TrashError};
+use crate::ui;
+
+/// Arguments of `nightly`.
+#[derive(Args, Debug)]
+pub struct NightlyArgs {
+    /// The job's file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Show each step and what it would do; nothing is changed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only put right what a killed run left: start the registry, end the downtime
+    #[arg(long, conflicts_with = "dry_run")]
+    pub recover: bool,
+}
+
+/// In a step of a job: sees that this process ends with it.
+pub fn end_with_job() {
+    if let Ok(parent) = std::env::var(PARENT_VARIABLE) {
+        crate::nightly::process::end_with(&parent);
+    }
+}
+
+/// Does the night's work.
+pub fn run(context: &Context, args: &NightlyArgs) -> Result {
+    let config = Config::read(&args.config)?;
+    let database = config.db.clone().unwrap_or_else(|| context.db.clone());
+    let connect = |timeout| registry_args(&config, timeout).connect(&config.registry().url);
+    let registry = Arc::new(connect(config.registry().timeout.as_ref().map(|time| time.duration))?);
+    let puller = Arc::new(connect(Some(config.limit("check")))?);
+    let program = own_program()?;
+    if !args.dry_run {
+        context.printer.begin_log();
+    }
+    let copy = tempfile::tempdir()?;
+    let (database, held) = if args.dry_run {
+        (copy_of(&database, copy.path())?, None)
+    } else {
+        let record = Record::take(&database)?;
+        (database, Some((record, lock_storage(context, &config)?)))
+    };
+    let file = config.output.log.as_deref().filter(|_| !args.dry_run);
+    let log = Log::open(file, |line| context.printer.note(line))?;
+    // From here on Ctrl-C ends the step that runs, and then the registry is started again.
+    on_interrupt(|| ());
+    let job = Job {
+        config: &config,
+        config_file: &args.config,
+        database: &database,
+        program: &program,
+        registry,
+        puller,
+        log: &log,
+        is_stopped: &was_interrupted,
+    };
+    let summary = match held {
+        None => job.dry_run(),
+        Some(((record, left), _lock)) => job.run(record, left.as_ref(), args.recover),
+    };
+    context.printer.results(&shown(&summary, args.dry_run))?;
+    if !args.dry_run && !args.recover {
+        write_outputs(&config, &job, &summary)?;
+    }
+    match (summary.exit_code, summary.result) {
+        (0, _) => Ok(Outcome::Done),
+        (1, _) => {
+            context.printer.set_reason(&summary.reason());
+            Ok(Outcome::Findings)
+        }
+        (_, StepResult::Interrupted) => Err(QueryError::Interrupted.into()),
+        _ => {
+            let mut error = Error::new(summary.reason());
+            for next in &summary.next {
+                error = error.with_hint(next);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn registry_args(config: &Config, timeout: Option<std::time::Duration>) -> RegistryArgs {
+    let table = config.registry();
+    RegistryArgs {
+        registry_user: table.user.clone(),
+        registry_password_file: table.password_file.clone(),
+        registry_ca: table.ca.clone(),
+        registry_timeout: timeout.unwrap_or(std::time::Duration::from_secs(30)),
+    }
+}
+
+/// A scan into the copy finds what the database remembers: roots, pulls, the last scan.
+fn copy_of(database: &Path, directory: &Path) -> Result<PathBuf> {
+    let copy = directory.join("registry.db");
+    match std::fs::copy(database, &copy) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            let message = format!("cannot copy `{}` to `{}`", database.display(), copy.display());
+            Err(Error::from(anyhow::Error::new(source).context(message)).with_hint(
+                "a dry run scans into a copy; TMPDIR names a directory with room for it",
+            ))
+        }
+        _ => Ok(copy),
+    }
+}
+
+/// Two jobs with databases of their own must not stop and start one registry.
+fn lock_storage(context: &Context, config: &Config) -> Result<Option<HeldLock>> {
+    if config.storage.contains("://") {
+        return Ok(None);
+    }
+    // What is wrong with the storage is the scan's to say, when the registry is looked after.
+    let Ok(location) = locate(Path::new(&config.storage)) else { return Ok(None) };
+    let Ok(storage) = FilesystemStorage::open(location) else { return Ok(None) };
+    match trash::lock_job(&storage) {
+        Ok(lock) => Ok(lock),
+        Err(TrashError::Locked(_)) => {
+            Err(Error::new(format!("another nightly job is running on `{}`", config.storage))
+                .with_hint("wait for its end; its log says what it is doing"))
+        }
+        Err(error) => {
+            context.printer.detail(&error.to_string());
+            Ok(None)
+        }
+    }
+}
+
+fn write_outputs(config: &Config, job: &Job<'_>, summary: &Summary) -> Result<()> {
+    if let Some(path) = &config.output.json {
+        replace_file(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, summary)?;
+            writeln!(out)
+        })?;
+    }
+    if let Some(path) = &config.output.metrics {
+        let mut text = job.snapshot_metrics().unwrap_or_default();
+        text.push_str(&render_night(&summary.figures()));
+        replace_file(path, |out| out.write_all(text.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// The summary for a person.
+fn shown(summary: &Summary, is_dry_run: bool) -> String {
+    let mut text = String::new();
+    // Writing to a text cannot fail.
+    let mut line = |words: String| {
+        let _infallible = writeln!(text, "{words}");
+    };
+    let bytes = |count: u64| ui::bytes(i64::try_from(count).unwrap_or(i64::MAX));
+    if is_dry_run {
+        line(format!("Dry run of the night job of {}: nothing was changed", summary.storage));
+    } else {
+        line(format!(
+            "Night job of {}: {} after {}, registry down for {}",
+            summary.storage,
+            summary.result.as_str(),
+            ui::duration_ms(summary.duration_ms),
+            ui::duration_ms(summary.down_ms)
+        ));
+    }
+    for step in &summary.steps {
+        let detail = step.detail.as_deref().map(|text| format!("  {text}")).unwrap_or_default();
+        let took = ui::duration_ms(step.duration_ms);
+        line(format!("  {:<15} {:<12} {took:>9}{detail}", step.step, step.result.as_str()));
+    }
+    if let Some(deleted) = &summary.deleted {
+        let counts = deleted.counts.iter().filter(|(_, count)| **count > 0);
+        let counts: Vec<_> =
+            counts.map(|(kind, count)| format!("{count} {}", kind.replace('_', " "))).collect();
+        match (&deleted.trash_run, counts.is_empty()) {
+            (_, true) => line("Nothing to delete".into()),
+            (Some(run), _) => line(format!(
+                "Deleted {}: {} lie in the trash as run {run}",
+                counts.join(", "),
+                bytes(deleted.freed_bytes)
+            )),
+            (None, _) => {
+                line(format!("Deleted {}: {}", counts.join(", "), bytes(deleted.freed_bytes)));
+            }
+        }
+    }
+    if let Some(purged) = summary.purged_bytes {
+        line(format!("Purged {} from the trash", bytes(purged)));
+    }
+    if let Some(check) = &summary.check {
+        line(format!(
+            "Pulled {} tags whole ({}){}",
+            check.pulled_count,
+            bytes(check.pulled_bytes),
+            match check.failures.len() {
+                0 => String::new(),
+                count => format!(", {count} failed"),
+            }
+        ));
+    }
+    for next in &summary.next {
+        line(format!("Next: {next}"));
+    }
+    text
+}
