@@ -50,8 +50,9 @@ fn say(text: &str) {
 fn printed(seed: u64, history: &History, ended: &Ended) -> String {
     let events: Vec<String> = history.events.iter().map(|event| format!("{event:?}")).collect();
     let mut text = format!(
-        "seed {seed}, cache {:?}: {}\n{}\n\nwhat happened:\n{}",
+        "seed {seed}, cache {:?}, lag {:?}: {}\n{}\n\nwhat happened:\n{}",
         history.cache,
+        history.lag,
         ended.failure.as_deref().unwrap_or("nothing is lost"),
         events.join("\n"),
         ended.trace.join("\n")

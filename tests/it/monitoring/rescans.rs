@@ -97,13 +97,15 @@ fn memory_does_not_grow_with_the_number_of_scans() {
     let root = directory.path().join("registry");
     let exporter = Exporter::start(directory.path(), &["registry", "--interval", "1ms"]);
     let scans = |at_least: f64| {
-        let mut number = 0;
-        wait_for("scans", || {
-            // Something changes every time, so that scans are whole ones.
+        let (mut number, mut done) = (0, exporter.value(SUCCEEDED).unwrap_or(0.0));
+        while done < at_least {
+            // Something changes every time, so that scans are whole ones. Each may take its time on a
+            // machine that has much else to do.
             push(&root, &[["even", "odd"][number % 2]]);
             number += 1;
-            exporter.value(SUCCEEDED).filter(|count| *count >= at_least)
-        });
+            let next = || exporter.value(SUCCEEDED).filter(|count| *count > done);
+            done = wait_for("one more scan", next);
+        }
     };
     scans(30.0);
     let before = resident_kib(exporter.id());

@@ -53,16 +53,24 @@ pub struct Writer<'a> {
     registry: &'a Registry,
     images: &'a [Vec<Image>],
     name: usize,
+    longest: Duration,
     random: u64,
     story: Story,
 }
 
-/// Pushes until `end`.
-pub fn write(registry: &Registry, images: &[Vec<Image>], name: usize, end: Instant) -> Story {
+/// Pushes until it is over. What a push that took longer than `longest` left is not known: no deletion
+/// waits for longer.
+pub fn write(
+    registry: &Registry,
+    images: &[Vec<Image>],
+    name: usize,
+    longest: Duration,
+    is_over: &dyn Fn(&Story) -> bool,
+) -> Story {
     let random = 0x9e37_79b9_7f4a_7c15 ^ name as u64;
-    let mut writer = Writer { registry, images, name, random, story: Story::default() };
+    let mut writer = Writer { registry, images, name, longest, random, story: Story::default() };
     let start = Instant::now();
-    while Instant::now() < end {
+    while !is_over(&writer.story) {
         let turn = start.elapsed().as_millis() / TURN.as_millis();
         writer.push_one(turn as usize);
         std::thread::sleep(Duration::from_millis(40 + writer.below(100)));
@@ -87,12 +95,16 @@ impl Writer<'_> {
         let tag = format!("w{}", self.name);
         // Some push the manifest alone: a tag that moves, or a client that knows the rest is there.
         let is_manifest_alone = self.below(4) == 0;
+        let start = Instant::now();
         let pushed = if is_manifest_alone {
             self.put(repository, &tag, image)
         } else {
             self.push_whole(repository, &tag, image)
         };
         match pushed {
+            201 if start.elapsed() > self.longest => {
+                self.story.tags.insert((repository, tag), None);
+            }
             201 => {
                 self.story.pushes += 1;
                 self.story.tags.insert((repository, tag), Some(image.clone()));

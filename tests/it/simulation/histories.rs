@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::content::{
-    CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REFERRERS, REPOSITORIES, TAGS,
+    ALIAS, CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REFERRERS, REPOSITORIES, TAGS,
 };
 use super::registry::{Cache, Request};
 use super::world::{Action, CLIENTS, Event, History, Operation};
@@ -66,7 +66,9 @@ pub fn history(seed: u64) -> History {
         at_once(&mut events, Action::Operation(operation));
         between(&mut random, &mut scripts, &mut events, 1);
     }
-    History { cache, events }
+    // A network file system may show for a while what is gone.
+    let lag = Duration::from_millis([0, 0, 40][random.below(3)]);
+    History { cache, lag, events }
 }
 
 fn at_once(events: &mut Vec<Event>, what: Action) {
@@ -167,7 +169,10 @@ fn layers(random: &mut Random, repository: usize, image: Id, requests: &mut Vec<
     for &id in &CONTENTS[image].blobs {
         requests.push(match random.below(4) {
             0 => Request::Upload { repository, id },
-            1 => Request::Mount { from: random.below(REPOSITORIES.len()), repository, id },
+            // The registry links an alias by itself alone: such a mount is broken from the start.
+            1 if id != ALIAS => {
+                Request::Mount { from: random.below(REPOSITORIES.len()), repository, id }
+            }
             _ => Request::Ensure { repository, id },
         });
     }

@@ -197,6 +197,8 @@ impl<'a> Simulation<'a> {
             }
             if report.is_removed {
                 self.check_undone(&held.run);
+            } else {
+                self.world().returned(&held.run);
             }
         }
         Ok(())
@@ -275,6 +277,7 @@ impl<'a> Simulation<'a> {
         self.world().note(|| format!("regsql: undo of {run}: {report:?}"));
         let Ok(report) = report else { return false };
         if !report.is_removed {
+            self.world().returned(&run);
             return report.failures.is_empty();
         }
         self.check_undone(&run)
@@ -556,6 +559,7 @@ impl StorageWriter for Simulation<'_> {
         self.change(
             || format!("rename {} to {}", from.display(), to.display()),
             |world| {
+                world.takes(from);
                 world.registry.disk.rename_new(from, to)?;
                 // What came back is there again; a directory may come back without its link.
                 let Registry { removed, disk, .. } = &mut world.registry;
@@ -570,6 +574,7 @@ impl StorageWriter for Simulation<'_> {
         self.change(
             || format!("rm {}", path.display()),
             |world| {
+                world.takes(path);
                 world.registry.disk.remove_file(path)?;
                 world.check();
                 Ok(())

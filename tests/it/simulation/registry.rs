@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::content::{self, CONTENTS, Id, REPOSITORIES, TAGS};
 use super::disk::Disk;
@@ -28,6 +29,9 @@ pub struct Registry {
     pub cache: Cache,
     /// Blobs by digest. Nothing but a restart empties it.
     blobs: BTreeSet<Id>,
+    /// What was taken away from another machine, and until when this one goes on to see it.
+    seen_until_ns: BTreeMap<PathBuf, i64>,
+    lag: Duration,
     /// Links of repositories.
     links: BTreeSet<(usize, Id)>,
     /// Files that a client's delete removed, and that nobody wrote again.
@@ -107,7 +111,7 @@ pub enum Step {
 }
 
 impl Registry {
-    pub fn new(cache: Cache) -> Self {
+    pub fn new(cache: Cache, lag: Duration) -> Self {
         let mut disk = Disk::new();
         for directory in ["blobs", "repositories"] {
             disk.create_directories(&Path::new(content::V2).join(directory));
@@ -116,6 +120,8 @@ impl Registry {
             disk,
             cache,
             blobs: BTreeSet::new(),
+            seen_until_ns: BTreeMap::new(),
+            lag,
             links: BTreeSet::new(),
             removed: BTreeSet::new(),
             written: BTreeMap::new(),
@@ -135,8 +141,19 @@ impl Registry {
         self.links.clear();
     }
 
+    /// Whether the registry sees a file.
     fn has(&self, path: &Path) -> bool {
-        self.disk.stat(path).is_ok()
+        let now_ns = self.disk.now_ns();
+        let mut seen = path.ancestors().filter_map(|path| self.seen_until_ns.get(path));
+        self.disk.stat(path).is_ok() || seen.any(|until_ns| now_ns < *until_ns)
+    }
+
+    /// Someone on another machine takes this away.
+    pub fn taken_elsewhere(&mut self, path: &Path) {
+        if !self.lag.is_zero() && self.disk.stat(path).is_ok() {
+            let until_ns = self.disk.now_ns() + self.lag.as_nanos() as i64;
+            self.seen_until_ns.insert(path.to_owned(), until_ns);
+        }
     }
 
     fn link(repository: usize, id: Id) -> PathBuf {
@@ -150,7 +167,7 @@ impl Registry {
             return Found::Remembered;
         }
         let is_there = self.has(&Self::link(repository, id))
-            && (self.blobs.contains(&id) || self.has(&content::blob(id)));
+            && (self.blobs.contains(&content::target(id)) || self.has(&content::blob(id)));
         if is_there { Found::OnDisk } else { Found::Nothing }
     }
 
@@ -158,7 +175,12 @@ impl Registry {
         if self.cache == Cache::Off {
             return;
         }
-        self.blobs.insert(id);
+        let target = content::target(id);
+        self.blobs.insert(target);
+        if target != id {
+            // The descriptor that an alias leads to is put under its own name, too.
+            self.links.insert((repository, target));
+        }
         if self.cache == Cache::Revisions || content::LAYERS.contains(&id) {
             self.links.insert((repository, id));
         }
@@ -183,7 +205,7 @@ impl Registry {
     }
 
     fn write_link(&mut self, path: PathBuf, id: Id) -> i64 {
-        self.write(path, CONTENTS[id].digest.to_string().as_bytes())
+        self.write(path, CONTENTS[content::target(id)].digest.to_string().as_bytes())
     }
 
     /// What a tag stands for.
@@ -293,10 +315,15 @@ impl Running {
                 Step::Goes(format!("{shown}: blob in its place"))
             }
             2 => {
-                registry.write_link(content::layer_link(repository, id), id);
+                let target = content::target(id);
+                registry.write_link(content::layer_link(repository, target), target);
                 Step::Goes(format!("{shown}: link written"))
             }
-            3 => {
+            3 if id != content::target(id) => {
+                registry.write_link(content::layer_link(repository, id), id);
+                Step::Goes(format!("{shown}: link of the alias written"))
+            }
+            3 | 4 if registry.has(&self.upload) => {
                 registry.disk.remove_all(&self.upload);
                 Step::Goes(format!("{shown}: upload removed"))
             }
@@ -376,7 +403,7 @@ impl Running {
             1 => {
                 registry.links.remove(&(repository, id));
                 if registry.cache == Cache::Shared {
-                    registry.blobs.remove(&id);
+                    registry.blobs.remove(&content::target(id));
                 }
                 Step::Goes(format!("{shown}: cache emptied"))
             }

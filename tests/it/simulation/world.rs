@@ -66,6 +66,8 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     pub cache: Cache,
+    /// For how long the registry's machine goes on to see what the person's has taken away.
+    pub lag: Duration,
     pub events: Vec<Event>,
 }
 
@@ -119,7 +121,7 @@ pub struct World {
 impl World {
     pub fn new(history: &History, is_traced: bool) -> Self {
         Self {
-            registry: Registry::new(history.cache),
+            registry: Registry::new(history.cache, history.lag),
             promises: Promises::default(),
             clients: [const { None }; CLIENTS],
             events: history.events.iter().copied().collect(),
@@ -380,6 +382,27 @@ impl World {
         if let Some(run) = run {
             self.runs.insert(run, went);
         }
+    }
+
+    /// The operation takes this away. What a stopped registry's machine saw is forgotten before it serves
+    /// again.
+    pub fn takes(&mut self, path: &Path) {
+        if self.acting == Acting::Both {
+            self.registry.taken_elsewhere(path);
+        }
+    }
+
+    /// Something of a run stays in the trash, since its place is taken. What is back is no longer the run's:
+    /// it is promised again, and may be chosen again.
+    pub fn returned(&mut self, run: &str) {
+        let went = self.runs.remove(run).unwrap_or_default();
+        let (back, left): (Vec<_>, Vec<_>) =
+            went.into_iter().partition(|(what, promise)| self.is_in_place(*what, *promise));
+        for (what, promise) in back {
+            let promise = Promise { is_settled: false, ..promise };
+            self.promises.all.entry(what).or_insert(promise);
+        }
+        self.runs.insert(run.to_owned(), left);
     }
 
     pub fn is_in_place(&self, what: What, promise: Promise) -> bool {
