@@ -224,7 +224,11 @@ impl Night {
 
 impl Drop for Night {
     fn drop(&mut self) {
-        self.shell("kill -9 $(cat pid)");
+        // Also servers of which a killed run left no number: each works in this directory.
+        self.shell(
+            "for p in /proc/[0-9]*; do case \"$(readlink $p/cwd) $(cat $p/comm)\" in \
+             \"$PWD docker-registry\") kill -9 ${p#/proc/} ;; esac; done",
+        );
     }
 }
 
