@@ -4,6 +4,9 @@
 //! retries. What only one of them has is an answer of [`Bucket::abilities`], so that nothing above
 //! asks which cloud it speaks to.
 
+#[doc(hidden)]
+pub mod memory;
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,9 +24,13 @@ pub struct Object {
     pub modified_ns: i64,
     /// The entity tag without quotes.
     pub etag: Option<String>,
+    /// The MD5 of the content, where the provider says it. One that differs from what is expected proves
+    /// nothing: with some encryptions S3 shows another number of the same form.
+    pub md5: Option<[u8; 16]>,
     /// What tells this write from every other one of the key: S3's version id in a bucket with
     /// versions, Google's generation, Azure's entity tag. `None` where nothing does: an S3 entity tag
-    /// is of the content, and the same content pushed again has the same.
+    /// is of the content, and the same content pushed again has the same. A plain listing of S3 does
+    /// not say it, [`Bucket::list_versions`] and [`Bucket::head`] do.
     pub version: Option<String>,
     /// `STANDARD`, `GLACIER`, `Cool`…, as the provider calls it.
     pub storage_class: Option<String>,
@@ -44,7 +51,8 @@ pub struct Page {
 /// A version of an object that is not the current one, or a marker that it was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// What it is a version of; for a deletion marker the size is 0.
+    /// What it is a version of; for a deletion marker the size is 0. Its [`Object::version`] is what
+    /// [`Bucket::restore`] and [`Bucket::delete_all`] take: on Azure the version id, not the entity tag.
     pub object: Object,
     /// Whether it is what a plain read gets.
     pub is_current: bool,
@@ -93,7 +101,8 @@ pub enum DeleteCondition<'a> {
     Whatever,
     /// The content has this entity tag.
     Etag(&'a str),
-    /// It is this very write ([`Object::version`]). On S3 that version alone goes, for good.
+    /// It is this very write ([`Object::version`]). On S3 that version alone goes, for good; elsewhere
+    /// what has the key goes as in a plain deletion, if it is still this write.
     Version(&'a str),
 }
 
@@ -175,8 +184,8 @@ pub trait Bucket: Send + Sync {
     /// [`BucketErrorKind::Changed`] when the condition does not hold.
     fn delete(&self, key: &str, condition: DeleteCondition<'_>) -> Result<(), BucketError>;
 
-    /// Deletes many without a condition, or each by its version, in as few requests as the provider
-    /// allows. Gives what stayed, with the reason. What was not there is gone.
+    /// Deletes many without a condition, or that version of each for good, in as few requests as the
+    /// provider allows. Gives what stayed, with the reason. What was not there is gone.
     fn delete_all(
         &self,
         objects: &[(String, Option<String>)],
@@ -253,4 +262,48 @@ pub enum BucketErrorKind {
     BadAnswer,
     /// The server was not reached, or had an error of its own.
     Unavailable,
+}
+
+impl BucketError {
+    /// An error of `request` about a key or prefix of the bucket at `bucket_url`.
+    pub fn new(
+        kind: BucketErrorKind,
+        request: &'static str,
+        bucket_url: &str,
+        key: &str,
+        reason: &str,
+    ) -> Self {
+        let key = key.trim_start_matches('/');
+        let url = if key.is_empty() {
+            bucket_url.to_owned()
+        } else {
+            one_line(&format!("{bucket_url}/{key}"))
+        };
+        Self { kind, request, url, reason: one_line(reason), hint: None }
+    }
+
+    /// The same with the next step.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The longest text of a server that a message repeats, in characters.
+const MAX_SHOWN: usize = 400;
+
+/// A server's text on one line, without what a terminal obeys.
+fn one_line(text: &str) -> String {
+    let flat = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    flat.take(MAX_SHOWN).collect::<String>().trim().to_owned()
+}
+
+/// Bytes as lower-case hex digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+        text
+    })
 }
