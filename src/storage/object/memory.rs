@@ -10,7 +10,7 @@ use md5::{Digest as _, Md5};
 
 use super::{
     Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, MultipartUpload, Object,
-    Page, PutCondition, Version, VersionPage,
+    Page, PutCondition, Version, VersionPage, hex,
 };
 
 /// Whose rules a bucket follows.
@@ -142,11 +142,6 @@ impl MemoryBucket {
         };
         drop(objects);
         Self { objects: Arc::new(Mutex::new(copied)), ..self.client(Fault::Never) }
-    }
-
-    /// Requests so far.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
     }
 
     /// The bucket's clock, in nanoseconds since 1970. It stands still unless it is moved.
@@ -332,9 +327,14 @@ fn md5_of(bytes: &[u8]) -> [u8; 16] {
     Md5::digest(bytes).into()
 }
 
+fn generation_of(stored: &Stored) -> String {
+    format!("{}", 1_700_000_000 + stored.write)
+}
+
 fn etag_of(settings: Settings, stored: &Stored) -> String {
     match settings.provider {
-        Provider::S3 | Provider::Gcs => hex(&md5_of(&stored.bytes)),
+        Provider::S3 => hex(&md5_of(&stored.bytes)),
+        Provider::Gcs => generation_of(stored),
         Provider::Azure => format!("0x8D{:013X}", stored.write),
     }
 }
@@ -344,7 +344,7 @@ fn version_of(settings: Settings, stored: &Stored, as_version: bool) -> Option<S
     match settings.provider {
         Provider::S3 if !settings.has_versions => as_version.then(|| "null".to_owned()),
         Provider::S3 => as_version.then(|| format!("v{:08}", stored.write)),
-        Provider::Gcs => Some(format!("{}", 1_700_000_000 + stored.write)),
+        Provider::Gcs => Some(generation_of(stored)),
         Provider::Azure if as_version => Some(format!("2026-01-01T00:00:00.{:07}Z", stored.write)),
         Provider::Azure => Some(etag_of(settings, stored)),
     }
@@ -368,6 +368,10 @@ impl Bucket for MemoryBucket {
         &self.url
     }
 
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     fn abilities(&self, probe_prefix: &str) -> Result<Abilities, BucketError> {
         let settings = self.settings;
         self.request("PROBE", probe_prefix, |_| {
@@ -378,8 +382,7 @@ impl Bucket for MemoryBucket {
             Ok(Abilities {
                 has_versions: settings.has_versions,
                 soft_delete_seconds: settings.soft_delete_seconds,
-                deletes_by_etag: settings.honours_delete_conditions
-                    && settings.provider != Provider::Gcs,
+                deletes_by_etag: settings.honours_delete_conditions,
                 deletes_by_version: by_version,
                 version_deletes_are_final: settings.provider == Provider::S3,
                 puts_if_absent: true,
@@ -467,10 +470,7 @@ impl Bucket for MemoryBucket {
         condition: PutCondition<'_>,
     ) -> Result<String, BucketError> {
         let settings = self.settings;
-        let token = |stored: &Stored| match settings.provider {
-            Provider::Gcs => version_of(settings, stored, false).unwrap_or_default(),
-            Provider::S3 | Provider::Azure => etag_of(settings, stored),
-        };
+        let token = |stored: &Stored| etag_of(settings, stored);
         self.request("PUT", key, |objects| {
             let there = objects.keys.get(key).and_then(|writes| current(writes)).map(token);
             let holds = match condition {
@@ -513,9 +513,6 @@ impl Bucket for MemoryBucket {
                 |reason| Err(self.error(BucketErrorKind::Unsupported, "DELETE", key, reason));
             match condition {
                 DeleteCondition::Whatever => {}
-                DeleteCondition::Etag(_) if settings.provider == Provider::Gcs => {
-                    return unsupported("Google deletes by generation");
-                }
                 DeleteCondition::Etag(_) | DeleteCondition::Version(_)
                     if !settings.honours_delete_conditions => {}
                 DeleteCondition::Etag(etag) => match stored {
@@ -664,73 +661,4 @@ impl Bucket for MemoryBucket {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(bucket: &MemoryBucket, prefix: &str, is_one_level: bool) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut next = None;
-        loop {
-            let page = bucket.list(prefix, is_one_level, next.as_deref()).unwrap();
-            found.extend(page.objects.into_iter().map(|object| object.key));
-            found.extend(page.prefixes);
-            next = page.next;
-            if next.is_none() {
-                found.sort();
-                return found;
-            }
-        }
-    }
-
-    #[test]
-    fn pages_of_any_size_show_each_name_once() {
-        for page_size in 1..6 {
-            let settings = Settings { page_size, ..Settings::of(Provider::S3) };
-            let bucket = MemoryBucket::new("s3://bucket", settings);
-            for key in ["a/b/c", "a/b/d", "a/e", "a-b", "f", "a/b/e"] {
-                bucket.write(key, b"");
-            }
-            assert_eq!(keys(&bucket, "", true), ["a-b", "a/", "f"], "{page_size}");
-            assert_eq!(keys(&bucket, "a/", true), ["a/b/", "a/e"], "{page_size}");
-            assert_eq!(keys(&bucket, "a/", false), ["a/b/c", "a/b/d", "a/b/e", "a/e"]);
-        }
-    }
-
-    #[test]
-    fn what_was_deleted_comes_back_where_the_bucket_keeps_it() {
-        for provider in [Provider::S3, Provider::Gcs, Provider::Azure] {
-            for (has_versions, soft) in [(true, None), (false, Some(60))] {
-                if provider == Provider::S3 && soft.is_some() {
-                    continue;
-                }
-                let soft_delete_seconds = soft;
-                let settings =
-                    Settings { has_versions, soft_delete_seconds, ..Settings::of(provider) };
-                let bucket = MemoryBucket::new("x://bucket", settings);
-                bucket.write("key", b"content");
-                let version = bucket.head("key").unwrap().unwrap().version.unwrap();
-                bucket.delete("key", DeleteCondition::Whatever).unwrap();
-                assert_eq!(bucket.head("key").unwrap(), None);
-                bucket.restore("key", &version).unwrap();
-                assert_eq!(bucket.get("key", None, None).unwrap(), b"content", "{provider:?}");
-                if soft.is_some() {
-                    bucket.delete("key", DeleteCondition::Whatever).unwrap();
-                    bucket.pass_seconds(61);
-                    let error = bucket.restore("key", &version).unwrap_err();
-                    assert_eq!(error.kind, BucketErrorKind::NotFound);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_lost_answer_leaves_the_write_and_a_kill_before_it_does_not() {
-        let bucket = MemoryBucket::new("s3://bucket", Settings::of(Provider::S3));
-        let before = bucket.client(Fault::KilledBefore(0));
-        before.put("a", b"1", PutCondition::Absent).unwrap_err();
-        let after = bucket.client(Fault::KilledAfter(0));
-        after.put("b", b"1", PutCondition::Absent).unwrap_err();
-        after.put("c", b"1", PutCondition::Absent).unwrap_err();
-        assert_eq!(bucket.contents().into_keys().collect::<Vec<_>>(), ["b"]);
-    }
-}
+mod tests;

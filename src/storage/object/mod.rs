@@ -4,12 +4,19 @@
 //! retries. What only one of them has is an answer of [`Bucket::abilities`], so that nothing above
 //! asks which cloud it speaks to.
 
+pub mod aws;
+pub mod azure;
+pub mod gcs;
+mod http;
 #[doc(hidden)]
 pub mod memory;
+mod runtime;
+pub mod s3;
+mod xml;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Storage;
 
@@ -22,7 +29,7 @@ pub struct Object {
     pub size_bytes: u64,
     /// When this content was written, in nanoseconds since 1970.
     pub modified_ns: i64,
-    /// The entity tag without quotes.
+    /// What a conditional request asks for: the entity tag without quotes, Google's generation.
     pub etag: Option<String>,
     /// The MD5 of the content, where the provider says it. One that differs from what is expected proves
     /// nothing: with some encryptions S3 shows another number of the same form.
@@ -134,6 +141,11 @@ pub trait Bucket: Send + Sync {
     /// The URL of the bucket without secrets and without a slash at the end: `s3://bucket`,
     /// `gs://bucket`, `az://account/container`.
     fn url(&self) -> &str;
+
+    /// Requests that were sent so far, each try counted; 0 where nobody counts.
+    fn requests(&self) -> u64 {
+        0
+    }
 
     /// What it can do. The first call may ask the provider, and may write and remove an object of
     /// its own below `probe_prefix`.
@@ -306,4 +318,79 @@ fn hex(bytes: &[u8]) -> String {
         text.extend([digit(byte >> 4), digit(byte & 15)]);
         text
     })
+}
+
+/// Deletions at a time where each is a request of its own.
+const DELETE_THREADS: usize = 32;
+
+/// Deletes one by one, many at a time. Gives what stayed.
+fn delete_each(
+    objects: &[(String, Option<String>)],
+    delete: impl Fn(&str, Option<&str>) -> Result<(), BucketError> + Sync,
+) -> Vec<(String, BucketError)> {
+    let next = Mutex::new(objects.iter());
+    let left = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let object = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((key, version)) = object else { break };
+            if let Err(error) = delete(key, version.as_deref()) {
+                let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+                left.push((key.clone(), error));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..objects.len().min(DELETE_THREADS) {
+            scope.spawn(work);
+        }
+    });
+    left.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The MD5 that 32 hex digits are.
+fn md5_of_hex(text: &str) -> Option<[u8; 16]> {
+    let mut md5 = [0; 16];
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in md5.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(md5)
+}
+
+/// The time of a header, in nanoseconds since 1970.
+fn http_time(text: &str) -> Option<i64> {
+    let time = jiff::fmt::rfc2822::parse(text).ok()?;
+    i64::try_from(time.timestamp().as_nanosecond()).ok()
+}
+
+/// A text that nobody else has.
+fn unique() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// A text that no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being shown.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
 }

@@ -1,0 +1,485 @@
+//! Requests over HTTP: timeouts, bounds, retries with jitter, and as many at a time as the provider
+//! takes.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{self, Read as _};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method, Request, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Proxy};
+
+use super::{BucketError, BucketErrorKind};
+
+/// The longest head of an answer, in bytes.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// As much of an error's body as is read, in bytes.
+const MAX_ERROR_BYTES: u64 = 64 << 10;
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a request may take, with its answer.
+const REQUEST: Duration = Duration::from_mins(2);
+/// How often a request is sent that the provider throttles.
+const THROTTLED_TRIES: u32 = 10;
+/// How often a request is sent that breaks or meets an error of the server.
+const BROKEN_TRIES: u32 = 6;
+/// The pause before the second try; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(8);
+/// Requests at a time, at most and at the start.
+const MOST: usize = 256;
+const AT_START: usize = 64;
+
+/// What an error's message says of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// `LIST`, `GET`…
+    pub(super) request: &'static str,
+    /// The bucket's URL without secrets.
+    pub(super) bucket_url: &'a str,
+    /// The key or prefix.
+    pub(super) key: &'a str,
+}
+
+impl Asked<'_> {
+    pub(super) fn error(&self, kind: BucketErrorKind, reason: &str) -> BucketError {
+        BucketError::new(kind, self.request, self.bucket_url, self.key, reason)
+    }
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// Whether an earlier try may have been carried out though its answer was none.
+    pub(super) is_repeated: bool,
+}
+
+impl Reply {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Bounds of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The longest body to read, in bytes.
+    pub(super) body_bytes: u64,
+    /// How long it may take.
+    pub(super) time: Duration,
+}
+
+impl Bounds {
+    /// Of an answer that is a document.
+    pub(super) const DOCUMENT: Self = Self::bytes(32 << 20);
+
+    pub(super) const fn bytes(body_bytes: u64) -> Self {
+        Self { body_bytes, time: REQUEST }
+    }
+}
+
+/// A client of one provider.
+#[derive(Debug)]
+pub(super) struct Http {
+    agent: Agent,
+    gate: Gate,
+    requests: AtomicU64,
+}
+
+impl Http {
+    /// A client of the server at `endpoint`.
+    pub(super) fn new(endpoint: &str, skips_verification: bool) -> Self {
+        Self {
+            agent: agent(endpoint, skips_verification),
+            gate: Gate::default(),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Requests sent so far, each try counted.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Sends what `make` makes, and again while the provider throttles, has an error of its own, or
+    /// `is_passing` says that the answer may be another one next time.
+    pub(super) fn send(
+        &self,
+        asked: Asked<'_>,
+        bounds: Bounds,
+        is_passing: &dyn Fn(&Reply) -> bool,
+        make: &mut dyn FnMut() -> Result<Request<Vec<u8>>, BucketError>,
+    ) -> Result<Reply, BucketError> {
+        let mut tries = 0;
+        let mut is_repeated = false;
+        loop {
+            tries += 1;
+            let request = make()?;
+            let permit = self.gate.enter();
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let result = exchange(&self.agent, &request, bounds);
+            let is_throttled = matches!(&result, Ok(reply) if matches!(reply.status, 429 | 503));
+            permit.leave(is_throttled);
+            let (most, wait) = match result {
+                Ok(mut reply) => {
+                    let is_broken = matches!(reply.status, 408 | 500 | 502 | 504);
+                    let is_again = is_throttled || is_broken || is_passing(&reply);
+                    let most = if is_throttled { THROTTLED_TRIES } else { BROKEN_TRIES };
+                    if !is_again || tries >= most {
+                        reply.is_repeated = is_repeated;
+                        return Ok(reply);
+                    }
+                    is_repeated |= is_broken;
+                    (most, retry_after(&reply.headers))
+                }
+                Err(broken) if broken.is_final || tries >= BROKEN_TRIES => {
+                    return Err(broken.into_error(asked));
+                }
+                Err(broken) => {
+                    is_repeated |= broken.was_sent;
+                    (BROKEN_TRIES, None)
+                }
+            };
+            debug_assert!(tries < most);
+            std::thread::sleep(wait.unwrap_or_else(|| jittered(tries)).min(MAX_PAUSE));
+        }
+    }
+}
+
+/// Sends a request once, without waiting for its turn.
+pub(super) fn exchange(
+    agent: &Agent,
+    request: &Request<Vec<u8>>,
+    bounds: Bounds,
+) -> Result<Reply, Broken> {
+    let mut head = Request::builder().method(request.method()).uri(request.uri());
+    if let Some(headers) = head.headers_mut() {
+        headers.clone_from(request.headers());
+    }
+    let invalid = |error: http::Error| Broken::from(ureq::Error::Http(error));
+    let has_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let time = Some(bounds.time);
+    let sent = if has_body {
+        let request = head.body(request.body().as_slice()).map_err(invalid)?;
+        agent.run(agent.configure_request(request).timeout_global(time).build())
+    } else {
+        let request = head.body(()).map_err(invalid)?;
+        agent.run(agent.configure_request(request).timeout_global(time).build())
+    };
+    let mut response = sent.map_err(Broken::from)?;
+    let status = response.status().as_u16();
+    let limit = if status >= 300 { MAX_ERROR_BYTES } else { bounds.body_bytes };
+    let mut body = Vec::new();
+    if *request.method() != Method::HEAD {
+        let reader = response.body_mut().with_config().limit(u64::MAX).reader();
+        reader
+            .take(limit + 1)
+            .read_to_end(&mut body)
+            .map_err(|io| Broken::from(ureq::Error::Io(io)))?;
+    }
+    if body.len() as u64 > limit {
+        if status < 300 {
+            return Err(Broken {
+                kind: BucketErrorKind::BadAnswer,
+                reason: format!("the answer is longer than {limit} bytes"),
+                is_final: true,
+                was_sent: true,
+            });
+        }
+        body.truncate(limit as usize);
+    }
+    let (parts, _) = response.into_parts();
+    Ok(Reply { status, headers: parts.headers, body, is_repeated: false })
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub(super) struct Broken {
+    kind: BucketErrorKind,
+    reason: String,
+    /// Another try would end in the same way.
+    is_final: bool,
+    /// The server may have carried it out.
+    was_sent: bool,
+}
+
+impl Broken {
+    pub(super) fn into_error(self, asked: Asked<'_>) -> BucketError {
+        let error = asked.error(self.kind, &self.reason);
+        match self.kind {
+            BucketErrorKind::Unavailable => {
+                error.with_hint("check the endpoint, the network and HTTPS_PROXY")
+            }
+            _ => error,
+        }
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<ureq::Error> for Broken {
+    fn from(error: ureq::Error) -> Self {
+        // A body's reader gives the library's errors wrapped.
+        let error = match error {
+            ureq::Error::Io(io) => match io.downcast::<ureq::Error>() {
+                Ok(inner) => inner,
+                Err(io) => ureq::Error::Io(io),
+            },
+            other => other,
+        };
+        let (is_final, was_sent) = match &error {
+            ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => (false, false),
+            ureq::Error::Io(io) => match io.kind() {
+                io::ErrorKind::ConnectionRefused => (false, false),
+                // What rustls says of a certificate comes as an I/O error.
+                io::ErrorKind::InvalidData => (true, false),
+                _ => (false, true),
+            },
+            ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => (false, true),
+            _ => (true, false),
+        };
+        let kind = match &error {
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+                BucketErrorKind::BadAnswer
+            }
+            _ => BucketErrorKind::Unavailable,
+        };
+        Self { kind, reason: error.to_string(), is_final, was_sent }
+    }
+}
+
+/// An agent for the server at `url`.
+pub(super) fn agent(url: &str, skips_verification: bool) -> Agent {
+    let roots = RootCerts::Specific(system_roots());
+    let tls = TlsConfig::builder().root_certs(roots).disable_verification(skips_verification);
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_response_header_size(MAX_HEAD_BYTES)
+        .max_idle_connections(MOST)
+        .max_idle_connections_per_host(MOST)
+        .timeout_connect(Some(CONNECT))
+        .timeout_global(Some(REQUEST))
+        .proxy(proxy_for(url))
+        .tls_config(tls.build())
+        .user_agent(concat!("regsql/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into()
+}
+
+/// The system's certificates, which `SSL_CERT_FILE` and `AWS_CA_BUNDLE` may name.
+fn system_roots() -> Arc<Vec<Certificate<'static>>> {
+    static ROOTS: OnceLock<Arc<Vec<Certificate<'static>>>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let system = rustls_native_certs::load_native_certs().certs;
+        let mut roots: Vec<_> =
+            system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        let bundle = std::env::var_os("AWS_CA_BUNDLE").and_then(|path| std::fs::read(path).ok());
+        for item in bundle.iter().flat_map(|pem| ureq::tls::parse_pem(pem)).flatten() {
+            if let ureq::tls::PemItem::Certificate(certificate) = item {
+                roots.push(certificate);
+            }
+        }
+        Arc::new(roots)
+    });
+    Arc::clone(roots)
+}
+
+/// Neither this machine nor a service that only machines of a cloud have is reached through a proxy.
+fn proxy_for(url: &str) -> Option<Proxy> {
+    let uri: Uri = url.parse().ok()?;
+    let host = uri.host()?;
+    let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let is_near = host == "localhost"
+        || host == "metadata.google.internal"
+        || ip.is_some_and(|ip| match ip {
+            IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local(),
+        });
+    Proxy::try_from_env().filter(|proxy| !is_near && !proxy.is_no_proxy(&uri))
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Between half of the pause after so many tries and all of it, so that many clients do not come
+/// again at once.
+fn jittered(tries: u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(10)).min(MAX_PAUSE);
+    let random = RandomState::new().build_hasher().finish();
+    pause / 2 + pause.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64 / 2.0)
+}
+
+/// Lets in as many requests as the provider takes: one more after each round that went well, half as
+/// many after a throttled one.
+#[derive(Debug)]
+struct Gate {
+    state: Mutex<GateState>,
+    freed: Condvar,
+}
+
+#[derive(Debug)]
+struct GateState {
+    limit: f64,
+    running: usize,
+    cut_at: Option<Instant>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        let state = GateState { limit: AT_START as f64, running: 0, cut_at: None };
+        Self { state: Mutex::new(state), freed: Condvar::new() }
+    }
+}
+
+impl Gate {
+    fn enter(&self) -> Permit<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |state: &mut GateState| state.running >= state.limit as usize;
+        let mut state =
+            self.freed.wait_while(state, is_full).unwrap_or_else(PoisonError::into_inner);
+        state.running += 1;
+        Permit { gate: self, is_left: false }
+    }
+}
+
+struct Permit<'a> {
+    gate: &'a Gate,
+    is_left: bool,
+}
+
+impl Permit<'_> {
+    fn leave(mut self, is_throttled: bool) {
+        self.is_left = true;
+        let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running -= 1;
+        if is_throttled {
+            // All that run are throttled at once: that is one word of the provider, not many.
+            let is_new = state.cut_at.is_none_or(|at| at.elapsed() > Duration::from_millis(500));
+            if is_new {
+                state.limit = (state.limit / 2.0).max(1.0);
+                state.cut_at = Some(Instant::now());
+            }
+        } else {
+            state.limit = (state.limit + 1.0 / state.limit).min(MOST as f64);
+        }
+        drop(state);
+        self.gate.freed.notify_one();
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if !self.is_left {
+            let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.running -= 1;
+            drop(state);
+            self.gate.freed.notify_one();
+        }
+    }
+}
+
+/// Characters that may stand in a path or query as they are (RFC 3986, "unreserved").
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Percent-encodes all but what is unreserved, and `/` where `keeps_slash`.
+pub(super) fn encode(text: &str, keeps_slash: bool) -> String {
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        if is_unreserved(byte) || (keeps_slash && byte == b'/') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&super::hex(&[byte]).to_ascii_uppercase());
+        }
+    }
+    encoded
+}
+
+/// `a=b&c=d`, encoded.
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs.iter().map(|(name, value)| {
+        if value.is_empty() {
+            format!("{}=", encode(name, false))
+        } else {
+            format!("{}={}", encode(name, false), encode(value, false))
+        }
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// What a percent-encoded text stands for; `+` is a space where `plus_is_space`. Bytes that are no
+/// UTF-8 become U+FFFD: nothing can be asked of such a key, and it is shown.
+pub(super) fn decode(text: &str, plus_is_space: bool) -> String {
+    let bytes = text.as_bytes();
+    if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return text.to_owned();
+    }
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let pair = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        if let Some(byte) = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            decoded.push(byte);
+            at += 3;
+        } else {
+            let is_space = plus_is_space && bytes[at] == b'+';
+            decoded.push(if is_space { b' ' } else { bytes[at] });
+            at += 1;
+        }
+    }
+    String::from_utf8(decoded)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(text in any::<String>()) {
+            prop_assert_eq!(decode(&encode(&text, true), false), text.clone());
+            prop_assert_eq!(decode(&encode(&text, false), true), text);
+        }
+
+        #[test]
+        fn any_text_decodes_to_something(text in any::<String>()) {
+            decode(&text, true);
+        }
+    }
+
+    #[test]
+    fn a_throttled_round_halves_the_requests_at_a_time() {
+        let gate = Gate::default();
+        let permits: Vec<_> = (0..AT_START).map(|_| gate.enter()).collect();
+        for permit in permits {
+            permit.leave(true);
+        }
+        assert_eq!(gate.state.lock().unwrap().limit as usize, AT_START / 2);
+        for _ in 0..AT_START {
+            gate.enter().leave(false);
+        }
+        assert!(gate.state.lock().unwrap().limit as usize > AT_START / 2);
+    }
+}
