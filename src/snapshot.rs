@@ -18,7 +18,7 @@ use crate::model::authority::Evidence;
 use crate::model::progress::Progress;
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::scan::DeepLook;
-use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Remembered};
+use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Section};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
 use roots::RootsReadError;
@@ -76,11 +76,6 @@ impl Reuse {
         }
     }
 }
-
-/// Where the database keeps what the next scan need not read again.
-const PARTS_SECTION: u8 = 0;
-const CONTENTS_SECTION: u8 = 1;
-const BODIES_SECTION: u8 = 2;
 
 /// What a scan found.
 #[derive(Clone, Debug)]
@@ -287,9 +282,9 @@ impl Job<'_> {
 
     /// Walks the storage, and reads what the last scan does not know of it.
     fn look(&self, previous: Option<PreviousScan>) -> Result<Look, DatabaseError> {
-        let section = |section| db::remembered(&self.options.database, section);
+        let section = |section| db::remembered(&self.options.database, section as u8);
         let last_parts =
-            previous.as_ref().and_then(|_| KnownParts::decode(&section(PARTS_SECTION)?));
+            previous.as_ref().and_then(|_| KnownParts::decode(&section(Section::Parts)?));
         let depth = scan::depth_for(&self.storage, self.options.deep);
         let mut look = scan::Look::full(&self.storage, depth);
         look.known = last_parts.as_ref();
@@ -315,7 +310,7 @@ impl Job<'_> {
             walked = scan::walk(look.without_known(), self.progress);
         }
         let contents = last_parts.as_ref().and_then(|parts| {
-            KnownContents::decode(parts, &section(CONTENTS_SECTION)?, &section(BODIES_SECTION)?)
+            KnownContents::decode(parts, &section(Section::Contents)?, &section(Section::Bodies)?)
         });
         if !walked.fill(contents.as_ref()) {
             walked = scan::walk(look.without_known(), self.progress);
@@ -356,11 +351,9 @@ impl Job<'_> {
     /// Works out the figures and puts everything into a new database.
     fn publish(mut self, mut facts: Facts, depth: Depth) -> Result<Summary, ScanError> {
         let read = std::mem::take(&mut self.roots);
-        let remembered = std::mem::take(&mut facts.remembered);
         self.progress.phase("accounting", None);
-        // Written first, because it takes as much memory as the facts do.
         let new = NewDatabase::create(&self.lock)?;
-        remember(&new, remembered)?;
+        facts.remember(&mut |section, fill| new.remember(section as u8, fill))?;
         let fingerprint = facts.fingerprint;
         let mut is_complete = !facts.is_incomplete();
         let mut authority = authority_of(&mut facts);
@@ -412,15 +405,6 @@ impl Job<'_> {
             duration: self.started.elapsed(),
         })
     }
-}
-
-fn remember(new: &NewDatabase<'_>, remembered: Remembered) -> Result<(), DatabaseError> {
-    let Remembered { parts, contents, bodies } = remembered;
-    new.remember(&[
-        (PARTS_SECTION, &parts),
-        (CONTENTS_SECTION, &contents),
-        (BODIES_SECTION, &bodies),
-    ])
 }
 
 /// Threads that wait for the disk.

@@ -11,7 +11,7 @@ use super::reclaimable::load_reclaimable;
 use super::verified::{self, VerifiedTimes};
 use crate::graph::{Accounts, RevisionAccount};
 use crate::model::{Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, tag_names};
-use crate::scan::{BlobDescription, BlobKind, Catalog, TagVerdict, describe_blobs};
+use crate::scan::{BlobDescription, BlobKind, Catalog, TagVerdict, TextNumber, describe_blobs};
 
 /// What is to be written of one scan.
 pub struct Snapshot<'a> {
@@ -88,8 +88,8 @@ impl<'a> SortedTexts<'a> {
         Self { sorted: order.into_iter().map(|at| texts[at].as_str()).collect(), place_of }
     }
 
-    fn id(&self, number: Option<u32>) -> Option<i64> {
-        number.map(|number| self.place_of[number as usize])
+    fn id(&self, number: Option<TextNumber>) -> Option<i64> {
+        number.map(|number| self.place_of[number.place()])
     }
 }
 
@@ -230,8 +230,9 @@ fn manifests(
         graph.manifests.iter().zip(&snapshot.accounts.manifest_logical_bytes)
     {
         let body = manifest.body.as_ref();
-        let platform =
-            |number: Option<u32>| number.map(|number| graph.platforms[number as usize].as_str());
+        let platform = |number: Option<TextNumber>| {
+            number.map(|number| graph.platforms[number.place()].as_str())
+        };
         let first =
             |role| manifest.references().iter().find(move |reference| reference.role == role);
         let mut layers: Vec<u32> = manifest
@@ -288,9 +289,9 @@ fn references(
                 manifest.blob,
                 position,
                 reference.blob,
-                reference.declared_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+                reference.declared_bytes.get().and_then(|bytes| i64::try_from(bytes).ok()),
                 media_types.id(reference.media_type),
-                reference.platform.map(|number| graph.platforms[number as usize].as_str()),
+                reference.platform.map(|number| graph.platforms[number.place()].as_str()),
                 build_steps.id(reference.build_step),
                 reference.is_external,
             ])?;

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -283,9 +283,13 @@ impl<'a> NewDatabase<'a> {
         self.has_lost_history
     }
 
-    /// Writes what the next scan need not read again, by section.
-    pub fn remember(&self, sections: &[(u8, &[u8])]) -> Result<(), DatabaseError> {
-        self.in_transaction(|connection| remembered::write(connection, sections))
+    /// Writes a section of what the next scan need not read again.
+    pub fn remember(
+        &self,
+        section: u8,
+        fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), DatabaseError> {
+        self.in_transaction(|connection| remembered::write(connection, section, fill))
     }
 
     /// Writes everything else, takes the references that another thread wrote meanwhile, and puts the
@@ -463,7 +467,7 @@ pub fn publish_unchanged(
         record_repositories(&transaction)?;
         super::witness::record(&transaction)?;
         if let Some(parts) = parts {
-            remembered::write(&transaction, &[(0, parts)])?;
+            remembered::write(&transaction, 0, &mut |out| out.write_all(parts))?;
         }
         transaction.commit()?;
         Ok(totals)

@@ -37,7 +37,7 @@ pub struct LinkFacts {
     /// The digest that its directory names.
     pub name: Digest,
     /// The digest in the file, when it is another one.
-    pub other_target: Option<Digest>,
+    pub other_target: Option<Box<Digest>>,
     /// mtime of the file.
     pub modified_ns: i64,
     /// Its directory's name was taken for its content, which says nothing or something else.
@@ -47,7 +47,7 @@ pub struct LinkFacts {
 impl LinkFacts {
     /// The digest that the registry resolves the link to.
     pub fn target(&self) -> &Digest {
-        self.other_target.as_ref().unwrap_or(&self.name)
+        self.other_target.as_deref().unwrap_or(&self.name)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Digest;
 
@@ -70,7 +72,8 @@ impl<'a> DigestNumbers<'a> {
 
     /// All digests that are not present, by number.
     pub fn into_absent(self) -> Vec<Digest> {
-        in_order(self.absent, self.present.len() as u32)
+        let first = self.present.len();
+        in_order(self.absent, |number| number as usize - first)
     }
 }
 
@@ -81,41 +84,59 @@ fn prefix_of(digest: &Digest) -> usize {
     }
 }
 
-/// Gives every text a number, from 0 on.
+/// The number of a text. That there is none takes no room beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextNumber(NonZeroU32);
+
+impl TextNumber {
+    pub(super) fn at(place: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(place))
+    }
+
+    /// The text's place among all texts.
+    pub fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// Gives every text a number, by the order of asking.
 #[derive(Debug, Default)]
 pub struct TextNumbers {
-    numbers: Mutex<HashMap<String, u32, RandomState>>,
+    numbers: Mutex<HashMap<String, TextNumber, RandomState>>,
 }
 
 impl TextNumbers {
     /// The text's number, a new one if it has none.
-    pub fn number(&self, text: &str) -> u32 {
+    pub fn number(&self, text: &str) -> TextNumber {
         let mut numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(number) = numbers.get(text) {
             return *number;
         }
-        let next = numbers.len() as u32;
+        let next = TextNumber::at(numbers.len() as u32);
         numbers.insert(text.to_owned(), next);
         next
     }
 
     /// What `of` says of the text with this number; `false` when there is none.
-    pub fn any(&self, number: u32, of: impl Fn(&str) -> bool) -> bool {
+    pub fn any(&self, number: TextNumber, of: impl Fn(&str) -> bool) -> bool {
         let numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         numbers.iter().any(|(text, other)| *other == number && of(text))
     }
 
     /// All texts, by number.
     pub fn into_texts(self) -> Vec<String> {
-        in_order(self.numbers, 0)
+        in_order(self.numbers, TextNumber::place)
     }
 }
 
-fn in_order<T: Hash + Eq>(numbers: Mutex<HashMap<T, u32, RandomState>>, first: u32) -> Vec<T> {
+fn in_order<T: Hash + Eq, N>(
+    numbers: Mutex<HashMap<T, N, RandomState>>,
+    place: impl Fn(N) -> usize,
+) -> Vec<T> {
     let numbers = numbers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(numbers.len()).collect();
     for (value, number) in numbers {
-        all[(number - first) as usize] = Some(value);
+        all[place(number)] = Some(value);
     }
     all.into_iter().flatten().collect()
 }

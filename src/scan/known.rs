@@ -12,6 +12,7 @@
 //! not fit is read from disk.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,14 +23,14 @@ use sha2::{Digest as _, Sha256};
 use crate::model::{Digest, ManifestKind, Role, text_of};
 use crate::storage::{DirectoryStamp, Storage};
 
-use super::Depth;
 use super::facts::{BlobFacts, LinkFacts, NumberedLink, NumberedLinks, TagFacts};
-use super::intern::DigestNumbers;
-use super::manifests::{ManifestBody, ManifestFacts, Texts};
+use super::intern::{DigestNumbers, TextNumber, TextNumbers};
+use super::manifests::{ManifestBody, Texts};
 use super::owner::Owner;
+use super::{Depth, Facts};
 
 /// Counts up with every change to what is encoded here or to what a body is read as.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What has to be the same for the next scan to pass a part over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,11 +53,11 @@ pub struct Part {
 }
 
 /// The parts that the last scan knew, by their path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownParts {
     format: u32,
     owner: Option<u32>,
-    /// Of the other two sections of [`Remembered`].
+    /// Of the other two sections.
     sha256: [u8; 32],
     parts: BTreeMap<String, KnownPart>,
     /// Blobs that were read so soon after their last change that another one would not show.
@@ -178,16 +179,19 @@ impl<'a> Look<'a> {
     }
 }
 
-/// What a scan leaves for the next, in the sections that are stored.
-#[derive(Clone, Debug, Default)]
-pub struct Remembered {
+/// What a scan leaves for the next, by the numbers under which the database keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
     /// The parts, which every scan reads.
-    pub parts: Vec<u8>,
+    Parts = 0,
     /// Blobs and links.
-    pub contents: Vec<u8>,
+    Contents = 1,
     /// What manifests say.
-    pub bodies: Vec<u8>,
+    Bodies = 2,
 }
+
+/// Writes one section.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 #[derive(Serialize, Deserialize)]
 struct Contents {
@@ -209,88 +213,125 @@ struct Bodies {
     plain: Vec<u32>,
 }
 
-/// What there is to remember.
-pub(super) struct ToRemember<'a> {
-    pub blobs: &'a [BlobFacts],
-    pub absent: &'a [Digest],
-    pub repositories: Vec<(&'a str, &'a NumberedLinks)>,
-    pub manifests: &'a [ManifestFacts],
-    pub plain: Vec<u32>,
-    pub media_types: &'a [String],
-    pub platforms: &'a [String],
-    pub build_steps: &'a [String],
+/// What there is to remember beside the facts.
+#[derive(Clone, Debug, Default)]
+pub struct ToRemember {
+    pub(super) parts: KnownParts,
+    /// Blobs that were looked into and do not begin as a manifest does.
+    pub(super) plain: Vec<u32>,
+    pub(super) unsettled: Vec<UnsettledRead>,
     /// Files with newer times are not remembered.
-    pub settled_before_ns: i64,
-    pub unsettled: Vec<UnsettledRead>,
+    pub(super) settled_before_ns: i64,
 }
 
-impl ToRemember<'_> {
-    /// Whether a later change of the blob shows in its times. One that is not there shows when it
-    /// comes.
-    fn is_settled(&self, blob: u32) -> bool {
-        self.blobs.get(blob as usize).is_none_or(|blob| blob.newest_ns() < self.settled_before_ns)
-    }
+/// Whether a later change of the blob shows in its times. One that is not there shows when it comes.
+fn is_settled(facts: &Facts, blob: u32) -> bool {
+    let settled_before_ns = facts.to_remember.settled_before_ns;
+    facts.blobs.get(blob as usize).is_none_or(|blob| blob.newest_ns() < settled_before_ns)
+}
 
-    /// Whether neither the manifest nor its config can change without showing it.
-    fn is_body_settled(&self, blob: u32, body: &ManifestBody) -> bool {
-        let configs = body.references.iter().filter(|reference| reference.role == Role::Config);
-        self.is_settled(blob) && configs.map(|config| config.blob).all(|blob| self.is_settled(blob))
-    }
+/// Whether neither the manifest nor its config can change without showing it.
+fn is_body_settled(facts: &Facts, blob: u32, body: &ManifestBody) -> bool {
+    let configs = body.references.iter().filter(|reference| reference.role == Role::Config);
+    is_settled(facts, blob) && configs.map(|config| config.blob).all(|blob| is_settled(facts, blob))
+}
 
-    pub(super) fn encode(mut self, mut parts: KnownParts) -> Remembered {
-        #[derive(Serialize)]
-        struct ContentsRef<'a> {
-            #[serde(serialize_with = "blobs")]
-            blobs: &'a [BlobFacts],
-            absent: Vec<String>,
-            repositories: BTreeMap<&'a str, &'a NumberedLinks>,
-        }
-        #[derive(Serialize)]
-        struct BodiesRef<'a> {
-            media_types: &'a [String],
-            platforms: &'a [String],
-            build_steps: &'a [String],
-            manifests: Vec<(u32, &'a ManifestBody)>,
-            plain: Vec<u32>,
-        }
-        fn blobs<S: serde::Serializer>(blobs: &[BlobFacts], to: S) -> Result<S::Ok, S::Error> {
-            to.collect_seq(blobs.iter().map(|blob| {
-                let sha256 = match &blob.digest {
-                    Digest::Sha256(bytes) => *bytes,
-                    Digest::Other(_) => [0; 32],
-                };
-                (sha256, blob.size_bytes, blob.modified_ns, blob.changed_ns)
-            }))
-        }
+impl Facts {
+    /// Writes what the next scan need not read again, section by section. There is as much of it as of
+    /// the facts, so it is never held as a whole.
+    ///
+    /// # Errors
+    /// Of `write`.
+    pub fn remember<E>(
+        &self,
+        write: &mut dyn FnMut(Section, Fill<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let contents = ContentsRef {
-            blobs: self.blobs,
+            blobs: &self.blobs,
             absent: self.absent.iter().map(Digest::to_string).collect(),
-            repositories: self.repositories.iter().copied().collect(),
+            repositories: self
+                .repositories
+                .iter()
+                .map(|(facts, links)| (&*facts.name, links))
+                .collect(),
         };
-        let mut plain = std::mem::take(&mut self.plain);
-        plain.retain(|blob| self.is_settled(*blob));
-        plain.sort_unstable();
-        parts.unsettled = std::mem::take(&mut self.unsettled);
-        parts.unsettled.sort_unstable();
         let sound = self.manifests.iter().filter_map(|manifest| {
             let body = manifest.body.as_ref().filter(|_| manifest.fault.is_none())?;
-            (is_sound(body) && self.is_body_settled(manifest.blob, body))
+            (is_sound(body) && is_body_settled(self, manifest.blob, body))
                 .then_some((manifest.blob, body))
         });
+        let mut plain = self.to_remember.plain.clone();
+        plain.retain(|blob| is_settled(self, *blob));
+        plain.sort_unstable();
         let bodies = BodiesRef {
-            media_types: self.media_types,
-            platforms: self.platforms,
-            build_steps: self.build_steps,
+            media_types: &self.media_types,
+            platforms: &self.platforms,
+            build_steps: &self.build_steps,
             manifests: sound.collect(),
             plain,
         };
-        let (contents, bodies) =
-            rayon::join(|| postcard::to_allocvec(&contents), || postcard::to_allocvec(&bodies));
-        let (Ok(contents), Ok(bodies)) = (contents, bodies) else {
-            return Remembered::default();
+        let mut sha256 = Sha256::new();
+        write(Section::Contents, &mut |out| encode(&contents, out, &mut sha256))?;
+        write(Section::Bodies, &mut |out| encode(&bodies, out, &mut sha256))?;
+        let mut parts = self.to_remember.parts.clone();
+        parts.sha256 = sha256.finalize().into();
+        parts.unsettled.clone_from(&self.to_remember.unsettled);
+        parts.unsettled.sort_unstable();
+        write(Section::Parts, &mut |out| out.write_all(&parts.encode()))
+    }
+}
+
+#[derive(Serialize)]
+struct ContentsRef<'a> {
+    #[serde(serialize_with = "serialize_blobs")]
+    blobs: &'a [BlobFacts],
+    absent: Vec<String>,
+    repositories: BTreeMap<&'a str, &'a NumberedLinks>,
+}
+
+#[derive(Serialize)]
+struct BodiesRef<'a> {
+    media_types: &'a [String],
+    platforms: &'a [String],
+    build_steps: &'a [String],
+    manifests: Vec<(u32, &'a ManifestBody)>,
+    plain: Vec<u32>,
+}
+
+fn serialize_blobs<S: serde::Serializer>(blobs: &[BlobFacts], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(blobs.iter().map(|blob| {
+        let sha256 = match &blob.digest {
+            Digest::Sha256(bytes) => *bytes,
+            Digest::Other(_) => [0; 32],
         };
-        parts.sha256 = checksum(&contents, &bodies);
-        Remembered { parts: parts.encode(), contents, bodies }
+        (sha256, blob.size_bytes, blob.modified_ns, blob.changed_ns)
+    }))
+}
+
+/// Encodes a section, and adds the hash of its bytes to that of all sections.
+fn encode(section: &impl Serialize, out: &mut dyn Write, all: &mut Sha256) -> io::Result<()> {
+    let hashing = Hashing { out, sha256: Sha256::new() };
+    let buffered = io::BufWriter::with_capacity(64 << 10, hashing);
+    let buffered = postcard::to_io(section, buffered).map_err(io::Error::other)?;
+    let hashing = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+    all.update(hashing.sha256.finalize());
+    Ok(())
+}
+
+struct Hashing<'w> {
+    out: &'w mut dyn Write,
+    sha256: Sha256,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.sha256.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -359,7 +400,7 @@ impl KnownContents {
         Some(LinkFacts {
             name: self.digest(link.name)?,
             other_target: match other {
-                Some(number) => Some(self.digest(number)?),
+                Some(number) => Some(Box::new(self.digest(number)?)),
                 None => None,
             },
             modified_ns: link.modified_ns,
@@ -485,21 +526,10 @@ impl<'a> KnownBodies<'a> {
         let manifests = &self.known.bodies.manifests;
         let at = manifests.binary_search_by_key(&number, |manifest| manifest.0).ok()?;
         let mut body = manifests[at].1.clone();
-        let media_type = |old: u32| {
-            memoised(&self.media_types, old, || {
-                Some(texts.media_types.number(self.known.bodies.media_types.get(old as usize)?))
-            })
-        };
-        let platform = |old: u32| {
-            memoised(&self.platforms, old, || {
-                Some(texts.platforms.number(self.known.bodies.platforms.get(old as usize)?))
-            })
-        };
-        let build_step = |old: u32| {
-            memoised(&self.build_steps, old, || {
-                Some(texts.build_steps.number(self.known.bodies.build_steps.get(old as usize)?))
-            })
-        };
+        let bodies = &self.known.bodies;
+        let media_type = renumbering(&self.media_types, &bodies.media_types, &texts.media_types);
+        let platform = renumbering(&self.platforms, &bodies.platforms, &texts.platforms);
+        let build_step = renumbering(&self.build_steps, &bodies.build_steps, &texts.build_steps);
         let new_number = |old: u32| {
             memoised(&self.numbers, old, || Some(numbers.number(&self.known.digest(old)?)))
         };
@@ -511,15 +541,15 @@ impl<'a> KnownBodies<'a> {
         }
         for reference in &mut body.references {
             reference.blob = new_number(reference.blob)?;
-            renumber(&mut reference.media_type, media_type)?;
-            renumber(&mut reference.platform, platform)?;
-            renumber(&mut reference.build_step, build_step)?;
+            renumber(&mut reference.media_type, &media_type)?;
+            renumber(&mut reference.platform, &platform)?;
+            renumber(&mut reference.build_step, &build_step)?;
         }
         for number in [&mut body.media_type, &mut body.artifact_type] {
-            renumber(number, media_type)?;
+            renumber(number, &media_type)?;
         }
         for number in [&mut body.os, &mut body.architecture, &mut body.variant] {
-            renumber(number, platform)?;
+            renumber(number, &platform)?;
         }
         Some(body)
     }
@@ -533,8 +563,25 @@ impl<'a> KnownBodies<'a> {
     }
 }
 
+/// From the last scan's number of a text to this one's.
+fn renumbering<'a>(
+    numbers: &'a [AtomicU32],
+    old: &'a [String],
+    new: &'a TextNumbers,
+) -> impl Fn(TextNumber) -> Option<TextNumber> + 'a {
+    move |number| {
+        let place = number.place() as u32;
+        let new =
+            memoised(numbers, place, || Some(new.number(old.get(number.place())?).place() as u32));
+        new.map(TextNumber::at)
+    }
+}
+
 /// `None` when there is a number and it is not known.
-fn renumber(number: &mut Option<u32>, new: impl Fn(u32) -> Option<u32>) -> Option<()> {
+fn renumber(
+    number: &mut Option<TextNumber>,
+    new: impl Fn(TextNumber) -> Option<TextNumber>,
+) -> Option<()> {
     if let Some(old) = number {
         *number = Some(new(*old)?);
     }

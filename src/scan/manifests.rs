@@ -18,7 +18,7 @@ use crate::model::{
 use crate::storage::{Content, Storage};
 
 use super::facts::{BlobFacts, RepositoryFacts};
-use super::intern::{DigestNumbers, TextNumbers};
+use super::intern::{DigestNumbers, TextNumber, TextNumbers};
 use super::known::{KnownBodies, UnsettledRead};
 
 /// A blob that is, or by a link ought to be, a manifest.
@@ -40,23 +40,43 @@ pub struct ManifestBody {
     /// What it is.
     pub kind: ManifestKind,
     /// Its media type's number.
-    pub media_type: Option<u32>,
+    pub media_type: Option<TextNumber>,
     /// Its artifact type's number.
-    pub artifact_type: Option<u32>,
+    pub artifact_type: Option<TextNumber>,
     /// What it names.
     pub references: Vec<ReferenceFacts>,
     /// From the image config.
-    pub os: Option<u32>,
+    pub os: Option<TextNumber>,
     /// From the image config.
-    pub architecture: Option<u32>,
+    pub architecture: Option<TextNumber>,
     /// From the image config.
-    pub variant: Option<u32>,
+    pub variant: Option<TextNumber>,
     /// From the image config.
     pub created_ns: Option<i64>,
     /// Its media type is not known to the registry.
     pub is_type_unknown: bool,
     /// Why there is nothing from the image config.
     pub config_fault: Option<String>,
+}
+
+/// The size that a manifest says of something, if it says one. There are millions of them, so that there is none
+/// takes no room: it is [`u64::MAX`], which no file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredBytes(u64);
+
+impl DeclaredBytes {
+    /// Nothing is said.
+    pub const NONE: Self = Self(u64::MAX);
+
+    /// What is said.
+    pub fn new(bytes: Option<u64>) -> Self {
+        bytes.map_or(Self::NONE, |bytes| Self(bytes.min(u64::MAX - 1)))
+    }
+
+    /// In bytes.
+    pub fn get(self) -> Option<u64> {
+        (self != Self::NONE).then_some(self.0)
+    }
 }
 
 /// One thing that a manifest names. Texts are numbers in `Texts`.
@@ -67,13 +87,13 @@ pub struct ReferenceFacts {
     /// What is named.
     pub blob: u32,
     /// The size that the manifest says.
-    pub declared_bytes: Option<u64>,
+    pub declared_bytes: DeclaredBytes,
     /// The media type that the manifest says.
-    pub media_type: Option<u32>,
+    pub media_type: Option<TextNumber>,
     /// The platform that an index says.
-    pub platform: Option<u32>,
+    pub platform: Option<TextNumber>,
     /// The command that made the layer.
-    pub build_step: Option<u32>,
+    pub build_step: Option<TextNumber>,
     /// The registry need not hold it.
     pub is_external: bool,
 }
@@ -242,7 +262,7 @@ impl Reader<'_> {
             .then(|| candidate(digest, Certainty::Certain))
     }
 
-    fn is_manifest_type(&self, number: u32) -> bool {
+    fn is_manifest_type(&self, number: TextNumber) -> bool {
         self.texts.media_types.any(number, media_type::is_manifest)
     }
 
@@ -355,7 +375,7 @@ impl Reader<'_> {
         let media_types = &self.texts.media_types;
         let platforms = &self.texts.platforms;
         // Layers of one image are of one type: most need no look into the shared numbers.
-        let mut last: Option<(&str, u32)> = None;
+        let mut last: Option<(&str, TextNumber)> = None;
         let mut media_type_number = |name| match last {
             Some((text, number)) if text == name => number,
             _ => {
@@ -370,7 +390,7 @@ impl Reader<'_> {
             .map(|reference| ReferenceFacts {
                 role: reference.role,
                 blob: self.numbers.number(&reference.digest),
-                declared_bytes: reference.declared_bytes,
+                declared_bytes: DeclaredBytes::new(reference.declared_bytes),
                 media_type: reference.media_type.as_deref().map(&mut media_type_number),
                 platform: reference.platform.as_deref().map(|name| platforms.number(name)),
                 build_step: None,

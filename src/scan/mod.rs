@@ -32,8 +32,9 @@ pub use facts::{
     BlobFacts, Hold, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag, RepositoryFacts,
     TagFacts, UploadFacts,
 };
-pub use known::{KnownContents, KnownPart, KnownParts, Look, Part, Remembered};
-pub use manifests::{ManifestBody, ManifestFacts, ReferenceFacts};
+pub use intern::TextNumber;
+pub use known::{Fill, KnownContents, KnownPart, KnownParts, Look, Part, Section, ToRemember};
+pub use manifests::{DeclaredBytes, ManifestBody, ManifestFacts, ReferenceFacts};
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -48,7 +49,7 @@ use crate::model::{Code, Digest, HoldScope, ManifestKind, text_of};
 use crate::storage::{FileKind, Layout, Storage};
 
 use intern::DigestNumbers;
-use known::{KnownBodies, ToRemember};
+use known::KnownBodies;
 use manifests::{AllManifests, Reader, Texts, Unseen};
 
 /// How closely the walk looks.
@@ -126,8 +127,8 @@ pub struct Facts {
     pub evidence: Vec<Evidence>,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
-    /// What the next scan need not read again.
-    pub remembered: Remembered,
+    /// What the next scan needs to know beside the facts.
+    pub to_remember: ToRemember,
 }
 
 impl Facts {
@@ -309,18 +310,11 @@ pub fn read_manifests(
     let (media_types, platforms) = (texts.media_types.into_texts(), texts.platforms.into_texts());
     let build_steps = texts.build_steps.into_texts();
     let to_remember = ToRemember {
-        blobs: &blobs,
-        absent: &absent,
-        repositories: repositories.iter().map(|(facts, links)| (&*facts.name, links)).collect(),
-        manifests: &manifests,
+        parts: walked.parts,
         plain: noted.plain,
-        media_types: &media_types,
-        platforms: &platforms,
-        build_steps: &build_steps,
-        settled_before_ns: walked.settled_before_ns,
         unsettled: noted.unsettled,
+        settled_before_ns: walked.settled_before_ns,
     };
-    let remembered = to_remember.encode(walked.parts);
     let mut notes = walked.root_notes;
     notes.append(walked.blobs.notes);
     notes.append(walked.repositories.notes);
@@ -337,7 +331,7 @@ pub fn read_manifests(
         is_pull_through: walked.is_pull_through,
         evidence,
         fingerprint,
-        remembered,
+        to_remember,
         blobs,
     }
 }

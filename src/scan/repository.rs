@@ -253,15 +253,15 @@ impl Walk<'_> {
                         if target != name && name_is_canonical(&name) =>
                     {
                         find(Code::LinkMismatch, format!("the link holds {target}"));
-                        link.other_target = Some(target);
+                        link.other_target = Some(Box::new(target));
                         link.is_doubtful = true;
                     }
                     Some(Ok(LinkContent::Clean(target))) => {
-                        link.other_target = (target != name).then_some(target);
+                        link.other_target = (target != name).then(|| Box::new(target));
                     }
                     Some(Ok(LinkContent::Spaced(target))) => {
                         find(Code::LinkWhitespace, "white space stands around the digest".into());
-                        link.other_target = (target != name).then_some(target);
+                        link.other_target = (target != name).then(|| Box::new(target));
                     }
                     Some(Ok(LinkContent::Nothing(reason))) => {
                         find(unreadable, reason);

@@ -311,14 +311,23 @@ impl Storage for Counted {
     }
 }
 
+/// What a scan leaves for the next one: the parts, the contents, the bodies.
+fn remembered(facts: &Facts) -> [Vec<u8>; 3] {
+    let mut sections = [const { Vec::new() }; 3];
+    facts.remember(&mut |section, fill| fill(&mut sections[section as usize])).unwrap();
+    sections
+}
+
 /// A scan after the one that left `last`; also how many files it read and entries it looked at.
 fn facts_after(root: &Path, last: Option<&Facts>, settled_before_ns: i64) -> (Facts, u64, u64) {
     let inner = FilesystemStorage::open(storage::locate(root).unwrap()).unwrap();
     let counted = Counted { inner, reads: AtomicU64::new(0), leaves: AtomicU64::new(0) };
-    let parts = last.and_then(|last| KnownParts::decode(&last.remembered.parts));
-    let contents = last.zip(parts.as_ref()).and_then(|(last, parts)| {
-        KnownContents::decode(parts, &last.remembered.contents, &last.remembered.bodies)
-    });
+    let last = last.map(remembered);
+    let parts = last.as_ref().and_then(|[parts, ..]| KnownParts::decode(parts));
+    let contents = last
+        .as_ref()
+        .zip(parts.as_ref())
+        .and_then(|([_, contents, bodies], parts)| KnownContents::decode(parts, contents, bodies));
     assert_eq!(contents.is_some(), last.is_some());
     let mut look = Look::full(&counted, Depth::Full);
     look.known = parts.as_ref();
@@ -372,7 +381,7 @@ fn a_manifest_that_changed_in_the_tick_of_the_last_scan_is_read_again() {
     assert!(scan(&options, &Hidden).unwrap().is_unchanged);
     // Whether the kernel gives it another time or not, sizes and names are the same.
     let (facts, ..) = facts_after(&root, None, i64::MIN);
-    let parts = KnownParts::decode(&facts.remembered.parts).unwrap();
+    let parts = KnownParts::decode(&remembered(&facts)[0]).unwrap();
     let storage = FilesystemStorage::open(storage::locate(&root).unwrap()).unwrap();
     assert!(parts.have_stayed(&storage));
     for blob in
@@ -395,17 +404,18 @@ fn a_memory_that_is_damaged_or_of_another_scan_is_no_memory() {
     let (facts, ..) = facts_after(&root, None, i64::MAX);
     push_image(&root, "app", "1.1", 2);
     let (other, ..) = facts_after(&root, None, i64::MAX);
-    let parts = KnownParts::decode(&facts.remembered.parts).unwrap();
+    let [encoded_parts, contents, bodies] = remembered(&facts);
+    let parts = KnownParts::decode(&encoded_parts).unwrap();
     let decode =
         |contents: &[u8], bodies: &[u8]| KnownContents::decode(&parts, contents, bodies).is_some();
-    let remembered = &facts.remembered;
-    assert!(decode(&remembered.contents, &remembered.bodies));
-    assert!(!decode(&other.remembered.contents, &other.remembered.bodies));
-    for at in [0, remembered.bodies.len() / 2, remembered.bodies.len() - 1] {
-        let mut bodies = remembered.bodies.clone();
+    assert!(decode(&contents, &bodies));
+    let [_, other_contents, other_bodies] = remembered(&other);
+    assert!(!decode(&other_contents, &other_bodies));
+    for at in [0, bodies.len() / 2, bodies.len() - 1] {
+        let mut bodies = bodies.clone();
         bodies[at] ^= 1;
-        assert!(!decode(&remembered.contents, &bodies));
+        assert!(!decode(&contents, &bodies));
     }
-    assert!(KnownParts::decode(&remembered.parts[..10]).is_none());
+    assert!(KnownParts::decode(&encoded_parts[..10]).is_none());
     assert!(KnownParts::decode(b"").is_none());
 }

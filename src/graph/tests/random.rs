@@ -9,8 +9,8 @@ use crate::db;
 use crate::graph::{BlobId, ExternalRoot, Graph, account};
 use crate::model::{Code, Digest, HoldScope, ManifestKind, Role};
 use crate::scan::{
-    BlobFile, Catalog, CatalogLink, CatalogManifest, CatalogRepository, CatalogTag, ManifestBody,
-    ReferenceFacts, RepositoryFacts, UnreadableRoot, tag_verdicts,
+    BlobFile, Catalog, CatalogLink, CatalogManifest, CatalogRepository, CatalogTag, DeclaredBytes,
+    ManifestBody, ReferenceFacts, RepositoryFacts, UnreadableRoot, tag_verdicts,
 };
 use crate::storage::Layout;
 
@@ -126,7 +126,7 @@ fn reference(role: Role, blob: BlobId) -> ReferenceFacts {
     ReferenceFacts {
         role,
         blob,
-        declared_bytes: None,
+        declared_bytes: DeclaredBytes::NONE,
         media_type: None,
         platform: None,
         build_step: None,

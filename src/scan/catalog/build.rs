@@ -230,7 +230,7 @@ fn add_signature(catalog: &mut Catalog, revision: BlobId, signature: BlobId) {
     body.references.push(crate::scan::ReferenceFacts {
         role: Role::Blob,
         blob: signature,
-        declared_bytes: None,
+        declared_bytes: crate::scan::DeclaredBytes::NONE,
         media_type: None,
         platform: None,
         build_step: None,

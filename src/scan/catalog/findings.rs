@@ -214,7 +214,7 @@ fn wrong_sizes(catalog: &Catalog, findings: &mut Vec<Finding>) {
         references
             .filter_map(|reference| {
                 let file = catalog.files[reference.blob as usize]?;
-                Some((reference.blob, reference.declared_bytes?, file.size_bytes))
+                Some((reference.blob, reference.declared_bytes.get()?, file.size_bytes))
             })
             .collect()
     };

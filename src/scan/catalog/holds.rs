@@ -175,7 +175,7 @@ impl Collector<'_> {
                 Some(link) => vec![link.target],
                 None => self.catalog.aliases.get(&reference.blob).cloned().unwrap_or_default(),
             };
-            let declared = reference.declared_bytes;
+            let declared = reference.declared_bytes.get();
             let is_right = |target: &&BlobId| {
                 is_canonical(**target) && declared.is_some() && size_of(**target) == declared
             };

@@ -1,6 +1,7 @@
 //! What each blob is, as far as manifests say.
 
 use crate::model::{ManifestKind, Role};
+use crate::scan::TextNumber;
 
 use super::{Catalog, CatalogManifest};
 
@@ -40,9 +41,9 @@ pub struct BlobDescription {
     /// A manifest that is kept names it as a layer.
     pub is_layer: bool,
     /// The number of the media type that the first such manifest says.
-    pub layer_media_type: Option<u32>,
+    pub layer_media_type: Option<TextNumber>,
     /// The number of the build command that the first such manifest says.
-    pub build_step: Option<u32>,
+    pub build_step: Option<TextNumber>,
     /// Manifests that name it and are no orphans.
     pub manifest_count: u32,
 }
