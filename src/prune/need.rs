@@ -54,6 +54,10 @@ impl Executor<'_> {
                 let link = graph.links[item.at as usize];
                 self.keep_blob(&graph.blobs[link.name as usize].digest);
                 self.keep_blob(&graph.blobs[link.target as usize].digest);
+                let directory = graph.repository_of(item).and_then(|place| self.directory(place));
+                if let Some(directory) = directory.filter(|_| link.name != link.target) {
+                    self.keep_name_of_alias(&directory, &graph.blobs[link.target as usize].digest);
+                }
             }
             Kind::TagHistory
             | Kind::Upload
@@ -132,6 +136,14 @@ impl Executor<'_> {
                 parse_link(&content.bytes)
         {
             self.keep_blob(&target);
+            self.keep_name_of_alias(directory, &target);
+        }
+    }
+
+    /// A registry with a cache that is asked for a layer by its sha512 remembers it by its sha256 too.
+    fn keep_name_of_alias(&mut self, directory: &Path, target: &Digest) {
+        if self.registry.is_some() {
+            self.keep(paths::layer_link(directory, target));
         }
     }
 

@@ -9,7 +9,7 @@ use super::name::{NameSet, SkipGroup, Skipped};
 use super::protect::Protect;
 use super::protected::Protected;
 use super::undoable::NeededToUndo;
-use crate::graph::{self, Graph, Item, Reason, Removal, total_bytes};
+use crate::graph::{self, BlobId, Graph, Item, Reason, Removal, total_bytes};
 use crate::model::{ByKind, Digest, Kind, Name};
 
 /// The rules that a plan keeps.
@@ -395,6 +395,33 @@ impl Work<'_> {
                     self.skip(SkipGroup::Needed, Kind::LayerLink, at, reason);
                 }
             }
+            if self.policy.spares_manifests {
+                self.names_of_aliases(chosen, place);
+            }
+        }
+    }
+
+    /// A registry with a cache that is asked for a layer by its sha512 remembers it by its sha256 too, so
+    /// that link stays as long as one under another name does.
+    fn names_of_aliases(&mut self, chosen: &Chosen<'_>, place: u32) {
+        let graph = self.graph;
+        let links = graph.repositories[place as usize].links.clone();
+        let goes = &mut self.plan.goes[Kind::LayerLink];
+        let staying = links.filter(|at| goes.binary_search(at).is_err());
+        let aliases = staying.map(|at| &graph.links[at as usize]);
+        let aliases = aliases.filter(|link| link.name != link.target);
+        let targets: Vec<BlobId> = aliases.map(|link| link.target).collect();
+        let of = &graph.repositories[place as usize].links;
+        let is_spared = |at: &u32| {
+            let link = &graph.links[*at as usize];
+            of.contains(at) && link.name == link.target && targets.contains(&link.target)
+        };
+        let spared: Vec<u32> = goes.extract_if(.., |at| is_spared(at)).collect();
+        for at in spared {
+            let is_asked_for = chosen.selection.has(Kind::LayerLink, at);
+            let group = if is_asked_for { SkipGroup::Needed } else { SkipGroup::Spared };
+            let reason = "the running registry may remember it by the sha512 name that stays";
+            self.skip(group, Kind::LayerLink, at, reason);
         }
     }
 
