@@ -1,5 +1,5 @@
 //! Lists `queries/*.sql` so that a new report needs no Rust: each file becomes a row of a table
-//! that `report::catalog` includes.
+//! that `report::catalog` includes; those in `queries/fleet` one of `lake::fleet`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,8 +10,14 @@ fn main() {
     println!("cargo::rerun-if-changed=queries");
     println!("cargo::rerun-if-changed=build.rs");
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
-    let directory = Path::new(&root).join("queries");
-    let mut files: Vec<_> = fs::read_dir(&directory)
+    let root = Path::new(&root);
+    list(&root.join("queries"), "reports.rs");
+    list(&root.join("queries/fleet"), "fleet.rs");
+}
+
+/// Writes a table of the `.sql` files in a directory.
+fn list(directory: &Path, table_name: &str) {
+    let mut files: Vec<_> = fs::read_dir(directory)
         .expect("queries/ can be listed")
         .map(|entry| entry.expect("queries/ can be listed").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
@@ -25,5 +31,5 @@ fn main() {
     }
     table.push(']');
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    fs::write(Path::new(&out).join("reports.rs"), table).expect("OUT_DIR can be written");
+    fs::write(Path::new(&out).join(table_name), table).expect("OUT_DIR can be written");
 }

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod db;
 pub mod export;
 pub mod graph;
+pub mod lake;
 pub mod model;
 pub mod nightly;
 pub mod prune;

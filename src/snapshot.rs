@@ -232,6 +232,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
         options.reuse != Reuse::Nothing
             && previous.root == root_text(&root)
             && previous.tool_version == env!("CARGO_PKG_VERSION")
+            && previous.is_schema_current
     });
     let (facts, depth) = match pool.install(|| job.look(previous))? {
         Look::Unchanged(summary) => return Ok(*summary),

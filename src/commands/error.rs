@@ -5,6 +5,7 @@ use std::io;
 use crate::check::CheckError;
 use crate::db::DatabaseError;
 use crate::export::ExportError;
+use crate::lake::LakeError;
 use crate::nightly::{ConfigError, LogError, RecordError};
 use crate::prune::{AuthorityError, DocumentError, ProtectError};
 use crate::pulls::PullsError;
@@ -89,6 +90,7 @@ impl Error {
             matches!(cause.downcast_ref(), Some(QueryError::Interrupted))
                 || matches!(cause.downcast_ref(), Some(RunError::Query(QueryError::Interrupted)))
                 || matches!(cause.downcast_ref(), Some(CheckError::Stopped { .. }))
+                || matches!(cause.downcast_ref(), Some(LakeError::Stopped))
         })
     }
 }
@@ -115,6 +117,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref::<ConfigError>().and_then(ConfigError::hint))
         .or_else(|| cause.downcast_ref::<RecordError>().map(RecordError::hint))
         .or_else(|| cause.downcast_ref::<LogError>().map(LogError::hint))
+        .or_else(|| cause.downcast_ref::<LakeError>().and_then(LakeError::hint))
         .or_else(|| cause.downcast_ref::<ServeError>().and_then(ServeError::hint))
         .or_else(|| match cause.downcast_ref() {
             Some(RunError::Query(error)) => error.hint(),

@@ -4,6 +4,7 @@ mod browse;
 mod completions;
 mod demo;
 pub mod error;
+mod export;
 mod free;
 mod html;
 mod interrupt;
@@ -143,6 +144,12 @@ pub enum Command {
     /// healed by the next one. docs/nightly.md has the file's keys. Exit code 1: something that was to go
     /// stays, or a limit was passed. Exit code 2: a step failed, or the registry does not serve.
     Nightly(nightly::NightlyArgs),
+    /// Write the views as Parquet, for engines that count over many registries and scans
+    ///
+    /// The files lie in `DEST/<view>/registry=NAME/scan=TIME/`; docs/lake.md says which engines read
+    /// them, and how. A scan is exported whole or not at all, and one that is there already is left as
+    /// it is. Engines report: only regsql deletes, since it looks at the storage again before.
+    Export(export::ExportArgs),
     /// Take in when images were pulled, from logs
     Pulls(pulls::PullsArgs),
     /// Show the views and what their columns mean
@@ -198,6 +205,7 @@ pub fn run(context: &Context, command: Command) -> Result {
         Command::Metrics(args) => metrics::run(context, &args),
         Command::Serve(args) => serve::run(context, args),
         Command::Nightly(args) => nightly::run(context, &args),
+        Command::Export(args) => export::run(context, &args),
         Command::Pulls(args) => pulls::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),

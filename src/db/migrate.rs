@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_external_root.sql"),
     include_str!("../../migrations/0010_remembered.sql"),
     include_str!("../../migrations/0011_root_revisions.sql"),
+    include_str!("../../migrations/0012_scan_schema.sql"),
 ];
 
 /// The `user_version` of a file made by this program.
@@ -47,6 +48,18 @@ pub fn create_tables(connection: &mut Connection) -> Result<(), rusqlite_migrati
 /// Builds the indices; after the rows, because that is several times faster.
 pub fn create_indices(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(INDICES_SQL)
+}
+
+/// Notes in a new snapshot which tables its scan has filled.
+pub(super) fn record_scan_schema(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO scan_schema VALUES (1, ?1)";
+    connection.execute(sql, [SCHEMA_VERSION as i64]).map(drop)
+}
+
+/// Whether the scan filled all tables of this version: one that an older regsql made did not.
+pub fn is_scan_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM scan_schema WHERE version = ?1)";
+    connection.query_row(sql, [SCHEMA_VERSION as i64], |row| row.get(0))
 }
 
 fn views_sha256() -> [u8; 32] {

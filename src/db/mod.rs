@@ -28,7 +28,9 @@ pub use guard::{Guard, Stopper};
 pub use load::{DiskSpace, ScanRecord, Snapshot, Totals};
 #[cfg(test)]
 pub(crate) use load::{load_figures, load_references};
-pub use migrate::{PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables};
+pub use migrate::{
+    PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables, is_scan_current,
+};
 pub(crate) use open::open_for_writing;
 pub use open::{
     DatabaseError, findings_by_severity, open_for_reading, proxied_url, scanned_root, set_totals,

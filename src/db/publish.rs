@@ -110,6 +110,7 @@ pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseE
 
 /// What the last scan left.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 pub struct PreviousScan {
     /// Hash over all names, sizes and times it saw.
     pub fingerprint: Vec<u8>,
@@ -129,6 +130,8 @@ pub struct PreviousScan {
     pub is_vanished_accepted: bool,
     /// Hash over the roots and the authority.
     pub roots_fingerprint: Option<Vec<u8>>,
+    /// It filled all tables of this version.
+    pub is_schema_current: bool,
     /// The last sign of life of the upload that is the next to become stale: it is a finding then,
     /// though nothing has changed on disk.
     pub next_stale_upload_ns: Option<i64>,
@@ -156,6 +159,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
             proxy_url: row.get(7)?,
             is_vanished_accepted: row.get(8)?,
             roots_fingerprint: row.get(9)?,
+            is_schema_current: migrate::is_scan_current(&connection)?,
         })
     });
     match scan {
@@ -302,6 +306,7 @@ impl<'a> NewDatabase<'a> {
         let totals = self.in_transaction(|connection| {
             forget_pulls_of_another(connection, self.old.as_ref(), &snapshot.scan.root)?;
             let totals = load_figures(connection, snapshot, self.old.as_ref())?;
+            migrate::record_scan_schema(connection)?;
             record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
             record_repositories(connection)?;
             super::witness::record(connection)?;

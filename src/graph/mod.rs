@@ -26,6 +26,7 @@ mod groups;
 mod holds;
 mod item;
 mod parts;
+mod reached;
 mod removal;
 mod select;
 mod walk;
@@ -44,6 +45,7 @@ pub use parts::{
     BlobId, BlobNode, Edge, ExternalRoot, Hold, LinkNode, ManifestId, Parts, RepositoryNode,
     TagNode, UploadNode,
 };
+pub use reached::{edges, reached, starts};
 pub use removal::{Reason, Removal, Selection, Skipped, removal};
 pub use select::{Missing, Names};
 pub use walk::{Parents, Paths, Via, Walk};

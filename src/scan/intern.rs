@@ -89,7 +89,8 @@ fn prefix_of(digest: &Digest) -> usize {
 pub struct TextNumber(NonZeroU32);
 
 impl TextNumber {
-    pub(super) fn at(place: u32) -> Self {
+    /// Of the text with this place among all texts.
+    pub fn at(place: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(place))
     }
 

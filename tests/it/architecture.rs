@@ -151,6 +151,8 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("sample/", "writes sample registries"),
     ("db/stamp.rs", "tells whether the database is another one"),
     ("export/file.rs", "puts a new file in the place of an old one"),
+    ("lake/staging.rs", "writes the files of an export aside"),
+    ("lake/directory.rs", "puts them where engines read them"),
     ("db/publish.rs", "puts the new database in the place of the old one"),
     ("db/references.rs", "half of the new database's rows, in a file beside it"),
     ("report/catalog.rs", "reads a person's own reports"),
@@ -186,6 +188,8 @@ const MAY_REMOVE: &[(&str, &str)] = &[
     ("prune/executor.rs", "directories with nothing in them"),
     ("db/publish.rs", "the new database, in the place of the old one"),
     ("db/references.rs", "its own file, whose rows are taken into the new database"),
+    ("lake/staging.rs", "its own files, which get their names when all are whole"),
+    ("lake/directory.rs", "its own files, into the lake, and what a killed export left of them"),
 ];
 
 #[test]
@@ -220,6 +224,10 @@ fn no_module_gives_out_what_is_another_ones() {
 /// Where SQL may stand in Rust, and why.
 const MAY_HOLD_SQL: &[(&str, &str)] = &[
     ("db/", "fills and opens the database: one line a statement"),
+    ("lake/rows.rs", "reads what numbers stand for: one line a statement"),
+    ("lake/table.rs", "names the columns of a view"),
+    ("lake/mod.rs", "reads which scan it is"),
+    ("lake/engines.rs", "writes statements for other engines"),
     ("why/", "looks single facts up: one line a statement"),
     ("pulls/store.rs", "takes pulls in: one line a statement"),
     ("report/query_error.rs", "hints that show a query"),
@@ -240,8 +248,10 @@ fn sql_stands_in_sql_files() {
 }
 
 /// Longer than a line is a `.sql` file's; these are not.
-const MAY_HOLD_LONG_SQL: &[(&str, &str)] =
-    &[("report/docs.rs", "an example for those who write a report")];
+const MAY_HOLD_LONG_SQL: &[(&str, &str)] = &[
+    ("report/docs.rs", "an example for those who write a report"),
+    ("lake/engines.rs", "statements for other engines, put together of a table's columns"),
+];
 
 #[test]
 fn sql_of_several_lines_stands_in_sql_files() {
@@ -293,11 +303,25 @@ fn every_report_is_in_the_docs() {
     let page = fs::read_to_string(root().join("docs/reports.md")).unwrap();
     for entry in fs::read_dir(root().join("queries")).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(
             page.lines().any(|line| line == format!("## {name}")),
             "docs/reports.md has no heading for {name}"
         );
+    }
+}
+
+#[test]
+fn every_fleet_query_is_in_the_docs() {
+    let page = fs::read_to_string(root().join("docs/lake.md")).unwrap();
+    let files = files_below("queries/fleet", "sql");
+    assert!(files.len() >= 9);
+    for path in files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(page.contains(&format!("| `{name}` |")), "docs/lake.md has no row for {name}");
     }
 }
 

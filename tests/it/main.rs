@@ -17,6 +17,7 @@ mod fuzzing;
 mod hostile;
 mod hour;
 mod incremental;
+mod lake;
 mod links;
 mod monitoring;
 mod nightly;

@@ -1,5 +1,6 @@
 mod model;
 mod optimum;
+mod pairs;
 mod random;
 
 use proptest::prelude::*;

@@ -1,0 +1,467 @@
+//! A lake: what regsql knows of many registries over many scans, as files that other engines read.
+//!
+//! ```text
+//! LAKE/<view>/registry=NAME/scan=TIME/part-0.parquet
+//!                                     _SUCCESS
+//! ```
+//!
+//! Guarantees: a scan is published whole or not at all, `scan_info` last, which the views of an engine
+//! ([`engines`]) go by; the same scan gives the same bytes wherever and whenever it is exported; memory
+//! grows with the graph and not with the rows; files are written aside, so that no engine reads a part.
+//! Prints nothing. Engines report; only regsql deletes.
+
+mod csv;
+mod destination;
+mod directory;
+pub mod engines;
+mod error;
+pub mod fleet;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod partition;
+mod rows;
+mod staging;
+mod table;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use clap::ValueEnum;
+use rusqlite::{Connection, OptionalExtension as _};
+use serde::{Deserialize, Serialize};
+
+pub use destination::Destination;
+pub use directory::Directory;
+pub use error::LakeError;
+pub use partition::Partition;
+pub use staging::{Part, Staging};
+
+use crate::db::{self, DatabaseError, ReadGraphError};
+use crate::graph::{self, Graph};
+use rows::{Cell, Lookups, Reading, Sink};
+use table::{LAST, Source, Table, tables};
+
+/// Stands beside the files of a table's scan when all of them are there.
+const MARKER: &str = "_SUCCESS";
+
+/// What files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// Typed columns, compressed with snappy
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// Text with a header line
+    Csv,
+}
+
+impl Default for FileFormat {
+    fn default() -> Self {
+        #[cfg(feature = "parquet")]
+        return Self::Parquet;
+        #[cfg(not(feature = "parquet"))]
+        return Self::Csv;
+    }
+}
+
+impl FileFormat {
+    /// Its name, which files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// What to export.
+#[derive(Clone, Copy)]
+pub struct ExportOptions<'a> {
+    /// The database.
+    pub database: &'a Path,
+    /// The registry's name in the lake; `None`: the root of its storage.
+    pub registry: Option<&'a str>,
+    /// What files are written.
+    pub format: FileFormat,
+    /// Threads that read and write.
+    pub threads: NonZeroUsize,
+    /// Set when a person stops it.
+    pub stop: &'a AtomicBool,
+}
+
+/// What was exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Where it lies.
+    pub partition: Partition,
+    /// The registry's name.
+    pub registry: String,
+    /// It was there already, and nothing was changed.
+    pub is_unchanged: bool,
+    /// Tables.
+    pub table_count: usize,
+    /// Files.
+    pub file_count: usize,
+    /// Rows in them.
+    pub row_count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// Which scan it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ScanIdentity {
+    root: String,
+    scan_number: i64,
+    started_ns: i64,
+    finished_ns: i64,
+}
+
+/// What a marker says.
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    registry: String,
+    scan: ScanIdentity,
+    tool_version: String,
+    files: Vec<Part>,
+}
+
+/// Exports the scan in a database. Of a scan that is there already it changes nothing.
+///
+/// # Errors
+/// Nothing of it is then where an engine would read it.
+pub fn export(
+    options: &ExportOptions<'_>,
+    destination: &dyn Destination,
+) -> Result<Exported, LakeError> {
+    let database = options.database;
+    let connections = open_all(database, options.threads.get())?;
+    let first = &connections[0];
+    let scan = identity(first, database)?;
+    refuse_old_scan(first, database)?;
+    let registry = options.registry.unwrap_or(&scan.root).to_owned();
+    let partition = Partition::new(&registry, scan.finished_ns)?;
+    let tables = tables().map_err(|source| read_error(database, source))?;
+    refuse_storage(destination, &scan.root)?;
+    destination.open(options.format.extension())?;
+    let exported = |parts: &[Part], is_unchanged| Exported {
+        partition: partition.clone(),
+        registry: registry.clone(),
+        is_unchanged,
+        table_count: tables.len(),
+        file_count: parts.len(),
+        row_count: parts.iter().map(|part| part.rows).sum(),
+        size_bytes: parts.iter().map(|part| part.bytes).sum(),
+    };
+    if let Some(parts) = published(destination, &partition, &tables, &registry, &scan)? {
+        return Ok(exported(&parts, true));
+    }
+    let staging = destination.stage(&partition, options.format.extension())?;
+    let parts = write_all(options, connections, &staging, &tables)?;
+    for (table, parts) in tables.iter().zip(&parts) {
+        let marker = Marker {
+            registry: registry.clone(),
+            scan: scan.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+            files: parts.clone(),
+        };
+        let mut bytes = serde_json::to_vec(&marker).unwrap_or_default();
+        bytes.push(b'\n');
+        staging.finish_table(table.name, parts, &bytes)?;
+    }
+    let mut names: Vec<&'static str> = tables.iter().map(|table| table.name).collect();
+    names.sort_by_key(|name| *name == LAST);
+    destination.publish(staging, &partition, &names)?;
+    Ok(exported(&parts.concat(), false))
+}
+
+fn read_error(database: &Path, source: rusqlite::Error) -> LakeError {
+    LakeError::Read { database: database.to_owned(), source }
+}
+
+/// Nothing but deletions may write in a registry's storage.
+fn refuse_storage(destination: &dyn Destination, root: &str) -> Result<(), LakeError> {
+    let Some(path) = destination.path() else { return Ok(()) };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // What is not there yet lies where its nearest ancestor is.
+    let real = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    if real.is_some_and(|real| real.starts_with(root)) {
+        let place = destination.place().to_owned();
+        return Err(LakeError::InStorage { place, root: root.to_owned() });
+    }
+    Ok(())
+}
+
+/// Connections that all see the same snapshot.
+fn open_all(database: &Path, count: usize) -> Result<Vec<Connection>, LakeError> {
+    let mut connections = Vec::with_capacity(count);
+    let mut seen: Option<Option<ScanIdentity>> = None;
+    for _ in 0..count {
+        let connection = db::open_for_reading(database)?;
+        let begin = || {
+            // Pages that are read once need not stay in memory.
+            connection.pragma_update(None, "mmap_size", 0_i64)?;
+            connection.pragma_update(None, "cache_size", -16_384_i64)?;
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
+            connection.execute_batch("BEGIN")?;
+            read_identity(&connection)
+        };
+        let scan = begin().map_err(|source| read_error(database, source))?;
+        if seen.replace(scan.clone()).is_some_and(|before| before != scan) {
+            return Err(LakeError::Replaced(database.to_owned()));
+        }
+        connections.push(connection);
+    }
+    Ok(connections)
+}
+
+fn read_identity(connection: &Connection) -> rusqlite::Result<Option<ScanIdentity>> {
+    let sql = "SELECT root, scan_number, started_ns, finished_ns FROM scan";
+    let scan = connection.query_row(sql, [], |row| {
+        Ok(ScanIdentity {
+            root: row.get(0)?,
+            scan_number: row.get(1)?,
+            started_ns: row.get(2)?,
+            finished_ns: row.get(3)?,
+        })
+    });
+    scan.optional()
+}
+
+fn identity(connection: &Connection, database: &Path) -> Result<ScanIdentity, LakeError> {
+    let scan = read_identity(connection).map_err(|source| read_error(database, source))?;
+    scan.ok_or_else(|| LakeError::NoScan(database.to_owned()))
+}
+
+/// Migrations add tables that an older scan has not filled: what it says would be false.
+fn refuse_old_scan(connection: &Connection, database: &Path) -> Result<(), LakeError> {
+    match db::is_scan_current(connection) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(LakeError::OldScan(database.to_owned())),
+        Err(source) => Err(read_error(database, source)),
+    }
+}
+
+/// The parts of a scan that is published whole; `None` when it is not.
+fn published(
+    destination: &dyn Destination,
+    partition: &Partition,
+    tables: &[Table],
+    registry: &str,
+    scan: &ScanIdentity,
+) -> Result<Option<Vec<Part>>, LakeError> {
+    let Some(last) = destination.marker(LAST, partition)? else { return Ok(None) };
+    if let Ok(there) = serde_json::from_slice::<Marker>(&last)
+        && there.scan != *scan
+    {
+        return Err(LakeError::Taken {
+            place: destination.place().to_owned(),
+            registry: registry.to_owned(),
+            root: there.scan.root,
+        });
+    }
+    let mut parts = Vec::new();
+    for table in tables {
+        let marker = destination.marker(table.name, partition)?;
+        let marker = marker.and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok());
+        let Some(marker) = marker.filter(|marker| marker.scan == *scan) else { return Ok(None) };
+        let files = destination.list(table.name, partition)?;
+        let is_there = |part: &Part| files.contains(&(part.name.clone(), part.bytes));
+        if !marker.files.iter().all(is_there) {
+            return Ok(None);
+        }
+        parts.extend(marker.files);
+    }
+    Ok(Some(parts))
+}
+
+/// A table's place, and its parts.
+type Written = (usize, Vec<Part>);
+
+/// Something that one thread does.
+#[derive(Clone, Copy)]
+enum Work {
+    /// Reads the graph, and writes what it says.
+    Graph,
+    /// Writes the table with this place.
+    Table(usize),
+}
+
+/// Views with the most rows. Whoever writes the graph or one of these begins first.
+const LARGE: [&str; 6] =
+    ["manifest_references", "layer_links", "blobs", "layers", "revisions", "tags"];
+
+fn work_of(tables: &[Table]) -> Vec<Work> {
+    let place = |name: &&str| LARGE.iter().position(|large| large == name).unwrap_or(LARGE.len());
+    let rows = (0..tables.len()).filter(|at| tables[*at].source != Source::Graph);
+    let mut rows: Vec<usize> = rows.collect();
+    rows.sort_by_key(|at| place(&tables[*at].name));
+    std::iter::once(Work::Graph).chain(rows.into_iter().map(Work::Table)).collect()
+}
+
+/// Writes every table aside, several at once. The parts are in the order of the tables.
+fn write_all(
+    options: &ExportOptions<'_>,
+    connections: Vec<Connection>,
+    staging: &Staging,
+    tables: &[Table],
+) -> Result<Vec<Vec<Part>>, LakeError> {
+    let first = connections.first().ok_or(LakeError::Stopped)?;
+    let graph = OnceLock::new();
+    let lookups =
+        Lookups::read(first, &graph).map_err(|source| read_error(options.database, source))?;
+    let job = Job { options, staging, tables, lookups: &lookups, graph: &graph };
+    let queue = Mutex::new(work_of(tables).into_iter());
+    let done: Mutex<(Vec<Written>, Option<LakeError>)> = Mutex::default();
+    std::thread::scope(|scope| {
+        for connection in connections {
+            let (queue, done, job) = (&queue, &done, &job);
+            scope.spawn(move || {
+                let next = || lock(queue).next();
+                while let Some(work) = next().filter(|_| lock(done).1.is_none()) {
+                    let written = job.write(work, &connection);
+                    let mut done = lock(done);
+                    match written {
+                        Ok(parts) => done.0.extend(parts),
+                        Err(error) => drop(done.1.get_or_insert(error)),
+                    }
+                }
+            });
+        }
+    });
+    match done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        (_, Some(error)) => Err(error),
+        (mut written, None) => {
+            written.sort_by_key(|(at, _)| *at);
+            Ok(written.into_iter().map(|(_, parts)| parts).collect())
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What every thread needs.
+struct Job<'a> {
+    options: &'a ExportOptions<'a>,
+    staging: &'a Staging,
+    tables: &'a [Table],
+    lookups: &'a Lookups<'a>,
+    /// For the threads that look blobs up. The one that takes [`Work::Graph`] sets it, come what may.
+    graph: &'a OnceLock<Option<Graph>>,
+}
+
+impl Job<'_> {
+    fn write(&self, work: Work, connection: &Connection) -> Result<Vec<Written>, LakeError> {
+        let reading = Reading {
+            connection,
+            database: self.options.database,
+            lookups: self.lookups,
+            stop: self.options.stop,
+        };
+        match work {
+            Work::Graph => self.write_graph(reading),
+            Work::Table(at) => {
+                let table = &self.tables[at];
+                let parts = self.write_table(table, |sink| reading.read(table, sink))?;
+                Ok(vec![(at, parts)])
+            }
+        }
+    }
+
+    fn write_table(
+        &self,
+        table: &Table,
+        fill: impl FnOnce(&mut dyn Sink) -> Result<(), LakeError>,
+    ) -> Result<Vec<Part>, LakeError> {
+        match self.options.format {
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet => {
+                let mut writer = parquet::Writer::new(self.staging, table)?;
+                fill(&mut writer)?;
+                writer.finish()
+            }
+            FileFormat::Csv => {
+                let mut writer = csv::Writer::new(self.staging, table);
+                fill(&mut writer)?;
+                writer.finish()
+            }
+        }
+    }
+
+    fn write_graph(&self, reading: Reading<'_>) -> Result<Vec<Written>, LakeError> {
+        let _ends_waiting = EndsWaiting(self.graph);
+        let (graph, error) = match read_graph(reading) {
+            Ok(graph) => (Some(graph), None),
+            Err(error) => (None, Some(error)),
+        };
+        let Some(graph) = self.graph.get_or_init(|| graph) else {
+            return Err(error.unwrap_or(LakeError::Stopped));
+        };
+        let of_graph = (0..self.tables.len()).zip(self.tables);
+        let of_graph = of_graph.filter(|(_, table)| table.source == Source::Graph);
+        let first_blob = self.lookups.first_blob;
+        let number = |blob: graph::BlobId| Cell::Integer(first_blob + i64::from(blob));
+        let write = |(at, table): (usize, &Table)| {
+            let parts = self.write_table(table, |sink| {
+                let repositories = &graph.repositories;
+                let name = |place: Option<u32>| match place {
+                    Some(place) => {
+                        Cell::Text((&*repositories[place as usize].name).into(), Some(place))
+                    }
+                    None => Cell::Null,
+                };
+                match table.name {
+                    table::EDGES => graph::edges(graph, |from, to| {
+                        put_pairs(reading, sink, &number(from), number, to)
+                    }),
+                    table::STARTS => graph::starts(graph, |place, blobs| {
+                        put_pairs(reading, sink, &name(place), number, blobs)
+                    }),
+                    _ => graph::reached(graph, |place, blobs| {
+                        put_pairs(reading, sink, &name(place), number, blobs)
+                    }),
+                }
+            })?;
+            Ok((at, parts))
+        };
+        of_graph.map(write).collect()
+    }
+}
+
+/// Lets no thread wait for a graph that never comes.
+struct EndsWaiting<'a>(&'a OnceLock<Option<Graph>>);
+
+impl Drop for EndsWaiting<'_> {
+    fn drop(&mut self) {
+        drop(self.0.set(None));
+    }
+}
+
+fn put_pairs(
+    reading: Reading<'_>,
+    sink: &mut dyn Sink,
+    first: &Cell<'_>,
+    number: impl Fn(graph::BlobId) -> Cell<'static>,
+    blobs: &[graph::BlobId],
+) -> Result<(), LakeError> {
+    reading.check_stop()?;
+    for blob in blobs {
+        sink.put(0, first.clone())?;
+        sink.put(1, number(*blob))?;
+        sink.end_row()?;
+    }
+    Ok(())
+}
+
+fn read_graph(reading: Reading<'_>) -> Result<Graph, LakeError> {
+    db::read_graph(reading.connection).map_err(|error| match error {
+        ReadGraphError::Sqlite(source) => read_error(reading.database, source),
+        source @ ReadGraphError::Dangling { .. } => {
+            DatabaseError::Damaged { path: reading.database.to_owned(), source }.into()
+        }
+    })
+}

@@ -1,0 +1,265 @@
+//! Parquet files of typed columns, without Arrow: a row group is collected column by column and then
+//! written (parquet.apache.org/docs/file-format).
+//!
+//! Numbers are packed as differences, texts as a dictionary, digests as they are. All columns may be
+//! NULL. Nothing in a file depends on when or where it was written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, Type as Node, TypePtr};
+
+use super::LakeError;
+use super::rows::{Cell, Sink};
+use super::staging::{Part, PartFile, Staging};
+use super::table::{Column, Table, Type};
+
+/// Rows of a group, which is what is held in memory, and the unit that engines read in parallel.
+const GROUP_ROWS: usize = 1 << 17;
+
+/// Groups of a file: about ten million rows.
+const GROUPS_OF_PART: usize = 76;
+
+/// A file ends with the group that reaches this: parts are uploaded whole.
+const PART_BYTES: usize = 128 << 20;
+
+/// Writes a table as one or more files.
+pub(super) struct Writer<'a> {
+    staging: &'a Staging,
+    table: &'a Table,
+    schema: TypePtr,
+    properties: WriterPropertiesPtr,
+    columns: Vec<Values>,
+    row_count: usize,
+    /// The part that is being written, and how many groups it has.
+    open: Option<(SerializedFileWriter<PartFile>, usize)>,
+    parts: Vec<Part>,
+}
+
+/// The values of one column in a group. A level is 1 where there is a value.
+struct Values {
+    levels: Vec<i16>,
+    data: Data,
+}
+
+enum Data {
+    Numbers(Vec<i64>),
+    Flags(Vec<bool>),
+    /// One after another.
+    Digests(Vec<u8>),
+    Texts(Vec<ByteArray>, SharedTexts),
+}
+
+/// Texts that come again and again are copied once.
+#[derive(Default)]
+struct SharedTexts {
+    by_number: Vec<Option<ByteArray>>,
+    recent: Vec<ByteArray>,
+}
+
+impl SharedTexts {
+    const RECENT: usize = 8;
+
+    fn share(&mut self, text: &str, number: Option<u32>) -> ByteArray {
+        if let Some(number) = number {
+            let at = number as usize;
+            if at >= self.by_number.len() {
+                self.by_number.resize(at + 1, None);
+            }
+            return self.by_number[at].get_or_insert_with(|| text.into()).clone();
+        }
+        if let Some(known) = self.recent.iter().find(|known| known.data() == text.as_bytes()) {
+            return known.clone();
+        }
+        let new = ByteArray::from(text);
+        if self.recent.len() == Self::RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push(new.clone());
+        new
+    }
+}
+
+impl Values {
+    fn new(kind: Type) -> Self {
+        let data = match kind {
+            Type::Integer | Type::Time => Data::Numbers(Vec::new()),
+            Type::Boolean => Data::Flags(Vec::new()),
+            Type::Digest => Data::Digests(Vec::new()),
+            Type::Text => Data::Texts(Vec::new(), SharedTexts::default()),
+        };
+        Self { levels: Vec::new(), data }
+    }
+
+    /// A value of another type than the column's is none: [`super::rows`] makes no such thing.
+    fn push(&mut self, cell: Cell<'_>) {
+        let is_there = match (&mut self.data, cell) {
+            (Data::Numbers(values), Cell::Integer(value) | Cell::Time(value)) => {
+                values.push(value);
+                true
+            }
+            (Data::Flags(values), Cell::Boolean(value)) => {
+                values.push(value);
+                true
+            }
+            (Data::Digests(values), Cell::Digest(value)) => {
+                values.extend_from_slice(&value);
+                true
+            }
+            (Data::Texts(values, shared), Cell::Text(text, number)) => {
+                values.push(shared.share(&text, number));
+                true
+            }
+            _ => false,
+        };
+        self.levels.push(i16::from(is_there));
+    }
+
+    fn write(&mut self, writer: &mut ColumnWriter<'_>) -> parquet::errors::Result<()> {
+        let levels = Some(self.levels.as_slice());
+        match (writer, &mut self.data) {
+            (ColumnWriter::Int64ColumnWriter(writer), Data::Numbers(values)) => {
+                writer.write_batch(values, levels, None)?;
+                values.clear();
+            }
+            (ColumnWriter::BoolColumnWriter(writer), Data::Flags(values)) => {
+                writer.write_batch(values, levels, None)?;
+                values.clear();
+            }
+            (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Data::Digests(values)) => {
+                let bytes = Bytes::from(std::mem::take(values));
+                let places = (0..bytes.len()).step_by(32);
+                let digests = places.map(|at| ByteArray::from(bytes.slice(at..at + 32)).into());
+                let digests: Vec<FixedLenByteArray> = digests.collect();
+                writer.write_batch(&digests, levels, None)?;
+            }
+            (ColumnWriter::ByteArrayColumnWriter(writer), Data::Texts(values, _)) => {
+                writer.write_batch(values, levels, None)?;
+                values.clear();
+            }
+            _ => {}
+        }
+        self.levels.clear();
+        Ok(())
+    }
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(staging: &'a Staging, table: &'a Table) -> Result<Self, LakeError> {
+        let failed = |error| staging.error(table.name, error);
+        Ok(Self {
+            staging,
+            table,
+            schema: schema(table).map_err(failed)?,
+            properties: Arc::new(properties(table)),
+            columns: table.columns.iter().map(|column| Values::new(column.kind)).collect(),
+            row_count: 0,
+            open: None,
+            parts: Vec::new(),
+        })
+    }
+
+    fn write_group(&mut self) -> Result<(), LakeError> {
+        let failed = |error| self.staging.error(self.table.name, error);
+        let (mut file, groups) = if let Some(open) = self.open.take() {
+            open
+        } else {
+            let part = self.staging.create_part(self.table.name, self.parts.len())?;
+            let (schema, properties) = (self.schema.clone(), self.properties.clone());
+            (SerializedFileWriter::new(part, schema, properties).map_err(failed)?, 0)
+        };
+        if self.row_count > 0 {
+            let mut group = file.next_row_group().map_err(failed)?;
+            for values in &mut self.columns {
+                let Some(mut column) = group.next_column().map_err(failed)? else { break };
+                values.write(column.untyped()).map_err(failed)?;
+                column.close().map_err(failed)?;
+            }
+            group.close().map_err(failed)?;
+        }
+        file.inner().add_rows(self.row_count);
+        self.row_count = 0;
+        self.open = Some((file, groups + 1));
+        Ok(())
+    }
+
+    fn end_part(&mut self) -> Result<(), LakeError> {
+        if let Some((file, _)) = self.open.take() {
+            let failed = |error| self.staging.error(self.table.name, error);
+            self.parts.push(file.into_inner().map_err(failed)?.finish()?);
+        }
+        Ok(())
+    }
+
+    /// Writes what is left. A table without rows has one file without rows, which has the columns.
+    pub fn finish(mut self) -> Result<Vec<Part>, LakeError> {
+        if self.row_count > 0 || (self.open.is_none() && self.parts.is_empty()) {
+            self.write_group()?;
+        }
+        self.end_part()?;
+        Ok(self.parts)
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn put(&mut self, column: usize, cell: Cell<'_>) -> Result<(), LakeError> {
+        self.columns[column].push(cell);
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> Result<(), LakeError> {
+        self.row_count += 1;
+        if self.row_count == GROUP_ROWS {
+            self.write_group()?;
+            if let Some((file, groups)) = &self.open
+                && (*groups == GROUPS_OF_PART || file.bytes_written() >= PART_BYTES)
+            {
+                self.end_part()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn schema(table: &Table) -> parquet::errors::Result<TypePtr> {
+    let fields: parquet::errors::Result<Vec<TypePtr>> =
+        table.columns.iter().map(|column| field(column).map(Arc::new)).collect();
+    Ok(Arc::new(Node::group_type_builder(table.name).with_fields(fields?).build()?))
+}
+
+fn field(column: &Column) -> parquet::errors::Result<Node> {
+    let (physical, logical) = match column.kind {
+        Type::Integer => (Physical::INT64, None),
+        Type::Boolean => (Physical::BOOLEAN, None),
+        Type::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
+        Type::Digest => (Physical::FIXED_LEN_BYTE_ARRAY, None),
+        Type::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+    };
+    let field = Node::primitive_type_builder(&column.name, physical)
+        .with_repetition(Repetition::OPTIONAL)
+        .with_logical_type(logical);
+    if column.kind == Type::Digest { field.with_length(32).build() } else { field.build() }
+}
+
+fn properties(table: &Table) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("regsql ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for column in &table.columns {
+        let path = ColumnPath::from(column.name.as_str());
+        if column.kind != Type::Text {
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if matches!(column.kind, Type::Integer | Type::Time) {
+            properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    properties.build()
+}
