@@ -27,8 +27,5 @@ CREATE INDEX IF NOT EXISTS alias_by_target ON alias (target_blob_id);
 -- pulls by digest.
 CREATE INDEX IF NOT EXISTS pull_by_digest ON pull (repository, manifest_digest);
 
--- from a blob to the roots that name it: why, missing-blobs.
-CREATE INDEX IF NOT EXISTS root_by_blob ON root (blob_id) WHERE blob_id IS NOT NULL;
-
--- exports that say when images were pulled: not-pulled, keep-latest.
-CREATE INDEX IF NOT EXISTS root_by_pull ON root (source_id) WHERE pulled_ns IS NOT NULL;
+-- from a blob to the roots that name it: why, not-pulled, keep-latest.
+CREATE INDEX IF NOT EXISTS root_by_blob ON root_blob (blob_id);

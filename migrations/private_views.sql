@@ -163,11 +163,12 @@ LEFT JOIN manifest m ON m.blob_id = i.manifest_id;
 -- What exports of roots say of pulls: only those that have a time of one in any row. No time is then an image that was
 -- never pulled.
 CREATE VIEW root_pull AS
-SELECT n.name AS repository, x.blob_id AS blob_id, x.pulled_ns AS pulled_ns, s.exported_ns AS exported_ns
-FROM root x
+SELECT n.name AS repository, b.blob_id AS blob_id, x.pulled_ns AS pulled_ns, s.exported_ns AS exported_ns
+FROM root_blob b
+CROSS JOIN root_row x ON x.id = b.root_id
 JOIN root_repository n ON n.id = x.repository_id
 JOIN root_source s ON s.id = x.source_id
-WHERE EXISTS (SELECT 1 FROM root z WHERE z.source_id = s.id AND z.pulled_ns IS NOT NULL);
+WHERE s.has_pulls;
 
 -- When a tag was last pulled: by its name, by the digest that it points at, or by a platform of it. Pulls by name count
 -- whatever the tag pointed at then.

@@ -277,8 +277,8 @@ SELECT
     o.size_bytes AS size_bytes, -- as the export says
     strftime('%Y-%m-%dT%H:%M:%SZ', o.pushed_ns / 1000000000, 'unixepoch') AS pushed_at, -- as the export says (UTC)
     strftime('%Y-%m-%dT%H:%M:%SZ', o.pulled_ns / 1000000000, 'unixepoch') AS pulled_at, -- last pull, as the export says (UTC)
-    o.is_found AS is_found -- 1: its blob is on disk, or its tag is
-FROM root o
+    COALESCE((SELECT b.is_found FROM root_blob b WHERE b.root_id = o.id), 0) AS is_found -- 1: its blob is on disk, or its tag is
+FROM root_row o
 JOIN root_source s ON s.id = o.source_id
 LEFT JOIN root_repository n ON n.id = o.repository_id;
 

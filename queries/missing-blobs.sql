@@ -15,10 +15,10 @@ SELECT
     o.tag AS tag,
     s.path AS source,
     o.line AS line
-FROM root o
+FROM root_row o
 JOIN root_source s ON s.id = o.source_id
 LEFT JOIN root_repository n ON n.id = o.repository_id
-WHERE NOT o.is_found
+WHERE NOT EXISTS (SELECT 1 FROM root_blob b WHERE b.root_id = o.id AND b.is_found)
     AND o.kind <> 'manifest-elsewhere'
     AND (o.hash IS NOT NULL OR o.other_digest IS NOT NULL OR o.tag IS NOT NULL)
 ORDER BY o.id

@@ -21,7 +21,7 @@ use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Section};
 use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
 use crate::trash::{self, LastRun, TrashSummary};
-use roots::RootsReadError;
+use roots::{Reading, RootsReadError};
 pub use roots::{RootsChoice, RootsScanError};
 use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
 
@@ -212,59 +212,59 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let root = location.root.clone();
     let storage = FilesystemStorage::open(location)
         .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
-    let read = roots::read(&options.roots, &options.database, &root_text(&root))?;
     let pool = io_pool(options.io_threads.get())?;
     // A damaged old database has seen nothing that could be relied on.
     let witness = db::witness(&options.database, &root_text(&root)).unwrap_or_default();
     let max_vanished_percent = limit_of(options, witness.as_ref());
-    let job = Job {
-        options,
-        storage,
-        lock,
-        started,
-        started_ns,
-        witness,
-        max_vanished_percent,
-        roots: read,
-        progress,
-    };
     let previous = previous.filter(|previous| {
         options.reuse != Reuse::Nothing
             && previous.root == root_text(&root)
             && previous.tool_version == env!("CARGO_PKG_VERSION")
             && previous.is_schema_current
     });
-    let (facts, depth) = match pool.install(|| job.look(previous))? {
-        Look::Unchanged(summary) => return Ok(*summary),
-        Look::Facts(facts, depth) => (*facts, depth),
+    let job = Job {
+        options,
+        storage,
+        lock: &lock,
+        started,
+        started_ns,
+        witness,
+        max_vanished_percent,
+        progress,
     };
-    drop(pool);
-    job.publish(facts, depth)
+    std::thread::scope(|scope| {
+        let may_take_over = previous.is_some();
+        let roots = Reading::begin(scope, &options.roots, &lock, &root_text(&root), may_take_over)?;
+        let (facts, depth, read) = match pool.install(|| job.look(previous, roots))? {
+            Look::Unchanged(summary) => return Ok(*summary),
+            Look::Facts(facts, depth, read) => (*facts, depth, *read),
+        };
+        drop(pool);
+        job.publish(facts, depth, read)
+    })
 }
 
 /// One scan, from its options to its summary.
 struct Job<'a> {
     options: &'a ScanOptions,
     storage: FilesystemStorage,
-    lock: WriteLock,
+    lock: &'a WriteLock,
     started: Instant,
     started_ns: i64,
     /// What earlier scans saw.
     witness: Option<Witness>,
     max_vanished_percent: u8,
-    /// References that are held outside of the storage.
-    roots: roots::Read,
     progress: &'a dyn Progress,
 }
 
 /// What looking at the storage showed.
-enum Look {
+enum Look<'a> {
     /// What the database has; it is published as this scan's.
     Unchanged(Box<Summary>),
-    Facts(Box<Facts>, Depth),
+    Facts(Box<Facts>, Depth, Box<roots::Read<'a>>),
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     fn record(&self, fingerprint: [u8; 32], is_complete: bool, is_deep: bool) -> ScanRecord {
         ScanRecord {
             root: root_text(self.storage.root()),
@@ -282,7 +282,11 @@ impl Job<'_> {
     }
 
     /// Walks the storage, and reads what the last scan does not know of it.
-    fn look(&self, previous: Option<PreviousScan>) -> Result<Look, DatabaseError> {
+    fn look(
+        &self,
+        previous: Option<PreviousScan>,
+        roots: Reading<'_, 'a>,
+    ) -> Result<Look<'a>, ScanError> {
         let section = |section| db::remembered(&self.options.database, section as u8);
         let last_parts =
             previous.as_ref().and_then(|_| KnownParts::decode(&section(Section::Parts)?));
@@ -292,7 +296,8 @@ impl Job<'_> {
         look.trusts_directories = matches!(self.options.reuse, Reuse::Directories { .. });
         look.settled_before_ns = self.started_ns - self.options.reuse.settled().as_nanos() as i64;
         let mut walked = scan::walk(look, self.progress);
-        let roots_fingerprint = self.roots.fingerprint();
+        let roots = roots.finish()?;
+        let roots_fingerprint = roots.fingerprint();
         if let Some(previous) = previous.filter(|previous| {
             previous.fingerprint == walked.fingerprint()
                 && previous.roots_fingerprint.as_deref() == Some(&roots_fingerprint[..])
@@ -317,7 +322,7 @@ impl Job<'_> {
             walked = scan::walk(look.without_known(), self.progress);
         }
         let facts = scan::read_manifests(&self.storage, walked, contents, self.progress);
-        Ok(Look::Facts(Box::new(facts), depth))
+        Ok(Look::Facts(Box::new(facts), depth, Box::new(roots)))
     }
 
     /// The old snapshot stands; `None` when it is damaged.
@@ -330,7 +335,7 @@ impl Job<'_> {
         let Ok(fingerprint) = previous.fingerprint.as_slice().try_into() else { return Ok(None) };
         let scan = self.record(fingerprint, true, is_deep);
         let database = &self.options.database;
-        let published = db::publish_unchanged(&self.lock, &scan, parts)
+        let published = db::publish_unchanged(self.lock, &scan, parts)
             .and_then(|totals| Ok((totals, db::findings_by_severity(database)?)));
         let (totals, findings) = match published {
             Err(error) if error.is_damage() => return Ok(None),
@@ -350,18 +355,24 @@ impl Job<'_> {
     }
 
     /// Works out the figures and puts everything into a new database.
-    fn publish(mut self, mut facts: Facts, depth: Depth) -> Result<Summary, ScanError> {
-        let read = std::mem::take(&mut self.roots);
+    fn publish(
+        self,
+        mut facts: Facts,
+        depth: Depth,
+        mut read: roots::Read<'a>,
+    ) -> Result<Summary, ScanError> {
         self.progress.phase("accounting", None);
-        let new = NewDatabase::create(&self.lock)?;
+        let new = read.database(self.lock)?;
         facts.remember(&mut |section, fill| new.remember(section as u8, fill))?;
         let fingerprint = facts.fingerprint;
         let mut is_complete = !facts.is_incomplete();
         let mut authority = authority_of(&mut facts);
-        roots::add_absent(&mut facts, &read.roots);
+        if !read.is_empty() {
+            roots::add_absent(&mut facts, &new, &self.storage)?;
+        }
         let (mut catalog, mut graph, mut notes) = scan::build(facts);
-        if !read.roots.is_empty() {
-            let (record, with_roots) = roots::resolve(read, &mut catalog, &graph)?;
+        if !read.is_empty() {
+            let (record, with_roots) = roots::resolve(read, &new, &mut catalog, &graph)?;
             authority.roots = Some(record);
             graph = with_roots;
         }
@@ -370,7 +381,7 @@ impl Job<'_> {
         let about_content = db::content_findings(&self.options.database).unwrap_or_default();
         // Two threads write half of the rows each; one also works out the figures.
         let (totals, findings, has_lost_history) = std::thread::scope(|scope| {
-            let references = scope.spawn(|| References::load(&self.lock, &catalog));
+            let references = scope.spawn(|| References::load(self.lock, &catalog));
             let accounts = graph::account(&graph);
             let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
             let mut findings = all_findings(of_graph, &catalog, notes, &about_content);

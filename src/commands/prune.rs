@@ -32,7 +32,6 @@ use crate::prune::{
     Policy, Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, has_lost_blobs,
     keep_what_the_api_deletes, named_count, plan, unmatched_patterns,
 };
-use crate::roots::{Form, Roots, form_of_text};
 use crate::snapshot::Summary;
 use crate::trash;
 use crate::ui;
@@ -419,12 +418,6 @@ fn add_protected(
     (file, text): (&str, &str),
     warns: bool,
 ) -> Result<()> {
-    if form_of_text(text).map_err(ProtectError::from)? != Form::Words {
-        let mut roots = Roots::default();
-        roots.read_from(file.into(), file, 0, text.as_bytes()).map_err(ProtectError::from)?;
-        protect.add_roots(&roots);
-        return Ok(());
-    }
     let word_count = protect.add_list(file, text)?;
     if word_count == 0 && args.acting.delete {
         return Err(ProtectError::Empty { file: file.into() }.into());

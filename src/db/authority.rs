@@ -5,11 +5,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::DatabaseError;
+use super::{DatabaseError, roots};
 use crate::graph::{BlobId, ExternalRoot};
 use crate::model::authority::{Authority, Evidence, EvidenceCode, Suspicion, suspicion};
-use crate::model::{Digest, text_of};
-use crate::roots::{Form, RootKind, Roots};
+use crate::roots::{Form, Source};
 
 /// What a scan knows of it.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +21,13 @@ pub struct AuthorityRecord {
     pub roots: Option<RootsRecord>,
 }
 
-/// Roots, with what they mean here.
+/// Roots, with what they mean here; their rows are in the new database.
 #[derive(Clone, Debug)]
 pub struct RootsRecord {
     /// What keeps things.
     pub authority: Authority,
-    /// All rows.
-    pub roots: Roots,
-    /// What each row names here.
-    pub rows: Vec<ResolvedRow>,
+    /// The files.
+    pub sources: Vec<Source>,
     /// What they keep, sorted.
     pub external: Vec<ExternalRoot>,
     /// Blobs that they name or reach, sorted.
@@ -43,24 +40,14 @@ pub struct RootsRecord {
     pub fingerprint: [u8; 32],
 }
 
-/// What a row names here.
-#[derive(Clone, Copy, Debug)]
-pub struct ResolvedRow {
-    /// Its blob, on disk or not.
-    pub blob: Option<BlobId>,
-    /// Its blob, or its tag, is on disk.
-    pub is_found: bool,
-}
-
 impl RootsRecord {
     /// Whether they answer for everything that is outside of the storage: an export of a database,
     /// which lists blobs or has a header, or what a person calls the authority. A list of what runs in
     /// a cluster only keeps what it names.
     fn is_export(&self) -> bool {
-        let sources = self.roots.sources.iter();
+        let is_table = |source: &Source| matches!(source.form, Form::Csv | Form::Tsv);
         self.authority == Authority::Roots
-            || sources.map(|source| source.form).any(|form| matches!(form, Form::Csv | Form::Tsv))
-            || self.roots.rows.iter().any(|root| root.kind != RootKind::Manifest)
+            || self.sources.iter().any(|source| is_table(source) || source.has_blobs)
     }
 }
 
@@ -91,6 +78,7 @@ pub struct StoredAuthority {
 pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlite::Result<()> {
     let open = record.suspicion();
     let roots = record.roots.as_ref();
+    let sources = || roots.iter().flat_map(|roots| &roots.sources);
     let authority = roots.map_or(Authority::Storage, |roots| roots.authority);
     connection.execute(
         "INSERT INTO authority VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -99,8 +87,8 @@ pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlit
             suspicion(&record.evidence).map(|suspicion| suspicion.product.as_str()),
             open.is_some_and(|suspicion| suspicion.hides_manifests),
             open.is_some_and(|suspicion| suspicion.hides_tags),
-            roots.map_or(0, |roots| roots.roots.rows.len() as i64),
-            roots.and_then(|roots| roots.roots.exported_ns()),
+            sources().map(|source| source.row_count as i64).sum::<i64>(),
+            sources().map(|source| source.exported_ns).min(),
             roots.map_or([0; 32], |roots| roots.fingerprint).as_slice(),
         ],
     )?;
@@ -118,54 +106,14 @@ pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlit
     for place in &record.without_tags {
         insert.execute([place])?;
     }
-    if let Some(roots) = roots {
-        load_roots(connection, roots)?;
+    if let Some(record) = roots {
+        load_roots(connection, record)?;
     }
     connection.execute_batch(include_str!("sql/load_tagged_before.sql"))
 }
 
 fn load_roots(connection: &Connection, record: &RootsRecord) -> rusqlite::Result<()> {
-    let roots = &record.roots;
-    let mut insert = connection.prepare("INSERT INTO root_source VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (id, source) in (0_i64..).zip(&roots.sources) {
-        insert.execute(params![
-            id,
-            text_of(source.path.as_os_str()),
-            source.form.as_str(),
-            source.row_count as i64,
-            source.exported_ns,
-        ])?;
-    }
-    let mut insert = connection.prepare("INSERT INTO root_repository VALUES (?1, ?2)")?;
-    for (id, name) in (0_i64..).zip(roots.repository_names()) {
-        insert.execute(params![id, name])?;
-    }
-    let mut insert = connection.prepare(
-        "INSERT INTO root VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    for (id, (root, row)) in (1_i64..).zip(roots.rows.iter().zip(&record.rows)) {
-        let digest = roots.digest(root);
-        let (hash, other) = match &digest {
-            Some(Digest::Sha256(hash)) => (Some(hash.as_slice()), None),
-            Some(Digest::Other(text)) => (None, Some(&**text)),
-            None => (None, None),
-        };
-        insert.execute(params![
-            id,
-            root.source,
-            root.line,
-            root.kind.as_str(),
-            roots.repository_number(root),
-            roots.tag(root),
-            hash,
-            other,
-            root.size_bytes(),
-            root.pushed_ns(),
-            root.pulled_ns(),
-            row.blob,
-            row.is_found,
-        ])?;
-    }
+    roots::write_sources(connection, &record.sources)?;
     let mut insert = connection.prepare("INSERT INTO external_root VALUES (?1, ?2, ?3)")?;
     for root in &record.external {
         insert.execute(params![root.repository, root.blob, root.keeps_revisions])?;
@@ -224,8 +172,10 @@ pub struct PreviousRoots {
     pub root: String,
     /// What kept things.
     pub authority: Authority,
-    /// Each file's path, rows and time in nanoseconds since 1970.
-    pub sources: Vec<(String, u64, i64)>,
+    /// The files, without their contents' hashes.
+    pub sources: Vec<Source>,
+    /// Equal when the same files say the same.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// Reads which roots the last scan read; `None` when there is no database yet.
@@ -240,22 +190,22 @@ pub fn previous_roots(database: &Path) -> Result<Option<PreviousRoots>, Database
         let connection = super::open_for_reading(database)?;
         let on_sqlite = |source| DatabaseError::from_sqlite(database, source);
         let read = || -> rusqlite::Result<Option<PreviousRoots>> {
-            let sql =
-                "SELECT root, COALESCE((SELECT authority FROM authority), 'storage') FROM scan";
-            let mut select = connection.prepare(sql)?;
+            let mut select = connection.prepare(include_str!("sql/previous_authority.sql"))?;
             let mut rows = select.query([])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let authority: String = row.get(1)?;
             let sources = connection
                 .prepare(include_str!("sql/previous_roots.sql"))?
-                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64, row.get(2)?)))?
+                .query_map([], roots::read_source)?
                 .collect::<rusqlite::Result<_>>()?;
             let authority = match authority.as_str() {
                 "roots" => Authority::Roots,
                 "both" => Authority::Both,
                 _ => Authority::Storage,
             };
-            Ok(Some(PreviousRoots { root: row.get(0)?, authority, sources }))
+            let fingerprint: Option<Vec<u8>> = row.get(2)?;
+            let fingerprint = fingerprint.and_then(|bytes| bytes.try_into().ok());
+            Ok(Some(PreviousRoots { root: row.get(0)?, authority, sources, fingerprint }))
         };
         read().map_err(on_sqlite)
     };

@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_remembered.sql"),
     include_str!("../../migrations/0011_root_revisions.sql"),
     include_str!("../../migrations/0012_scan_schema.sql"),
+    include_str!("../../migrations/0013_root_rows.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

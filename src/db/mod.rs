@@ -12,14 +12,14 @@ mod read_graph;
 mod reclaimable;
 mod references;
 mod remembered;
+mod roots;
 mod schema;
 mod stamp;
 mod verified;
 mod witness;
 
 pub use authority::{
-    AuthorityRecord, PreviousRoots, ResolvedRow, RootsRecord, StoredAuthority, previous_roots,
-    stored_authority,
+    AuthorityRecord, PreviousRoots, RootsRecord, StoredAuthority, previous_roots, stored_authority,
 };
 pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
@@ -43,6 +43,7 @@ pub use publish::{
 pub use read_graph::{ReadGraphError, read_graph};
 pub use references::References;
 pub use remembered::remembered;
+pub use roots::{ResolvedRow, StoredRoot};
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;
 pub use witness::{

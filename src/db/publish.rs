@@ -354,7 +354,21 @@ impl<'a> NewDatabase<'a> {
         })
     }
 
-    fn in_transaction<T>(
+    /// Runs statements in a transaction while the file whose place it takes is attached as `before`.
+    pub(super) fn with_old(&self, sql: &str) -> Result<(), DatabaseError> {
+        let database = &self.lock.database;
+        let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
+        let run = || {
+            let path = database.as_os_str().as_encoded_bytes();
+            connection.execute("ATTACH CAST(?1 AS TEXT) AS before", [path])?;
+            connection.execute_batch("BEGIN")?;
+            connection.execute_batch(sql)?;
+            connection.execute_batch("COMMIT; DETACH before")
+        };
+        run().map_err(|source| DatabaseError::from_sqlite_write(database, source))
+    }
+
+    pub(super) fn in_transaction<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {

@@ -11,7 +11,9 @@ use std::collections::{HashMap, HashSet};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::model::Digest;
-use crate::roots::{Reference, Roots, RootsError, is_host, reference, words_of};
+use crate::roots::{
+    Form, Input, Reference, RootsError, Row, each_word, form_of_text, is_host, reference,
+};
 
 /// What must stay.
 #[derive(Clone, Debug, Default)]
@@ -61,16 +63,6 @@ pub enum ProtectError {
         /// Why.
         source: std::io::Error,
     },
-    /// A word is no reference.
-    #[error("{file}:{line}: `{word}` is not an image reference or digest")]
-    Word {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// The word.
-        word: String,
-    },
     /// The list holds no reference: what was to write it may have failed.
     #[error("protect list `{file}` names nothing")]
     Empty {
@@ -109,11 +101,6 @@ impl ProtectError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { .. } => "nothing was deleted; check the path given to --protect".into(),
-            Self::Word { .. } => {
-                "write repo:tag, repo@sha256:…, sha256:… (a registry's host may stand before it), \
-                 or # before a comment"
-                    .into()
-            }
             Self::Empty { .. } => {
                 "an empty list protects nothing; remove the option if that is meant".into()
             }
@@ -128,32 +115,21 @@ impl ProtectError {
 }
 
 impl Protect {
-    /// Adds all that a list names, and gives how many words those are; `file` is for messages.
-    pub fn add_list(&mut self, file: &str, text: &str) -> Result<usize, ProtectError> {
+    /// Adds all that a list names, of whatever form, and gives how many references that are; `file` is for
+    /// messages.
+    pub fn add_list(&mut self, file: &str, text: &str) -> Result<u64, ProtectError> {
+        if form_of_text(text) != Form::Words {
+            let input = Input::of_text(file, text);
+            return Ok(input.read(&mut |row| self.keep(reference_of(row)))?.row_count);
+        }
         let mut word_count = 0;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for (index, line) in text.lines().enumerate() {
-            for word in words_of(line) {
-                word_count += 1;
-                if self.add(word).is_none() {
-                    let word = word.chars().take(100).collect();
-                    return Err(ProtectError::Word { file: file.into(), line: index + 1, word });
-                }
-            }
-        }
+        each_word(file, &mut text.as_bytes(), &mut |line, word| {
+            word_count += 1;
+            self.keep(reference(word).ok_or_else(|| RootsError::of_word(file, line, word))?);
+            Ok(())
+        })?;
         Ok(word_count)
-    }
-
-    /// Adds all that an export names: tags by every reading of their names, digests wherever they are.
-    pub fn add_roots(&mut self, roots: &Roots) {
-        for root in &roots.rows {
-            let digest = roots.digest(root);
-            let name = roots.repository(root).zip(roots.tag(root));
-            let name = name.map(|(repository, tag)| (repository.to_owned(), tag.to_owned()));
-            if name.is_some() || digest.is_some() {
-                self.keep(Reference { name, digest, hex_prefix: None });
-            }
-        }
     }
 
     /// Adds patterns for names of tags; one with a `:` is for `repository:tag`, with or without a
@@ -193,11 +169,6 @@ impl Protect {
         texts.filter(|(_, is_matched)| !is_matched).map(|(text, _)| text.as_str()).collect()
     }
 
-    fn add(&mut self, word: &str) -> Option<()> {
-        self.keep(reference(word)?);
-        Some(())
-    }
-
     /// Adds every tag that a reference may mean, and its digest.
     fn keep(&mut self, reference: Reference) {
         for (repository, tag) in reference.readings() {
@@ -228,6 +199,13 @@ impl Protect {
     pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
         self.references.iter()
     }
+}
+
+/// What a row of an export names: a tag by every reading of its name, a digest wherever it lies.
+fn reference_of(row: &Row<'_>) -> Reference {
+    let name = row.repository.zip(row.tag);
+    let name = name.map(|(repository, tag)| (repository.to_owned(), tag.to_owned()));
+    Reference { name, digest: row.digest.clone(), hex_prefix: None }
 }
 
 #[cfg(test)]

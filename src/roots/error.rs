@@ -43,18 +43,20 @@ pub enum RootsError {
         /// The file.
         file: String,
     },
-    /// There are more files than anyone has.
-    #[error("more than 65535 files of roots")]
-    TooMany,
 }
 
 impl RootsError {
+    /// That a word is nothing which a registry could have.
+    pub fn of_word(file: &str, line: u64, word: &str) -> Self {
+        super::words::no_reference(file, line, word)
+    }
+
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { .. } => "nothing was changed; check the path".into(),
             Self::Line { .. } => {
-                "write repo:tag, repo@sha256:… or sha256:…, or CSV with the header \
+                "write repo:tag, repo@sha256:… or sha256:…, # before a comment, or CSV with the header \
                 repository,tag,digest (docs/roots.md has each form)"
                     .into()
             }
@@ -68,7 +70,6 @@ impl RootsError {
                 "export it again: what was to write it may have failed; or leave the option out"
                     .into()
             }
-            Self::TooMany => return None,
         })
     }
 }

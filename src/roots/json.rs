@@ -7,13 +7,17 @@
 //! `image`, `imageID`, `imageDigest` and `dockerImageReference` is a reference.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::input::{Begins, Bounded};
 use super::{Origin, RootKind, RootsError, Row, words};
 use crate::model::Digest;
+
+/// An object longer than this is none: etcd holds no value of more than a few megabytes.
+const MAX_ITEM_BYTES: usize = 64 << 20;
 
 /// Hands every reference to `take`.
 pub(super) fn read(
@@ -21,8 +25,9 @@ pub(super) fn read(
     content: &mut dyn Read,
     take: &mut dyn FnMut(Row<'_>),
 ) -> Result<(), RootsError> {
-    let mut reader = Document { file, take, item: 0, failure: None };
-    let mut json = serde_json::Deserializer::from_reader(content);
+    let (content, begins) = Bounded::new(content, MAX_ITEM_BYTES);
+    let mut reader = Document { file, take, begins, item: 0, failure: None };
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(content));
     let read = reader.deserialize_in(&mut json).and_then(|()| json.end());
     match (reader.failure.take(), read) {
         (Some(failure), _) => Err(failure),
@@ -45,6 +50,7 @@ pub(super) fn read(
 struct Document<'a> {
     file: &'a str,
     take: &'a mut dyn FnMut(Row<'_>),
+    begins: Begins,
     item: u64,
     failure: Option<RootsError>,
 }
@@ -64,6 +70,7 @@ impl Document<'_> {
 
     fn item(&mut self, item: &Value) {
         self.item += 1;
+        self.begins.now();
         if item.get("kind").and_then(Value::as_str) == Some("Status") {
             self.fail("holds a Status, which is an error and no object");
         }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::input::Bounded;
 use super::{Origin, RootKind, RootsError, Row};
 use crate::model::{Digest, is_repository_name, is_tag_name, parse_time_ns};
 
@@ -11,6 +12,9 @@ const COLUMNS: [&str; 7] =
 const DIGEST: usize = 2;
 /// The kind of a row that says how many others there are, in `size_bytes`.
 const ROW_COUNT: &str = "row-count";
+
+/// A row longer than this is none: its values have at most some hundred bytes each.
+const MAX_ROW_BYTES: usize = 1 << 20;
 
 /// The separator of a header line; `None` when it is none.
 pub(super) fn separator_of(line: &[u8]) -> Option<u8> {
@@ -27,22 +31,6 @@ fn unquoted(cell: &[u8]) -> &[u8] {
     cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\"")).unwrap_or(cell)
 }
 
-/// Remembers whether the last byte was a newline: a file without one was cut.
-struct Ending<R> {
-    content: R,
-    last: Option<u8>,
-}
-
-impl<R: Read> Read for Ending<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.content.read(buffer)?;
-        if count > 0 {
-            self.last = Some(buffer[count - 1]);
-        }
-        Ok(count)
-    }
-}
-
 /// Hands every row to `take`.
 pub(super) fn read(
     file: &str,
@@ -50,8 +38,11 @@ pub(super) fn read(
     separator: u8,
     take: &mut dyn FnMut(Row<'_>),
 ) -> Result<(), RootsError> {
-    let content = Ending { content, last: None };
-    let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(content);
+    let (content, begins) = Bounded::new(content, MAX_ROW_BYTES);
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .buffer_capacity(1 << 16)
+        .from_reader(content);
     let header = reader.headers().map_err(|error| of_csv(file, error))?.clone();
     let mut places = [None; COLUMNS.len()];
     for (at, name) in header.iter().enumerate() {
@@ -78,6 +69,7 @@ pub(super) fn read(
     let (mut row_count, mut promised) = (0_u64, None);
     loop {
         let line = reader.position().line();
+        begins.now();
         if !reader.read_record(&mut record).map_err(|error| of_csv(file, error))? {
             break;
         }
@@ -168,15 +160,13 @@ fn is_never(text: &str) -> bool {
 
 /// RFC 3339, or as `psql` prints a timestamp: `2026-01-15 08:00:00.123+00`; without a zone it is UTC.
 fn time_ns(text: &str) -> Option<i64> {
-    if let Some(time) = parse_time_ns(text) {
-        return Some(time);
+    let has_zone = text.get(10..)?.contains(['+', '-', 'Z', 'z']);
+    if has_zone {
+        return parse_time_ns(text);
     }
-    let with_t = text.replacen(' ', "T", 1);
-    let zoned = match with_t.rfind(['+', '-']).filter(|at| *at > 10) {
-        Some(_) => with_t,
-        None => with_t + "Z",
-    };
-    parse_time_ns(&zoned)
+    let time: jiff::civil::DateTime = text.parse().ok()?;
+    let time = jiff::tz::Offset::UTC.to_timestamp(time).ok()?;
+    i64::try_from(time.as_nanosecond()).ok()
 }
 
 /// A digest, 64 hex digits, or what GitLab's database has: a first byte for the algorithm (01 sha256, 02

@@ -1,24 +1,28 @@
 //! Every form that is read, and everything that is refused.
 
-use super::{Form, RootKind, Roots, RootsError};
+use super::{Batch, Form, Input, RootKind, RootsError, Source};
 
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-fn read(text: &str) -> Result<Roots, RootsError> {
-    let mut roots = Roots::default();
-    roots.read_from("roots".into(), "roots", 0, text.as_bytes())?;
-    Ok(roots)
+fn read(text: &str) -> Result<(Source, Batch), RootsError> {
+    let mut batch = Batch::default();
+    let source = Input::of_text("roots", text).read(&mut |row| batch.push(row))?;
+    Ok((source, batch))
+}
+
+fn refused(text: &str) -> String {
+    read(text).map(|(source, _)| source).unwrap_err().to_string()
 }
 
 /// `kind repository:tag@digest`, one for each row.
-fn told(roots: &Roots) -> Vec<String> {
-    let told = roots.rows.iter().map(|root| {
+fn told((_, batch): &(Source, Batch)) -> Vec<String> {
+    let told = batch.rows().map(|row| {
         format!(
             "{} {}:{}@{}",
-            root.kind.as_str(),
-            roots.repository(root).unwrap_or_default(),
-            roots.tag(root).unwrap_or_default(),
-            roots.digest(root).map(|digest| digest.to_string()).unwrap_or_default(),
+            row.kind.as_str(),
+            row.repository.unwrap_or_default(),
+            row.tag.unwrap_or_default(),
+            row.digest.map(|digest| digest.to_string()).unwrap_or_default(),
         )
     });
     told.collect()
@@ -34,7 +38,8 @@ fn what_psql_copies_is_read_with_gitlabs_digests() {
          ,,{HEX},blob,,,\n"
     );
     let roots = read(&text).unwrap();
-    assert_eq!(roots.sources[0].form, Form::Csv);
+    assert_eq!(roots.0.form, Form::Csv);
+    assert!(roots.0.has_blobs && roots.0.has_manifests_elsewhere && roots.0.has_pulls);
     assert_eq!(
         told(&roots),
         [
@@ -44,9 +49,10 @@ fn what_psql_copies_is_read_with_gitlabs_digests() {
             format!("blob :@sha256:{HEX}"),
         ]
     );
-    assert_eq!(roots.rows[0].line, 2);
-    assert_eq!(roots.rows[0].pushed_ns(), Some(1_768_464_000_500_000_000));
-    assert_eq!(roots.rows[1].size_bytes(), Some(17));
+    let rows: Vec<_> = roots.1.rows().collect();
+    assert_eq!(rows[0].line, 2);
+    assert_eq!(rows[0].pushed_ns, Some(1_768_464_000_500_000_000));
+    assert_eq!(rows[1].size_bytes, Some(17));
     let tabs = text.replace(',', "\t");
     assert_eq!(told(&read(&tabs).unwrap()), told(&roots));
 }
@@ -54,7 +60,7 @@ fn what_psql_copies_is_read_with_gitlabs_digests() {
 #[test]
 fn half_a_table_is_refused_with_its_line() {
     let whole = format!("repository,tag,digest\na/b,1,sha256:{HEX}\na/c,2,sha256:{HEX}\n");
-    assert_eq!(read(&whole).unwrap().rows.len(), 2);
+    assert_eq!(read(&whole).unwrap().0.row_count, 2);
     // Wherever it is cut, but at the end of a line, it is seen to be cut.
     let ends: Vec<usize> = whole.match_indices('\n').map(|(at, _)| at + 1).collect();
     for end in (ends[0]..whole.len()).filter(|end| !ends.contains(end)) {
@@ -66,10 +72,9 @@ fn half_a_table_is_refused_with_its_line() {
         ("A/b,1,\n", "roots:2: `A/b` is no repository"),
         (",,\n", "roots:2: it has neither a digest nor a repository with a tag"),
     ] {
-        let error = read(&format!("repository,tag,digest\n{wrong}")).unwrap_err();
-        assert_eq!(error.to_string(), told);
+        assert_eq!(refused(&format!("repository,tag,digest\n{wrong}")), told);
     }
-    let error = read("repository,digest,owner\n").unwrap_err().to_string();
+    let error = refused("repository,digest,owner\n");
     assert!(error.starts_with("roots:1: `owner` is no column of roots"), "{error}");
 }
 
@@ -111,10 +116,10 @@ fn thousands_of_pods_as_kubectl_prints_them_are_read() {
     let pods: Vec<String> = (0..3000).map(pod).collect();
     let list = format!(r#"{{"apiVersion":"v1","items":[{}],"kind":"List"}}"#, pods.join(","));
     let roots = read(&list).unwrap();
-    assert_eq!(roots.rows.len(), 4 * 3000);
+    assert_eq!(roots.0.row_count, 4 * 3000);
     assert_eq!(told(&roots)[0], "manifest reg.example.com/team/app0:v1@");
-    assert_eq!(roots.rows.last().unwrap().line, 3000);
-    assert!(roots.rows.iter().all(|root| root.kind == RootKind::Manifest));
+    assert_eq!(roots.1.rows().last().unwrap().line, 3000);
+    assert!(roots.1.rows().all(|root| root.kind == RootKind::Manifest));
     // Wherever the answer breaks off, nothing of it counts.
     for end in (1..list.len()).step_by(list.len() / 10) {
         assert!(read(&list[..end]).is_err(), "cut at {end}");
@@ -137,7 +142,7 @@ fn answers_that_are_no_list_of_objects_are_refused() {
         ("# only a comment\n", "names nothing"),
         ("e3b0c44298fc", "a cut digest"),
     ] {
-        let error = read(text).unwrap_err().to_string();
+        let error = refused(text);
         assert!(error.contains(told), "{text}: {error}");
     }
 }

@@ -1,13 +1,13 @@
 //! Image references, one or more a line, as `kubectl`, `docker` and people write them.
 
 use std::borrow::Cow;
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 use super::table::{line_error, shown};
 use super::{RootsError, Row};
 use crate::model::{Digest, is_repository_name, is_tag_name};
 
-/// A line longer than this is no list of references.
+/// A word longer than this is no reference.
 const MAX_WORD_BYTES: usize = 1024;
 
 /// Hex digits in a SHA-256 digest.
@@ -15,9 +15,6 @@ const HEX_DIGITS: usize = 64;
 
 /// Hex digits that are left of one where container runtimes cut it; fewer could mean anything.
 const LEAST_PREFIX_DIGITS: usize = 12;
-
-/// A file longer than this is no list by words: some two million references.
-const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// One word of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,10 +54,97 @@ pub fn readings(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
     })
 }
 
-/// Words of a line, without comments.
-pub fn words_of(line: &str) -> impl Iterator<Item = &str> {
-    let line = line.split('#').next().unwrap_or_default();
-    line.split(|char: char| char.is_whitespace() || char == ',').filter(|word| !word.is_empty())
+/// Hands every word of a list to `take`, with its line from 1. `#` begins a comment.
+///
+/// # Errors
+/// When the content cannot be read, a word is longer than any reference, or a name stands where a CSV
+/// without a header would have a tag.
+pub fn each_word(
+    file: &str,
+    content: &mut dyn BufRead,
+    take: &mut dyn FnMut(u64, &str) -> Result<(), RootsError>,
+) -> Result<(), RootsError> {
+    let mut words = Words { file, line: 1, word: Vec::new(), is_comment: false, joins: None };
+    loop {
+        let bytes = match content.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(RootsError::Read { file: file.into(), source }),
+        };
+        for byte in bytes {
+            words.byte(*byte, take)?;
+        }
+        let count = bytes.len();
+        content.consume(count);
+    }
+    words.end(None, take)
+}
+
+/// A list is one line of any length, as `kubectl -o jsonpath` prints it, or one of any number of lines: only a word is
+/// held.
+struct Words<'a> {
+    file: &'a str,
+    line: u64,
+    word: Vec<u8>,
+    is_comment: bool,
+    /// What stands right between this word and the one before it, if that is a comma or a tab.
+    joins: Option<u8>,
+}
+
+impl Words<'_> {
+    fn byte(
+        &mut self,
+        byte: u8,
+        take: &mut dyn FnMut(u64, &str) -> Result<(), RootsError>,
+    ) -> Result<(), RootsError> {
+        match byte {
+            b'\n' => {
+                self.end(None, take)?;
+                self.joins = None;
+                self.is_comment = false;
+                self.line += 1;
+            }
+            _ if self.is_comment => {}
+            b'#' => {
+                self.end(None, take)?;
+                self.is_comment = true;
+            }
+            b',' | b'\t' => self.end(Some(byte), take)?,
+            _ if byte.is_ascii_whitespace() => self.end(None, take)?,
+            _ if self.word.len() > MAX_WORD_BYTES => {
+                let word = String::from_utf8_lossy(&self.word);
+                return Err(no_reference(self.file, self.line, &word));
+            }
+            _ => self.word.push(byte),
+        }
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        separator: Option<u8>,
+        take: &mut dyn FnMut(u64, &str) -> Result<(), RootsError>,
+    ) -> Result<(), RootsError> {
+        if self.word.is_empty() {
+            self.joins = None;
+            return Ok(());
+        }
+        let Ok(word) = std::str::from_utf8(&self.word) else {
+            return Err(line_error(self.file, self.line, "it is not UTF-8".into()));
+        };
+        if self.joins.is_some() && !word.contains(['/', ':', '@']) {
+            let what = format!(
+                "`{}` may be a tag: write repo:tag, or the columns' names in the first line",
+                shown(word)
+            );
+            return Err(line_error(self.file, self.line, what));
+        }
+        take(self.line, word)?;
+        self.word.clear();
+        self.joins = separator;
+        Ok(())
+    }
 }
 
 /// Hands every reference to `take`.
@@ -69,39 +153,20 @@ pub(super) fn read(
     content: &mut dyn BufRead,
     take_row: &mut dyn FnMut(Row<'_>),
 ) -> Result<(), RootsError> {
-    let mut content = content.take(MAX_FILE_BYTES);
-    let mut text = String::new();
-    let mut line = 0;
-    loop {
-        text.clear();
-        let count = match content.read_line(&mut text) {
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                return Err(line_error(file, line + 1, "it is not UTF-8".into()));
-            }
-            Err(source) => return Err(RootsError::Read { file: file.into(), source }),
-        };
-        if count == 0 {
-            break;
+    each_word(file, content, &mut |line, word| {
+        let reference = reference(word).ok_or_else(|| no_reference(file, line, word))?;
+        if reference.hex_prefix.is_some() {
+            let what = format!("`{}` is a cut digest: roots need it whole", shown(word));
+            return Err(line_error(file, line, what));
         }
-        line += 1;
-        for word in words_of(&text) {
-            let reference = reference(word).ok_or_else(|| {
-                let what = format!("`{}` is not an image reference or digest", shown(word));
-                line_error(file, line, what)
-            })?;
-            if reference.hex_prefix.is_some() {
-                let what = format!("`{}` is a cut digest: roots need it whole", shown(word));
-                return Err(line_error(file, line, what));
-            }
-            take(line, &reference, take_row);
-        }
-    }
-    if content.limit() == 0 {
-        let source = std::io::ErrorKind::FileTooLarge.into();
-        return Err(RootsError::Read { file: file.into(), source });
-    }
-    Ok(())
+        take(line, &reference, take_row);
+        Ok(())
+    })
+}
+
+/// That a word is nothing which a registry could have.
+pub(super) fn no_reference(file: &str, line: u64, word: &str) -> RootsError {
+    line_error(file, line, format!("`{}` is not an image reference or digest", shown(word)))
 }
 
 /// Hands over what a reference names: a digest wherever it lies, and a tag.

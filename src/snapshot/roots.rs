@@ -3,15 +3,30 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::db::{self, DatabaseError, PreviousRoots, ResolvedRow, RootsRecord};
+use crate::db::{
+    self, DatabaseError, NewDatabase, PreviousRoots, ResolvedRow, RootsRecord, StoredRoot,
+    WriteLock,
+};
 use crate::graph::{BlobId, ExternalRoot, Graph, Walk};
 use crate::model::authority::Authority;
-use crate::model::{Code, Digest, HoldScope, bytes_of, is_repository_name};
-use crate::roots::{Origin, Root, RootKind, Roots, RootsError, readings};
+use crate::model::{Code, Digest, HoldScope, is_repository_name, text_of};
+use crate::roots::{Batch, Input, Origin, RootKind, RootsError, Source, readings, sha256_of};
 use crate::scan::{self, Catalog, UnreadableRoot, blob_path};
+use crate::storage::Storage;
+use crate::trash;
+
+/// How long files are waited for before the storage is walked: most are read by then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Rows that go from the thread that reads to the one that writes at once, and how many times those wait.
+const BATCH_ROWS: usize = 4096;
+const BATCHES: usize = 4;
 
 /// An export with fewer rows than this share of the last one is refused: half of a list keeps half of
 /// what is in use.
@@ -56,11 +71,14 @@ pub enum RootsScanError {
         /// At the last scan.
         before: u64,
     },
+    /// A file changed while the scan relied on it.
+    #[error("the roots changed during the scan")]
+    Changed,
     /// Nothing of them is here.
     #[error("nothing that the {count} rows of roots name is in this storage")]
     NothingHere {
         /// How many rows there are.
-        count: usize,
+        count: u64,
     },
 }
 
@@ -78,6 +96,7 @@ impl RootsScanError {
             Self::Older(_) | Self::Fewer { .. } => {
                 "export them again, or scan with --accept-roots if that is right".into()
             }
+            Self::Changed => "scan again when the export is finished".into(),
             Self::NothingHere { .. } => {
                 "they may be of another registry, or from a database that names repositories otherwise"
                     .into()
@@ -86,41 +105,133 @@ impl RootsScanError {
     }
 }
 
-/// Roots that were read, and what keeps things; by default none, and the storage.
-pub struct Read {
-    pub roots: Roots,
-    pub authority: Authority,
+/// The files of a scan's roots, and what they may be compared with.
+struct Plan {
+    paths: Vec<PathBuf>,
+    authority: Authority,
+    last: Option<PreviousRoots>,
+    is_fall_accepted: bool,
+    /// The rows of the last scan may be taken over where the files are the same.
+    may_take_over: bool,
 }
 
-impl Default for Read {
-    fn default() -> Self {
-        Self { roots: Roots::default(), authority: Authority::Storage }
+/// Roots whose rows lie in a new database, or in the one whose place that takes; by default none.
+#[derive(Default)]
+pub struct Read<'a> {
+    pub authority: Authority,
+    sources: Vec<Source>,
+    rows: Rows<'a>,
+}
+
+#[derive(Default)]
+enum Rows<'a> {
+    #[default]
+    None,
+    Written(NewDatabase<'a>),
+    /// The files are those of the last scan.
+    AsBefore(Box<Plan>),
+}
+
+/// Roots that are being read beside the walk of the storage.
+pub struct Reading<'scope, 'a>(State<'scope, 'a>);
+
+enum State<'scope, 'a> {
+    Done(Read<'a>),
+    Running(ScopedJoinHandle<'scope, Result<Read<'a>, RootsReadError>>),
+}
+
+impl<'scope, 'a: 'scope> Reading<'scope, 'a> {
+    /// Begins to read the roots of a scan of the storage at `root` into the database of `lock`. Files that are read
+    /// in a moment are refused before the storage is walked.
+    pub fn begin(
+        scope: &'scope Scope<'scope, '_>,
+        choice: &RootsChoice,
+        lock: &'a WriteLock,
+        root: &str,
+        may_take_over: bool,
+    ) -> Result<Self, RootsReadError> {
+        let Some(plan) = plan(choice, lock.database(), root, may_take_over)? else {
+            return Ok(Self(State::Done(Read::default())));
+        };
+        let (done, is_done) = sync_channel::<()>(0);
+        let thread = scope.spawn(move || {
+            let read = plan.read(lock);
+            drop(done);
+            read
+        });
+        Ok(Self(match is_done.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Timeout) => State::Running(thread),
+            _ => State::Done(joined(thread)?),
+        }))
+    }
+
+    /// What was read.
+    pub fn finish(self) -> Result<Read<'a>, RootsReadError> {
+        match self.0 {
+            State::Done(read) => Ok(read),
+            State::Running(thread) => joined(thread),
+        }
     }
 }
 
-impl Read {
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl<'a> Read<'a> {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// Equal when the same files say the same.
     pub fn fingerprint(&self) -> [u8; 32] {
-        if self.roots.is_empty() {
+        if self.is_empty() {
             return [0; 32];
         }
         let mut hash = Sha256::new();
         hash.update(self.authority.as_str());
-        hash.update(self.roots.fingerprint());
-        for source in &self.roots.sources {
+        for source in &self.sources {
+            hash.update(source.sha256);
             hash.update(source.path.as_os_str().as_encoded_bytes());
             hash.update(source.exported_ns.to_le_bytes());
         }
         hash.finalize().into()
     }
+
+    /// A new database with all rows in it.
+    pub fn database(&mut self, lock: &'a WriteLock) -> Result<NewDatabase<'a>, RootsReadError> {
+        match std::mem::take(&mut self.rows) {
+            Rows::None => Ok(NewDatabase::create(lock)?),
+            Rows::Written(new) => Ok(new),
+            Rows::AsBefore(plan) => {
+                let new = NewDatabase::create(lock)?;
+                if new.copy_roots().is_ok() {
+                    return Ok(new);
+                }
+                drop(new);
+                let read = plan.write(NewDatabase::create(lock)?)?;
+                match read.rows {
+                    Rows::Written(new) if read.fingerprint() == self.fingerprint() => Ok(new),
+                    _ => Err(RootsScanError::Changed.into()),
+                }
+            }
+        }
+    }
 }
 
-/// Reads the roots of a scan of the storage at `root` into `database`.
-pub fn read(choice: &RootsChoice, database: &Path, root: &str) -> Result<Read, RootsReadError> {
+/// What is to be read; `None` without roots.
+fn plan(
+    choice: &RootsChoice,
+    database: &Path,
+    root: &str,
+    may_take_over: bool,
+) -> Result<Option<Plan>, RootsReadError> {
     let remembered = match choice {
         RootsChoice::AsBefore(Some(other)) => other,
         _ => database,
     };
+    let may_take_over = may_take_over && remembered == database;
     let before = db::previous_roots(remembered)?.filter(|before| before.root == root);
     let (files, authority, is_fall_accepted) = match choice {
         RootsChoice::AsBefore(_) => (&[][..], None, false),
@@ -128,36 +239,94 @@ pub fn read(choice: &RootsChoice, database: &Path, root: &str) -> Result<Read, R
             (files.as_slice(), *authority, *is_fall_accepted)
         }
     };
-    let none = Read::default();
     if authority == Some(Authority::Storage) {
-        return Ok(none);
+        return Ok(None);
     }
-    let last = before.as_ref().filter(|before| !before.sources.is_empty());
+    let last = before.filter(|before| !before.sources.is_empty());
     if files.is_empty() && last.is_none() {
         return match authority {
-            None => Ok(none),
+            None => Ok(None),
             Some(authority) => Err(RootsScanError::NoRoots(authority.as_str()).into()),
         };
     }
-    let again: Vec<PathBuf>;
-    let paths = if files.is_empty() {
-        let sources = last.iter().flat_map(|last| &last.sources);
-        let paths = sources.map(|(path, ..)| bytes_of(path).map(PathBuf::from).unwrap_or_default());
-        again = paths.collect();
-        if again.iter().any(|path| path == Path::new("-")) {
-            return Err(RootsScanError::StandardInput.into());
-        }
-        &again
-    } else {
-        files
-    };
-    let roots = Roots::read(paths).map_err(RootsScanError::from)?;
-    if let Some(last) = last.filter(|_| !is_fall_accepted) {
-        refuse_fall(last, &roots)?;
+    let again = last.iter().flat_map(|last| &last.sources).map(|source| source.path.clone());
+    let paths: Vec<PathBuf> = if files.is_empty() { again.collect() } else { files.to_vec() };
+    if files.is_empty() && paths.iter().any(|path| path == Path::new("-")) {
+        return Err(RootsScanError::StandardInput.into());
     }
-    let authority =
-        authority.or_else(|| last.map(|last| last.authority).filter(|_| files.is_empty()));
-    Ok(Read { roots, authority: authority.unwrap_or(Authority::Both) })
+    let remembered = last.as_ref().map(|last| last.authority).filter(|_| files.is_empty());
+    let authority = authority.or(remembered).unwrap_or(Authority::Both);
+    Ok(Some(Plan { paths, authority, last, is_fall_accepted, may_take_over }))
+}
+
+impl Plan {
+    fn read(self, lock: &WriteLock) -> Result<Read<'_>, RootsReadError> {
+        match self.sources_as_before() {
+            Some(sources) => {
+                let authority = self.authority;
+                Ok(Read { authority, sources, rows: Rows::AsBefore(Box::new(self)) })
+            }
+            None => self.write(NewDatabase::create(lock)?),
+        }
+    }
+
+    /// The files of the last scan, where these are the same.
+    fn sources_as_before(&self) -> Option<Vec<Source>> {
+        let last = self.last.as_ref().filter(|_| self.may_take_over)?;
+        if self.paths.len() != last.sources.len() {
+            return None;
+        }
+        let mut sources = last.sources.clone();
+        for (path, source) in self.paths.iter().zip(&mut sources) {
+            // It can be read once alone.
+            if path == Path::new("-") {
+                return None;
+            }
+            let input = Input::open(path).ok()?;
+            if input.path() != source.path || input.exported_ns() != source.exported_ns {
+                return None;
+            }
+            source.sha256 = sha256_of(path).ok()?;
+        }
+        let read = Read { authority: self.authority, sources, rows: Rows::None };
+        (Some(read.fingerprint()) == last.fingerprint).then_some(read.sources)
+    }
+
+    /// One thread reads, and this one writes.
+    fn write<'a>(&self, new: NewDatabase<'a>) -> Result<Read<'a>, RootsReadError> {
+        let (batches, received) = sync_channel(BATCHES);
+        let (sources, written) = std::thread::scope(|scope| {
+            let reader = scope.spawn(move || read_files(&self.paths, &batches));
+            let written = new.write_roots(received.into_iter());
+            (joined(reader), written)
+        });
+        let sources = sources.map_err(RootsScanError::from)?;
+        written?;
+        if let Some(last) = self.last.as_ref().filter(|_| !self.is_fall_accepted) {
+            refuse_fall(last, &sources)?;
+        }
+        Ok(Read { authority: self.authority, sources, rows: Rows::Written(new) })
+    }
+}
+
+/// Sends all rows of all files. When nobody takes them any more, who should says why.
+fn read_files(
+    paths: &[PathBuf],
+    batches: &SyncSender<(u32, Batch)>,
+) -> Result<Vec<Source>, RootsError> {
+    let mut sources = Vec::new();
+    for (number, path) in (0_u32..).zip(paths) {
+        let mut batch = Batch::default();
+        let source = Input::open(path)?.read(&mut |row| {
+            batch.push(row);
+            if batch.len() == BATCH_ROWS {
+                drop(batches.send((number, std::mem::take(&mut batch))));
+            }
+        })?;
+        drop(batches.send((number, batch)));
+        sources.push(source);
+    }
+    Ok(sources)
 }
 
 /// Why roots were not read.
@@ -179,26 +348,26 @@ impl From<DatabaseError> for RootsReadError {
     }
 }
 
-fn refuse_fall(last: &PreviousRoots, roots: &Roots) -> Result<(), RootsScanError> {
+fn refuse_fall(last: &PreviousRoots, sources: &[Source]) -> Result<(), RootsScanError> {
     let is_fewer = |now: u64, before: u64| now * 100 < before * LEAST_PERCENT;
-    for source in &roots.sources {
-        let path = crate::model::text_of(source.path.as_os_str());
-        let known = last.sources.iter().find(|(known, ..)| *known == path);
-        let Some((_, rows, exported_ns)) = known else { continue };
-        if source.exported_ns < *exported_ns {
-            return Err(RootsScanError::Older(path));
+    for source in sources {
+        let known = last.sources.iter().find(|known| known.path == source.path);
+        let Some(known) = known else { continue };
+        if source.exported_ns < known.exported_ns {
+            return Err(RootsScanError::Older(text_of(source.path.as_os_str())));
         }
-        if is_fewer(source.row_count, *rows) {
-            return Err(RootsScanError::Fewer { now: source.row_count, before: *rows });
+        if is_fewer(source.row_count, known.row_count) {
+            let (now, before) = (source.row_count, known.row_count);
+            return Err(RootsScanError::Fewer { now, before });
         }
     }
-    let now = roots.rows.len() as u64;
-    let before = last.sources.iter().map(|(_, rows, _)| rows).sum();
+    let count = |sources: &[Source]| sources.iter().map(|source| source.row_count).sum();
+    let (now, before) = (count(sources), count(&last.sources));
     if is_fewer(now, before) {
         return Err(RootsScanError::Fewer { now, before });
     }
-    let oldest = last.sources.iter().map(|(.., exported_ns)| *exported_ns).min();
-    match roots.sources.iter().min_by_key(|source| source.exported_ns) {
+    let oldest = last.sources.iter().map(|source| source.exported_ns).min();
+    match sources.iter().min_by_key(|source| source.exported_ns) {
         Some(source) if oldest.is_some_and(|oldest| source.exported_ns < oldest) => {
             Err(RootsScanError::Older(source.path.display().to_string()))
         }
@@ -206,41 +375,59 @@ fn refuse_fall(last: &PreviousRoots, roots: &Roots) -> Result<(), RootsScanError
     }
 }
 
-/// Gives every digest that roots name a number, so that one which is not on disk is known.
-pub fn add_absent(facts: &mut scan::Facts, roots: &Roots) {
-    if roots.is_empty() {
-        return;
+/// Gives every digest a number that roots name and only the trash holds, so that what is needed again is
+/// known. What is on disk or named there has one already, and the rest is nowhere.
+pub fn add_absent(
+    facts: &mut scan::Facts,
+    new: &NewDatabase<'_>,
+    storage: &dyn Storage,
+) -> Result<(), DatabaseError> {
+    let held = trash::held(storage, false);
+    let moves = held.iter().flatten().flat_map(|run| &run.moves);
+    let in_trash: HashSet<Digest> = moves.flat_map(|item| Digest::parse(&item.name)).collect();
+    // In a trash that cannot be read may be anything.
+    let may_be_there = |digest: &Digest| held.is_err() || in_trash.contains(digest);
+    if held.is_ok() && in_trash.is_empty() {
+        return Ok(());
     }
     let mut known: HashSet<Digest> = facts.absent.iter().cloned().collect();
-    for digest in roots.rows.iter().filter_map(|root| roots.digest(root)) {
-        let is_present = facts.blobs.binary_search_by(|blob| blob.digest.cmp(&digest)).is_ok();
-        if !is_present && known.insert(digest.clone()) {
+    new.each_root_digest(|digest| {
+        let is_present = || facts.blobs.binary_search_by(|blob| blob.digest.cmp(&digest)).is_ok();
+        if may_be_there(&digest) && !is_present() && known.insert(digest.clone()) {
             facts.absent.push(digest);
         }
-    }
+    })
 }
 
 /// Brings every row to what is on disk, lets the catalog keep that, and gives the graph again.
 pub fn resolve(
-    read: Read,
+    read: Read<'_>,
+    new: &NewDatabase<'_>,
     catalog: &mut Catalog,
     graph: &Graph,
-) -> Result<(RootsRecord, Graph), RootsScanError> {
+) -> Result<(RootsRecord, Graph), RootsReadError> {
     let fingerprint = read.fingerprint();
-    let Read { roots, authority } = read;
+    let Read { sources, authority, .. } = read;
     let mut resolver = Resolver {
         catalog,
         graph,
-        roots: &roots,
+        repositories: repositories(graph, &new.root_repositories()?),
+        first_with: first_with(graph),
         external: Vec::new(),
         known_tags: Vec::new(),
         is_hidden: Vec::new(),
-        has_streams: roots.rows.iter().any(|root| root.origin == Origin::ImageStream),
+        has_streams: sources.iter().any(|source| source.has_streams),
     };
-    let rows: Vec<ResolvedRow> = roots.rows.iter().map(|root| resolver.row(root)).collect();
+    let mut is_any_found = false;
+    new.resolve_roots(|root| {
+        let row = resolver.row(root);
+        is_any_found |= row.is_some_and(|row| row.is_found);
+        row
+    })?;
     let Resolver { mut external, mut known_tags, mut is_hidden, .. } = resolver;
-    if !rows.iter().any(|row| row.is_found) {
-        return Err(RootsScanError::NothingHere { count: rows.len() });
+    if !is_any_found {
+        let count = sources.iter().map(|source| source.row_count).sum();
+        return Err(RootsScanError::NothingHere { count }.into());
     }
     external.sort_unstable_by_key(|root| (root.repository, root.blob, root.keeps_revisions));
     external.dedup();
@@ -278,8 +465,7 @@ pub fn resolve(
     known_blobs.dedup();
     let record = RootsRecord {
         authority,
-        roots,
-        rows,
+        sources,
         external: catalog.external_roots.clone(),
         known_blobs,
         known_tags,
@@ -289,10 +475,50 @@ pub fn resolve(
     Ok((record, graph))
 }
 
+/// What a repository's name in an export means here.
+#[derive(Clone, Default)]
+struct Named {
+    place: Option<u32>,
+    /// By every reading of the name.
+    places: Vec<u32>,
+}
+
+fn repositories(graph: &Graph, names: &[String]) -> Vec<Named> {
+    let place = |name: &str| {
+        let repositories = &graph.repositories;
+        let at = repositories.binary_search_by(|repository| repository.name.as_str().cmp(name));
+        at.ok().map(|at| at as u32)
+    };
+    let named = |name: &String| {
+        let readings = readings(name).filter(|name| is_repository_name(name));
+        Named { place: place(name), places: readings.filter_map(|name| place(&name)).collect() }
+    };
+    names.iter().map(named).collect()
+}
+
+/// The first blob whose digest begins with each two bytes, and one more: a search among millions begins near its end.
+fn first_with(graph: &Graph) -> Vec<u32> {
+    let begin = |digest: &Digest| match digest {
+        Digest::Sha256(hash) => usize::from(u16::from_be_bytes([hash[0], hash[1]])),
+        Digest::Other(_) => 1 << 16,
+    };
+    let mut first_with = vec![0; (1 << 16) + 1];
+    for blob in &graph.blobs {
+        first_with[begin(&blob.digest)] += 1;
+    }
+    let mut sum = 0;
+    for count in &mut first_with {
+        sum += std::mem::replace(count, sum);
+    }
+    first_with
+}
+
 struct Resolver<'a> {
     catalog: &'a Catalog,
     graph: &'a Graph,
-    roots: &'a Roots,
+    /// By number in the new database.
+    repositories: Vec<Named>,
+    first_with: Vec<u32>,
     external: Vec<ExternalRoot>,
     /// By place in the graph.
     known_tags: Vec<u32>,
@@ -303,14 +529,12 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn row(&mut self, root: &Root) -> ResolvedRow {
-        let name = self.roots.repository(root);
-        let tag = self.roots.tag(root);
-        let blob = self.roots.digest(root).and_then(|digest| self.graph.blob_by_digest(&digest));
-        let mut row = ResolvedRow { blob, is_found: false };
+    fn row(&mut self, root: &StoredRoot<'_>) -> Option<ResolvedRow> {
+        let blob = root.digest.as_ref().and_then(|digest| self.blob(digest));
+        let (mut named, mut is_found) = (blob, false);
         if let Some(blob) = blob {
-            let repository = name.and_then(|name| self.place(name));
-            row.is_found = self.graph.blobs[blob as usize].size_bytes.is_some();
+            let repository = root.repository.and_then(|number| self.named(number).place);
+            is_found = self.graph.blobs[blob as usize].size_bytes.is_some();
             // A stream may name what was pushed to another one: the registry serves it without a link.
             let needs_no_link = match root.origin {
                 Origin::Image => true,
@@ -320,13 +544,13 @@ impl Resolver<'_> {
             let keeps_revisions = !(self.has_streams && needs_no_link);
             let external = ExternalRoot { repository, blob, keeps_revisions };
             self.external.push(external);
-            if root.kind == RootKind::Manifest && row.is_found {
+            if root.kind == RootKind::Manifest && is_found {
                 self.manifest(external);
             }
         }
-        if let (Some(name), Some(tag)) = (name, tag) {
-            for reading in readings(name).filter(|name| is_repository_name(name)) {
-                let Some(place) = self.place(&reading) else { continue };
+        if let (Some(number), Some(tag)) = (root.repository, root.tag) {
+            for at in 0..self.named(number).places.len() {
+                let place = self.named(number).places[at];
                 let repository = &self.graph.repositories[place as usize];
                 let tags = self.graph.tags_of(repository);
                 let Ok(at) = tags.binary_search_by(|node| node.name.as_str().cmp(tag)) else {
@@ -335,8 +559,8 @@ impl Resolver<'_> {
                 self.known_tags.push(repository.tags.start + at as u32);
                 // With a digest the export says what the tag points at.
                 let Some(target) = tags[at].target.filter(|_| blob.is_none()) else { continue };
-                row.blob = row.blob.or(Some(target));
-                row.is_found = true;
+                named = named.or(Some(target));
+                is_found = true;
                 self.external.push(ExternalRoot {
                     repository: Some(place),
                     blob: target,
@@ -344,13 +568,20 @@ impl Resolver<'_> {
                 });
             }
         }
-        row
+        named.map(|blob| ResolvedRow { blob, is_found })
     }
 
-    fn place(&self, name: &str) -> Option<u32> {
-        let repositories = &self.graph.repositories;
-        let at = repositories.binary_search_by(|repository| repository.name.as_str().cmp(name));
-        at.ok().map(|at| at as u32)
+    fn named(&self, number: u32) -> &Named {
+        &self.repositories[number as usize]
+    }
+
+    fn blob(&self, digest: &Digest) -> Option<BlobId> {
+        let Digest::Sha256(hash) = digest else { return self.graph.blob_by_digest(digest) };
+        let begin = usize::from(u16::from_be_bytes([hash[0], hash[1]]));
+        let (start, end) = (self.first_with[begin], self.first_with[begin + 1]);
+        let blobs = &self.graph.blobs[start as usize..end as usize];
+        let at = blobs.binary_search_by(|blob| blob.digest.cmp(digest)).ok()?;
+        Some(start + at as BlobId)
     }
 
     /// A manifest is kept with all that it names; an image id leads to the manifests with that config.

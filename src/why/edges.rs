@@ -74,7 +74,7 @@ impl<'c> Edges<'c> {
             });
         }
         let has_aliases = connection.prepare("SELECT 1 FROM alias")?.exists([])?;
-        let has_external_roots = connection.prepare("SELECT 1 FROM root")?.exists([])?;
+        let has_external_roots = connection.prepare("SELECT 1 FROM root_blob")?.exists([])?;
         Ok(Self { connection, roots, root_of_blob, has_aliases, has_external_roots })
     }
 

@@ -3,8 +3,7 @@
 SELECT
     a.roots_count > 0 AND (
         a.authority = 'roots'
-        OR EXISTS (SELECT 1 FROM root_source WHERE form IN ('csv', 'tsv'))
-        OR EXISTS (SELECT 1 FROM root WHERE kind <> 'manifest')),
+        OR EXISTS (SELECT 1 FROM root_source WHERE form IN ('csv', 'tsv') OR has_blobs)),
     a.roots_ns,
-    EXISTS (SELECT 1 FROM root WHERE kind = 'manifest-elsewhere')
+    EXISTS (SELECT 1 FROM root_source WHERE has_manifests_elsewhere)
 FROM authority a
