@@ -198,6 +198,10 @@ const NEVER_TAGGED_PERCENT: u64 = 10;
 /// many old ones there are.
 pub const NEWEST_REVISIONS: usize = 10;
 
+/// Images with a tag, all pushed after every revision of their repository without one, that show that tags are still
+/// set there and only old ones were deleted. One may be what a person tagged by hand.
+pub const LEAST_TAGGED_SINCE: usize = 2;
+
 /// Directories of Harbor's compose installation beside `registry` (docker-compose.yml.jinja).
 pub const HARBOR_DIRECTORIES: &[&str] = &["database", "redis", "secret", "job_logs", "ca_download"];
 /// The number of them that counts: each alone is a common name.

@@ -48,7 +48,10 @@ impl Input {
 
     /// A text that has no file; `name` is for messages.
     pub fn of_text(name: &str, text: &str) -> Self {
-        let content = Box::new(Cursor::new(text.as_bytes().to_vec()));
+        Self::of(name, Box::new(Cursor::new(text.as_bytes().to_vec())))
+    }
+
+    pub(super) fn of(name: &str, content: Box<dyn Read + Send>) -> Self {
         Self { path: name.into(), file: name.into(), exported_ns: 0, content }
     }
 

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::io::{BufReader, Read};
 
+use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -28,7 +29,7 @@ pub(super) fn read(
     let (content, begins) = Bounded::new(content, MAX_ITEM_BYTES);
     let mut reader = Document { file, take, begins, item: 0, failure: None };
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(content));
-    let read = reader.deserialize_in(&mut json).and_then(|()| json.end());
+    let read = reader.read_all(&mut json);
     match (reader.failure.take(), read) {
         (Some(failure), _) => Err(failure),
         (None, Ok(())) => Ok(()),
@@ -56,11 +57,19 @@ struct Document<'a> {
 }
 
 impl Document<'_> {
-    fn deserialize_in<'de, D: serde::Deserializer<'de>>(
+    /// One document or several, as a command gives that is run for each hundred things.
+    fn read_all<'de, R: serde_json::de::Read<'de>>(
         &mut self,
-        json: D,
-    ) -> Result<(), D::Error> {
-        json.deserialize_any(Top(self))
+        json: &mut serde_json::Deserializer<R>,
+    ) -> serde_json::Result<()> {
+        loop {
+            json.deserialize_any(Top(self))?;
+            match json.end() {
+                // Something follows, and it has to be another one.
+                Err(error) if error.is_syntax() => {}
+                end => return end,
+            }
+        }
     }
 
     fn fail(&mut self, what: impl Into<String>) {
@@ -109,6 +118,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut rest = Map::new();
         let mut has_items = false;
+        let first = self.0.item;
         while let Some(key) = map.next_key::<String>()? {
             if key == "items" {
                 has_items = true;
@@ -125,7 +135,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
             self.0.fail("holds a Status, which is an error and no list");
         } else if top["metadata"]["continue"].as_str().is_some_and(|token| !token.is_empty()) {
             self.0.fail("is one page of several (metadata.continue is set)");
-        } else if has_items && self.0.item == 0 {
+        } else if has_items && self.0.item == first {
             self.0.fail("holds no item");
         } else if !has_items {
             self.0.item(&top);
@@ -233,30 +243,73 @@ fn image_stream(line: u64, item: &Value, take: &mut dyn FnMut(Row<'_>)) -> Resul
     Ok(())
 }
 
-/// Keys under which Kubernetes and what runs in it keep images.
-const KEYS: [&str; 4] = ["image", "imageID", "imageDigest", "dockerImageReference"];
+/// Keys under which Kubernetes, what runs in it, Docker and ECS keep images.
+const KEYS: [&str; 10] = [
+    "image",
+    "imageID",
+    "imageDigest",
+    "dockerImageReference",
+    "lastTriggeredImage",
+    "lastTriggeredImageID",
+    "outputDockerImageReference",
+    "containerImage",
+    "Image",
+    "ImageID",
+];
+
+/// Variables by which an operator is told of the images that it is to run (OLM).
+const OPERAND_PREFIX: &str = "RELATED_IMAGE_";
 
 fn any_object(line: u64, item: &Value, take: &mut dyn FnMut(Row<'_>)) -> Result<(), String> {
     match item {
         Value::Object(map) => {
+            if let Some(text) = by_its_form(map) {
+                take_reference(line, "name", text, take)?;
+            }
             for (key, value) in map {
-                match value.as_str() {
-                    Some(text) if KEYS.contains(&key.as_str()) && !text.trim().is_empty() => {
-                        let reference = words::reference(text.trim()).ok_or_else(|| {
-                            format!(
-                                "`{}` at {key} is no image reference",
-                                super::table::shown(text)
-                            )
-                        })?;
-                        words::take(line, &reference, take);
+                match value {
+                    Value::String(text) if KEYS.contains(&key.as_str()) => {
+                        take_reference(line, key, text, take)?;
                     }
-                    Some(_) => {}
-                    None => any_object(line, value, take)?,
+                    Value::String(_) => {}
+                    _ => any_object(line, value, take)?,
                 }
+            }
+            // A volume that is an image.
+            if let Some(text) = item["image"]["reference"].as_str() {
+                take_reference(line, "reference", text, take)?;
             }
             Ok(())
         }
         Value::Array(values) => values.iter().try_for_each(|value| any_object(line, value, take)),
         _ => Ok(()),
     }
+}
+
+/// What an object names as a whole: `{"kind": "DockerImage", "name": …}` of OpenShift's builds, or the variable of
+/// an operator.
+fn by_its_form(map: &Map<String, Value>) -> Option<&str> {
+    let text = |key: &str| map.get(key).and_then(Value::as_str);
+    match text("kind") {
+        Some("DockerImage" | "ImageStreamImage") => text("name"),
+        _ => {
+            text("value").filter(|_| text("name").is_some_and(|it| it.starts_with(OPERAND_PREFIX)))
+        }
+    }
+}
+
+fn take_reference(
+    line: u64,
+    key: &str,
+    text: &str,
+    take: &mut dyn FnMut(Row<'_>),
+) -> Result<(), String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(());
+    }
+    let reference = words::reference(text)
+        .ok_or_else(|| format!("`{}` at {key} is no image reference", super::table::shown(text)))?;
+    words::take(line, &reference, take);
+    Ok(())
 }

@@ -154,3 +154,163 @@ fn an_image_of_docker_io_is_looked_for_in_library_too() {
     let expected = ["mirror.example.com/proxy/nginx", "proxy/nginx", "nginx", "library/nginx"];
     assert_eq!(readings, expected);
 }
+
+#[test]
+fn what_the_commands_of_the_docs_print_is_read() {
+    let pinned = format!("reg.example.com:5000/team/app@sha256:{HEX}");
+    let digest = format!("manifest :@sha256:{HEX}");
+    for (who, text, expected) in [
+        (
+            "Knative",
+            format!(
+                r#"{{"kind":"List","items":[{{"kind":"Revision","status":{{"containerStatuses":[{{"name":"a","imageDigest":"{pinned}"}}]}}}}]}}"#
+            ),
+            vec![digest.clone()],
+        ),
+        (
+            "Argo Rollouts",
+            r#"{"kind":"List","items":[{"kind":"Rollout","spec":{"template":{"spec":{"containers":[{"image":"team/app:1"}]}}}}]}"#.into(),
+            vec!["manifest team/app:1@".into()],
+        ),
+        (
+            "an operator's ClusterServiceVersion",
+            format!(
+                r#"{{"kind":"List","items":[{{"kind":"ClusterServiceVersion","metadata":{{"annotations":{{"containerImage":"team/op:1"}}}},
+                "spec":{{"relatedImages":[{{"name":"x","image":"{pinned}"}}],"env":[{{"name":"RELATED_IMAGE_X","value":"team/x:2"}},{{"name":"Y","value":"1"}}]}}}}]}}"#
+            ),
+            vec!["manifest team/op:1@".into(), "manifest team/x:2@".into(), digest.clone()],
+        ),
+        (
+            "a volume that is an image",
+            r#"{"kind":"Pod","spec":{"volumes":[{"name":"v","image":{"reference":"team/data:3","pullPolicy":"Always"}}]}}"#.into(),
+            vec!["manifest team/data:3@".into()],
+        ),
+        (
+            "OpenShift's builds and DeploymentConfigs",
+            format!(
+                r#"{{"kind":"List","items":[{{"kind":"BuildConfig","spec":{{"strategy":{{"from":{{"kind":"DockerImage","name":"team/builder:1"}}}}}}}},
+                {{"kind":"DeploymentConfig","spec":{{"triggers":[{{"imageChangeParams":{{"from":{{"kind":"ImageStreamTag","name":"app:1"}},"lastTriggeredImage":"{pinned}"}}}}]}}}}]}}"#
+            ),
+            vec!["manifest team/builder:1@".into(), digest.clone()],
+        ),
+        (
+            "Swarm's services, also those before an update, in two answers",
+            format!(
+                r#"[{{"Spec":{{"TaskTemplate":{{"ContainerSpec":{{"Image":"team/app:2@sha256:{HEX}"}}}}}},"PreviousSpec":{{"TaskTemplate":{{"ContainerSpec":{{"Image":"team/app:1"}}}}}}}}]
+                [{{"Spec":{{"TaskTemplate":{{"ContainerSpec":{{"Image":"team/db:9"}}}}}}}}]"#
+            ),
+            vec![
+                "manifest team/app:1@".into(),
+                digest.clone(),
+                "manifest team/app:2@".into(),
+                "manifest team/db:9@".into(),
+            ],
+        ),
+        (
+            "ECS's tasks, a hundred an answer",
+            format!(
+                "{}{}",
+                format_args!(r#"{{"tasks":[{{"containers":[{{"image":"team/app:1","imageDigest":"sha256:{HEX}"}}]}}],"failures":[]}}"#),
+                "\n{\"tasks\":[{\"containers\":[{\"image\":\"team/b:1\",\"imageDigest\":null}]}],\"failures\":[]}\n"
+            ),
+            vec!["manifest team/app:1@".into(), digest.clone(), "manifest team/b:1@".into()],
+        ),
+    ] {
+        let mut found = told(&read(&text).unwrap_or_else(|error| panic!("{who}: {error}")));
+        let mut expected: Vec<String> = expected;
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{who}");
+        let end = text.trim_end().len() - 1;
+        assert!(read(&text[..end]).is_err(), "{who}, cut");
+    }
+}
+
+/// What a pipe gives: a few bytes at a time.
+struct Slow<'a>(&'a [u8]);
+
+impl std::io::Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.len().min(buffer.len()).min(3);
+        buffer[..count].copy_from_slice(&self.0[..count]);
+        self.0 = &self.0[count..];
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_header_that_comes_in_pieces_is_a_header() {
+    let text = format!("\u{feff}repository,tag,digest\r\nteam/app,v1,sha256:{HEX}\r\n");
+    let mut batch = Batch::default();
+    let content = Box::new(Slow(Box::leak(text.into_boxed_str()).as_bytes()));
+    let source = Input::of("slow", content).read(&mut |row| batch.push(row)).unwrap();
+    assert_eq!(source.form, Form::Csv);
+    assert_eq!(told(&(source, batch)), [format!("manifest team/app:v1@sha256:{HEX}")]);
+}
+
+#[test]
+fn a_table_without_a_header_is_refused_and_not_taken_for_words() {
+    for text in ["team/app,v1\n", "team/app\tv1\n", "team/app:1,latest\n"] {
+        assert!(refused(text).contains("may be a tag"), "{text}: {}", refused(text));
+    }
+    let list = "nginx redis, team/app:1,team/web:2\nalpine\t team/db:1 # note,v1\n";
+    let expected =
+        ["nginx:latest", "redis:latest", "team/app:1", "team/web:2", "alpine:latest", "team/db:1"];
+    let found: Vec<String> = told(&read(list).unwrap());
+    assert_eq!(found, expected.map(|name| format!("manifest {name}@")));
+}
+
+#[test]
+fn what_is_longer_than_any_row_is_refused_before_it_fills_the_memory() {
+    let endless = |begin: &str, byte: u8| {
+        let content = begin.as_bytes().to_vec();
+        let tail = std::io::Read::take(std::io::repeat(byte), 1 << 32);
+        let content = std::io::Read::chain(std::io::Cursor::new(content), tail);
+        Input::of("endless", Box::new(content)).read(&mut |_| {}).unwrap_err().to_string()
+    };
+    for (begin, byte) in [
+        ("repository,tag,digest\n", b'a'),
+        ("repository,tag,digest\nteam/app,\"v1,\n", b'\n'),
+        ("team/app:1\n", b'a'),
+        ("[{\"image\":\"", b'a'),
+        ("{\"metadata\":{\"name\":\"", b'a'),
+        ("", b'a'),
+    ] {
+        let error = endless(begin, byte);
+        assert!(error.contains("endless"), "{begin}: {error}");
+    }
+}
+
+#[test]
+fn odd_exports_are_errors_with_their_line_and_never_a_part_of_a_list() {
+    let upper = HEX.to_uppercase();
+    let sha512 = "ab".repeat(64);
+    for (text, told) in [
+        (format!("repository,tag,digest\na/b,1,sha256:{upper}\n"), "is no digest"),
+        (format!("repository,tag,digest\na/b,1,SHA256:{HEX}\n"), "is no digest"),
+        (format!("repository,tag,digest\na/b,1,{HEX}0\n"), "is no digest"),
+        (format!("repository,tag,digest\na/b,1,02{HEX}\n"), "is no digest"),
+        ("repository,tag,tag\na/b,1,2\n".into(), "stands twice"),
+        ("repository,tag,digest\na/b,\"1\n2\",\n".into(), "is no tag"),
+        ("repository,tag,digest\na/b,1\0,\n".into(), "is no tag"),
+        ("repository,tag,digest\n\0\n".into(), "values"),
+        (
+            format!("repository,tag,digest\nreg.example.com:5000/a/b,1,sha256:{HEX}\n"),
+            "is no repository",
+        ),
+        ("team/app:1\0\n".into(), "is not an image reference"),
+        ("repository;tag;digest\na/b;1;\n".into(), "is not an image reference"),
+        (format!("{{\"image\":\"a:1\"}} trailing {HEX}"), "roots:1"),
+    ] {
+        let error = refused(&text);
+        assert!(error.contains(told), "{text:?}: {error}");
+    }
+    for text in [
+        format!("digest\nsha512:{sha512}\n"),
+        format!("repository,digest\n,02{sha512}\n"),
+        format!("sha512:{sha512}\n"),
+    ] {
+        let found = read(&text).map(|read| told(&read));
+        assert_eq!(found.unwrap(), [format!("manifest :@sha512:{sha512}")], "{text}");
+    }
+}

@@ -196,7 +196,9 @@ pub fn reference(word: &str) -> Option<Reference> {
     if let Ok(digest) = Digest::parse(word) {
         // `app:release-2026-01-15` has the form of a digest, too: both readings are protected.
         let (repository, tag) = word.split_once(':')?;
-        let is_name = is_repository_name(repository) && is_tag_name(tag);
+        let is_name = !matches!(repository, "sha256" | "sha512")
+            && is_repository_name(repository)
+            && is_tag_name(tag);
         let name = is_name.then(|| (repository.to_owned(), tag.to_owned()));
         return Some(Reference { name, digest: Some(digest), hex_prefix: None });
     }

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::model::authority::{
     Evidence, EvidenceCode, HARBOR_DIRECTORIES, HARBOR_SYSTEM_PREFIX, LEAST_HARBOR_DIRECTORIES,
-    NEWEST_REVISIONS, are_configs_evidence, are_never_tagged_evidence,
+    LEAST_TAGGED_SINCE, NEWEST_REVISIONS, are_configs_evidence, are_never_tagged_evidence,
 };
 use crate::model::{MAX_CONFIG_BYTES, ManifestKind, Role};
 use crate::storage::{FileKind, Storage};
@@ -233,6 +233,7 @@ fn top_level<'a>(seen: &Seen<'a>) -> Vec<TopLevel<'a>> {
         let newest_here_ns = links.tags.iter().filter_map(|tag| tag.modified_ns).max();
         // All its tags were deleted, and tags were set in the storage after its last push.
         let lost_its_tags = facts.has_tags_directory && links.tags.is_empty();
+        let first = all.len();
         for revision in &links.revisions {
             let is_part =
                 |flags: &[bool]| flags.get(revision.name as usize).is_some_and(|flag| *flag);
@@ -254,9 +255,22 @@ fn top_level<'a>(seen: &Seen<'a>) -> Vec<TopLevel<'a>> {
                 is_never_tagged: tagged.binary_search(&revision.name).is_err() && !is_explained,
             });
         }
+        if lost_its_oldest_tags(&all[first..], links) {
+            all[first..].iter_mut().for_each(|revision| revision.is_never_tagged = false);
+        }
     }
     all.sort_unstable_by_key(|revision| (revision.repository, revision.blob));
     all
+}
+
+/// Whether every revision without a tag was pushed before all those that tags point at now: a retention that
+/// deletes tags alone leaves this. Where tags are kept elsewhere since some day, what has none is the newest.
+fn lost_its_oldest_tags(revisions: &[TopLevel<'_>], links: &NumberedLinks) -> bool {
+    let never = revisions.iter().filter(|revision| revision.is_never_tagged);
+    let Some(newest_ns) = never.map(|revision| revision.pushed_ns).max() else { return false };
+    let targets: HashSet<u32> = links.tags.iter().filter_map(|tag| tag.target).collect();
+    let tagged = || revisions.iter().filter(|revision| targets.contains(&revision.blob));
+    tagged().count() >= LEAST_TAGGED_SINCE && tagged().all(|tagged| tagged.pushed_ns > newest_ns)
 }
 
 /// Whether it is an index whose manifests are all in another one that a tag leads or led to: what a
