@@ -83,6 +83,10 @@ impl Form {
 
 /// A file that was read to its end.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of another kind of row whether there is one"
+)]
 pub struct Source {
     /// Its absolute path, or `-`.
     pub path: PathBuf,

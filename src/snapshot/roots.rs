@@ -127,7 +127,7 @@ pub struct Read<'a> {
 enum Rows<'a> {
     #[default]
     None,
-    Written(NewDatabase<'a>),
+    Written(Box<NewDatabase<'a>>),
     /// The files are those of the last scan.
     AsBefore(Box<Plan>),
 }
@@ -136,7 +136,7 @@ enum Rows<'a> {
 pub struct Reading<'scope, 'a>(State<'scope, 'a>);
 
 enum State<'scope, 'a> {
-    Done(Read<'a>),
+    Done(Box<Read<'a>>),
     Running(ScopedJoinHandle<'scope, Result<Read<'a>, RootsReadError>>),
 }
 
@@ -151,7 +151,7 @@ impl<'scope, 'a: 'scope> Reading<'scope, 'a> {
         may_take_over: bool,
     ) -> Result<Self, RootsReadError> {
         let Some(plan) = plan(choice, lock.database(), root, may_take_over)? else {
-            return Ok(Self(State::Done(Read::default())));
+            return Ok(Self(State::Done(Box::default())));
         };
         let (done, is_done) = sync_channel::<()>(0);
         let thread = scope.spawn(move || {
@@ -161,14 +161,14 @@ impl<'scope, 'a: 'scope> Reading<'scope, 'a> {
         });
         Ok(Self(match is_done.recv_timeout(PATIENCE) {
             Err(RecvTimeoutError::Timeout) => State::Running(thread),
-            _ => State::Done(joined(thread)?),
+            _ => State::Done(Box::new(joined(thread)?)),
         }))
     }
 
     /// What was read.
     pub fn finish(self) -> Result<Read<'a>, RootsReadError> {
         match self.0 {
-            State::Done(read) => Ok(read),
+            State::Done(read) => Ok(*read),
             State::Running(thread) => joined(thread),
         }
     }
@@ -203,7 +203,7 @@ impl<'a> Read<'a> {
     pub fn database(&mut self, lock: &'a WriteLock) -> Result<NewDatabase<'a>, RootsReadError> {
         match std::mem::take(&mut self.rows) {
             Rows::None => Ok(NewDatabase::create(lock)?),
-            Rows::Written(new) => Ok(new),
+            Rows::Written(new) => Ok(*new),
             Rows::AsBefore(plan) => {
                 let new = NewDatabase::create(lock)?;
                 if new.copy_roots().is_ok() {
@@ -211,8 +211,9 @@ impl<'a> Read<'a> {
                 }
                 drop(new);
                 let read = plan.write(NewDatabase::create(lock)?)?;
+                let is_same = read.fingerprint() == self.fingerprint();
                 match read.rows {
-                    Rows::Written(new) if read.fingerprint() == self.fingerprint() => Ok(new),
+                    Rows::Written(new) if is_same => Ok(*new),
                     _ => Err(RootsScanError::Changed.into()),
                 }
             }
@@ -305,7 +306,7 @@ impl Plan {
         if let Some(last) = self.last.as_ref().filter(|_| !self.is_fall_accepted) {
             refuse_fall(last, &sources)?;
         }
-        Ok(Read { authority: self.authority, sources, rows: Rows::Written(new) })
+        Ok(Read { authority: self.authority, sources, rows: Rows::Written(Box::new(new)) })
     }
 }
 
@@ -489,11 +490,11 @@ fn repositories(graph: &Graph, names: &[String]) -> Vec<Named> {
         let at = repositories.binary_search_by(|repository| repository.name.as_str().cmp(name));
         at.ok().map(|at| at as u32)
     };
-    let named = |name: &String| {
+    let meaning = |name: &String| {
         let readings = readings(name).filter(|name| is_repository_name(name));
         Named { place: place(name), places: readings.filter_map(|name| place(&name)).collect() }
     };
-    names.iter().map(named).collect()
+    names.iter().map(meaning).collect()
 }
 
 /// The first blob whose digest begins with each two bytes, and one more: a search among millions begins near its end.
