@@ -13,7 +13,7 @@ fn suspected(registry: &Registry) -> String {
         .iter()
         .map(|row| format!(" {} {} of {}", row["code"].as_str().unwrap(), row["count"], row["of"]));
     let who = rows[0]["who"].as_str().unwrap_or("nothing").to_owned();
-    who + &seen.collect::<String>()
+    seen.fold(who, |who, seen| who + &seen)
 }
 
 /// Ten versions each of two repositories.
@@ -70,7 +70,7 @@ fn plain_registries() -> Vec<(&'static str, RegistryBuilder, &'static str)> {
                         let layer = registry.layer(&format!("{number} {platform}"), 100);
                         registry.image("team/multi").platform(platform).layers([&layer]).push()
                     });
-                    let mut index = registry.index("team/multi");
+                    let index = registry.index("team/multi");
                     index.children(&children).push_tag(&format!("2.{number}.0"));
                 }
             }),
@@ -221,13 +221,12 @@ fn products() -> Vec<(&'static str, RegistryBuilder, &'static str)> {
 
 /// Each line is a registry, and what a scan says of it.
 fn table(of: &[(&str, RegistryBuilder, &str)]) -> (String, String) {
-    let mut lines = (String::new(), String::new());
-    for (name, builder, expected) in of {
-        lines.0 += &format!("{name}: {}\n", suspected(&Registry::of(builder)));
-        lines.1 += &format!("{name}: {expected}\n");
-    }
-    print!("{}", lines.0);
-    lines
+    let found = of.iter().map(|(name, builder, _)| {
+        let registry = Registry::of(builder);
+        format!("{name}: {}\n", suspected(&registry))
+    });
+    let expected = of.iter().map(|(name, _, expected)| format!("{name}: {expected}\n"));
+    (found.collect(), expected.collect())
 }
 
 #[test]
