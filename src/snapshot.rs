@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::db::{
-    self, AuthorityRecord, DatabaseError, DiskSpace, NewDatabase, PreviousScan, References,
-    ScanRecord, Snapshot, StoredFinding, Totals, Witness, WriteLock,
+    self, AuthorityRecord, DatabaseError, DiskSpace, PreviousScan, References, ScanRecord,
+    Snapshot, StoredFinding, Totals, Witness, WriteLock,
 };
 use crate::graph;
 use crate::model::authority::Evidence;
