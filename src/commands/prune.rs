@@ -33,7 +33,6 @@ use crate::prune::{
     keep_what_the_api_deletes, named_count, plan, unmatched_patterns,
 };
 use crate::snapshot::Summary;
-use crate::trash;
 use crate::ui;
 
 /// A plan or a list larger than this is none: some two million items.
@@ -237,10 +236,10 @@ pub fn run(context: &Context, args: &PruneArgs) -> Result {
 /// Writes down how it ended, for metrics; nothing else depends on it.
 fn record_exit(context: &Context, started_at: jiff::Timestamp, code: u8) {
     let write = || -> Result<()> {
-        let storage = storage::open(context, &StorageArgs::default())?;
-        trash::record_exit(&storage, started_at, jiff::Timestamp::now(), code)?;
+        let trash = storage::open_to_change(context, &StorageArgs::default())?;
+        trash.record_exit(started_at, jiff::Timestamp::now(), code)?;
         // A job that failed does not scan again, and the metrics are the database's.
-        let finished = trash::summary(&storage).last.map_or(0, |last| last.finished_at.as_second());
+        let finished = trash.summary().last.map_or(0, |last| last.finished_at.as_second());
         let figures =
             [("last_prune_exit_code", i64::from(code)), ("last_prune_finished_seconds", finished)];
         Ok(db::set_totals(&context.db, &figures)?)

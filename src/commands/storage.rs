@@ -12,7 +12,8 @@ use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
-use crate::storage::{FilesystemStorage, Proxy, Storage as _, locate};
+use crate::storage::{FilesystemStorage, Proxy, Storage, locate};
+use crate::trash::{FileTrash, Trash};
 use crate::ui;
 
 /// Opens the storage of `--storage`, else the one that the database is a scan of.
@@ -31,6 +32,11 @@ pub fn open(context: &Context, args: &StorageArgs) -> Result<FilesystemStorage> 
     FilesystemStorage::open(location).map_err(|error| {
         Error::from(anyhow::Error::new(error).context(format!("cannot read storage `{shown}`")))
     })
+}
+
+/// The same, with its trash, for a command that changes it.
+pub fn open_to_change(context: &Context, args: &StorageArgs) -> Result<Box<dyn Trash>> {
+    Ok(Box::new(FileTrash::With(Box::new(open(context, args)?))))
 }
 
 fn root_of_scan(context: &Context) -> Result<PathBuf> {
@@ -92,7 +98,7 @@ fn is_of(context: &Context, root: &Path) -> bool {
 
 /// Records in the database what a command changed in the storage, if it is of that storage. What fails is
 /// left for the next scan.
-pub fn refresh(context: &Context, storage: &FilesystemStorage) {
+pub fn refresh(context: &Context, storage: &dyn Storage) {
     let root = storage.root();
     if is_of(context, root)
         && let Err(error) = rescan(context, root)
@@ -123,7 +129,7 @@ impl Now {
 
 /// Scans a storage. The database gets the scan if it is of that storage and can be written; else it is
 /// dropped with the result.
-pub fn scan_now(context: &Context, storage: &FilesystemStorage) -> Result<Now> {
+pub fn scan_now(context: &Context, storage: &dyn Storage) -> Result<Now> {
     let root = storage.root();
     if is_of(context, root) {
         match rescan(context, root) {

@@ -14,8 +14,7 @@ use crate::commands::options::{OutputArgs, StorageArgs, parse_duration};
 use crate::graph::total_bytes;
 use crate::prune::{NeededAgain, NotFreed};
 use crate::report::{Column, End, RowSink, Unit, Value};
-use crate::storage::FilesystemStorage;
-use crate::trash::{self, PurgeOptions, PurgeReport, RunInfo, RunState, StorageLock, TrashError};
+use crate::trash::{PurgeOptions, PurgeReport, RunInfo, RunState, Trash, TrashError};
 use crate::ui::{self, Format, Frame};
 
 /// Arguments of `trash`.
@@ -75,8 +74,7 @@ pub fn run(context: &Context, args: &TrashArgs) -> Result {
 }
 
 fn list(context: &Context, args: &ListArgs) -> Result {
-    let storage = super::storage::open(context, &args.storage)?;
-    let runs = trash::list(&storage)?;
+    let runs = super::storage::open_to_change(context, &args.storage)?.list()?;
     let format: Format = args.output.format;
     let footer = if runs.iter().any(|run| run.size_bytes > 0) {
         vec!["regsql trash purge frees it; regsql undo RUN puts it back".into()]
@@ -147,34 +145,35 @@ fn write_rows(sink: &mut dyn RowSink, runs: &[RunInfo]) -> io::Result<()> {
 }
 
 fn purge(context: &Context, args: &PurgeArgs) -> Result {
-    let storage = super::storage::open(context, &args.storage)?;
+    let trash = super::storage::open_to_change(context, &args.storage)?;
+    let storage = trash.storage();
     let options = PurgeOptions {
         started_before: started_before(super::now(), args.older_than),
         includes_unfinished: args.unfinished,
     };
     let mut measure = None;
     let report = if args.dry_run {
-        let needed = needed_again(context, &storage)?;
-        trash::purge_preview(&storage, &options, &|item| needed.has(item))?
+        let needed = needed_again(context, trash.as_ref())?;
+        trash.purge_preview(&options, &|item| needed.has(item))?
     } else {
-        ask(context, args, &storage, &options)?;
-        let lock = StorageLock::take(&storage)?;
-        measure = Some(Measure::begin(&storage));
+        ask(context, args, trash.as_ref(), &options)?;
+        let lock = trash.lock()?;
+        measure = Some(Measure::begin(storage));
         if args.unfinished {
-            super::prune::recover::roll_back(context, &storage, &lock)?;
+            super::prune::recover::roll_back(context, trash.as_ref(), &lock)?;
         }
-        let needed = needed_again(context, &storage)?;
+        let needed = needed_again(context, trash.as_ref())?;
         // What is left is purged the next time.
         end_on_interrupt(context, "stopped: what is left in the trash goes with the next purge");
-        let report = trash::purge(&storage, &lock, &options, &|item| needed.has(item))?;
+        let report = trash.purge(&lock, &options, &|item| needed.has(item))?;
         if !report.runs.is_empty() {
-            super::storage::refresh(context, &storage);
+            super::storage::refresh(context, storage);
         }
         report
     };
-    let measured_bytes = measure.and_then(|measure| measure.end(&storage));
+    let measured_bytes = measure.and_then(|measure| measure.end(storage));
     tell(context, &report, args.dry_run, measured_bytes);
-    tell_younger(context, args, &storage, &options)?;
+    tell_younger(context, args, trash.as_ref(), &options)?;
     let is_whole = report.failed.is_empty()
         && report.unfinished.is_empty()
         && report.held_back.is_empty()
@@ -205,13 +204,13 @@ fn is_meant(run: &RunInfo, options: &PurgeOptions) -> bool {
 fn tell_younger(
     context: &Context,
     args: &PurgeArgs,
-    storage: &FilesystemStorage,
+    trash: &dyn Trash,
     options: &PurgeOptions,
 ) -> Result<()> {
     if args.older_than.is_zero() {
         return Ok(());
     }
-    let runs = trash::list(storage)?;
+    let runs = trash.list()?;
     warn_of_future(context, &runs);
     let count = runs.iter().filter(|run| !is_meant(run, options)).count();
     if count > 0 {
@@ -225,13 +224,13 @@ fn tell_younger(
 fn ask(
     context: &Context,
     args: &PurgeArgs,
-    storage: &FilesystemStorage,
+    trash: &dyn Trash,
     options: &PurgeOptions,
 ) -> Result<()> {
     if args.yes {
         return Ok(());
     }
-    let mut runs = trash::list(storage)?;
+    let mut runs = trash.list()?;
     runs.retain(|run| is_meant(run, options));
     if runs.is_empty() {
         return Ok(());
@@ -256,8 +255,9 @@ fn ask(
 }
 
 /// What of the trash something on disk needs now. An empty trash takes no scan.
-fn needed_again(context: &Context, storage: &FilesystemStorage) -> Result<NeededAgain> {
-    let runs = trash::held(storage, false)?;
+fn needed_again(context: &Context, trash: &dyn Trash) -> Result<NeededAgain> {
+    let runs = trash.held(false)?;
+    let storage = trash.storage();
     if runs.is_empty() {
         return Ok(NeededAgain::default());
     }

@@ -14,8 +14,8 @@ use crate::commands::options::StorageArgs;
 use crate::model::text_of;
 use crate::prune::NeededAgain;
 use crate::report::{Catalog, Gathered, Value, bind_report};
-use crate::storage::FilesystemStorage;
-use crate::trash::{self, Counts, HeldRun, StorageLock, UndoReport};
+use crate::storage::Storage;
+use crate::trash::{Counts, HeldRun, UndoReport};
 use crate::ui;
 
 /// Problems of one kind that are named one by one.
@@ -33,23 +33,24 @@ pub struct UndoArgs {
 
 /// Puts a run back.
 pub fn run(context: &Context, args: &UndoArgs) -> Result {
-    let storage = super::storage::open(context, &args.storage)?;
-    let lock = StorageLock::take(&storage)?;
+    let trash = super::storage::open_to_change(context, &args.storage)?;
+    let lock = trash.lock()?;
     let run = match &args.run {
         Some(run) => run.clone(),
-        None => trash::newest(&storage)?,
+        None => trash.newest()?,
     };
-    let report = trash::undo(&storage, &lock, &run)?;
+    let report = trash.undo(&lock, &run)?;
     show(context, &report);
-    let mut others = trash::held(&storage, false)?;
+    let mut others = trash.held(false)?;
+    let storage = trash.storage();
     others.retain(|held| held.run != report.run);
     let is_anything_back = report.restored != Counts::default() || report.in_place_count > 0;
     if !is_anything_back || report.tags.is_empty() && others.is_empty() {
         tell_what_next(context, &report, false);
         return Ok(if report.is_whole() { Outcome::Done } else { Outcome::Findings });
     }
-    let now = super::storage::scan_now(context, &storage)?;
-    let lies_elsewhere = tell_what_lies_elsewhere(context, &storage, &others, &now)?;
+    let now = super::storage::scan_now(context, storage)?;
+    let lies_elsewhere = tell_what_lies_elsewhere(context, storage, &others, &now)?;
     let is_broken = tell_broken(context, &report, &now)?;
     tell_what_next(context, &report, now.is_kept());
     let is_done = report.is_whole() && !lies_elsewhere && !is_broken;
@@ -88,7 +89,7 @@ fn tell_broken(context: &Context, report: &UndoReport, now: &Now) -> Result<bool
 /// that came back shares with one that was deleted later. Gives whether there is any.
 fn tell_what_lies_elsewhere(
     context: &Context,
-    storage: &FilesystemStorage,
+    storage: &dyn Storage,
     others: &[HeldRun],
     now: &Now,
 ) -> Result<bool> {

@@ -4,7 +4,7 @@
 //! what has changed since stays, and so does all that it needs. Then, before blobs go, all
 //! repositories are read again ([`super::recheck`]).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -19,15 +19,14 @@ use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::Steps;
 use crate::graph::{Graph, Item};
 use crate::model::{ByKind, Kind, Name};
-use crate::storage::StorageWriter;
-use crate::storage::paths;
+use crate::storage::{Storage, StorageWriter, paths};
 use crate::trash::aside::Aside;
-use crate::trash::{self, MoveKind, PutBack, RemovedDirectory, TrashRun};
+use crate::trash::{self, MoveKind, PutBack, RemovedDirectory, Remover, Trash};
 
 /// Where deleted things go.
 pub enum Destination<'s> {
     /// To the trash.
-    Trash(Box<TrashRun<'s>>),
+    Trash(Box<dyn Remover + 's>),
     /// Beside their place, until it is sure that nothing needs them; then nowhere.
     Aside(Aside<'s>),
     /// Nowhere: they are removed at once.
@@ -66,7 +65,9 @@ pub struct Outcome {
 
 /// A deletion under way.
 pub struct Executor<'a> {
-    pub(super) storage: &'a dyn StorageWriter,
+    pub(super) storage: &'a dyn Storage,
+    /// The calls of a file system, for what goes without a trash.
+    writer: Option<&'a dyn StorageWriter>,
     pub(super) graph: &'a Graph,
     pub(super) steps: &'a Steps,
     pub(super) destination: Destination<'a>,
@@ -82,6 +83,8 @@ pub struct Executor<'a> {
     young_directories: HashSet<usize>,
     /// Repositories of which a directory stays, and which are reported.
     reported_repositories: HashSet<u32>,
+    /// Steps that are made, and go to the trash with others of their kind in one go.
+    pending: RefCell<Vec<PathBuf>>,
     /// What must stay although the plan says otherwise.
     pub(super) needed: Needed,
     skipped: Vec<Skipped>,
@@ -119,12 +122,13 @@ impl<'a> Executor<'a> {
     pub fn new(
         planned: &'a dyn PlannedDeletion,
         steps: &'a Steps,
-        storage: &'a dyn StorageWriter,
+        trash: &'a dyn Trash,
         destination: Destination<'a>,
         registry: Option<&'a dyn ServingRegistry>,
         environment: &'a dyn Environment,
     ) -> Self {
         let (graph, clock) = (planned.graph(), planned.clock());
+        let (storage, writer) = (trash.storage(), trash.writer());
         let hasher = RandomState::new();
         let all = (0..).zip(&steps.moves);
         let places = all.map(|(at, item)| (hasher.hash_one(&item.path), at)).collect();
@@ -142,6 +146,7 @@ impl<'a> Executor<'a> {
         let young_directories = (0..steps.moves.len()).filter(is_young).collect();
         let mut executor = Self {
             storage,
+            writer,
             graph,
             steps,
             destination,
@@ -154,6 +159,7 @@ impl<'a> Executor<'a> {
             places_by_directory,
             young_directories,
             reported_repositories: HashSet::new(),
+            pending: RefCell::default(),
             needed: Needed::default(),
             skipped: Vec::new(),
             put_back_count: 0,
@@ -172,14 +178,19 @@ impl<'a> Executor<'a> {
 
     /// Makes all steps of a phase, in order.
     pub fn run(&mut self, phase: Phase) {
+        let mut last = None;
         for at in 0..self.steps.moves.len() {
             let item = self.steps.items[at];
             if !phase.has(item.kind) {
                 continue;
             }
+            if last.replace(item.kind) != Some(item.kind) {
+                self.take_pending();
+                self.look_anew(item.kind);
+            }
             if self.environment.is_stopped() {
                 self.is_interrupted = true;
-                return;
+                break;
             }
             self.environment.before(Step::Remove(at));
             self.environment.progress().advance(1);
@@ -187,18 +198,75 @@ impl<'a> Executor<'a> {
                 Ok(()) => self.states[at] = State::Taken,
                 // It would be so for each of them.
                 Err(_) if self.unrenamable().is_some() => return,
-                Err((group, reason)) => {
-                    self.states[at] = State::Skipped;
-                    self.return_failed(at, item);
-                    self.stays(item);
-                    // What is gone by itself needs no line, and a repository has several directories.
-                    if group != SkipGroup::NotThere
-                        && (item.kind != Kind::Repository
-                            || self.reported_repositories.insert(item.at))
-                    {
-                        self.skip(group, item, reason);
-                    }
-                }
+                Err((group, reason)) => self.not_taken(at, group, reason),
+            }
+            if self.pending.borrow().len() >= self.batch_size() {
+                self.take_pending();
+            }
+        }
+        self.take_pending();
+    }
+
+    fn not_taken(&mut self, at: usize, group: SkipGroup, reason: String) {
+        let item = self.steps.items[at];
+        self.states[at] = State::Skipped;
+        self.return_failed(at, item);
+        self.stays(item);
+        // What is gone by itself needs no line, and a repository has several directories.
+        if group != SkipGroup::NotThere
+            && (item.kind != Kind::Repository || self.reported_repositories.insert(item.at))
+        {
+            self.skip(group, item, reason);
+        }
+    }
+
+    /// Directories are the last: what is left in them shows only now.
+    fn look_anew(&mut self, kind: Kind) {
+        if kind == Kind::Repository && self.storage.refresh().is_err() {
+            self.require_everything();
+        }
+    }
+
+    /// How many steps of one kind are made in one go.
+    fn batch_size(&self) -> usize {
+        match &self.destination {
+            Destination::Trash(run) => run.batch_size(),
+            Destination::Aside(_) | Destination::Nowhere => 1,
+        }
+    }
+
+    /// Takes something now, or with others of its kind where that is better.
+    pub(super) fn take_soon(
+        &self,
+        path: &Path,
+        last: Option<&str>,
+    ) -> Result<(), (SkipGroup, String)> {
+        if self.batch_size() == 1 {
+            return self.take(path, last);
+        }
+        self.has_touched.set(true);
+        self.pending.borrow_mut().push(path.to_owned());
+        Ok(())
+    }
+
+    /// Takes what was put off.
+    fn take_pending(&mut self) {
+        let pending = self.pending.take();
+        let Destination::Trash(run) = &self.destination else { return };
+        if pending.is_empty() {
+            return;
+        }
+        let paths: Vec<&Path> = pending.iter().map(PathBuf::as_path).collect();
+        let results = run.take_all(&paths);
+        for (path, result) in pending.iter().zip(results) {
+            let at = self.places.get(&self.hasher.hash_one(path)).copied();
+            if let (Err(error), Some(at)) = (result, at) {
+                let group = match error.kind() {
+                    io::ErrorKind::NotFound => SkipGroup::NotThere,
+                    io::ErrorKind::AlreadyExists => SkipGroup::Changed,
+                    _ => SkipGroup::Failed,
+                };
+                self.not_taken(at as usize, group, error.to_string());
             }
         }
     }
@@ -214,13 +282,13 @@ impl<'a> Executor<'a> {
         match item.kind {
             Kind::Tag => {
                 self.check_tag(&path.join("current/link"), item)?;
-                self.take(path, file)?;
+                self.take_soon(path, file)?;
                 self.recheck_tag(path, item)
             }
             Kind::TagHistory => {
                 self.check_old(&path.join("link"))?;
                 self.check_history(path)?;
-                self.take(path, file)?;
+                self.take_soon(path, file)?;
                 // A push may have set the tag between the look and the rename.
                 self.check_history(path)
             }
@@ -230,21 +298,21 @@ impl<'a> Executor<'a> {
             }
             Kind::Upload => {
                 self.check_upload(path, changed_ns)?;
-                self.take(path, file)
+                self.take_soon(path, file)
             }
             Kind::Blob => {
                 self.check_blob(path, &self.graph.blobs[item.at as usize])?;
-                self.take(path, file)
+                self.take_soon(path, file)
             }
             Kind::CorruptBlob => {
                 self.check_corrupt(path, &self.graph.blobs[item.at as usize])?;
-                self.take(path, file)
+                self.take_soon(path, file)
             }
             Kind::Leftover => {
                 self.check_old(path)?;
                 match self.steps.moves[at].kind {
                     MoveKind::Directory => self.remove_directory(path),
-                    _ => self.take(path, None),
+                    _ => self.take_soon(path, None),
                 }
             }
             // It is not empty before what is aside has gone.
@@ -291,7 +359,7 @@ impl<'a> Executor<'a> {
             }
             Destination::Aside(_) | Destination::Nowhere => {
                 let last = last.map(|last| path.join(last));
-                let left = trash::direct::remove(self.storage, path, last.as_deref());
+                let left = trash::direct::remove(self.writer()?, path, last.as_deref());
                 match left.map_err(|error| failed(&error))?.first() {
                     Some(left) => Err((SkipGroup::Failed, left.reason.to_string())),
                     None => Ok(()),
@@ -307,7 +375,7 @@ impl<'a> Executor<'a> {
                 run.remove_empty_directory(path).map_err(|error| failed(&error))?
             }
             Destination::Aside(_) | Destination::Nowhere => match self
-                .storage
+                .writer()?
                 .remove_directory(path)
             {
                 Ok(()) => RemovedDirectory::Done,
@@ -327,8 +395,14 @@ impl<'a> Executor<'a> {
         }
     }
 
+    fn writer(&self) -> Result<&'a dyn StorageWriter, (SkipGroup, String)> {
+        self.writer
+            .ok_or_else(|| (SkipGroup::NotAllowed, "nothing goes here without a trash".into()))
+    }
+
     /// Moves something back out of the trash, if this run took it. False when it is gone for good.
     pub(super) fn put_back(&mut self, path: &Path) -> io::Result<bool> {
+        self.take_pending();
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);
         };

@@ -45,7 +45,9 @@ pub use plan::{Plan, Policy, has_lost_blobs, plan};
 pub use protect::{Protect, ProtectError};
 pub use protected::{named_count, unmatched_patterns};
 pub use rescue::NeededAgain;
-pub use run::{Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run};
+pub use run::{
+    Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run, run_in,
+};
 pub use space::NotFreed;
 pub use undoable::NeededToUndo;
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};

@@ -147,7 +147,7 @@ impl<'a> Executor<'a> {
     /// Takes a revision or a layer link; beside a running registry, so that it forgets it.
     pub(super) fn take_link(&mut self, path: &Path, item: Item) -> Checked {
         let (Some(registry), Some(remembered)) = (self.registry, self.remembered(item)) else {
-            return self.take(path, Some("link"));
+            return self.take_soon(path, Some("link"));
         };
         let is_served =
             |served: Result<bool, String>| served.map_err(|why| (SkipGroup::Failed, why));
@@ -306,7 +306,7 @@ impl<'a> Executor<'a> {
         for (at, item, why) in served {
             let path = self.steps.moves[at].path.clone();
             // Someone pushed it again; what is new is looked at below.
-            if self.storage.stat(&path.join("link")).is_ok() {
+            if self.storage.read(&path.join("link"), 1).is_ok() {
                 continue;
             }
             let reason = match why {

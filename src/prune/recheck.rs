@@ -19,6 +19,9 @@ impl Executor<'_> {
     pub fn recheck(&mut self) {
         self.late_writes();
         self.put_back_what_is_served();
+        if self.storage.refresh().is_err() {
+            return self.require_everything();
+        }
         let names = scan::read_names(self.storage);
         let of_repositories = names.repositories.iter().map(|found| &found.notes);
         let all = of_repositories.chain([&names.notes]).flat_map(|notes| &notes.holds);

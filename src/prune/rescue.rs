@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::manifests::{Named, READ_BYTES};
-use crate::graph::BlobId;
-use crate::graph::{Graph, RepositoryNode};
+use crate::graph::{BlobId, Graph, RepositoryNode, reach};
 use crate::model::{
     Certainty, Digest, LinkContent, MAX_LINK_BYTES, MAX_MANIFEST_BYTES, begins_like_a_manifest,
     parse_link,
@@ -31,6 +30,7 @@ impl NeededAgain {
             needed: Self::default(),
             targets: HashMap::new(),
         };
+        work.what_is_marked(runs);
         if !work.held.is_empty() {
             for repository in &graph.repositories {
                 work.repository(repository);
@@ -115,6 +115,22 @@ impl Work<'_> {
         if self.follow(name, rest.collect()) {
             let revisions = self.need_repository(name).into_iter();
             self.follow(name, revisions.map(|digest| (digest, Certainty::Certain)).collect());
+        }
+    }
+
+    /// Data that is only marked lies in its place: it must stay there when anything keeps it.
+    fn what_is_marked(&mut self, runs: &[HeldRun]) {
+        let graph = self.graph;
+        let mut marked = runs.iter().flat_map(|run| &run.marked).peekable();
+        if marked.peek().is_none() {
+            return;
+        }
+        let reach = reach(graph);
+        for item in marked.filter(|item| item.kind == MoveKind::Blob && !item.is_corrupt) {
+            let blob = Digest::parse(&item.name).ok().and_then(|name| graph.blob_by_digest(&name));
+            if blob.is_none_or(|blob| !reach.is_orphan(graph, blob)) {
+                self.needed.0.insert(item.path.clone());
+            }
         }
     }
 

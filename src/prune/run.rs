@@ -26,7 +26,9 @@ use crate::model::Kind;
 use crate::model::progress::Progress;
 use crate::storage::StorageWriter;
 use crate::trash::aside::Aside;
-use crate::trash::{self, LastRun, RunSummary, StorageLock, TrashError, TrashRun};
+use crate::trash::{
+    self, BeginOptions, FileTrash, LastRun, RunSummary, StorageLock, Trash, TrashError,
+};
 
 const PUTS_ASIDE: &str = "no trash can be used: what goes stays beside its place until it is sure \
                           that nothing needs it";
@@ -145,65 +147,109 @@ pub fn run<P: PlannedDeletion, E>(
     environment: &dyn Environment,
     plan_again: impl FnOnce() -> Result<P, E>,
 ) -> Result<Deleted<P>, RunError<E>> {
-    let lock = StorageLock::take(storage)?;
+    run_in(&FileTrash::Of(storage), options, environment, plan_again)
+}
+
+/// As [`run`], for a storage of any kind.
+///
+/// # Errors
+/// Only when nothing was touched. What goes wrong later is in the outcome.
+pub fn run_in<P: PlannedDeletion, E>(
+    trash: &dyn Trash,
+    options: &RunOptions<'_>,
+    environment: &dyn Environment,
+    plan_again: impl FnOnce() -> Result<P, E>,
+) -> Result<Deleted<P>, RunError<E>> {
+    let lock = trash.lock()?;
+    let storage = trash.storage();
     environment.before(Step::Plan);
     let planned = plan_again().map_err(RunError::Plan)?;
     let steps = Steps::new(planned.plan(), planned.graph(), storage);
     if environment.is_stopped() {
         return Err(RunError::Stopped);
     }
+    let carried = carry_out(trash, &lock, &planned, &steps, options, environment)?;
+    let (outcome, trash_run, is_recorded) = carried;
+    record_last(trash, planned.plan(), &outcome, is_recorded, environment);
+    if let Some(writer) = trash.writer() {
+        trash::fill_reserve(writer);
+    }
+    Ok(Deleted { planned, outcome, trash_run, is_recorded })
+}
+
+/// Makes the steps of a plan. Gives what became of them, the run that holds what went, and whether it is
+/// written down that nothing which went is needed.
+fn carry_out<P: PlannedDeletion>(
+    trash: &dyn Trash,
+    lock: &StorageLock,
+    planned: &P,
+    steps: &Steps,
+    options: &RunOptions<'_>,
+    environment: &dyn Environment,
+) -> Result<(Outcome, Option<String>, bool), TrashError> {
     environment.before(Step::Begin);
     // Beside pushes everything must be able to come back, so it goes to the trash first, or aside.
-    let destination = if options.keeps_trash || options.is_online {
-        match TrashRun::begin(storage, &lock, environment.now(), &steps.moves) {
-            Ok(begun) => Destination::Trash(Box::new(begun)),
-            Err(error) if !options.keeps_trash && needs_no_trash(&error) => {
+    // A bucket has no other way.
+    let begin_options = BeginOptions {
+        now: environment.now(),
+        is_fresh: &|time_ns| planned.clock().is_fresh(Some(time_ns)),
+        must_be_readable: &|at| {
+            let blob = planned.graph().blob_of(steps.items[at]);
+            blob.is_some_and(|blob| planned.graph().blobs[blob as usize].may_be_manifest)
+        },
+    };
+    let destination = match trash.writer() {
+        Some(_) if !options.keeps_trash && !options.is_online => Destination::Nowhere,
+        writer => match (trash.begin(lock, &steps.moves, &begin_options), writer) {
+            (Ok(begun), _) => Destination::Trash(begun),
+            (Err(error), Some(writer)) if !options.keeps_trash && needs_no_trash(&error) => {
                 environment.note(PUTS_ASIDE);
-                Destination::Aside(Aside::begin(storage, &lock))
+                Destination::Aside(Aside::begin(writer, lock))
             }
-            Err(error) => return Err(error.into()),
-        }
-    } else {
-        Destination::Nowhere
+            (Err(error), _) => return Err(error),
+        },
     };
     environment.progress().phase("delete", Some(steps.moves.len() as u64));
     let attempt = |destination| {
         let registry = options.registry;
-        let executor = Executor::new(&planned, &steps, storage, destination, registry, environment);
+        let executor = Executor::new(planned, steps, trash, destination, registry, environment);
         make_steps(executor, options, environment)
     };
-    let mut made = attempt(destination);
-    if let (Some(_), false, Destination::Trash(run)) =
-        (&made.unrenamable, options.keeps_trash, &made.destination)
-    {
-        let run = run.run().to_owned();
-        trash::purge_one(storage, &lock, &run)?;
-        environment.note(PUTS_ASIDE);
-        made = attempt(Destination::Aside(Aside::begin(storage, &lock)));
-    }
+    let made = 'made: {
+        let made = attempt(destination);
+        if let (Some(_), false, Destination::Trash(run), Some(writer)) =
+            (&made.unrenamable, options.keeps_trash, &made.destination, trash.writer())
+        {
+            let run = run.run().to_owned();
+            trash.purge_one(lock, &run)?;
+            drop(made);
+            environment.note(PUTS_ASIDE);
+            break 'made attempt(Destination::Aside(Aside::begin(writer, lock)));
+        }
+        made
+    };
     environment.progress().finish();
     let Made { outcome, destination, has_touched, is_sure, unrenamable } = made;
     // A run that took nothing holds nothing to undo, and what is purged needs no record of its end.
     let is_to_purge = is_sure && (!options.keeps_trash || !has_touched || unrenamable.is_some());
     environment.before(Step::Record);
     let is_recorded = is_sure && (is_to_purge || record(&destination, &outcome, environment));
-    let mut trash_run = match destination {
+    let mut trash_run = match &destination {
         Destination::Trash(run) => Some(run.run().to_owned()),
         Destination::Aside(_) | Destination::Nowhere => None,
     };
+    drop(destination);
     if let Some(run) = trash_run.take_if(|_| is_to_purge) {
         environment.before(Step::Purge);
-        if let Err(error) = trash::purge_one(storage, &lock, &run) {
+        if let Err(error) = trash.purge_one(lock, &run) {
             environment.warn(&with_causes(&error));
             trash_run = Some(run);
         }
     }
     if let Some(path) = unrenamable {
-        return Err(TrashError::CannotRename(storage.root().join(path)).into());
+        return Err(TrashError::CannotRename(trash.storage().root().join(path)));
     }
-    record_last(storage, planned.plan(), &outcome, is_recorded, environment);
-    trash::fill_reserve(storage);
-    Ok(Deleted { planned, outcome, trash_run, is_recorded })
+    Ok((outcome, trash_run, is_recorded))
 }
 
 struct Made<'a> {
@@ -309,7 +355,7 @@ fn record(destination: &Destination<'_>, outcome: &Outcome, environment: &dyn En
 
 /// Writes down how it ended, for metrics; nothing else depends on it.
 fn record_last(
-    storage: &dyn StorageWriter,
+    trash: &dyn Trash,
     plan: &Plan,
     outcome: &Outcome,
     is_recorded: bool,
@@ -325,7 +371,7 @@ fn record_last(
         put_back_count: outcome.put_back_count,
         exit_code: 0,
     };
-    if let Err(error) = trash::record_last(storage, &last) {
+    if let Err(error) = trash.record_last(&last) {
         environment.detail(&with_causes(&error));
     }
 }
@@ -346,7 +392,7 @@ fn with_causes(error: &dyn Error) -> String {
 ///
 /// # Errors
 /// [`TrashError::NoRoom`].
-pub fn check_room(storage: &dyn StorageWriter, plan: &Plan) -> Result<(), TrashError> {
+pub fn check_room(trash: &dyn Trash, plan: &Plan) -> Result<(), TrashError> {
     let count: usize = Kind::ALL.iter().map(|kind| plan.goes[*kind].len()).sum();
-    TrashRun::check_room(storage, count as u64)
+    trash.check_room(count as u64)
 }

@@ -18,6 +18,7 @@ mod locate;
 #[cfg(feature = "object-storage")]
 pub mod object;
 pub mod paths;
+mod process;
 mod stream;
 mod walk;
 mod write;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use filesystem::{FilesystemStorage, is_in_the_way};
 pub use locate::{LocateError, Location, Proxy, locate};
+pub use process::ProcessId;
 pub use stream::sha256;
 pub use walk::{MAX_DEPTH, walk_up};
 pub use write::{Access, Fill, HeldLock, MAX_COPY_BYTES, MountId, StorageWriter};

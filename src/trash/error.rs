@@ -9,6 +9,35 @@ pub enum TrashError {
     /// Another process changes the storage.
     #[error("another regsql is changing this storage (it holds `{}`)", .0.display())]
     Locked(PathBuf),
+    /// The same, where the lock says who holds it.
+    #[error("another regsql is changing this storage: `{url}` is held by {owner}")]
+    LockedBy {
+        /// The lock.
+        url: String,
+        /// Who holds it.
+        owner: String,
+    },
+    /// A bucket did not do what was asked of it, or cannot.
+    #[error("{message}")]
+    Bucket {
+        /// What was asked for, where, and why it came to nothing.
+        message: String,
+        /// The next step, where there is one.
+        hint: Option<String>,
+    },
+    /// Data that is only marked has not been so for long enough.
+    #[error(
+        "the data of {count} things is marked and still in place; beside a registry that may write it \
+             goes only from {free_at} on"
+    )]
+    Marked {
+        /// The run.
+        run: String,
+        /// Blobs and uploads.
+        count: u64,
+        /// When a purge deletes it.
+        free_at: jiff::Timestamp,
+    },
     /// Something in regsql's own directory could not be written.
     #[error("cannot write `{}`", .path.display())]
     Write {
@@ -107,6 +136,17 @@ impl TrashError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Locked(_) => "wait until it has ended".into(),
+            Self::LockedBy { .. } => {
+                "wait until it has ended; the lock of one that was killed ends by \
+                                      itself within a minute"
+                    .into()
+            }
+            Self::Bucket { hint, .. } => return hint.clone(),
+            Self::Marked { .. } => {
+                "with the registry stopped or read-only, --offline or --registry-url \
+                                    purges it now"
+                    .into()
+            }
             Self::Write { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NO_ROOM.into(),
                 io::ErrorKind::ReadOnlyFilesystem => "the storage is mounted read-only".into(),

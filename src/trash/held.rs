@@ -1,5 +1,6 @@
 //! What the trash still holds, for who asks whether something needs it.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
@@ -18,7 +19,21 @@ pub struct HeldRun {
     pub run: String,
     /// What it took and is not back.
     pub moves: Vec<Move>,
-    destination: Destination,
+    /// What it only marked, and is in its place: in a bucket data goes when the run is purged.
+    pub marked: Vec<Move>,
+    taken: Box<dyn ReadTaken>,
+}
+
+/// Where a run keeps what it took.
+pub(super) trait ReadTaken: Debug + Send + Sync {
+    /// The first `limit` bytes of a file that it took, or that lies in a directory that it took.
+    fn read(&self, storage: &dyn Storage, path: &Path, limit: u64) -> io::Result<Content>;
+}
+
+impl ReadTaken for Destination {
+    fn read(&self, storage: &dyn Storage, path: &Path, limit: u64) -> io::Result<Content> {
+        storage.read(&self.of_path(path), limit)
+    }
 }
 
 /// What every run holds whose list can be read, in the order in which they began; with `is_unfinished`, only those that
@@ -56,15 +71,24 @@ pub fn held(storage: &dyn Storage, is_unfinished: bool) -> Result<Vec<HeldRun>, 
             }
         }
         if !moves.is_empty() {
-            runs.push(HeldRun { run, moves, destination });
+            runs.push(HeldRun::new(run, moves, Vec::new(), Box::new(destination)));
         }
     }
     Ok(runs)
 }
 
 impl HeldRun {
+    pub(super) fn new(
+        run: String,
+        moves: Vec<Move>,
+        marked: Vec<Move>,
+        taken: Box<dyn ReadTaken>,
+    ) -> Self {
+        Self { run, moves, marked, taken }
+    }
+
     /// The first `limit` bytes of a file that it took, or that lies in a directory that it took.
     pub fn read(&self, storage: &dyn Storage, path: &Path, limit: u64) -> io::Result<Content> {
-        storage.read(&self.destination.of_path(path), limit)
+        self.taken.read(storage, path, limit)
     }
 }

@@ -1,5 +1,6 @@
 //! Two runs never meet.
 
+use std::any::Any;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +20,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 pub struct StorageLock {
     _root: Option<HeldLock>,
     _file: Option<HeldLock>,
+    _elsewhere: Option<Box<dyn Any + Send>>,
 }
 
 impl StorageLock {
@@ -40,6 +42,11 @@ impl StorageLock {
         Self::try_take(storage)
     }
 
+    /// A lock that is no file's, and ends when `held` is dropped.
+    pub(super) fn of_bucket(held: Box<dyn Any + Send>) -> Self {
+        Self { _root: None, _file: None, _elsewhere: Some(held) }
+    }
+
     fn try_take(storage: &dyn StorageWriter) -> Result<Self, TrashError> {
         let locked = || TrashError::Locked(storage.root().join(LOCK));
         let root = match storage.lock(Path::new("")) {
@@ -48,10 +55,10 @@ impl StorageLock {
             Err(_) => None,
         };
         match lock_file(storage) {
-            Ok(Some(lock)) => Ok(Self { _root: root, _file: Some(lock) }),
+            Ok(Some(lock)) => Ok(Self { _root: root, _file: Some(lock), _elsewhere: None }),
             Ok(None) => Err(locked()),
             Err(error) if root.is_some() && is_full(&error) => {
-                Ok(Self { _root: root, _file: None })
+                Ok(Self { _root: root, _file: None, _elsewhere: None })
             }
             Err(source) => Err(TrashError::Write { path: storage.root().join(LOCK), source }),
         }

@@ -128,7 +128,7 @@ pub fn purge_preview(
 }
 
 impl PurgedRun {
-    fn count(&mut self, item: &Move, allocation: Option<Allocation>) {
+    pub(super) fn count(&mut self, item: &Move, allocation: Option<Allocation>) {
         if let Some(allocation) = allocation {
             let (all, sparse) = match allocation.link_count {
                 0 | 1 => (0, item.size_bytes.saturating_sub(allocation.size_bytes)),

@@ -17,7 +17,7 @@ use crate::storage::{Storage, StorageWriter};
 const MAX_HEADER_BYTES: u64 = 64 << 10;
 
 /// Beside the trash, so that a purge leaves it.
-const LAST: &str = "last.json";
+pub(super) const LAST: &str = "last.json";
 
 /// What the trash holds, as its runs say of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,22 +97,36 @@ pub fn record_exit(
     exit_code: u8,
 ) -> Result<(), TrashError> {
     let known = read::<LastRun>(storage, &Path::new(OWN).join(LAST));
-    let last = match known {
-        Some(last) if last.finished_at >= started_at => LastRun { exit_code, ..last },
-        // There was nothing to delete, and nothing failed: the last deletion stays the last.
-        Some(last) if exit_code < 2 => LastRun { exit_code, ..last },
-        None if exit_code < 2 => return Ok(()),
-        _ => LastRun {
-            finished_at: ended_at,
-            is_complete: false,
-            counts: Counts::default(),
-            size_bytes: 0,
-            skipped_count: 0,
-            put_back_count: 0,
-            exit_code,
-        },
-    };
-    record_last(storage, &last)
+    match LastRun::after_exit(known, started_at, ended_at, exit_code) {
+        Some(last) => record_last(storage, &last),
+        None => Ok(()),
+    }
+}
+
+impl LastRun {
+    /// What is to be written down of a command, when `known` was written down before.
+    pub(super) fn after_exit(
+        known: Option<Self>,
+        started_at: Timestamp,
+        ended_at: Timestamp,
+        exit_code: u8,
+    ) -> Option<Self> {
+        match known {
+            Some(last) if last.finished_at >= started_at => Some(Self { exit_code, ..last }),
+            // There was nothing to delete, and nothing failed: the last deletion stays the last.
+            Some(last) if exit_code < 2 => Some(Self { exit_code, ..last }),
+            None if exit_code < 2 => None,
+            _ => Some(Self {
+                finished_at: ended_at,
+                is_complete: false,
+                counts: Counts::default(),
+                size_bytes: 0,
+                skipped_count: 0,
+                put_back_count: 0,
+                exit_code,
+            }),
+        }
+    }
 }
 
 /// Writes down how a deletion ended.

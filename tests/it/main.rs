@@ -21,6 +21,8 @@ mod lake;
 mod links;
 mod monitoring;
 mod nightly;
+#[cfg(feature = "object-storage")]
+mod object;
 mod operations;
 mod page;
 mod products;

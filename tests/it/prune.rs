@@ -9,7 +9,7 @@ mod mend;
 mod model;
 mod odd;
 mod protected;
-mod pulls;
+pub mod pulls;
 mod roots;
 mod surer;
 mod without_trash;

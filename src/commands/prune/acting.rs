@@ -18,7 +18,7 @@ use crate::prune::{
     ServingRegistry, Skipped, now_on,
 };
 use crate::report::QueryError;
-use crate::storage::StorageWriter;
+use crate::trash::Trash;
 use crate::ui;
 
 /// Deletes what `planned` says and a person has seen.
@@ -33,8 +33,8 @@ pub fn run(
         return super::via_api::run(context, args, &planned, url);
     }
     if !args.acting.no_trash {
-        let storage = storage::open(context, &StorageArgs::default())?;
-        prune::check_room(&storage, &planned.plan)?;
+        let trash = storage::open_to_change(context, &StorageArgs::default())?;
+        prune::check_room(trash.as_ref(), &planned.plan)?;
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
@@ -69,7 +69,7 @@ fn act(
     has_answered: bool,
 ) -> Result {
     let registry = gate::check(context, args, &planned.graph, has_answered)?;
-    let storage = storage::open(context, &StorageArgs::default())?;
+    let trash = storage::open_to_change(context, &StorageArgs::default())?;
     let options = RunOptions {
         keeps_trash: !args.acting.no_trash,
         is_online: args.acting.online,
@@ -77,17 +77,17 @@ fn act(
         registry: registry.as_ref().map(|registry| registry as &dyn ServingRegistry),
         has_names: args.format == super::FormatArg::Json,
     };
-    let measure = Measure::begin(&storage);
+    let measure = Measure::begin(trash.storage());
     let surroundings = Surroundings { context, bar: ui::Bar::new(&context.printer) };
-    let deleted = prune::run(&storage, &options, &surroundings, || {
-        plan_again(context, args, planned, saved, &storage)
+    let deleted = prune::run_in(trash.as_ref(), &options, &surroundings, || {
+        plan_again(context, args, planned, saved, trash.as_ref())
     });
     let deleted = deleted.map_err(|error| match error {
         RunError::Trash(error) => error.into(),
         RunError::Plan(error) => error,
         RunError::Stopped => QueryError::Interrupted.into(),
     })?;
-    let outcome = report(context, args, &deleted, measure.end(&storage))?;
+    let outcome = report(context, args, &deleted, measure.end(trash.storage()))?;
     if deleted.outcome.is_disk_full {
         context.printer.warn(
             "the disk is full, so not everything could go: regsql trash purge --yes frees what did, \
@@ -166,12 +166,15 @@ fn plan_again(
     args: &PruneArgs,
     planned: Planned,
     saved: Option<&SavedPlan>,
-    storage: &dyn StorageWriter,
+    trash: &dyn Trash,
 ) -> Result<Planned> {
     let local_ns = crate::commands::now().as_nanosecond() as i64;
     // A time that a test has set holds for the storage too.
     let is_set = std::env::var_os("REGSQL_NOW").is_some();
-    let now_ns = if is_set { local_ns } else { now_on(storage, local_ns) };
+    let now_ns = match trash.writer() {
+        Some(files) if !is_set => now_on(files, local_ns),
+        _ => local_ns,
+    };
     // Someone else may have scanned since.
     let is_same_scan = Snapshot::open(context, None)?.origin(context)? == planned.origin;
     let summary = super::rescan(context)?;

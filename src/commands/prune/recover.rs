@@ -4,20 +4,20 @@
 use super::PruneArgs;
 use crate::commands::error::{Error, Result};
 use crate::commands::options::StorageArgs;
-use crate::commands::storage::{open, rescan};
+use crate::commands::storage::{open_to_change, rescan};
 use crate::commands::undo::{shown, warn_of};
 use crate::commands::{Context, now};
 use crate::graph::Graph;
 use crate::prune::NeededToUndo;
 use crate::scan::is_pull_through;
-use crate::storage::{FilesystemStorage, Storage as _};
-use crate::trash::{self, RunState, StorageLock};
+use crate::trash::{self, RunState, StorageLock, Trash};
 
 /// Refuses the storage of a pull-through cache, and puts back what runs took that were stopped before
 /// their end.
 pub fn run(context: &Context) -> Result<()> {
-    let storage = open(context, &StorageArgs::default())?;
-    if is_pull_through(&storage) {
+    let trash = open_to_change(context, &StorageArgs::default())?;
+    let storage = trash.storage();
+    if is_pull_through(storage) {
         let root = shown(storage.root());
         return Err(Error::new(format!("`{root}` is the storage of a pull-through cache"))
             .with_hint(
@@ -25,14 +25,14 @@ pub fn run(context: &Context) -> Result<()> {
                  space at once, stop it and empty its storage: it fetches again what is asked for",
             ));
     }
-    let is_aside = trash::aside::is_left(&storage);
-    if !is_aside && trash::held(&storage, true)?.is_empty() {
+    let aside = trash.writer().filter(|files| trash::aside::is_left(*files));
+    if aside.is_none() && trash.held(true)?.is_empty() {
         return Ok(());
     }
     // A run that is under way holds the lock.
-    let lock = StorageLock::take(&storage)?;
-    if is_aside {
-        let count = trash::aside::restore(&storage, &lock).map_err(|source| {
+    let lock = trash.lock()?;
+    if let Some(files) = aside {
+        let count = trash::aside::restore(files, &lock).map_err(|source| {
             let message = "cannot put back what a stopped deletion without a trash left";
             Error::from(anyhow::Error::new(source).context(message))
         })?;
@@ -40,7 +40,7 @@ pub fn run(context: &Context) -> Result<()> {
             "a deletion without a trash was stopped before its end: {count} files were put back"
         ));
     }
-    let is_whole = roll_back(context, &storage, &lock)?;
+    let is_whole = roll_back(context, trash.as_ref(), &lock)?;
     rescan(context, storage.root())?;
     if is_whole {
         return Ok(());
@@ -50,14 +50,10 @@ pub fn run(context: &Context) -> Result<()> {
 }
 
 /// Undoes every run that was stopped before its end. False when something could not be put back.
-pub fn roll_back(
-    context: &Context,
-    storage: &FilesystemStorage,
-    lock: &StorageLock,
-) -> Result<bool> {
+pub fn roll_back(context: &Context, trash: &dyn Trash, lock: &StorageLock) -> Result<bool> {
     let mut is_whole = true;
-    for held in trash::held(storage, true)? {
-        let report = trash::roll_back(storage, lock, &held.run, now())?;
+    for held in trash.held(true)? {
+        let report = trash.roll_back(lock, &held.run, now())?;
         is_whole &= report.failures.is_empty();
         let what = match report.restored.total() {
             1 => "one thing was put back".to_owned(),
@@ -87,12 +83,12 @@ pub fn needed_to_undo(context: &Context, args: &PruneArgs, graph: &Graph) -> Res
     if !args.acting.no_trash {
         return Ok(NeededToUndo::default());
     }
-    let storage = match open(context, &StorageArgs::default()) {
+    let trash = match open_to_change(context, &StorageArgs::default()) {
         // A plan that is only shown needs no storage.
         Err(_) if !args.acting.delete => return Ok(NeededToUndo::default()),
-        storage => storage?,
+        trash => trash?,
     };
-    for run in trash::list(&storage)? {
+    for run in trash.list()? {
         if let RunState::Damaged(error) = run.state {
             let message = format!("run {} in the trash cannot be read: {error}", run.run);
             return Err(Error::new(message).with_hint(
@@ -101,5 +97,5 @@ pub fn needed_to_undo(context: &Context, args: &PruneArgs, graph: &Graph) -> Res
             ));
         }
     }
-    Ok(NeededToUndo::new(graph, &storage, &trash::held(&storage, false)?))
+    Ok(NeededToUndo::new(graph, trash.storage(), &trash.held(false)?))
 }

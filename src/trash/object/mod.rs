@@ -1,0 +1,246 @@
+//! The trash of a storage in a bucket.
+//!
+//! Nothing can be renamed there, so nothing is. The list of a run is one object, written before anything
+//! goes, and holds the content of every link: putting links and tags back is writing them again. The
+//! data of blobs is left to what the bucket can do ([`Way`]): an older version, a soft deletion, a copy,
+//! or a mark: it stays where it is, is listed, and goes only when a purge has looked again.
+//!
+//! What a bucket does not honour is not relied on: a tag goes only if it is still what was listed, and
+//! where no deletion can be bound to that, only while nothing else writes.
+
+mod begin;
+mod journal;
+mod lock;
+mod purge;
+mod requests;
+mod restore;
+mod run;
+mod runs;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+
+pub use journal::{Entry, Fate, Journal};
+pub use lock::LEASE;
+
+use self::lock::Watch;
+use self::requests::error_at;
+use super::error::TrashError;
+use super::held::HeldRun;
+use super::list::RunInfo;
+use super::lock::StorageLock;
+use super::moves::Move;
+use super::paths::TRASH;
+use super::purge::{PurgeOptions, PurgeReport, PurgedRun};
+use super::remover::{BeginOptions, Remover, Trash};
+use super::summary::{LastRun, TrashSummary};
+use super::undo::UndoReport;
+use crate::storage::object::{Abilities, Bucket, Listed};
+use crate::storage::{Storage, StorageWriter};
+
+/// How long data is only marked before a purge may delete it beside a registry that may write: longer
+/// than any push takes.
+pub const MARGIN: Duration = Duration::from_hours(24);
+
+/// What becomes of the data of deleted blobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Older versions or soft deletion where the bucket has them, else deferred
+    #[default]
+    Auto,
+    /// Deleted at once; the bucket must keep older versions, or what was deleted
+    Versions,
+    /// Listed now and left in place; a purge looks again and deletes it
+    Deferred,
+    /// Copied into the trash first, then deleted
+    Copy,
+}
+
+/// How a trash in a bucket works.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectOptions {
+    /// What becomes of the data of blobs.
+    pub way: Way,
+    /// Nothing else writes to the storage.
+    pub is_quiet: bool,
+    /// How long data is only marked, unless it is quiet.
+    pub margin: Duration,
+    /// How long the lock holds that is not renewed.
+    pub lease: Duration,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+impl Default for ObjectOptions {
+    fn default() -> Self {
+        Self {
+            way: Way::Auto,
+            is_quiet: false,
+            margin: MARGIN,
+            lease: LEASE,
+            now: Timestamp::now(),
+        }
+    }
+}
+
+/// A storage in a bucket that may be changed.
+pub struct ObjectTrash {
+    storage: Box<dyn Listed>,
+    options: ObjectOptions,
+    abilities: OnceLock<Abilities>,
+    watch: Arc<Watch>,
+}
+
+impl ObjectTrash {
+    /// Nothing is asked of the bucket yet.
+    pub fn new(storage: Box<dyn Listed>, options: ObjectOptions) -> Self {
+        Self { storage, options, abilities: OnceLock::new(), watch: Arc::default() }
+    }
+
+    fn bucket(&self) -> &dyn Bucket {
+        self.storage.bucket().as_ref()
+    }
+
+    /// The key of something of regsql's own.
+    fn own_key(&self, path: &str) -> String {
+        format!("{}{path}", self.storage.prefix())
+    }
+
+    /// What the bucket can do. It is tried out once, with objects of regsql's own.
+    fn abilities(&self) -> Result<Abilities, TrashError> {
+        if let Some(known) = self.abilities.get() {
+            return Ok(*known);
+        }
+        let probed = self.bucket().abilities(&self.own_key(".regsql/probe/")).map_err(error_at)?;
+        Ok(*self.abilities.get_or_init(|| probed))
+    }
+
+    /// Lists the storage anew.
+    fn refresh(&self) -> Result<(), TrashError> {
+        self.storage
+            .refresh()
+            .map_err(|source| TrashError::Read { path: self.storage.root().to_owned(), source })
+    }
+
+    /// Whether this process still holds the lock.
+    fn must_hold_lock(&self) -> std::io::Result<()> {
+        if self.watch.is_held() {
+            return Ok(());
+        }
+        Err(std::io::Error::other("the lock of the storage could not be renewed in time"))
+    }
+}
+
+impl Trash for ObjectTrash {
+    fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
+    fn writer(&self) -> Option<&dyn StorageWriter> {
+        None
+    }
+
+    fn lock(&self) -> Result<StorageLock, TrashError> {
+        if !self.abilities()?.puts_if_absent {
+            return Err(TrashError::Bucket {
+                message: format!(
+                    "`{}` cannot be locked: it writes over an object that is only to be made new",
+                    self.bucket().url()
+                ),
+                hint: Some(
+                    "a server that honours `If-None-Match: *` is needed to delete in its buckets; \
+                     scans and reports work as they are"
+                        .into(),
+                ),
+            });
+        }
+        let bucket = self.storage.bucket();
+        let held = lock::take(bucket, self.storage.prefix(), self.options.lease, &self.watch)?;
+        Ok(StorageLock::of_bucket(Box::new(held)))
+    }
+
+    fn begin<'t>(
+        &'t self,
+        _lock: &'t StorageLock,
+        moves: &[Move],
+        options: &BeginOptions<'_>,
+    ) -> Result<Box<dyn Remover + 't>, TrashError> {
+        Ok(Box::new(self.begin_run(moves, options)?))
+    }
+
+    fn check_room(&self, _move_count: u64) -> Result<(), TrashError> {
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<RunInfo>, TrashError> {
+        Ok(self.runs()?.iter().map(|run| self.info(run)).collect())
+    }
+
+    fn newest(&self) -> Result<String, TrashError> {
+        let newest = self.runs()?.into_iter().rev().find(|run| run.has_list);
+        let trash = || self.storage.root().join(TRASH);
+        newest.map(|run| run.name).ok_or_else(|| TrashError::Empty(trash()))
+    }
+
+    fn held(&self, is_unfinished: bool) -> Result<Vec<HeldRun>, TrashError> {
+        self.held_runs(is_unfinished)
+    }
+
+    fn undo(&self, _lock: &StorageLock, run: &str) -> Result<UndoReport, TrashError> {
+        self.undo_run(run)
+    }
+
+    fn roll_back(
+        &self,
+        _lock: &StorageLock,
+        run: &str,
+        now: Timestamp,
+    ) -> Result<UndoReport, TrashError> {
+        self.roll_back_run(run, now)
+    }
+
+    fn purge(
+        &self,
+        _lock: &StorageLock,
+        options: &PurgeOptions,
+        keep: &dyn Fn(&Move) -> bool,
+    ) -> Result<PurgeReport, TrashError> {
+        self.purge_runs(options, keep, false)
+    }
+
+    fn purge_one(&self, _lock: &StorageLock, run: &str) -> Result<PurgedRun, TrashError> {
+        self.purge_named(run)
+    }
+
+    fn purge_preview(
+        &self,
+        options: &PurgeOptions,
+        keep: &dyn Fn(&Move) -> bool,
+    ) -> Result<PurgeReport, TrashError> {
+        self.purge_runs(options, keep, true)
+    }
+
+    fn summary(&self) -> TrashSummary {
+        super::summary::summary(self.storage())
+    }
+
+    fn record_last(&self, last: &LastRun) -> Result<(), TrashError> {
+        self.write_last(last)
+    }
+
+    fn record_exit(
+        &self,
+        started_at: Timestamp,
+        ended_at: Timestamp,
+        exit_code: u8,
+    ) -> Result<(), TrashError> {
+        let known = self.read_last();
+        match LastRun::after_exit(known, started_at, ended_at, exit_code) {
+            Some(last) => self.write_last(&last),
+            None => Ok(()),
+        }
+    }
+}

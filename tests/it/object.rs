@@ -1,0 +1,7 @@
+//! Registries in object storage: deleting, undoing and purging.
+
+mod bucket;
+mod crash;
+
+mod listed;
+mod lock;
