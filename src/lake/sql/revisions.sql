@@ -17,7 +17,7 @@ SELECT
         UNION ALL
         SELECT repository_id, blob_id FROM tagged_before
     ) AS was_tagged,
-    CASE WHEN EXISTS (SELECT 1 FROM pull) OR EXISTS (SELECT 1 FROM root)
+    CASE WHEN EXISTS (SELECT 1 FROM pull) OR EXISTS (SELECT 1 FROM root_row)
         THEN (SELECT p.pulled_ns FROM revision_pull p WHERE p.repository_id = v.repository_id AND p.blob_id = v.blob_id) / 1000 END AS last_pulled_at
 FROM revision v
 LEFT JOIN manifest m ON m.blob_id = v.blob_id

@@ -17,7 +17,7 @@ SELECT
     unhex(CASE WHEN c.subject_digest LIKE 'sha256:%' THEN substr(c.subject_digest, 8) END) AS subject_digest,
     CASE WHEN c.subject_digest NOT LIKE 'sha256:%' THEN c.subject_digest END AS other_subject_digest,
     m.created_ns / 1000 AS created_at,
-    CASE WHEN EXISTS (SELECT 1 FROM pull) OR EXISTS (SELECT 1 FROM root)
+    CASE WHEN EXISTS (SELECT 1 FROM pull) OR EXISTS (SELECT 1 FROM root_row)
         THEN (SELECT p.pulled_ns FROM tag_pull p WHERE p.tag_id = t.id) / 1000 END AS last_pulled_at
 FROM tag t
 LEFT JOIN manifest m ON m.blob_id = t.manifest_id
