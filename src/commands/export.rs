@@ -47,6 +47,12 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result {
     if let Some(engine) = args.views {
         return print(context, &statements(engine, destination)?);
     }
+    if destination.as_os_str().as_encoded_bytes().windows(3).any(|part| part == b"://") {
+        let error = format!("cannot export to `{}`: it is no directory", destination.display());
+        return Err(
+            Error::new(error).with_hint("export into a directory, and copy that to the bucket")
+        );
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let is_stopped = Arc::clone(&stop);
     on_interrupt(move || is_stopped.store(true, Ordering::Relaxed));

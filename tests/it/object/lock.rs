@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use regsql::storage::object::memory::Fault;
 use regsql::storage::object::memory::{Provider, Settings};
-use regsql::trash::object::Way;
+use regsql::trash::object::{ObjectOptions, Way};
 use regsql::trash::{Trash, TrashError};
 
-use super::bucket::{Registry, options, sample, trash_of};
+use super::bucket::{Registry, sample, trash_of};
+
+fn options(way: Way) -> ObjectOptions {
+    ObjectOptions { way, lease: Duration::from_millis(200), ..ObjectOptions::default() }
+}
 
 #[test]
 fn a_second_run_is_refused_and_told_who_holds_the_lock() {
