@@ -219,7 +219,10 @@ impl Shared {
     fn renew_until_it_ends(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let waited = self.changed.wait_timeout(state, self.lease / RENEWALS);
+            // It may be over before this thread begins to wait.
+            let waited = self
+                .changed
+                .wait_timeout_while(state, self.lease / RENEWALS, |state| !state.is_ending);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.is_ending {
                 return;
