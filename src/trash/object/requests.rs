@@ -118,7 +118,7 @@ pub fn delete_all(
     left
 }
 
-/// An error of a bucket, for who speaks of files.
+/// An error of a bucket, in the words of a file system.
 pub fn io_error(error: BucketError) -> io::Error {
     let kind = match error.kind {
         BucketErrorKind::NotFound => io::ErrorKind::NotFound,

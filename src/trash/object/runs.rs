@@ -305,7 +305,7 @@ impl ObjectTrash {
     }
 }
 
-/// What a run took, for who reads it.
+/// What a run took, as it is shown.
 struct TakenObjects {
     bucket: Arc<dyn Bucket>,
     prefix: String,
