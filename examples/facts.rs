@@ -66,7 +66,13 @@ impl Maker {
         }
         let at = self.finished_ns - age_days as i64 * DAY_NS - self.random.below(86_400) as i64;
         let digest = Digest::Sha256(bytes);
-        self.blobs.push(BlobFacts { digest, size_bytes, modified_ns: at, changed_ns: at });
+        self.blobs.push(BlobFacts {
+            digest,
+            size_bytes,
+            modified_ns: at,
+            changed_ns: at,
+            inode: 0,
+        });
         self.blobs.len() as u32 - 1
     }
 

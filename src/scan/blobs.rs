@@ -171,6 +171,7 @@ fn walk_shard(look: Look<'_>, path: PathBuf) -> Shard {
                     size_bytes: facts.size_bytes,
                     modified_ns: facts.modified_ns,
                     changed_ns: facts.changed_ns,
+                    inode: facts.inode,
                 });
             }
             LeafState::Missing if depth == Depth::Full => {

@@ -22,6 +22,8 @@ pub struct BlobFacts {
     pub modified_ns: i64,
     /// ctime of `data`.
     pub changed_ns: i64,
+    /// The number of `data` on its file system.
+    pub inode: u64,
 }
 
 impl BlobFacts {

@@ -55,6 +55,7 @@ impl Fingerprint {
                     self.number(facts.size_bytes);
                     self.number(facts.modified_ns as u64);
                     self.number(facts.changed_ns as u64);
+                    self.number(facts.inode);
                     newest_ns = newest_ns.max(facts.modified_ns).max(facts.changed_ns);
                 }
                 LeafState::NotAFile(_) => self.number(2),

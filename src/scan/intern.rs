@@ -157,6 +157,7 @@ mod tests {
                 size_bytes: 0,
                 modified_ns: 0,
                 changed_ns: 0,
+                inode: 0,
             })
             .collect();
         let numbers = DigestNumbers::new(&blobs);

@@ -30,7 +30,7 @@ use super::owner::Owner;
 use super::{Depth, Facts};
 
 /// Counts up with every change to what is encoded here or to what a body is read as.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What has to be the same for the next scan to pass a part over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,8 +195,8 @@ pub type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 #[derive(Serialize, Deserialize)]
 struct Contents {
-    /// The sha256, size, mtime and ctime of each blob, in digest order.
-    blobs: Vec<([u8; 32], u64, i64, i64)>,
+    /// The sha256, size, mtime, ctime and inode of each blob, in digest order.
+    blobs: Vec<([u8; 32], u64, i64, i64, u64)>,
     absent: Vec<String>,
     /// By name.
     repositories: BTreeMap<String, NumberedLinks>,
@@ -304,7 +304,7 @@ fn serialize_blobs<S: serde::Serializer>(blobs: &[BlobFacts], to: S) -> Result<S
             Digest::Sha256(bytes) => *bytes,
             Digest::Other(_) => [0; 32],
         };
-        (sha256, blob.size_bytes, blob.modified_ns, blob.changed_ns)
+        (sha256, blob.size_bytes, blob.modified_ns, blob.changed_ns, blob.inode)
     }))
 }
 
@@ -382,6 +382,7 @@ impl KnownContents {
             size_bytes: blob.1,
             modified_ns: blob.2,
             changed_ns: blob.3,
+            inode: blob.4,
         });
         Some(facts.collect())
     }
@@ -482,8 +483,8 @@ impl<'a> KnownBodies<'a> {
             }
             if let Some(found) = old.get(at).filter(|old| old.0 == *sha256) {
                 numbers[at].store(number, Ordering::Relaxed);
-                if (found.1, found.2, found.3)
-                    == (blob.size_bytes, blob.modified_ns, blob.changed_ns)
+                if (found.1, found.2, found.3, found.4)
+                    == (blob.size_bytes, blob.modified_ns, blob.changed_ns, blob.inode)
                 {
                     same_file[number as usize] = at as u32;
                 }

@@ -435,6 +435,7 @@ fn recheck_missing(
                 size_bytes: facts.size_bytes,
                 modified_ns: facts.modified_ns,
                 changed_ns: facts.changed_ns,
+                inode: facts.inode,
             });
         }
     }

@@ -477,6 +477,7 @@ fn facts_of(stat: &Stat) -> FileFacts {
         size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
         changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+        inode: stat.st_ino,
         owner: stat.st_uid,
         permissions: stat.st_mode & 0o7777,
     }

@@ -59,6 +59,9 @@ pub struct FileFacts {
     pub modified_ns: i64,
     /// ctime in nanoseconds since 1970.
     pub changed_ns: i64,
+    /// Its number on the file system: tells files apart whose sizes and times are the same. 0 where there
+    /// is none.
+    pub inode: u64,
     /// Number of the user that owns it.
     pub owner: u32,
     /// Permission bits, as in `chmod`.

@@ -370,6 +370,53 @@ fn what_changed_just_before_the_scan_is_looked_at_again() {
     assert_eq!((reads_again, leaves_again), (reads, leaves));
 }
 
+/// Changes the modes of both files until one tick of the clock has both changes.
+fn changed_in_one_tick(one: &Path, other: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let changed = |path: &Path| fs::metadata(path).map(|facts| (facts.ctime(), facts.ctime_nsec()));
+    let is_done = || {
+        for path in [one, other] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        changed(one).unwrap() == changed(other).unwrap()
+    };
+    assert!((0..100_000).any(|_| is_done()));
+}
+
+#[test]
+fn two_files_that_look_alike_and_change_places_are_read_again() {
+    for what in ["blobs", "tags"] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("registry");
+        push_image(&root, "app", "1.0", 1);
+        push_image(&root, "app", "1.1", 2);
+        set_back(&root.join("docker/registry/v2"));
+        let (facts, ..) = facts_after(&root, None, i64::MAX);
+        let (one, other, file) = if what == "tags" {
+            let tag = |tag| root.join(paths::tag("app", tag));
+            (tag("1.0"), tag("1.1"), "current/link")
+        } else {
+            let blob = |at: usize| {
+                let blob = &facts.blobs[facts.manifests[at].blob as usize];
+                root.join(paths::blob(&blob.digest)).parent().unwrap().to_owned()
+            };
+            (blob(0), blob(1), "data")
+        };
+        changed_in_one_tick(&one.join(file), &other.join(file));
+        let database = directory.path().join("registry.db");
+        let reuse = Reuse::Directories { settled: Duration::ZERO };
+        std::thread::sleep(Duration::from_millis(12));
+        for _ in 0..2 {
+            scan(&options(&root, &database, DeepLook::Never, reuse), &Hidden).unwrap();
+        }
+        swap(&one, &other).unwrap();
+        scan(&options(&root, &database, DeepLook::Never, reuse), &Hidden).unwrap();
+        let full = directory.path().join("full.db");
+        scan(&options(&root, &full, DeepLook::Never, Reuse::Nothing), &Hidden).unwrap();
+        assert_eq!(seen(&database), seen(&full), "{what}");
+    }
+}
+
 #[test]
 fn a_manifest_that_changed_in_the_tick_of_the_last_scan_is_read_again() {
     let directory = tempfile::tempdir().unwrap();

@@ -38,6 +38,7 @@ impl ListedStorage {
             size_bytes: object.size_bytes,
             modified_ns: object.modified_ns,
             changed_ns: object.modified_ns,
+            inode: 0,
             owner: 0,
             permissions: 0o644,
         }
@@ -60,6 +61,7 @@ impl ListedStorage {
             size_bytes: 0,
             modified_ns: 0,
             changed_ns: 0,
+            inode: 0,
             owner: 0,
             permissions: 0o755,
         })
