@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::place::Mark;
 use crate::model::Name;
-use crate::ui::visible;
+use crate::ui::{shell_word, visible};
 
 /// A shell's line may be long, and a person still wants to read it.
 const MOST_TARGETS: usize = 200;
@@ -17,7 +17,7 @@ pub fn prune_line(database: Option<&str>, marks: &[Mark]) -> Result<String, Stri
     }
     let mut line = String::from("regsql");
     if let Some(database) = database {
-        let _infallible = write!(line, " --db {}", quoted(database));
+        let _infallible = write!(line, " --db {}", shell_word(database));
     }
     line.push_str(" prune");
     for mark in marks {
@@ -32,39 +32,9 @@ pub fn prune_line(database: Option<&str>, marks: &[Mark]) -> Result<String, Stri
                 return Err(format!("no --target can name {what}; {with_plan}"));
             }
         };
-        let _infallible = write!(line, " --target {}", quoted(&target));
+        let _infallible = write!(line, " --target {}", shell_word(&target));
     }
     Ok(line)
-}
-
-/// A word for a shell; what a terminal would act on is written out, as bash and zsh read it.
-fn quoted(word: &str) -> String {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:@+=,%".contains(char);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    if visible(word) == word {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let mut safe = String::from("$'");
-    for char in word.chars() {
-        let mut utf8 = [0; 4];
-        let text: &str = char.encode_utf8(&mut utf8);
-        match char {
-            '\'' | '\\' => {
-                safe.push('\\');
-                safe.push(char);
-            }
-            _ if visible(text) == text => safe.push(char),
-            _ => {
-                for byte in text.bytes() {
-                    let _infallible = write!(safe, "\\x{byte:02x}");
-                }
-            }
-        }
-    }
-    safe.push('\'');
-    safe
 }
 
 #[cfg(test)]

@@ -258,19 +258,9 @@ fn with_given(command: &str, report: &Report, given: &[String]) -> String {
     let mut command = command.to_owned();
     for given in given.iter().filter(|given| is_same && !is_limit(given)) {
         command.push_str(" -p ");
-        command.push_str(&shell_word(given));
+        command.push_str(&ui::shell_word(given));
     }
     command
-}
-
-/// As a shell takes it for one word.
-fn shell_word(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=_-./:,@%+".contains(&byte);
-    if text.bytes().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 fn list(context: &Context, args: &ReportArgs, catalog: &Catalog) -> Result {

@@ -4,7 +4,7 @@
 //! beginning, publishing, and removing what a killed export left. Writing the files needs no lock.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub(super) struct LakeMarker {
 }
 
 const FORMAT: u32 = 1;
+
+/// The largest marker: one names every part of a table.
+const MAX_MARKER_BYTES: u64 = 16 << 20;
 
 impl LakeMarker {
     /// The bytes of a new one.
@@ -130,7 +133,7 @@ impl Directory {
 
     /// Takes back what a killed export had published of a scan that has no end.
     fn withdraw(&self, staging: &Path) -> io::Result<()> {
-        let partition = fs::read(staging.join(PARTITION)).ok();
+        let partition = read(&staging.join(PARTITION)).ok();
         let partition: Option<(String, String)> =
             partition.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let Some((registry, scan)) = partition else { return Ok(()) };
@@ -202,6 +205,16 @@ impl Directory {
     }
 }
 
+/// A marker, of which a lake may hold any number that others wrote.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_MARKER_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_MARKER_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
 /// Names and sizes, sorted.
 fn files_of(directory: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut files = Vec::new();
@@ -251,7 +264,7 @@ impl Destination for Directory {
             }
             self.mark(format).map_err(self.error(LAKE_MARKER))?;
         }
-        let bytes = fs::read(&marker).map_err(self.error(LAKE_MARKER))?;
+        let bytes = read(&marker).map_err(self.error(LAKE_MARKER))?;
         LakeMarker::check(&bytes, &self.place, format)
     }
 
@@ -271,7 +284,7 @@ impl Destination for Directory {
 
     fn marker(&self, table: &str, partition: &Partition) -> Result<Option<Vec<u8>>, LakeError> {
         let below = format!("{}/{}", partition.directory(table), super::MARKER);
-        match fs::read(self.path.join(&below)) {
+        match read(&self.path.join(&below)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.error(below)(error)),

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::config::{Config, Mode};
+use crate::ui;
 
 /// `scan STORAGE`, as configured.
 pub fn scan(config: &Config) -> Vec<OsString> {
@@ -112,17 +113,9 @@ pub fn trash_list() -> Vec<OsString> {
 
 /// A command line as a person would write it.
 pub fn shown(words: &[OsString]) -> String {
-    words.iter().fold("regsql".to_owned(), |text, word| format!("{text} {}", quoted(word)))
-}
-
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=@%+,".contains(char);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    words.iter().fold("regsql".to_owned(), |text, word| {
+        format!("{text} {}", ui::shell_word(&word.to_string_lossy()))
+    })
 }
 
 struct Words(Vec<OsString>);

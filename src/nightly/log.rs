@@ -7,6 +7,8 @@ use std::process::Stdio;
 
 use jiff::Timestamp;
 
+use crate::ui;
+
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the log `{}`", .path.display())]
@@ -50,7 +52,7 @@ impl<'a> Log<'a> {
         (self.echo)(text);
         if let Some(mut file) = self.file.as_ref() {
             let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-            let text: String = text.chars().flat_map(visible).collect();
+            let text = ui::visible(text);
             // One write, so that lines of commands cannot come in between. A full disk loses the line.
             drop(file.write_all(format!("{time} {text}\n").as_bytes()));
         }
@@ -73,12 +75,4 @@ impl<'a> Log<'a> {
             None => Stdio::from(io::stderr()),
         }
     }
-}
-
-fn visible(char: char) -> impl Iterator<Item = char> {
-    let is_active =
-        char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let escaped = is_active.then(|| char.escape_debug());
-    let plain = (!is_active).then_some(char);
-    escaped.into_iter().flatten().chain(plain)
 }

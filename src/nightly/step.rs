@@ -16,6 +16,7 @@ use super::job::{PARENT_VARIABLE, Run};
 use super::process::{Ended, Group};
 use super::record::State;
 use super::summary::{PruneFigures, StepReport, StepResult};
+use crate::ui;
 
 /// What a step that ended may take to hand over what it printed.
 pub(super) const HAND_OVER: Duration = Duration::from_secs(10);
@@ -34,7 +35,11 @@ impl Run<'_> {
         let (result, detail) = work(self);
         let duration_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         let because = detail.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
-        self.say(&format!("{name}: {} after {}{because}", result.as_str(), seconds(duration_ms)));
+        self.say(&format!(
+            "{name}: {} after {}{because}",
+            result.as_str(),
+            ui::duration_ms(duration_ms)
+        ));
         self.steps.push(StepReport { step: name, started_at, duration_ms, result, detail });
         matches!(result, StepResult::Done | StepResult::Findings)
     }
@@ -228,9 +233,5 @@ pub(super) fn counted(figures: &PruneFigures) -> String {
 }
 
 pub(super) fn bytes(count: u64) -> String {
-    bytesize::ByteSize(count).display().iec().to_string()
-}
-
-fn seconds(ms: i64) -> String {
-    format!("{}.{:01} s", ms / 1000, ms % 1000 / 100)
+    ui::bytes(i64::try_from(count).unwrap_or(i64::MAX))
 }

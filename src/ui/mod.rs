@@ -23,5 +23,5 @@ pub use junit::Sink as JunitSink;
 pub use pager::Out;
 pub use printer::{Color, LogTime, Printer, Verbosity};
 pub use progress::{Bar, clear_bar};
-pub use sanitize::{json_text, visible};
+pub use sanitize::{json_text, shell_word, visible};
 pub use sarif::{Rule, Sink as SarifSink};

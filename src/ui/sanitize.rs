@@ -38,6 +38,36 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// A word for a shell; what a terminal would act on is written out, as bash and zsh read it.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:@+=,%".contains(char);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    if visible(word) == word {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut safe = String::from("$'");
+    for char in word.chars() {
+        let mut utf8 = [0; 4];
+        let text: &str = char.encode_utf8(&mut utf8);
+        match char {
+            '\'' | '\\' => {
+                safe.push('\\');
+                safe.push(char);
+            }
+            _ if visible(text) == text => safe.push(char),
+            _ => {
+                for byte in text.bytes() {
+                    let _infallible = write!(safe, "\\x{byte:02x}");
+                }
+            }
+        }
+    }
+    safe.push('\'');
+    safe
+}
+
 /// `text` as a JSON string that is ASCII-safe wherever a terminal could act on it.
 pub fn json_string(text: &str) -> String {
     if is_plain(text) {
