@@ -13,12 +13,12 @@ use object_store::azure::{
 use object_store::client::HttpRequestBody;
 
 use super::aws::Environment;
-use super::http::{Asked, Bounds, Http, Reply, encode, query as query_of};
+use super::http::{Asked, Bounds, Http, Reply, Wanted, encode, query as query_of};
 use super::runtime::{Connector, Credentials, retries};
 use super::xml;
 use super::{
-    Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, MultipartUpload, Object,
-    Page, PutCondition, Secret, Version, VersionPage, http_time,
+    Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, Object, Page, PutCondition,
+    Secret, Version, VersionPage, http_time,
 };
 
 pub(super) use page::md5_of_base64;
@@ -27,8 +27,6 @@ use page::{Rows, read_page};
 const HINT: &str = "set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or \
     AZURE_STORAGE_CONNECTION_STRING; or AZURE_CLIENT_ID and AZURE_TENANT_ID with AZURE_CLIENT_SECRET \
     or AZURE_FEDERATED_TOKEN_FILE; on Azure give the machine an identity";
-/// The largest object that is read whole, in bytes.
-const MAX_GET_BYTES: u64 = 256 << 20;
 /// How long a copy may take.
 const COPY: Duration = Duration::from_hours(1);
 
@@ -462,35 +460,13 @@ impl Bucket for Azure {
         etag: Option<&str>,
     ) -> Result<Vec<u8>, BucketError> {
         let asked = self.asked("GET", key);
-        let mut headers = Vec::new();
-        let mut most = MAX_GET_BYTES;
-        if let Some(range) = &range {
-            if range.is_empty() {
-                return Ok(Vec::new());
-            }
-            headers.push(("x-ms-range", format!("bytes={}-{}", range.start, range.end - 1)));
-            most = most.max(range.end - range.start);
-        }
-        if let Some(etag) = etag {
-            headers.push(("if-match", format!("\"{etag}\"")));
-        }
-        let address = self.address(key);
-        let bounds = Bounds::bytes(most);
+        let Some(wanted) = Wanted::new(range) else { return Ok(Vec::new()) };
+        let mut headers: Vec<_> =
+            wanted.header().map(|range| ("x-ms-range", range)).into_iter().collect();
+        headers.extend(etag.map(|etag| ("if-match", format!("\"{etag}\""))));
+        let (address, bounds) = (self.address(key), wanted.bounds());
         let reply = self.call(asked, Method::GET, &address, &[], &headers, &[], bounds)?;
-        match (reply.status, range) {
-            (200, None) => Ok(reply.body),
-            (206, Some(range)) if reply.body.len() as u64 <= range.end - range.start => {
-                Ok(reply.body)
-            }
-            (200, Some(range)) => {
-                let length = reply.body.len() as u64;
-                let part = range.start.min(length) as usize..range.end.min(length) as usize;
-                Ok(reply.body.get(part).unwrap_or_default().to_vec())
-            }
-            (416, Some(_)) => Ok(Vec::new()),
-            (206, _) => Err(asked.error(BucketErrorKind::BadAnswer, "it gave another range")),
-            _ => Err(Self::failed(asked, &reply)),
-        }
+        wanted.of(asked, reply, |reply| Self::failed(asked, reply))
     }
 
     fn put(
@@ -628,16 +604,6 @@ impl Bucket for Azure {
             Some(id) => self.copy_from(asked, &[("versionid", id)], key, None, key),
             None => Err(asked.error(BucketErrorKind::NotFound, "it did not come back")),
         }
-    }
-
-    fn list_multipart_uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, BucketError> {
-        let asked = self.asked("LIST uploads", prefix);
-        Err(asked.error(BucketErrorKind::Unsupported, "Azure has no multipart uploads"))
-    }
-
-    fn abort_multipart_upload(&self, key: &str, _upload_id: &str) -> Result<(), BucketError> {
-        let asked = self.asked("ABORT", key);
-        Err(asked.error(BucketErrorKind::Unsupported, "Azure has no multipart uploads"))
     }
 }
 

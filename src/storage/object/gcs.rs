@@ -10,17 +10,15 @@ use serde::Deserialize;
 
 use super::aws::Environment;
 use super::azure::md5_of_base64;
-use super::http::{Asked, Bounds, Http, Reply, encode, query as query_of};
+use super::http::{Asked, Bounds, Http, Reply, Wanted, encode, query as query_of};
 use super::runtime::{Connector, Credentials, retries};
 use super::{
-    Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, MultipartUpload, Object,
-    Page, PutCondition, Secret, Version, VersionPage,
+    Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, Object, Page, PutCondition,
+    Secret, Version, VersionPage,
 };
 
 const HINT: &str = "set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account, or run \
     `gcloud auth application-default login`; on Google Cloud give the machine a service account";
-/// The largest object that is read whole, in bytes.
-const MAX_GET_BYTES: u64 = 256 << 20;
 /// What is asked of each object.
 const FIELDS: &str = "name,size,timeCreated,updated,timeDeleted,softDeleteTime,md5Hash,generation,\
     storageClass";
@@ -432,33 +430,14 @@ impl Bucket for Gcs {
         etag: Option<&str>,
     ) -> Result<Vec<u8>, BucketError> {
         let asked = self.asked("GET", key);
+        let Some(wanted) = Wanted::new(range) else { return Ok(Vec::new()) };
         let mut query = vec![("alt", "media")];
-        if let Some(generation) = etag {
-            query.push(("ifGenerationMatch", generation));
-        }
-        if range.as_ref().is_some_and(Range::is_empty) {
-            return Ok(Vec::new());
-        }
-        let header = range.as_ref().map(|range| format!("bytes={}-{}", range.start, range.end - 1));
-        let most = range.as_ref().map_or(0, |range| range.end - range.start).max(MAX_GET_BYTES);
-        let address = self.object_address(key);
-        let bounds = Bounds::bytes(most);
+        query.extend(etag.map(|generation| ("ifGenerationMatch", generation)));
+        let (address, header, bounds) =
+            (self.object_address(key), wanted.header(), wanted.bounds());
         let reply =
             self.call(asked, Method::GET, &address, &query, header.as_deref(), &[], bounds)?;
-        match (reply.status, range) {
-            (200, None) => Ok(reply.body),
-            (206, Some(range)) if reply.body.len() as u64 <= range.end - range.start => {
-                Ok(reply.body)
-            }
-            (200, Some(range)) => {
-                let length = reply.body.len() as u64;
-                let part = range.start.min(length) as usize..range.end.min(length) as usize;
-                Ok(reply.body.get(part).unwrap_or_default().to_vec())
-            }
-            (416, Some(_)) => Ok(Vec::new()),
-            (206, _) => Err(asked.error(BucketErrorKind::BadAnswer, "it gave another range")),
-            _ => Err(failed(asked, &reply)),
-        }
+        wanted.of(asked, reply, |reply| failed(asked, reply))
     }
 
     fn put(
@@ -601,16 +580,6 @@ impl Bucket for Gcs {
         let restored: Result<(Item, bool), BucketError> =
             self.json(asked, Method::POST, &address, &query, &[]);
         restored.map(|_| ())
-    }
-
-    fn list_multipart_uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, BucketError> {
-        let asked = self.asked("LIST uploads", prefix);
-        Err(asked.error(BucketErrorKind::Unsupported, "the registry does not use them at Google"))
-    }
-
-    fn abort_multipart_upload(&self, key: &str, _upload_id: &str) -> Result<(), BucketError> {
-        let asked = self.asked("ABORT", key);
-        Err(asked.error(BucketErrorKind::Unsupported, "the registry does not use them at Google"))
     }
 }
 

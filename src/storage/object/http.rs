@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -87,6 +88,54 @@ impl Bounds {
 
     pub(super) const fn bytes(body_bytes: u64) -> Self {
         Self { body_bytes, time: REQUEST }
+    }
+}
+
+/// The longest content that is asked for without a range, in bytes.
+const MAX_WHOLE_BYTES: u64 = 256 << 20;
+
+/// Which bytes of an object are wanted: a range of them, or all.
+pub(super) struct Wanted(Option<Range<u64>>);
+
+impl Wanted {
+    /// `None` when none are.
+    pub(super) fn new(range: Option<Range<u64>>) -> Option<Self> {
+        (!range.as_ref().is_some_and(Range::is_empty)).then_some(Self(range))
+    }
+
+    /// The value of a range header (RFC 9110, section 14.2).
+    pub(super) fn header(&self) -> Option<String> {
+        self.0.as_ref().map(|range| format!("bytes={}-{}", range.start, range.end - 1))
+    }
+
+    /// A server may give the whole instead of a range.
+    pub(super) fn bounds(&self) -> Bounds {
+        let length = self.0.as_ref().map_or(0, |range| range.end - range.start);
+        Bounds::bytes(length.max(MAX_WHOLE_BYTES))
+    }
+
+    /// The bytes in an answer; `failed` says what one is that has none.
+    pub(super) fn of(
+        self,
+        asked: Asked<'_>,
+        reply: Reply,
+        failed: impl FnOnce(&Reply) -> BucketError,
+    ) -> Result<Vec<u8>, BucketError> {
+        match (reply.status, self.0) {
+            (200, None) => Ok(reply.body),
+            (206, Some(range)) if reply.body.len() as u64 <= range.end - range.start => {
+                Ok(reply.body)
+            }
+            (200, Some(range)) => {
+                let length = reply.body.len() as u64;
+                let part = range.start.min(length) as usize..range.end.min(length) as usize;
+                Ok(reply.body.get(part).unwrap_or_default().to_vec())
+            }
+            // Past the end.
+            (416, Some(_)) => Ok(Vec::new()),
+            (206, _) => Err(asked.error(BucketErrorKind::BadAnswer, "it gave another range")),
+            _ => Err(failed(&reply)),
+        }
     }
 }
 
@@ -454,6 +503,30 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_cut_from_a_whole_answer_and_a_longer_part_is_refused() {
+        let asked = Asked { request: "GET", bucket_url: "s3://bucket", key: "key" };
+        let got = |range: Option<Range<u64>>, status, body: &[u8]| {
+            let reply =
+                Reply { status, headers: HeaderMap::new(), body: body.into(), is_repeated: false };
+            let failed = |reply: &Reply| {
+                asked.error(BucketErrorKind::Unavailable, &reply.status.to_string())
+            };
+            let bytes = Wanted::new(range).unwrap().of(asked, reply, failed);
+            bytes.map_err(|error| error.kind)
+        };
+        assert!(Wanted::new(Some(3..3)).is_none());
+        assert_eq!(Wanted::new(Some(2..5)).unwrap().header().unwrap(), "bytes=2-4");
+        assert_eq!(got(None, 200, b"abcdef").unwrap(), b"abcdef");
+        assert_eq!(got(Some(2..5), 206, b"cde").unwrap(), b"cde");
+        assert_eq!(got(Some(2..5), 200, b"abcdef").unwrap(), b"cde");
+        assert_eq!(got(Some(4..9), 200, b"abcdef").unwrap(), b"ef");
+        assert_eq!(got(Some(7..9), 416, b"").unwrap(), b"");
+        assert_eq!(got(Some(2..5), 206, b"abcdef").unwrap_err(), BucketErrorKind::BadAnswer);
+        assert_eq!(got(None, 206, b"abc").unwrap_err(), BucketErrorKind::BadAnswer);
+        assert_eq!(got(Some(2..5), 503, b"").unwrap_err(), BucketErrorKind::Unavailable);
+    }
     use proptest::prelude::*;
 
     proptest! {

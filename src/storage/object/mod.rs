@@ -142,7 +142,7 @@ pub trait Bucket: Send + Sync {
     /// `gs://bucket`, `az://account/container`.
     fn url(&self) -> &str;
 
-    /// Requests that were sent so far, each try counted; 0 where nobody counts.
+    /// Requests that were sent so far, each try counted; 0 where they are not counted.
     fn requests(&self) -> u64 {
         0
     }
@@ -220,10 +220,20 @@ pub trait Bucket: Send + Sync {
     ///
     /// # Errors
     /// [`BucketErrorKind::Unsupported`] where the provider has no such thing.
-    fn list_multipart_uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, BucketError>;
+    fn list_multipart_uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, BucketError> {
+        let reason = "a registry makes multipart uploads in S3 alone";
+        let kind = BucketErrorKind::Unsupported;
+        Err(BucketError::new(kind, "LIST uploads", self.url(), prefix, reason))
+    }
 
     /// Removes a multipart upload and its parts. One that is not there is no error.
-    fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> Result<(), BucketError>;
+    ///
+    /// # Errors
+    /// As of [`Self::list_multipart_uploads`].
+    fn abort_multipart_upload(&self, key: &str, _upload_id: &str) -> Result<(), BucketError> {
+        let reason = "a registry makes multipart uploads in S3 alone";
+        Err(BucketError::new(BucketErrorKind::Unsupported, "ABORT", self.url(), key, reason))
+    }
 }
 
 /// A registry's storage in a bucket: what it held when it was last listed. Deleting asks it for the
@@ -366,7 +376,7 @@ fn http_time(text: &str) -> Option<i64> {
     i64::try_from(time.timestamp().as_nanosecond()).ok()
 }
 
-/// A text that nobody else has.
+/// A text that no other process has.
 fn unique() -> String {
     use std::hash::{BuildHasher as _, Hasher as _, RandomState};
     let random = || RandomState::new().build_hasher().finish();

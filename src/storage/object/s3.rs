@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use md5::{Digest as _, Md5};
 
-use super::http::{Asked, Bounds, Reply, encode};
+use super::http::{Asked, Bounds, Reply, Wanted, encode};
 use super::{
     Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, MultipartUpload, Object,
     Page, PutCondition, VersionPage, xml,
@@ -31,8 +31,6 @@ const MAX_COPY_BYTES: u64 = 256 << 20;
 const COPY_PART_BYTES: u64 = 512 << 20;
 /// Parts of an object.
 const MAX_PARTS: u64 = 10_000;
-/// The largest object that is read whole, in bytes.
-const MAX_GET_BYTES: u64 = 256 << 20;
 /// How long a copy may take.
 const COPY: Duration = Duration::from_mins(15);
 
@@ -381,36 +379,13 @@ impl Bucket for S3 {
         etag: Option<&str>,
     ) -> Result<Vec<u8>, BucketError> {
         let asked = self.asked("GET", key);
-        let mut headers = Vec::new();
-        let mut most = MAX_GET_BYTES;
-        if let Some(range) = &range {
-            if range.is_empty() {
-                return Ok(Vec::new());
-            }
-            headers.push(("range", format!("bytes={}-{}", range.start, range.end - 1)));
-            most = most.max(range.end - range.start);
-        }
-        if let Some(etag) = etag {
-            headers.push(("if-match", format!("\"{etag}\"")));
-        }
-        let bounds = Bounds::bytes(most);
+        let Some(wanted) = Wanted::new(range) else { return Ok(Vec::new()) };
+        let mut headers: Vec<_> =
+            wanted.header().map(|range| ("range", range)).into_iter().collect();
+        headers.extend(etag.map(|etag| ("if-match", format!("\"{etag}\""))));
+        let bounds = wanted.bounds();
         let reply = self.signed.call(asked, Method::GET, key, &[], &headers, &[], bounds)?;
-        match (reply.status, range) {
-            (206, Some(range)) if reply.body.len() as u64 <= range.end - range.start => {
-                Ok(reply.body)
-            }
-            (200, None) => Ok(reply.body),
-            // The server gives the whole.
-            (200, Some(range)) => {
-                let length = reply.body.len() as u64;
-                let part = range.start.min(length) as usize..range.end.min(length) as usize;
-                Ok(reply.body.get(part).unwrap_or_default().to_vec())
-            }
-            // Past the end.
-            (416, Some(_)) => Ok(Vec::new()),
-            (206, _) => Err(asked.error(BucketErrorKind::BadAnswer, "it gave another range")),
-            _ => Err(self.failed(asked, &reply)),
-        }
+        wanted.of(asked, reply, |reply| self.failed(asked, reply))
     }
 
     fn put(

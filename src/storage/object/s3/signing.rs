@@ -200,7 +200,7 @@ impl Signed {
         Ok(reply)
     }
 
-    /// The region that an answer names, where nobody gave one.
+    /// The region that an answer names, where none was given.
     fn other_region(&self, reply: &Reply) -> Option<String> {
         if self.is_region_given || !matches!(reply.status, 301 | 307 | 400 | 403) {
             return None;
