@@ -257,7 +257,7 @@ const KEYS: [&str; 10] = [
     "ImageID",
 ];
 
-/// Variables by which an operator is told of the images that it is to run (OLM).
+/// Variables that name the images that an operator runs (OLM).
 const OPERAND_PREFIX: &str = "RELATED_IMAGE_";
 
 fn any_object(line: u64, item: &Value, take: &mut dyn FnMut(Row<'_>)) -> Result<(), String> {

@@ -15,8 +15,8 @@ fn refused(text: &str) -> String {
 }
 
 /// `kind repository:tag@digest`, one for each row.
-fn told((_, batch): &(Source, Batch)) -> Vec<String> {
-    let told = batch.rows().map(|row| {
+fn rows_of((_, batch): &(Source, Batch)) -> Vec<String> {
+    let rows = batch.rows().map(|row| {
         format!(
             "{} {}:{}@{}",
             row.kind.as_str(),
@@ -25,7 +25,7 @@ fn told((_, batch): &(Source, Batch)) -> Vec<String> {
             row.digest.map(|digest| digest.to_string()).unwrap_or_default(),
         )
     });
-    told.collect()
+    rows.collect()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn what_psql_copies_is_read_with_gitlabs_digests() {
     assert_eq!(roots.0.form, Form::Csv);
     assert!(roots.0.has_blobs && roots.0.has_manifests_elsewhere && roots.0.has_pulls);
     assert_eq!(
-        told(&roots),
+        rows_of(&roots),
         [
             format!("manifest library/web:latest@sha256:{HEX}"),
             format!("manifest-elsewhere library/web:@sha256:{HEX}"),
@@ -54,7 +54,7 @@ fn what_psql_copies_is_read_with_gitlabs_digests() {
     assert_eq!(rows[0].pushed_ns, Some(1_768_464_000_500_000_000));
     assert_eq!(rows[1].size_bytes, Some(17));
     let tabs = text.replace(',', "\t");
-    assert_eq!(told(&read(&tabs).unwrap()), told(&roots));
+    assert_eq!(rows_of(&read(&tabs).unwrap()), rows_of(&roots));
 }
 
 #[test]
@@ -67,12 +67,12 @@ fn half_a_table_is_refused_with_its_line() {
         assert!(read(&whole[..end]).is_err(), "cut at {end}");
     }
     assert!(matches!(read(&whole[..ends[0]]), Err(RootsError::Empty { .. })));
-    for (wrong, told) in [
+    for (wrong, expected) in [
         ("a/b,1,sha256:abc\n", "roots:2: `sha256:abc` is no digest"),
         ("A/b,1,\n", "roots:2: `A/b` is no repository"),
         (",,\n", "roots:2: it has neither a digest nor a repository with a tag"),
     ] {
-        assert_eq!(refused(&format!("repository,tag,digest\n{wrong}")), told);
+        assert_eq!(refused(&format!("repository,tag,digest\n{wrong}")), expected);
     }
     let error = refused("repository,digest,owner\n");
     assert!(error.starts_with("roots:1: `owner` is no column of roots"), "{error}");
@@ -88,7 +88,7 @@ fn what_oc_prints_is_read() {
          "dockerImageLayers":[{{"name":"sha256:{layer}","size":7}}]}}]}}"#
     );
     assert_eq!(
-        told(&read(&images).unwrap()),
+        rows_of(&read(&images).unwrap()),
         [
             format!("manifest :@sha256:{HEX}"),
             format!("blob :@sha256:{layer}"),
@@ -100,7 +100,7 @@ fn what_oc_prints_is_read() {
         "status":{{"tags":[{{"tag":"1","items":[{{"image":"sha256:{HEX}"}},{{"image":"sha256:{layer}"}}]}}]}}}}]}}"#
     );
     assert_eq!(
-        told(&read(&streams).unwrap()),
+        rows_of(&read(&streams).unwrap()),
         [format!("manifest a/x:1@sha256:{HEX}"), format!("manifest a/x:@sha256:{layer}")]
     );
 }
@@ -117,7 +117,7 @@ fn thousands_of_pods_as_kubectl_prints_them_are_read() {
     let list = format!(r#"{{"apiVersion":"v1","items":[{}],"kind":"List"}}"#, pods.join(","));
     let roots = read(&list).unwrap();
     assert_eq!(roots.0.row_count, 4 * 3000);
-    assert_eq!(told(&roots)[0], "manifest reg.example.com/team/app0:v1@");
+    assert_eq!(rows_of(&roots)[0], "manifest reg.example.com/team/app0:v1@");
     assert_eq!(roots.1.rows().last().unwrap().line, 3000);
     assert!(roots.1.rows().all(|root| root.kind == RootKind::Manifest));
     // Wherever the answer breaks off, nothing of it counts.
@@ -128,7 +128,7 @@ fn thousands_of_pods_as_kubectl_prints_them_are_read() {
 
 #[test]
 fn answers_that_are_no_list_of_objects_are_refused() {
-    for (text, told) in [
+    for (text, expected) in [
         (r#"{"kind":"Status","status":"Failure"}"#, "holds a Status"),
         (
             r#"{"kind":"PodList","metadata":{"continue":"abc"},"items":[{"image":"a:1"}]}"#,
@@ -143,7 +143,7 @@ fn answers_that_are_no_list_of_objects_are_refused() {
         ("e3b0c44298fc", "a cut digest"),
     ] {
         let error = refused(text);
-        assert!(error.contains(told), "{text}: {error}");
+        assert!(error.contains(expected), "{text}: {error}");
     }
 }
 
@@ -216,7 +216,7 @@ fn what_the_commands_of_the_docs_print_is_read() {
             vec!["manifest team/app:1@".into(), digest.clone(), "manifest team/b:1@".into()],
         ),
     ] {
-        let mut found = told(&read(&text).unwrap_or_else(|error| panic!("{who}: {error}")));
+        let mut found = rows_of(&read(&text).unwrap_or_else(|error| panic!("{who}: {error}")));
         let mut expected: Vec<String> = expected;
         found.sort();
         expected.sort();
@@ -245,7 +245,7 @@ fn a_header_that_comes_in_pieces_is_a_header() {
     let content = Box::new(Slow(Box::leak(text.into_boxed_str()).as_bytes()));
     let source = Input::of("slow", content).read(&mut |row| batch.push(row)).unwrap();
     assert_eq!(source.form, Form::Csv);
-    assert_eq!(told(&(source, batch)), [format!("manifest team/app:v1@sha256:{HEX}")]);
+    assert_eq!(rows_of(&(source, batch)), [format!("manifest team/app:v1@sha256:{HEX}")]);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn a_table_without_a_header_is_refused_and_not_taken_for_words() {
     let list = "nginx redis, team/app:1,team/web:2\nalpine\t team/db:1 # note,v1\n";
     let expected =
         ["nginx:latest", "redis:latest", "team/app:1", "team/web:2", "alpine:latest", "team/db:1"];
-    let found: Vec<String> = told(&read(list).unwrap());
+    let found: Vec<String> = rows_of(&read(list).unwrap());
     assert_eq!(found, expected.map(|name| format!("manifest {name}@")));
 }
 
@@ -285,7 +285,7 @@ fn what_is_longer_than_any_row_is_refused_before_it_fills_the_memory() {
 fn odd_exports_are_errors_with_their_line_and_never_a_part_of_a_list() {
     let upper = HEX.to_uppercase();
     let sha512 = "ab".repeat(64);
-    for (text, told) in [
+    for (text, expected) in [
         (format!("repository,tag,digest\na/b,1,sha256:{upper}\n"), "is no digest"),
         (format!("repository,tag,digest\na/b,1,SHA256:{HEX}\n"), "is no digest"),
         (format!("repository,tag,digest\na/b,1,{HEX}0\n"), "is no digest"),
@@ -303,14 +303,14 @@ fn odd_exports_are_errors_with_their_line_and_never_a_part_of_a_list() {
         (format!("{{\"image\":\"a:1\"}} trailing {HEX}"), "roots:1"),
     ] {
         let error = refused(&text);
-        assert!(error.contains(told), "{text:?}: {error}");
+        assert!(error.contains(expected), "{text:?}: {error}");
     }
     for text in [
         format!("digest\nsha512:{sha512}\n"),
         format!("repository,digest\n,02{sha512}\n"),
         format!("sha512:{sha512}\n"),
     ] {
-        let found = read(&text).map(|read| told(&read));
+        let found = read(&text).map(|read| rows_of(&read));
         assert_eq!(found.unwrap(), [format!("manifest :@sha512:{sha512}")], "{text}");
     }
 }

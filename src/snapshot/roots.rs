@@ -310,7 +310,7 @@ impl Plan {
     }
 }
 
-/// Sends all rows of all files. When nobody takes them any more, who should says why.
+/// Sends all rows of all files. When the receiver is gone, its own error says why.
 fn read_files(
     paths: &[PathBuf],
     batches: &SyncSender<(u32, Batch)>,

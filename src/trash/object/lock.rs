@@ -272,7 +272,7 @@ impl Drop for HeldLock {
         if self.shared.watch.is_held() {
             let Shared { bucket, key, state, .. } = self.shared.as_ref();
             let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            // Only one's own: where nothing tells, it is still fresh, so nobody took it over.
+            // Only its own: where no condition can be given, the lease has not ended, so it is still held.
             let etag = DeleteCondition::Etag(&state.condition);
             let by_etag = bucket.delete(key, etag);
             if by_etag.is_err_and(|error| error.kind == BucketErrorKind::Unsupported) {

@@ -270,7 +270,7 @@ impl ObjectTrash {
         Ok(())
     }
 
-    /// Whether nobody has written the data since it was marked.
+    /// Whether the data was not written again since it was marked.
     fn is_as_listed(&self, journal: &Journal, number: usize) -> bool {
         journal.entries_of(number).iter().all(|entry| {
             let now = self.listed(&journal.path_of(entry));
