@@ -407,16 +407,22 @@ impl Work<'_> {
         let graph = self.graph;
         let links = graph.repositories[place as usize].links.clone();
         let goes = &mut self.plan.goes[Kind::LayerLink];
-        let staying = links.filter(|at| goes.binary_search(at).is_err());
+        let staying = links.clone().filter(|at| goes.binary_search(at).is_err());
         let aliases = staying.map(|at| &graph.links[at as usize]);
         let aliases = aliases.filter(|link| link.name != link.target);
-        let targets: Vec<BlobId> = aliases.map(|link| link.target).collect();
-        let of = &graph.repositories[place as usize].links;
+        let mut targets: Vec<BlobId> = aliases.map(|link| link.target).collect();
+        if targets.is_empty() {
+            return;
+        }
+        targets.sort_unstable();
         let is_spared = |at: &u32| {
             let link = &graph.links[*at as usize];
-            of.contains(at) && link.name == link.target && targets.contains(&link.target)
+            link.name == link.target && targets.binary_search(&link.target).is_ok()
         };
-        let spared: Vec<u32> = goes.extract_if(.., |at| is_spared(at)).collect();
+        // Links that go are sorted, and those of a repository follow one another.
+        let of_repository = goes.partition_point(|at| *at < links.start)
+            ..goes.partition_point(|at| *at < links.end);
+        let spared: Vec<u32> = goes.extract_if(of_repository, |at| is_spared(at)).collect();
         for at in spared {
             let is_asked_for = chosen.selection.has(Kind::LayerLink, at);
             let group = if is_asked_for { SkipGroup::Needed } else { SkipGroup::Spared };
