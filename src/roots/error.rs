@@ -1,5 +1,8 @@
 //! Why a file of roots cannot be relied on.
 
+/// As much of a word or value as a message has.
+const MAX_SHOWN_CHARS: usize = 100;
+
 /// What is wrong with a file, and where.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
@@ -48,7 +51,13 @@ pub enum RootsError {
 impl RootsError {
     /// That a word is nothing which a registry could have.
     pub fn of_word(file: &str, line: u64, word: &str) -> Self {
-        super::words::no_reference(file, line, word)
+        let what = format!("`{}` is not an image reference or digest", shown(word));
+        Self::of_line(file, line, what)
+    }
+
+    /// That something in a line is not what belongs there.
+    pub(super) fn of_line(file: &str, line: u64, what: impl Into<String>) -> Self {
+        Self::Line { file: file.into(), line, what: what.into() }
     }
 
     /// The next step.
@@ -72,4 +81,9 @@ impl RootsError {
             }
         })
     }
+}
+
+/// The beginning of what stands in a file, for a message.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN_CHARS).collect()
 }

@@ -13,7 +13,8 @@ use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::input::{Begins, Bounded};
+use super::bounded::{Begins, Bounded};
+use super::error::shown;
 use super::{Origin, RootKind, RootsError, Row, words};
 use crate::model::Digest;
 
@@ -309,7 +310,7 @@ fn take_reference(
         return Ok(());
     }
     let reference = words::reference(text)
-        .ok_or_else(|| format!("`{}` at {key} is no image reference", super::table::shown(text)))?;
+        .ok_or_else(|| format!("`{}` at {key} is no image reference", shown(text)))?;
     words::take(line, &reference, take);
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! of what is in use. Rows are handed over one by one and are not held: there may be millions.
 
 mod batch;
+mod bounded;
 mod error;
 mod input;
 mod json;

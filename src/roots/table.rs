@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use super::input::Bounded;
+use super::bounded::Bounded;
+use super::error::shown;
 use super::{Origin, RootKind, RootsError, Row};
 use crate::model::{Digest, is_repository_name, is_tag_name, parse_time_ns};
 
@@ -48,21 +49,21 @@ pub(super) fn read(
     for (at, name) in header.iter().enumerate() {
         let column = COLUMNS.iter().position(|column| *column == name.trim());
         let column = column.ok_or_else(|| {
-            line_error(
+            RootsError::of_line(
                 file,
                 1,
                 format!("`{name}` is no column of roots; there are {}", COLUMNS.join(", ")),
             )
         })?;
         if places[column].replace(at).is_some() {
-            return Err(line_error(file, 1, format!("column `{name}` stands twice")));
+            return Err(RootsError::of_line(file, 1, format!("column `{name}` stands twice")));
         }
     }
     if places[DIGEST].is_none() && places[1].is_none() {
-        return Err(line_error(
+        return Err(RootsError::of_line(
             file,
             1,
-            "there is neither a column digest nor a column tag".into(),
+            "there is neither a column digest nor a column tag",
         ));
     }
     let mut record = csv::StringRecord::new();
@@ -81,11 +82,11 @@ pub(super) fn read(
         };
         if cell(3) == Some(ROW_COUNT) {
             let count = cell(4).and_then(|text| text.parse::<u64>().ok());
-            let error = || line_error(file, line, "its number of rows is no number".into());
+            let error = || RootsError::of_line(file, line, "its number of rows is no number");
             promised = Some(count.ok_or_else(error)?);
             continue;
         }
-        let row = row(line, cell).map_err(|what| line_error(file, line, what))?;
+        let row = row(line, cell).map_err(|what| RootsError::of_line(file, line, what))?;
         row_count += 1;
         take(row);
     }
@@ -188,22 +189,16 @@ pub(super) fn digest(text: &str) -> Result<Digest, String> {
     parsed.ok_or_else(error)
 }
 
-pub(super) fn line_error(file: &str, line: u64, what: String) -> RootsError {
-    RootsError::Line { file: file.into(), line, what }
-}
-
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(100).collect()
-}
-
 fn of_csv(file: &str, error: csv::Error) -> RootsError {
     let line = error.position().map_or(1, csv::Position::line);
     match error.into_kind() {
         csv::ErrorKind::Io(source) => RootsError::Read { file: file.into(), source },
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            line_error(file, line, format!("{len} values, and the header has {expected_len}"))
-        }
-        csv::ErrorKind::Utf8 { .. } => line_error(file, line, "it is not UTF-8".into()),
-        other => line_error(file, line, format!("{other:?}")),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => RootsError::of_line(
+            file,
+            line,
+            format!("{len} values, and the header has {expected_len}"),
+        ),
+        csv::ErrorKind::Utf8 { .. } => RootsError::of_line(file, line, "it is not UTF-8"),
+        other => RootsError::of_line(file, line, format!("{other:?}")),
     }
 }

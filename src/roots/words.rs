@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::BufRead;
 
-use super::table::{line_error, shown};
+use super::error::shown;
 use super::{RootsError, Row};
 use crate::model::{Digest, is_repository_name, is_tag_name};
 
@@ -114,7 +114,7 @@ impl Words<'_> {
             _ if byte.is_ascii_whitespace() => self.end(None, take)?,
             _ if self.word.len() > MAX_WORD_BYTES => {
                 let word = String::from_utf8_lossy(&self.word);
-                return Err(no_reference(self.file, self.line, &word));
+                return Err(RootsError::of_word(self.file, self.line, &word));
             }
             _ => self.word.push(byte),
         }
@@ -131,14 +131,14 @@ impl Words<'_> {
             return Ok(());
         }
         let Ok(word) = std::str::from_utf8(&self.word) else {
-            return Err(line_error(self.file, self.line, "it is not UTF-8".into()));
+            return Err(RootsError::of_line(self.file, self.line, "it is not UTF-8"));
         };
         if self.joins.is_some() && !word.contains(['/', ':', '@']) {
             let what = format!(
                 "`{}` may be a tag: write repo:tag, or the columns' names in the first line",
                 shown(word)
             );
-            return Err(line_error(self.file, self.line, what));
+            return Err(RootsError::of_line(self.file, self.line, what));
         }
         take(self.line, word)?;
         self.word.clear();
@@ -154,19 +154,14 @@ pub(super) fn read(
     take_row: &mut dyn FnMut(Row<'_>),
 ) -> Result<(), RootsError> {
     each_word(file, content, &mut |line, word| {
-        let reference = reference(word).ok_or_else(|| no_reference(file, line, word))?;
+        let reference = reference(word).ok_or_else(|| RootsError::of_word(file, line, word))?;
         if reference.hex_prefix.is_some() {
             let what = format!("`{}` is a cut digest: roots need it whole", shown(word));
-            return Err(line_error(file, line, what));
+            return Err(RootsError::of_line(file, line, what));
         }
         take(line, &reference, take_row);
         Ok(())
     })
-}
-
-/// That a word is nothing which a registry could have.
-pub(super) fn no_reference(file: &str, line: u64, word: &str) -> RootsError {
-    line_error(file, line, format!("`{}` is not an image reference or digest", shown(word)))
 }
 
 /// Hands over what a reference names: a digest wherever it lies, and a tag.
