@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::parts::{
-    BlobId, BlobNode, Edge, LinkNode, Lists, ManifestId, Parts, RepositoryNode, TagNode, UploadNode,
+    BlobId, BlobNode, LinkNode, Lists, ManifestId, RepositoryNode, TagNode, UploadNode,
 };
-use crate::model::{Digest, Role};
+use crate::model::Digest;
 
 /// Marks a blob that is no manifest.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
-/// A storage as integers, with aliases followed. Lists are sorted as [`Parts`] are.
+/// A storage as integers, with aliases followed. Lists are sorted as [`Parts`](super::Parts) are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
     /// By digest; the place is the id.
@@ -29,103 +29,27 @@ pub struct Graph {
     pub uploads: Vec<UploadNode>,
     /// Blobs that are manifests, sorted; the place is the manifest's id.
     pub manifests: Vec<BlobId>,
-    manifest_of: Vec<u32>,
-    children: Lists,
-    kept: Lists,
+    pub(super) manifest_of: Vec<u32>,
+    pub(super) children: Lists,
+    pub(super) kept: Lists,
     /// Configs, and what unknown manifests name, by that blob; sorted.
-    configs: Vec<(BlobId, ManifestId)>,
+    pub(super) configs: Vec<(BlobId, ManifestId)>,
     /// Manifests about another one, by that one; both sorted.
-    referrers: Vec<(ManifestId, ManifestId)>,
-    pub(super) holds: super::holds::Holds,
+    pub(super) referrers: Vec<(ManifestId, ManifestId)>,
+    pub(super) holds: Holds,
     pub(super) ignores_tags: bool,
 }
 
+/// Holds beyond one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Holds {
+    pub(super) is_storage_held: bool,
+    pub(super) has_hidden_revisions: bool,
+    /// One for each blob; empty when nothing is kept so.
+    pub(super) kept: Vec<bool>,
+}
+
 impl Graph {
-    /// Follows aliases, sorts edges by what they keep, and works out what is held.
-    pub fn new(mut parts: Parts) -> Self {
-        parts.close_gaps();
-        let mut manifest_of = vec![NONE; parts.blobs.len()];
-        for (id, blob) in (0..).zip(&parts.manifests) {
-            manifest_of[*blob as usize] = id;
-        }
-        let mut graph = Self {
-            blobs: parts.blobs,
-            repositories: parts.repositories,
-            tags: parts.tags,
-            revisions: parts.revisions,
-            revisions_pushed_ns: parts.revisions_pushed_ns,
-            links: parts.links,
-            uploads: parts.uploads,
-            manifests: parts.manifests,
-            manifest_of,
-            children: Lists::default(),
-            kept: Lists::default(),
-            configs: Vec::new(),
-            referrers: Vec::new(),
-            holds: super::holds::Holds::default(),
-            ignores_tags: parts.ignores_tags,
-        };
-        graph.connect(&parts.edges, &parts.aliases);
-        graph.attach_tags();
-        graph.hold(&parts.holds, &parts.edges, &parts.aliases);
-        graph.take_roots(&parts.roots);
-        graph
-    }
-
-    fn connect(&mut self, edges: &[Edge], aliases: &[(BlobId, BlobId)]) {
-        let aliases_of = |blob: BlobId| {
-            let start = aliases.partition_point(|(name, _)| *name < blob);
-            aliases[start..].iter().take_while(move |(name, _)| *name == blob).map(|pair| pair.1)
-        };
-        let mut rest = edges;
-        for id in 0..self.manifests.len() as u32 {
-            let blob = self.manifests[id as usize];
-            self.kept.push(blob);
-            for alias in aliases_of(blob) {
-                self.kept.push(alias);
-                self.push_child(alias);
-            }
-            let count = rest.iter().take_while(|edge| edge.manifest == blob).count();
-            let (own, after) = rest.split_at(count);
-            rest = after;
-            for edge in own {
-                if edge.role == Role::Subject {
-                    if let Some(subject) = self.manifest_at(edge.blob) {
-                        self.referrers.push((subject, id));
-                    }
-                    continue;
-                }
-                if matches!(edge.role, Role::Config | Role::Blob) {
-                    self.configs.push((edge.blob, id));
-                    self.configs.extend(aliases_of(edge.blob).map(|alias| (alias, id)));
-                }
-                // Whatever a manifest calls a blob: if that is a manifest, what it names stays too.
-                let is_child = self.manifest_at(edge.blob).is_some();
-                if is_child {
-                    self.push_child(edge.blob);
-                } else {
-                    self.kept.push(edge.blob);
-                }
-                for alias in aliases_of(edge.blob) {
-                    self.push_child(alias);
-                    if !is_child {
-                        self.kept.push(alias);
-                    }
-                }
-            }
-            self.kept.end_list();
-            self.children.end_list();
-        }
-        self.configs.sort_unstable();
-        self.referrers.sort_unstable();
-    }
-
-    fn push_child(&mut self, blob: BlobId) {
-        if let Some(child) = self.manifest_at(blob) {
-            self.children.push(child);
-        }
-    }
-
     /// The manifest that a blob is.
     pub fn manifest_at(&self, blob: BlobId) -> Option<ManifestId> {
         Some(self.manifest_of[blob as usize]).filter(|id| *id != NONE)
@@ -227,6 +151,27 @@ impl Graph {
         repository: &'a RepositoryNode,
     ) -> impl Iterator<Item = BlobId> + 'a {
         self.named_starts(repository).chain(self.fixed_starts(repository))
+    }
+
+    /// Whether the blob stays whatever repositories say.
+    pub fn is_kept_everywhere(&self, blob: BlobId) -> bool {
+        self.holds.is_storage_held || self.holds.kept.get(blob as usize).copied().unwrap_or(false)
+    }
+
+    /// Blobs that stay whatever repositories say; none when that is all of them.
+    pub fn kept_everywhere(&self) -> impl Iterator<Item = BlobId> {
+        let kept = (0..).zip(&self.holds.kept).filter(|(_, is_kept)| **is_kept);
+        kept.map(|(blob, _)| blob)
+    }
+
+    /// Whether an unknown repository may need any blob.
+    pub fn is_storage_held(&self) -> bool {
+        self.holds.is_storage_held
+    }
+
+    /// Whether there are revisions that could not be listed.
+    pub fn has_hidden_revisions(&self) -> bool {
+        self.holds.has_hidden_revisions
     }
 }
 

@@ -15,50 +15,9 @@
 use super::flat::Graph;
 use super::parts::{BlobId, Edge, ExternalRoot, Hold, ManifestId, RepositoryNode};
 use super::walk::{Marks, Parents, Walk};
-use crate::model::{HoldScope, Role, tag_subject};
-
-/// Holds beyond one repository.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Holds {
-    is_storage_held: bool,
-    has_hidden_revisions: bool,
-    /// One for each blob; empty when nothing is kept so.
-    kept: Vec<bool>,
-}
+use crate::model::{HoldScope, Role};
 
 impl Graph {
-    /// Finds the tags that are about an image of their repository. One about something that such tags
-    /// lead to (the signature of a signature) is a tag like any other: two tags that are about each
-    /// other would keep neither.
-    pub(super) fn attach_tags(&mut self) {
-        let mut walk = None;
-        for place in 0..self.repositories.len() {
-            let repository = &self.repositories[place];
-            let about = |tag: u32| {
-                let node = &self.tags[tag as usize];
-                let subject = self.blob_by_digest(&tag_subject(&node.name)?)?;
-                self.revisions_of(repository).binary_search(&subject).ok()?;
-                (node.target? != subject).then_some((self.manifest_at(subject)?, tag))
-            };
-            let mut attached: Vec<(ManifestId, u32)> =
-                repository.tags.clone().filter_map(about).collect();
-            if attached.is_empty() {
-                continue;
-            }
-            attached.sort_unstable();
-            let targets = attached.iter().filter_map(|(_, tag)| self.tags[*tag as usize].target);
-            let targets: Vec<BlobId> = targets.collect();
-            self.repositories[place].attached.clone_from(&attached);
-            let walk = walk.get_or_insert_with(|| Walk::new(self));
-            walk.go(self, Some(&self.repositories[place]), targets);
-            attached.retain(|(subject, _)| !walk.has(*subject));
-            for (subject, tag) in &attached {
-                self.tags[*tag as usize].subject = Some(*subject);
-            }
-            self.repositories[place].attached = attached;
-        }
-    }
-
     pub(super) fn hold(&mut self, holds: &[Hold], edges: &[Edge], aliases: &[(BlobId, BlobId)]) {
         let mut hidden_in = Vec::new();
         for hold in holds {
@@ -200,27 +159,6 @@ impl Graph {
             }
         }
         partly.into_iter().map(|(id, _)| id).collect()
-    }
-
-    /// Whether the blob stays whatever repositories say.
-    pub fn is_kept_everywhere(&self, blob: BlobId) -> bool {
-        self.holds.is_storage_held || self.holds.kept.get(blob as usize).copied().unwrap_or(false)
-    }
-
-    /// Blobs that stay whatever repositories say; none when that is all of them.
-    pub fn kept_everywhere(&self) -> impl Iterator<Item = BlobId> {
-        let kept = (0..).zip(&self.holds.kept).filter(|(_, is_kept)| **is_kept);
-        kept.map(|(blob, _)| blob)
-    }
-
-    /// Whether an unknown repository may need any blob.
-    pub fn is_storage_held(&self) -> bool {
-        self.holds.is_storage_held
-    }
-
-    /// Whether there are revisions that could not be listed.
-    pub fn has_hidden_revisions(&self) -> bool {
-        self.holds.has_hidden_revisions
     }
 }
 

@@ -20,6 +20,7 @@
 //! explanations alike.
 
 mod account;
+mod build;
 mod flat;
 mod free;
 mod groups;
