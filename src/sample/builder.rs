@@ -7,8 +7,6 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::descriptor::Descriptor;
-use super::image::ImageBuilder;
-use super::index::IndexBuilder;
 use super::random::Random;
 use super::tree::{Content, Entry, Tree};
 use super::{media_types, paths};
@@ -81,16 +79,6 @@ impl RegistryBuilder {
     /// The blob `{}`, config of every artifact.
     pub fn empty_config(&mut self) -> Descriptor {
         self.blob("{}").of_type(media_types::OCI_EMPTY)
-    }
-
-    /// Begins an image, a Docker one unless said otherwise.
-    pub fn image<'r>(&'r mut self, repository: &str) -> ImageBuilder<'r> {
-        ImageBuilder::new(self, repository)
-    }
-
-    /// Begins an index, an OCI one unless said otherwise.
-    pub fn index<'r>(&'r mut self, repository: &str) -> IndexBuilder<'r> {
-        IndexBuilder::new(self, repository)
     }
 
     /// Puts a manifest with this very body and links it as a revision. The media type is read from

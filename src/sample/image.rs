@@ -35,6 +35,13 @@ struct Step {
     is_empty: bool,
 }
 
+impl RegistryBuilder {
+    /// Begins an image, a Docker one unless said otherwise.
+    pub fn image<'r>(&'r mut self, repository: &str) -> ImageBuilder<'r> {
+        ImageBuilder::new(self, repository)
+    }
+}
+
 impl<'r> ImageBuilder<'r> {
     pub(super) fn new(registry: &'r mut RegistryBuilder, repository: &str) -> Self {
         Self {

@@ -21,6 +21,13 @@ pub struct IndexBuilder<'r> {
     subject: Option<Descriptor>,
 }
 
+impl RegistryBuilder {
+    /// Begins an index, an OCI one unless said otherwise.
+    pub fn index<'r>(&'r mut self, repository: &str) -> IndexBuilder<'r> {
+        IndexBuilder::new(self, repository)
+    }
+}
+
 impl<'r> IndexBuilder<'r> {
     pub(super) fn new(registry: &'r mut RegistryBuilder, repository: &str) -> Self {
         Self {

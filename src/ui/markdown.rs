@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::format::Frame;
+use super::frame::Frame;
 use super::human;
 use super::sanitize::markdown;
 use super::table::{Totals, footer, shown};

@@ -4,6 +4,7 @@
 mod bars;
 mod csv;
 mod format;
+mod frame;
 mod human;
 mod json;
 mod junit;
@@ -16,7 +17,8 @@ mod sanitize;
 mod sarif;
 mod table;
 
-pub use format::{Format, Frame, Look, sink};
+pub use format::{Format, sink};
+pub use frame::{Frame, Look};
 pub use human::{age, bytes, counted, duration_ms, heading, short_digest, short_digests, time};
 pub use json::write_json;
 pub use junit::Sink as JunitSink;

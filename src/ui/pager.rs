@@ -127,9 +127,13 @@ impl Drop for Out {
 /// Rows of the terminal that standard output is, if it says.
 fn screen_rows() -> Option<usize> {
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let size =
-        super::printer::terminal_size().filter(|_| io::stdout().is_terminal() && !is_dumb)?;
+    let size = terminal_size().filter(|_| io::stdout().is_terminal() && !is_dumb)?;
     Some(usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
+/// Rows and columns of the terminal that standard output is.
+pub(super) fn terminal_size() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok()
 }
 
 /// The pager's command; `None`: the person wants none.

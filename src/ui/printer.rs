@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 
-use super::format::Look;
-use super::pager::Out;
+use super::frame::Look;
+use super::pager::{Out, terminal_size};
 use super::progress::beside_bar;
 use super::sanitize::visible;
 
@@ -236,9 +236,4 @@ fn width() -> u16 {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let of_terminal = || terminal_size().map(|size| size.ws_col).filter(|columns| *columns > 0);
     columns.or_else(of_terminal).unwrap_or(80).max(40)
-}
-
-/// Rows and columns of the terminal that standard output is.
-pub(super) fn terminal_size() -> Option<rustix::termios::Winsize> {
-    rustix::termios::tcgetwinsize(io::stdout()).ok()
 }

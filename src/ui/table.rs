@@ -8,7 +8,7 @@ use comfy_table::{
 };
 
 use super::bars::Bars;
-use super::format::{Frame, Look};
+use super::frame::{Frame, Look};
 use super::human;
 use super::layout::{self, Layout};
 use super::sanitize::visible;
