@@ -15,7 +15,7 @@ use crate::model::authority::{
 use crate::model::{MAX_CONFIG_BYTES, ManifestKind, Role};
 use crate::storage::{FileKind, Storage};
 
-use super::manifests::ManifestFacts;
+use super::body::ManifestFacts;
 use super::{BlobFacts, NumberedLinks, RepositoryFacts};
 
 /// Orphan blobs that are read to see whether they are image configs. Digests are evenly spread, so the

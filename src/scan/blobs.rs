@@ -11,7 +11,7 @@ use crate::storage::{DirectoryStamp, Entry, FileKind, LeafOptions, LeafState, St
 use super::Depth;
 use super::facts::{BlobFacts, Notes};
 use super::fingerprint::Fingerprint;
-use super::known::{KnownPart, Look, Part};
+use super::part::{KnownPart, Look, Part};
 
 /// All blobs, shard by shard.
 pub struct WalkedBlobs {

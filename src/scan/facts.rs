@@ -9,7 +9,7 @@ pub(super) use crate::model::HoldScope;
 use crate::model::{Code, Digest, Finding, clutter, text_of};
 use crate::storage::FileKind;
 
-use super::known::Part;
+use super::part::Part;
 
 /// A blob whose `data` is a regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]

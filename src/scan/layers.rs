@@ -8,8 +8,8 @@ use crate::storage::{DirectoryStamp, Entry};
 use super::Depth;
 use super::blobs::note_others;
 use super::facts::{HoldScope, LinkFacts, Notes};
-use super::known::Part;
-use super::repository::{Hashed, Listing, Walk};
+use super::part::Part;
+use super::walk::{Hashed, Listing, Walk};
 
 /// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
 const MAX_LINK_DEPTH: usize = 5;

@@ -10,6 +10,7 @@
 
 mod authority;
 mod blobs;
+mod body;
 mod catalog;
 mod facts;
 mod fingerprint;
@@ -19,10 +20,13 @@ mod layers;
 mod links;
 mod manifests;
 mod owner;
+mod part;
 mod repositories;
 mod repository;
 mod uploads;
+mod walk;
 
+pub use body::{DeclaredBytes, ManifestBody, ManifestFacts, ReferenceFacts};
 pub use catalog::{
     BlobDescription, BlobFile, BlobKind, Catalog, CatalogLink, CatalogManifest, CatalogRepository,
     CatalogTag, STALE_UPLOAD_NS, TagVerdict, UnreadableRoot, blob_path, build, catalog_findings,
@@ -33,8 +37,8 @@ pub use facts::{
     TagFacts, UploadFacts,
 };
 pub use intern::TextNumber;
-pub use known::{Fill, KnownContents, KnownPart, KnownParts, Look, Part, Section, ToRemember};
-pub use manifests::{DeclaredBytes, ManifestBody, ManifestFacts, ReferenceFacts};
+pub use known::{Fill, KnownContents, Section, ToRemember};
+pub use part::{KnownPart, KnownParts, Look, Part};
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -48,9 +52,10 @@ use crate::model::progress::Progress;
 use crate::model::{Code, Digest, HoldScope, ManifestKind, text_of};
 use crate::storage::{FileKind, Layout, Storage};
 
+use body::Texts;
 use intern::DigestNumbers;
 use known::KnownBodies;
-use manifests::{AllManifests, Reader, Texts, Unseen};
+use manifests::{AllManifests, Reader, Unseen};
 
 /// How closely the walk looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,7 +14,7 @@ use crate::storage::{FileKind, Storage};
 use super::blobs;
 use super::facts::{HoldScope, Notes, RepositoryFacts};
 use super::fingerprint::Fingerprint;
-use super::known::Look;
+use super::part::Look;
 use super::repository::walk_repository;
 
 /// All repositories, in the order of their names.

@@ -7,7 +7,7 @@ use crate::storage::{FileKind, LeafOptions, LeafState};
 
 use super::facts::{Notes, UploadFacts};
 use super::fingerprint::Fingerprint;
-use super::repository::{Listing, Walk};
+use super::walk::{Listing, Walk};
 
 /// The most that is read of `startedat`, in bytes.
 const MAX_STARTED_AT_BYTES: u64 = 64;

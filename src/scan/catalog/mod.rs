@@ -17,8 +17,8 @@ pub use verdict::{TagVerdict, tag_verdicts};
 
 use std::collections::HashMap;
 
+use super::body::{ManifestBody, ReferenceFacts};
 use super::facts::{HoldScope, NumberedLink, NumberedTag, RepositoryFacts, UploadFacts};
-use super::manifests::{ManifestBody, ReferenceFacts};
 use crate::graph::{
     BlobId, BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, ManifestId, Parts, RepositoryNode,
     TagNode, UploadNode,
