@@ -168,7 +168,7 @@ const MAY_TOUCH_FILES: &[(&str, &str)] = &[
     ("commands/storage.rs", "a database that nobody keeps"),
     ("commands/options/registry.rs", "reads a password, certificates and docker's logins"),
     ("commands/man.rs", "makes the directory of the man pages"),
-    ("ui/printer.rs", "asks a terminal for its size"),
+    ("ui/pager.rs", "asks a terminal for its size"),
 ];
 
 #[test]
