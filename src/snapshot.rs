@@ -19,7 +19,9 @@ use crate::model::progress::Progress;
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Section};
-use crate::storage::{FilesystemStorage, LocateError, Location, Proxy, Space, Storage, locate};
+use crate::storage::{
+    self, AnyStorage, LocateError, Location, Place, Proxy, Space, Storage, locate,
+};
 use crate::trash::{self, LastRun, TrashSummary};
 use roots::{Reading, RootsReadError};
 pub use roots::{RootsChoice, RootsScanError};
@@ -28,7 +30,7 @@ use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
 /// What to scan, and where to put the result.
 #[derive(Clone, Debug)]
 pub struct ScanOptions {
-    /// The registry's root, its `docker/registry/v2`, or its configuration.
+    /// The registry's root, its `docker/registry/v2`, its configuration, or the address of a bucket.
     pub storage: PathBuf,
     /// The database.
     pub database: PathBuf,
@@ -158,7 +160,7 @@ impl ScanError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Locate(error) => error.hint(),
-            Self::Storage { .. } => Some("run as the user that owns the storage".into()),
+            Self::Storage { source, .. } => storage::hint_of(source),
             Self::Roots(error) => error.hint(),
             Self::Database(error) => error.hint(),
             Self::DatabaseInStorage { .. } => {
@@ -195,24 +197,71 @@ pub fn root_text(root: &Path) -> String {
 
 /// Scans a storage into a database.
 pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, ScanError> {
-    let started = Instant::now();
-    let started_ns = now_ns();
+    let started = Started::now();
     let mut location = locate(&options.storage)?;
     refuse_database_in_storage(&options.database, &location)?;
-    let previous = db::previous_scan_if_whole(&options.database)?;
-    if let Some(known) = previous.as_ref().map(|previous| previous.root.clone())
-        && known != root_text(&location.root)
-        && !options.replaces
-    {
-        let (database, root) = (options.database.clone(), location.root);
-        return Err(ScanError::OtherStorage { database, known, root });
-    }
+    let previous = previous_of(options, &location.root)?;
     remember_proxy(&mut location, previous.as_ref());
     let lock = WriteLock::take(&options.database)?;
     let root = location.root.clone();
-    let storage = FilesystemStorage::open(location)
-        .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
+    let storage =
+        storage::open(location).map_err(|source| ScanError::Storage { path: root, source })?;
+    scan_opened(options, &storage, started, previous, &lock, progress)
+}
+
+/// Scans a storage that is open into a database; [`ScanOptions::storage`] is not looked at.
+pub fn scan_storage(
+    options: &ScanOptions,
+    storage: &AnyStorage,
+    progress: &dyn Progress,
+) -> Result<Summary, ScanError> {
+    let started = Started::now();
+    let previous = previous_of(options, storage.root())?;
+    let lock = WriteLock::take(&options.database)?;
+    scan_opened(options, storage, started, previous, &lock, progress)
+}
+
+/// When a scan began, by both clocks.
+#[derive(Clone, Copy)]
+struct Started {
+    at: Instant,
+    at_ns: i64,
+}
+
+impl Started {
+    fn now() -> Self {
+        Self { at: Instant::now(), at_ns: now_ns() }
+    }
+}
+
+/// The last scan that the database has; it must be one of the storage at `root`, or be replaced.
+fn previous_of(options: &ScanOptions, root: &Path) -> Result<Option<PreviousScan>, ScanError> {
+    let previous = db::previous_scan_if_whole(&options.database)?;
+    if let Some(known) = previous.as_ref().map(|previous| previous.root.clone())
+        && known != root_text(root)
+        && !options.replaces
+    {
+        let (database, root) = (options.database.clone(), root.to_owned());
+        return Err(ScanError::OtherStorage { database, known, root });
+    }
+    Ok(previous)
+}
+
+fn scan_opened(
+    options: &ScanOptions,
+    storage: &AnyStorage,
+    Started { at: started, at_ns: started_ns }: Started,
+    previous: Option<PreviousScan>,
+    lock: &WriteLock,
+    progress: &dyn Progress,
+) -> Result<Summary, ScanError> {
+    let root = storage.root().to_owned();
     let pool = io_pool(options.io_threads.get())?;
+    if storage.as_filesystem().is_none() {
+        storage
+            .prepare(progress)
+            .map_err(|source| ScanError::Storage { path: root.clone(), source })?;
+    }
     // A damaged old database has seen nothing that could be relied on.
     let witness = db::witness(&options.database, &root_text(&root)).unwrap_or_default();
     let max_vanished_percent = limit_of(options, witness.as_ref());
@@ -224,8 +273,8 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     });
     let job = Job {
         options,
-        storage,
-        lock: &lock,
+        storage: &**storage,
+        lock,
         started,
         started_ns,
         witness,
@@ -234,7 +283,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     };
     std::thread::scope(|scope| {
         let may_take_over = previous.is_some();
-        let roots = Reading::begin(scope, &options.roots, &lock, &root_text(&root), may_take_over)?;
+        let roots = Reading::begin(scope, &options.roots, lock, &root_text(&root), may_take_over)?;
         let (facts, depth, read) = match pool.install(|| job.look(previous, roots))? {
             Look::Unchanged(summary) => return Ok(*summary),
             Look::Facts(facts, depth, read) => (*facts, depth, *read),
@@ -247,7 +296,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
 /// One scan, from its options to its summary.
 struct Job<'a> {
     options: &'a ScanOptions,
-    storage: FilesystemStorage,
+    storage: &'a dyn Storage,
     lock: &'a WriteLock,
     started: Instant,
     started_ns: i64,
@@ -277,7 +326,7 @@ impl<'a> Job<'a> {
             proxy_url: self.storage.proxied_url().map(str::to_owned),
             disk: self.storage.space().map(disk_space),
             max_vanished_percent: self.max_vanished_percent,
-            other_totals: trash_totals(&trash::summary(&self.storage)),
+            other_totals: trash_totals(&trash::summary(self.storage)),
         }
     }
 
@@ -290,8 +339,8 @@ impl<'a> Job<'a> {
         let section = |section| db::remembered(&self.options.database, section as u8);
         let last_parts =
             previous.as_ref().and_then(|_| KnownParts::decode(&section(Section::Parts)?));
-        let depth = scan::depth_for(&self.storage, self.options.deep);
-        let mut look = scan::Look::full(&self.storage, depth);
+        let depth = scan::depth_for(self.storage, self.options.deep);
+        let mut look = scan::Look::full(self.storage, depth);
         look.known = last_parts.as_ref();
         look.trusts_directories = matches!(self.options.reuse, Reuse::Directories { .. });
         look.settled_before_ns = self.started_ns - self.options.reuse.settled().as_nanos() as i64;
@@ -302,7 +351,7 @@ impl<'a> Job<'a> {
             previous.fingerprint == walked.fingerprint()
                 && previous.roots_fingerprint.as_deref() == Some(&roots_fingerprint[..])
                 && may_stand(previous, self.started_ns)
-                && last_parts.as_ref().is_some_and(|last| last.have_stayed(&self.storage))
+                && last_parts.as_ref().is_some_and(|last| last.have_stayed(self.storage))
         }) {
             let is_deep = previous.is_deep || depth == Depth::Deep;
             // Parts that were too new to be relied on may have become old enough.
@@ -321,7 +370,7 @@ impl<'a> Job<'a> {
         if !walked.fill(contents.as_ref()) {
             walked = scan::walk(look.without_known(), self.progress);
         }
-        let facts = scan::read_manifests(&self.storage, walked, contents, self.progress);
+        let facts = scan::read_manifests(self.storage, walked, contents, self.progress);
         Ok(Look::Facts(Box::new(facts), depth, Box::new(roots)))
     }
 
@@ -368,7 +417,7 @@ impl<'a> Job<'a> {
         let mut is_complete = !facts.is_incomplete();
         let mut authority = authority_of(&mut facts);
         if !read.is_empty() {
-            roots::add_absent(&mut facts, &new, &self.storage)?;
+            roots::add_absent(&mut facts, &new, self.storage)?;
         }
         let (mut catalog, mut graph, mut notes) = scan::build(facts);
         if !read.is_empty() {
@@ -376,7 +425,7 @@ impl<'a> Job<'a> {
             authority.roots = Some(record);
             graph = with_roots;
         }
-        notes.findings.extend(authority_finding(&authority, &self.storage));
+        notes.findings.extend(authority_finding(&authority, self.storage));
         // A damaged old database is not worth failing for: a check of content finds them again.
         let about_content = db::content_findings(&self.options.database).unwrap_or_default();
         // Two threads write half of the rows each; one also works out the figures.
@@ -576,6 +625,9 @@ fn by_severity(findings: &[Finding]) -> [u64; 3] {
 }
 
 fn refuse_database_in_storage(database: &Path, location: &Location) -> Result<(), ScanError> {
+    if !matches!(location.place, Place::Filesystem) {
+        return Ok(());
+    }
     let directory = match database.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

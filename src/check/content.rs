@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::db::{self, ContentReader, ContentResult, DatabaseError, StoredBlob, WriteLock};
 use crate::model::Digest;
 use crate::model::progress::Progress;
-use crate::storage::{FilesystemStorage, LocateError, locate};
+use crate::storage::{self, LocateError, locate};
 
 use super::hash::{Read, Reading, read_blob};
 use super::rate::RateLimit;
@@ -118,7 +118,7 @@ impl CheckError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Locate(error) => error.hint(),
-            Self::Storage { .. } => Some("run as the user that owns the storage".into()),
+            Self::Storage { source, .. } => storage::hint_of(source),
             Self::Database(error) => error.hint(),
             Self::Stopped { days, .. } => Some(format!(
                 "go on with `--not-verified-for {}d`, which leaves out what was found right since",
@@ -136,8 +136,9 @@ pub fn check_content(
     stop: &AtomicBool,
 ) -> Result<ContentSummary, CheckError> {
     let started = Instant::now();
-    let storage = FilesystemStorage::open(locate(&options.root)?)
-        .map_err(|source| CheckError::Storage { path: options.root.clone(), source })?;
+    let unreadable = |source| CheckError::Storage { path: options.root.clone(), source };
+    let storage = storage::open(locate(&options.root)?).map_err(unreadable)?;
+    storage.prepare(progress).map_err(unreadable)?;
     let queue = Queue::open(&options.database, options.selection)?;
     let mut summary = ContentSummary::default();
     queue.each(|blob| {
@@ -149,7 +150,7 @@ pub fn check_content(
     let rate = options.max_bytes_per_second.map(RateLimit::new);
     let piece_bytes = rate.as_ref().map_or(BUFFER_BYTES, |rate| rate.piece_bytes(BUFFER_BYTES));
     let stop = Stop::new(stop);
-    let reading = Reading { storage: &storage, rate: rate.as_ref(), stop: &stop, progress };
+    let reading = Reading { storage: &*storage, rate: rate.as_ref(), stop: &stop, progress };
     let queue = Mutex::new(queue);
     let (sender, receiver) = sync_channel(PAGE);
     let writer = Recorder::new(options, started, &stop, &mut summary);

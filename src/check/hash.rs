@@ -65,9 +65,15 @@ pub fn read_blob(
     }
     let after = reading.storage.stat(&path);
     let is_gone = |error: &io::Error| {
-        use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
-        // The seam calls what is no regular file invalid input; a scan says what it is.
-        matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidInput)
+        use io::ErrorKind::{
+            InvalidInput, IsADirectory, NotADirectory, NotFound, StaleNetworkFileHandle,
+        };
+        // The seam calls what is no regular file invalid input; a scan says what it is. An object that was
+        // written again since it was listed is stale.
+        matches!(
+            error.kind(),
+            NotFound | NotADirectory | IsADirectory | InvalidInput | StaleNetworkFileHandle
+        )
     };
     let changed = || Read::Changed { path: text_of(path.as_os_str()) };
     let result = |facts: Option<FileFacts>, findings| {

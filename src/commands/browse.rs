@@ -16,7 +16,6 @@ use crate::db::{self, DatabaseError};
 use crate::prune::Protect;
 use crate::report::{QueryError, ScanInfo};
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions};
-use crate::storage::Storage as _;
 use crate::trash;
 
 /// Arguments of `browse`.
@@ -126,7 +125,7 @@ fn trash_rows(context: &Context) -> Vec<Row> {
     let Ok(storage) = super::storage::open(context, &StorageArgs::default()) else {
         return Vec::new();
     };
-    let runs = trash::list(&storage).unwrap_or_default();
+    let runs = trash::list(&*storage).unwrap_or_default();
     let row = |run: trash::RunInfo| {
         let state = match run.state {
             trash::RunState::Finished => "",

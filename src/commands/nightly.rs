@@ -12,7 +12,7 @@ use crate::commands::options::RegistryArgs;
 use crate::export::{render_night, replace_file};
 use crate::nightly::{Config, Job, Log, PARENT_VARIABLE, Record, StepResult, Summary};
 use crate::report::QueryError;
-use crate::storage::{FilesystemStorage, HeldLock, locate};
+use crate::storage::{self, HeldLock, locate};
 use crate::trash::{self, TrashError};
 use crate::ui;
 
@@ -120,13 +120,12 @@ fn copy_of(database: &Path, directory: &Path) -> Result<PathBuf> {
 
 /// Two jobs with databases of their own must not stop and start one registry.
 fn lock_storage(context: &Context, config: &Config) -> Result<Option<HeldLock>> {
-    if config.storage.contains("://") {
-        return Ok(None);
-    }
     // What is wrong with the storage is the scan's to say, when the registry is looked after.
     let Ok(location) = locate(Path::new(&config.storage)) else { return Ok(None) };
-    let Ok(storage) = FilesystemStorage::open(location) else { return Ok(None) };
-    match trash::lock_job(&storage) {
+    let Ok(storage) = storage::open(location) else { return Ok(None) };
+    // In a bucket each step takes its own lock.
+    let Some(storage) = storage.as_filesystem() else { return Ok(None) };
+    match trash::lock_job(storage) {
         Ok(lock) => Ok(lock),
         Err(TrashError::Locked(_)) => {
             Err(Error::new(format!("another nightly job is running on `{}`", config.storage))

@@ -447,7 +447,7 @@ fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> 
 /// Scans the storage of the database again.
 fn rescan(context: &Context) -> Result<Summary> {
     let storage = storage::open(context, &StorageArgs::default())?;
-    super::storage::rescan(context, crate::storage::Storage::root(&storage))
+    super::storage::rescan(context, storage.root())
 }
 
 /// For who cannot scan: the storage is out of reach.
@@ -572,7 +572,7 @@ fn not_freed(context: &Context, args: &PruneArgs, plan: &Plan, graph: &Graph) ->
         return NotFreed::default();
     }
     let storage = storage::open(context, &StorageArgs::default());
-    storage.map_or_else(|_| NotFreed::default(), |storage| NotFreed::of(plan, graph, &storage))
+    storage.map_or_else(|_| NotFreed::default(), |storage| NotFreed::of(plan, graph, &*storage))
 }
 
 /// Tells why less may go than a saved plan says. The guard of this run counts.

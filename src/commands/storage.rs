@@ -12,12 +12,12 @@ use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
-use crate::storage::{FilesystemStorage, Proxy, Storage, locate};
+use crate::storage::{self, AnyStorage, Proxy, Storage, locate};
 use crate::trash::{FileTrash, Trash};
 use crate::ui;
 
 /// Opens the storage of `--storage`, else the one that the database is a scan of.
-pub fn open(context: &Context, args: &StorageArgs) -> Result<FilesystemStorage> {
+pub fn open(context: &Context, args: &StorageArgs) -> Result<AnyStorage> {
     let path = match &args.storage {
         Some(path) => path.clone(),
         None => root_of_scan(context)?,
@@ -29,14 +29,26 @@ pub fn open(context: &Context, args: &StorageArgs) -> Result<FilesystemStorage> 
         location.proxy = Proxy::Of(url);
     }
     let shown = location.root.display().to_string();
-    FilesystemStorage::open(location).map_err(|error| {
-        Error::from(anyhow::Error::new(error).context(format!("cannot read storage `{shown}`")))
+    storage::open(location).map_err(|error| {
+        let hint = storage::hint_of(&error);
+        let error = anyhow::Error::new(error).context(format!("cannot read storage `{shown}`"));
+        match hint {
+            Some(hint) => Error::from(error).with_hint(hint),
+            None => error.into(),
+        }
     })
 }
 
 /// The same, with its trash, for a command that changes it.
 pub fn open_to_change(context: &Context, args: &StorageArgs) -> Result<Box<dyn Trash>> {
-    Ok(Box::new(FileTrash::With(Box::new(open(context, args)?))))
+    match open(context, args)? {
+        AnyStorage::Filesystem(storage) => Ok(Box::new(FileTrash::With(storage))),
+        #[cfg(feature = "object-storage")]
+        storage @ AnyStorage::Object(_) => {
+            let message = format!("nothing can be deleted in `{}` yet", storage.root().display());
+            Err(Error::new(message).with_hint("reports, verify and dry runs read it"))
+        }
+    }
 }
 
 fn root_of_scan(context: &Context) -> Result<PathBuf> {

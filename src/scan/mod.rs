@@ -165,6 +165,7 @@ pub fn walk(look: Look<'_>, progress: &dyn Progress) -> Walked {
         };
         root_notes.find(Code::PullThroughCache, None, path, detail);
     }
+    note_strays(storage, &mut root_notes);
     let surroundings = authority::Surroundings::look(storage);
     let mut parts = KnownParts::new(look.owner);
     for shard in &blobs.shards {
@@ -183,6 +184,18 @@ pub fn walk(look: Look<'_>, progress: &dyn Progress) -> Walked {
         root_notes,
         parts,
         settled_before_ns,
+    }
+}
+
+/// What a bucket holds and no registry can reach.
+fn note_strays(storage: &dyn Storage, notes: &mut Notes) {
+    let (strays, count) = storage.strays();
+    for stray in &strays {
+        notes.find(Code::ForeignFile, None, Path::new(&stray.name), stray.reason);
+    }
+    if count > strays.len() as u64 {
+        let detail = format!("no path holds {} more keys like these", count - strays.len() as u64);
+        notes.find(Code::ForeignFile, None, &storage.layout().blobs(), detail);
     }
 }
 
@@ -431,19 +444,17 @@ fn recheck_missing(
             .collect()
     };
     let before = blobs.len();
-    for digest in missing {
-        if let Ok(facts) = storage.stat(&storage.layout().blob_data(&digest.encoded()))
-            && facts.kind == FileKind::File
-        {
-            blobs.push(BlobFacts {
-                digest,
-                size_bytes: facts.size_bytes,
-                modified_ns: facts.modified_ns,
-                changed_ns: facts.changed_ns,
-                inode: facts.inode,
-            });
-        }
-    }
+    let found = missing.into_par_iter().filter_map(|digest| {
+        let facts = storage.stat(&storage.layout().blob_data(&digest.encoded())).ok()?;
+        (facts.kind == FileKind::File).then_some(BlobFacts {
+            digest,
+            size_bytes: facts.size_bytes,
+            modified_ns: facts.modified_ns,
+            changed_ns: facts.changed_ns,
+            inode: facts.inode,
+        })
+    });
+    blobs.extend(found.collect::<Vec<_>>());
     if blobs.len() > before {
         blobs.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
     }

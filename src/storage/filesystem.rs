@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::{
     Allocation, Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions,
-    LeafState, Location, Space, Storage, Streamed, stream::stream,
+    LeafState, Location, Place, Space, Storage, Streamed, stream::stream,
 };
 
 /// A registry's root directory on a file system.
@@ -79,6 +79,9 @@ impl FilesystemStorage {
     /// # Errors
     /// When one of them exists and cannot be opened.
     pub fn open(location: Location) -> io::Result<Self> {
+        if !matches!(location.place, Place::Filesystem) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let follow = DIRECTORY.difference(OFlags::NOFOLLOW);
         let mut tops = Vec::new();
         for relative in [location.layout.blobs(), location.layout.repositories(), PathBuf::new()] {

@@ -6,9 +6,12 @@
 //! the same names, so `docker/registry/v2` counts first, and a bare v2 directory must hold something
 //! that only this registry writes.
 
+mod address;
 mod configuration;
 mod layouts;
 mod look;
+#[cfg(feature = "object-storage")]
+mod object;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,21 +20,55 @@ use super::Layout;
 use look::Found;
 
 /// Where a registry's storage lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Location {
-    /// The registry's root directory, canonical.
+    /// The registry's root directory, canonical; the address of a bucket and its prefix.
     pub root: PathBuf,
     /// Where `blobs` and `repositories` lie below it.
     pub layout: Layout,
     /// Whether the registry is a pull-through cache, as far as its configuration was given.
     pub proxy: Proxy,
+    /// What it lies in.
+    pub place: Place,
 }
 
 impl Location {
-    /// The storage whose `blobs` and `repositories` lie in `v2` below `root`.
+    /// The storage whose `blobs` and `repositories` lie in `v2` below the directory `root`.
     pub fn new(root: PathBuf, v2: PathBuf) -> Self {
-        Self { root, layout: Layout::new(v2), proxy: Proxy::Unknown }
+        Self { root, layout: Layout::new(v2), proxy: Proxy::Unknown, place: Place::Filesystem }
     }
+}
+
+/// What a storage lies in.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Directories and files.
+    Filesystem,
+    /// A bucket.
+    #[cfg(feature = "object-storage")]
+    Object(ObjectPlace),
+}
+
+/// A bucket, how to reach it, and where in it the registry lies.
+#[cfg(feature = "object-storage")]
+#[derive(Clone, Debug)]
+pub struct ObjectPlace {
+    /// Whose it is.
+    pub provider: Provider,
+    /// What its keys begin with: nothing, or a text with a slash at its end.
+    pub prefix: String,
+}
+
+/// Whose bucket it is, and how to reach it.
+#[cfg(feature = "object-storage")]
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// S3 or what speaks its protocol.
+    S3(Box<super::object::s3::S3Options>),
+    /// Google Cloud Storage.
+    Gcs(super::object::gcs::GcsOptions),
+    /// Azure Blob Storage.
+    Azure(Box<super::object::azure::AzureOptions>),
 }
 
 /// What a registry's configuration says of `proxy.remoteurl`: with it the registry is a pull-through
@@ -86,6 +123,16 @@ pub enum LocateError {
         /// Their root directories.
         roots: Vec<PathBuf>,
     },
+    /// An address that is none of a storage.
+    #[error("`{address}` is no storage's address: {found}")]
+    Address {
+        /// The address, without secrets.
+        address: String,
+        /// What is wrong with it.
+        found: String,
+        /// The next step.
+        hint: String,
+    },
     /// A configuration file that names no directory.
     #[error("cannot take the storage from configuration `{}`: {found}", .path.display())]
     Configuration {
@@ -102,17 +149,14 @@ impl LocateError {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreadable { path, .. } if path.to_string_lossy().contains("://") => {
-                "this build reads a file system alone: mount the bucket, or copy it here; for a \
-                 running registry give the directory that it stores in"
-                    .into()
-            }
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "give the registry's root directory, its docker/registry/v2, or its config.yml"
                     .into()
             }
             Self::Unreadable { .. } => "run as the user that owns the storage".into(),
-            Self::NotARegistry { hint, .. } | Self::Configuration { hint, .. } => hint.clone(),
+            Self::NotARegistry { hint, .. }
+            | Self::Address { hint, .. }
+            | Self::Configuration { hint, .. } => hint.clone(),
             Self::Several { .. } => "give one of them".into(),
         })
     }
@@ -136,6 +180,10 @@ const V2: &str = "docker/registry/v2";
 /// Finds the registry's root. A configuration is read with the `REGISTRY_*` variables of the
 /// environment, as the registry reads it.
 pub fn locate(path: &Path) -> Result<Location, LocateError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    if let Some(location) = path.to_str().and_then(|text| address::parse(text, &variable)) {
+        return location;
+    }
     let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
     let canonical = path.canonicalize().map_err(unreadable)?;
     if canonical.metadata().map_err(unreadable)?.is_dir() {

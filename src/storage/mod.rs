@@ -17,6 +17,7 @@ mod filesystem_write;
 mod locate;
 #[cfg(feature = "object-storage")]
 pub mod object;
+mod open;
 pub mod paths;
 mod process;
 mod stream;
@@ -28,8 +29,13 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::model::progress::Progress;
+
 pub use filesystem::{FilesystemStorage, is_in_the_way};
-pub use locate::{LocateError, Location, Proxy, locate};
+pub use locate::{LocateError, Location, Place, Proxy, locate};
+#[cfg(feature = "object-storage")]
+pub use locate::{ObjectPlace, Provider};
+pub use open::{AnyStorage, hint_of, open};
 pub use process::ProcessId;
 pub use stream::sha256;
 pub use walk::{MAX_DEPTH, walk_up};
@@ -182,8 +188,31 @@ pub struct Streamed {
     pub bytes: u64,
 }
 
+/// A name that no path can hold, as a bucket may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrayName {
+    /// The name, from the registry's root on.
+    pub name: String,
+    /// Why it is none.
+    pub reason: &'static str,
+}
+
 /// Where bytes of a registry lie. Paths are relative to the registry's root directory.
 pub trait Storage: Sync {
+    /// Reads what later answers come from, where they come from a listing. Whoever does not call it gets answers
+    /// as well: the first question then waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be listed, or there is no registry.
+    fn prepare(&self, _progress: &dyn Progress) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Names that no path can hold, the first of them, and how many there are. No registry reads them.
+    fn strays(&self) -> (Vec<StrayName>, u64) {
+        (Vec::new(), 0)
+    }
+
     /// The names in a directory, in no order.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ impl StorageLock {
     }
 
     /// A lock that is no file's, and ends when `held` is dropped.
+    #[cfg(feature = "object-storage")]
     pub(super) fn of_bucket(held: Box<dyn Any + Send>) -> Self {
         Self { _root: None, _file: None, _elsewhere: Some(held) }
     }

@@ -3,5 +3,5 @@
 mod bucket;
 mod crash;
 
-mod listed;
 mod lock;
+mod scan;

@@ -55,7 +55,7 @@ fn asked_registry(
         return Ok(Vec::new());
     }
     let storage = crate::commands::storage::open(context, &StorageArgs::default())?;
-    Ok(registry_evidence(&registry, &storage, chosen, is_pull_through(&storage))?)
+    Ok(registry_evidence(&registry, &*storage, chosen, is_pull_through(&*storage))?)
 }
 
 /// What was pushed since an export was written is in none. It is kept while it is young, so an export

@@ -6,12 +6,16 @@
 
 pub mod aws;
 pub mod azure;
+mod directories;
 pub mod gcs;
 mod http;
+mod listing;
 #[doc(hidden)]
 pub mod memory;
 mod runtime;
 pub mod s3;
+mod storage;
+mod table;
 mod xml;
 
 use std::ops::Range;
@@ -19,6 +23,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Storage;
+
+pub use storage::ObjectStorage;
+pub(super) use storage::to_io;
 
 /// One object, as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,13 +19,11 @@ use regsql::prune::{
 use regsql::sample::{Descriptor, RegistryBuilder};
 use regsql::scan::DeepLook;
 use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
-use regsql::storage::object::Bucket;
 use regsql::storage::object::memory::{MemoryBucket, Provider, Settings};
+use regsql::storage::object::{Bucket, ObjectStorage};
 use regsql::trash::object::{ObjectOptions, ObjectTrash, Way};
 use regsql::trash::{Trash, TrashError};
 use walkdir::WalkDir;
-
-use super::listed::ListedStorage;
 
 /// What all keys begin with.
 pub const PREFIX: &str = "team/registry/";
@@ -145,7 +143,7 @@ impl Registry {
 }
 
 pub fn trash_of(bucket: Arc<dyn Bucket>, options: ObjectOptions) -> ObjectTrash {
-    let storage = ListedStorage::new(bucket, PREFIX);
+    let storage = ObjectStorage::new(bucket, PREFIX);
     regsql::storage::Storage::refresh(&storage).ok();
     ObjectTrash::new(Box::new(storage), options)
 }

@@ -1,0 +1,440 @@
+//! What a listing showed, in as little memory as it takes: sorted keys of which each holds only what the
+//! one before it does not begin with, and 40 bytes of facts a key.
+
+use std::collections::HashMap;
+
+use md5::{Digest as _, Md5};
+
+use super::{Object, hex};
+
+/// Keys between two that stand in full. One look-up reads at most as many.
+const KEYS_OF_A_BLOCK: usize = 16;
+/// The most keys of one segment.
+const KEYS_OF_A_SEGMENT: usize = 1 << 18;
+/// The longest key that is taken, in bytes: S3 and Google have 1,024, Azure as many characters.
+pub(super) const MAX_KEY_BYTES: usize = 4096;
+/// No text.
+const NONE: u32 = u32::MAX;
+
+/// Facts of one key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) size_bytes: u64,
+    pub(super) modified_ns: i64,
+    pub(super) md5: Option<[u8; 16]>,
+    /// Place of its entity tag and version among the segment's texts. `NONE` where the entity tag is the MD5 and
+    /// there is no version.
+    text: u32,
+    /// Number of its storage class, from 1.
+    class: u8,
+    /// Whether there is an entity tag.
+    has_etag: bool,
+}
+
+/// A run of keys, none of another segment between them.
+#[derive(Debug)]
+struct Segment {
+    first: Box<[u8]>,
+    /// Of each key: how much it shares with the one before, how much follows (both 16 bits), and that.
+    keys: Vec<u8>,
+    /// Where every block begins in `keys`.
+    blocks: Vec<u32>,
+    records: Vec<Record>,
+    texts: Vec<u8>,
+}
+
+/// Names of storage classes by number.
+#[derive(Debug, Default)]
+struct Classes {
+    names: Vec<String>,
+    numbers: HashMap<String, u8>,
+}
+
+impl Classes {
+    /// 0 stands for none, and for whatever comes after 255 of them.
+    fn number(&mut self, name: Option<&str>) -> u8 {
+        let Some(name) = name else { return 0 };
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let Ok(number) = u8::try_from(self.names.len() + 1) else { return 0 };
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    fn name(&self, number: u8) -> Option<&str> {
+        self.names.get(usize::from(number).checked_sub(1)?).map(String::as_str)
+    }
+}
+
+/// All keys of a listing, without what they all begin with.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// By their first keys.
+    segments: Vec<Segment>,
+    classes: Classes,
+}
+
+/// Takes a listing in pieces. Keys of one piece may lie between those of another only if it is a piece of
+/// single keys.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    segments: Vec<Segment>,
+    single: Vec<Object>,
+    classes: Classes,
+}
+
+impl Builder {
+    /// Adds all objects below a prefix.
+    pub(super) fn add(&mut self, mut objects: Vec<Object>) {
+        sort(&mut objects);
+        for objects in objects.chunks(KEYS_OF_A_SEGMENT) {
+            self.segments.push(Segment::new(objects, &mut self.classes));
+        }
+    }
+
+    /// Adds objects that lie beside prefixes.
+    pub(super) fn add_single(&mut self, objects: Vec<Object>) {
+        self.single.extend(objects);
+    }
+
+    /// The table of all that was added.
+    pub(super) fn finish(mut self) -> Table {
+        sort(&mut self.single);
+        let firsts = {
+            self.segments.sort_unstable_by(|a, b| a.first.cmp(&b.first));
+            self.segments.iter().map(|segment| segment.first.clone()).collect::<Vec<_>>()
+        };
+        let place =
+            |object: &Object| firsts.partition_point(|first| **first <= *object.key.as_bytes());
+        for run in self.single.chunk_by(|a, b| place(a) == place(b)) {
+            for objects in run.chunks(KEYS_OF_A_SEGMENT) {
+                self.segments.push(Segment::new(objects, &mut self.classes));
+            }
+        }
+        self.segments.sort_unstable_by(|a, b| a.first.cmp(&b.first));
+        Table { segments: self.segments, classes: self.classes }
+    }
+}
+
+/// By key, each once: what a server lists twice counts as it was listed last.
+fn sort(objects: &mut Vec<Object>) {
+    objects.reverse();
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    objects.dedup_by(|a, b| a.key == b.key);
+}
+
+fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+impl Segment {
+    /// `objects` are sorted, and at least one.
+    fn new(objects: &[Object], classes: &mut Classes) -> Self {
+        let mut segment = Self {
+            first: objects.first().map(|object| object.key.as_bytes().into()).unwrap_or_default(),
+            keys: Vec::new(),
+            blocks: Vec::with_capacity(objects.len() / KEYS_OF_A_BLOCK + 1),
+            records: Vec::with_capacity(objects.len()),
+            texts: Vec::new(),
+        };
+        let mut before: &[u8] = &[];
+        for (at, object) in objects.iter().enumerate() {
+            let key = object.key.as_bytes();
+            let shared = if at % KEYS_OF_A_BLOCK == 0 {
+                segment.blocks.push(segment.keys.len() as u32);
+                0
+            } else {
+                shared_bytes(before, key)
+            };
+            let rest = &key[shared..];
+            segment.keys.extend((shared as u16).to_le_bytes());
+            segment.keys.extend((rest.len() as u16).to_le_bytes());
+            segment.keys.extend(rest);
+            let record = segment.record(object, classes);
+            segment.records.push(record);
+            before = key;
+        }
+        segment.keys.shrink_to_fit();
+        segment.texts.shrink_to_fit();
+        segment
+    }
+
+    fn record(&mut self, object: &Object, classes: &mut Classes) -> Record {
+        let text = |text: &Option<String>| text.clone().filter(|text| text.len() <= MAX_KEY_BYTES);
+        let (etag, version) = (text(&object.etag), text(&object.version));
+        let etag = etag.as_deref();
+        let is_md5 = object.md5.is_some_and(|md5| etag == Some(&*hex(&md5)));
+        let has_text = version.is_some() || (etag.is_some() && !is_md5);
+        let text = match u32::try_from(self.texts.len()) {
+            Ok(place) if has_text && place != NONE => {
+                for part in [etag, version.as_deref()] {
+                    let length = part.map_or(u16::MAX, |part| part.len() as u16);
+                    self.texts.extend(length.to_le_bytes());
+                    self.texts.extend(part.unwrap_or_default().as_bytes());
+                }
+                place
+            }
+            _ => NONE,
+        };
+        Record {
+            size_bytes: object.size_bytes,
+            modified_ns: object.modified_ns,
+            md5: object.md5,
+            text,
+            class: classes.number(object.storage_class.as_deref()),
+            has_etag: etag.is_some() && (is_md5 || text != NONE),
+        }
+    }
+
+    /// The entity tag and the version of a record.
+    fn texts_of(&self, record: &Record) -> (Option<String>, Option<String>) {
+        if record.text == NONE {
+            let md5 = record.md5.filter(|_| record.has_etag);
+            return (md5.map(|md5| hex(&md5)), None);
+        }
+        let mut at = record.text as usize;
+        let mut next = || {
+            let length = u16::from_le_bytes(self.texts.get(at..at + 2)?.try_into().ok()?);
+            at += 2;
+            if length == u16::MAX {
+                return None;
+            }
+            let bytes = self.texts.get(at..at + usize::from(length))?;
+            at += usize::from(length);
+            String::from_utf8(bytes.to_vec()).ok()
+        };
+        let etag = next();
+        (etag, next())
+    }
+}
+
+/// One key of a table, while a cursor stands on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'t> {
+    table: &'t Table,
+    segment: &'t Segment,
+    pub(super) record: &'t Record,
+}
+
+impl Item<'_> {
+    /// The object with the key that it has in the bucket.
+    pub(super) fn object(&self, key: String) -> Object {
+        let (etag, version) = self.segment.texts_of(self.record);
+        Object {
+            key,
+            size_bytes: self.record.size_bytes,
+            modified_ns: self.record.modified_ns,
+            etag,
+            md5: self.record.md5,
+            version,
+            storage_class: self.class().map(str::to_owned),
+        }
+    }
+
+    pub(super) fn etag(&self) -> Option<String> {
+        self.segment.texts_of(self.record).0
+    }
+
+    pub(super) fn class(&self) -> Option<&str> {
+        self.table.classes.name(self.record.class)
+    }
+
+    /// A number that differs where the content or the write does, as far as the listing says.
+    pub(super) fn number(&self) -> u64 {
+        let hash = match (self.record.text, self.record.md5) {
+            (NONE, Some(md5)) => md5,
+            (NONE, None) => return 0,
+            _ => {
+                let (etag, version) = self.segment.texts_of(self.record);
+                let mut hash = Md5::new();
+                for text in [etag, version].iter().flatten() {
+                    hash.update((text.len() as u64).to_le_bytes());
+                    hash.update(text.as_bytes());
+                }
+                hash.finalize().into()
+            }
+        };
+        u64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
+    }
+}
+
+/// Walks a table from a key on.
+#[derive(Debug)]
+pub(super) struct Cursor<'t> {
+    table: &'t Table,
+    segment: usize,
+    /// Of the key that it stands on.
+    record: usize,
+    /// Of the key after it, in the segment's `keys`.
+    next: usize,
+    key: Vec<u8>,
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.segments.iter().map(|segment| segment.records.len()).sum()
+    }
+
+    /// Stands on the first key that is `from` or comes after it.
+    pub(super) fn from(&self, from: &[u8]) -> Cursor<'_> {
+        let mut cursor = Cursor { table: self, segment: 0, record: 0, next: 0, key: Vec::new() };
+        cursor.seek(from);
+        cursor
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Item<'_>> {
+        let cursor = self.from(key.as_bytes());
+        cursor.item().filter(|_| cursor.key == key.as_bytes())
+    }
+
+    /// Whether a key begins with it.
+    pub(super) fn has_below(&self, prefix: &str) -> bool {
+        self.from(prefix.as_bytes()).key_below(prefix.as_bytes()).is_some()
+    }
+}
+
+impl<'t> Cursor<'t> {
+    /// The key that it stands on; `None` at the end.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.item()?;
+        std::str::from_utf8(&self.key).ok()
+    }
+
+    /// What of its key follows `prefix`, if it begins with that.
+    pub(super) fn key_below(&self, prefix: &[u8]) -> Option<&str> {
+        self.item()?;
+        std::str::from_utf8(self.key.strip_prefix(prefix)?).ok()
+    }
+
+    pub(super) fn item(&self) -> Option<Item<'t>> {
+        let segment = self.table.segments.get(self.segment)?;
+        let record = segment.records.get(self.record)?;
+        Some(Item { table: self.table, segment, record })
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.record += 1;
+        self.read();
+    }
+
+    /// Stands on the first key that is `target` or comes after it, wherever it stood.
+    pub(super) fn seek(&mut self, target: &[u8]) {
+        let segments = &self.table.segments;
+        let after = segments.partition_point(|segment| *segment.first <= *target);
+        self.segment = after.saturating_sub(1);
+        (self.record, self.next) = (0, 0);
+        if let Some(segment) = segments.get(self.segment) {
+            let after = segment.blocks.partition_point(|block| segment.whole_key(*block) <= target);
+            let block = after.saturating_sub(1);
+            self.record = block * KEYS_OF_A_BLOCK;
+            self.next = segment.blocks.get(block).map_or(0, |at| *at as usize);
+        }
+        self.read();
+        while self.item().is_some() && self.key.as_slice() < target {
+            self.advance();
+        }
+    }
+
+    /// Reads the key of its record.
+    fn read(&mut self) {
+        let Some(segment) = self.table.segments.get(self.segment) else { return };
+        if self.record >= segment.records.len() {
+            self.segment += 1;
+            (self.record, self.next) = (0, 0);
+            return self.read();
+        }
+        let (shared, rest, end) = segment.key_at(self.next);
+        self.key.truncate(shared);
+        self.key.extend_from_slice(rest);
+        self.next = end;
+    }
+}
+
+impl Segment {
+    /// How much the key there shares with the one before, the rest of it, and where the next one begins.
+    fn key_at(&self, at: usize) -> (usize, &[u8], usize) {
+        let number =
+            |at: usize| usize::from(u16::from_le_bytes([self.keys[at], self.keys[at + 1]]));
+        let (shared, length) = (number(at), number(at + 2));
+        (shared, &self.keys[at + 4..at + 4 + length], at + 4 + length)
+    }
+
+    fn whole_key(&self, block: u32) -> &[u8] {
+        self.key_at(block as usize).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn object(key: &str, number: u64) -> Object {
+        let md5: Option<[u8; 16]> = (!number.is_multiple_of(3)).then(|| Md5::digest(key).into());
+        Object {
+            key: key.to_owned(),
+            size_bytes: number,
+            modified_ns: -(number as i64),
+            etag: match number % 4 {
+                0 => None,
+                1 => md5.map(|md5| hex(&md5)),
+                _ => Some(format!("{number:x}-2")),
+            },
+            md5,
+            version: number.is_multiple_of(5).then(|| number.to_string()),
+            storage_class: number.is_multiple_of(2).then(|| format!("CLASS{}", number % 7)),
+        }
+    }
+
+    /// Short names that share beginnings, with characters on both sides of the slash.
+    fn name() -> impl Strategy<Value = String> {
+        "[ab!0]{1,3}(/[ab!0]{1,3}){0,3}"
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_answers_as_a_sorted_map_does(
+            pieces in prop::collection::vec(prop::collection::vec(name(), 0..80), 0..4),
+            single in prop::collection::vec(name(), 0..20),
+            asked in prop::collection::vec(name(), 0..40),
+        ) {
+            let mut model = BTreeMap::new();
+            let mut builder = Builder::default();
+            let mut number = 0;
+            let mut make = |key: String| {
+                number += 1;
+                let object = object(&key, number);
+                model.insert(key, object.clone());
+                object
+            };
+            // One level of names: none of them lies below a prefix that was listed.
+            let single: Vec<_> =
+                single.iter().map(|key| format!("b{}", key.replace('/', "!"))).collect();
+            for (top, piece) in pieces.into_iter().enumerate() {
+                // What is listed below one prefix lies together.
+                builder.add(piece.into_iter().map(|key| make(format!("b{top}/{key}"))).collect());
+            }
+            builder.add_single(single.iter().map(|key| make(key.clone())).collect());
+            let table = builder.finish();
+            prop_assert_eq!(table.len(), model.len());
+            let asked = asked.iter().flat_map(|key| [key.clone(), format!("b0/{key}")]);
+            for key in asked.chain(single) {
+                let found = table.get(&key).map(|item| item.object(key.clone()));
+                prop_assert_eq!(found.as_ref(), model.get(&key));
+                let mut cursor = table.from(key.as_bytes());
+                let mut expected = model.range(key.clone()..);
+                for _ in 0..20 {
+                    prop_assert_eq!(cursor.key(), expected.next().map(|(key, _)| key.as_str()));
+                    cursor.advance();
+                }
+                let below = model.range(key.clone()..).next().is_some_and(|(k, _)| k.starts_with(&key));
+                prop_assert_eq!(table.has_below(&key), below);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Scanning a registry in a bucket: what it sees is what a scan of the same files sees.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use regsql::model::progress::Hidden;
+use regsql::sample::{Content, RegistryBuilder, paths};
+use regsql::scan::DeepLook;
+use regsql::snapshot::{Reuse, RootsChoice, ScanError, ScanOptions, Summary, scan, scan_storage};
+use regsql::storage::AnyStorage;
+use regsql::storage::object::memory::{Fault, MemoryBucket, Provider, Settings};
+use regsql::storage::object::{BucketErrorKind, ObjectStorage};
+use walkdir::WalkDir;
+
+use super::bucket::{PREFIX, sample};
+use crate::rescan::content;
+
+/// What a deletion, a push that failed and a person leave behind.
+fn damaged() -> RegistryBuilder {
+    let (mut registry, things) = sample();
+    let nowhere = RegistryBuilder::new().layer("nowhere", 10).digest;
+    registry.link_layer("a", &nowhere);
+    let cut = paths::layer_link("a/b", &things.old_layer.digest);
+    registry.put(cut, Content::Bytes(b"cut".to_vec()));
+    registry.link_revision("a/b", &things.old_layer.digest);
+    registry.untag("a", "new");
+    registry.put(paths::tag_current("a", "half"), Content::Bytes(Vec::new()));
+    registry.put(format!("{}/x.tmp", paths::repository("a/b")), Content::Bytes(vec![1]));
+    registry
+}
+
+fn options(database: &Path) -> ScanOptions {
+    ScanOptions {
+        storage: "unused".into(),
+        database: database.to_owned(),
+        io_threads: NonZeroUsize::new(4).unwrap(),
+        reuse: Reuse::DIRECTORIES,
+        replaces: false,
+        max_vanished_percent: None,
+        roots: RootsChoice::AsBefore(None),
+        deep: DeepLook::Auto,
+    }
+}
+
+/// The files below `root` as objects of the same times.
+pub fn upload(root: &Path, bucket: &MemoryBucket) {
+    for entry in WalkDir::new(root).sort_by_file_name() {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let below = entry.path().strip_prefix(root).unwrap().to_str().unwrap();
+            let facts = entry.metadata().unwrap();
+            bucket.set_now_ns(facts.mtime() * 1_000_000_000 + facts.mtime_nsec());
+            bucket.write(&format!("{PREFIX}{below}"), &fs::read(entry.path()).unwrap());
+        }
+    }
+}
+
+fn scan_bucket(bucket: MemoryBucket, database: &Path) -> Result<Summary, ScanError> {
+    let storage = ObjectStorage::new(Arc::new(bucket), PREFIX);
+    scan_storage(&options(database), &AnyStorage::Object(Box::new(storage)), &Hidden)
+}
+
+/// Rows of one scan that the other has not.
+fn difference(one: &Path, other: &Path) -> Vec<String> {
+    let [one, other] = [one, other].map(|database| BTreeSet::from_iter(content(database)));
+    let missing = one.difference(&other).map(|row| format!("- {row}"));
+    missing.chain(other.difference(&one).map(|row| format!("+ {row}"))).collect()
+}
+
+#[test]
+fn a_scan_of_a_bucket_sees_what_a_scan_of_the_same_files_sees() {
+    for provider in [Provider::S3, Provider::Gcs, Provider::Azure] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("registry");
+        damaged().write_to(&root).unwrap();
+        for page_size in [1000, 7] {
+            let bucket =
+                MemoryBucket::new("s3://b", Settings { page_size, ..Settings::of(provider) });
+            upload(&root, &bucket);
+            let [files, objects] =
+                ["files.db", "objects.db"].map(|name| directory.path().join(name));
+            scan(&ScanOptions { storage: root.clone(), ..options(&files) }, &Hidden).unwrap();
+            scan_bucket(bucket, &objects).unwrap();
+            assert_eq!(difference(&files, &objects), Vec::<String>::new(), "{provider:?}");
+            fs::remove_file(objects).unwrap();
+        }
+    }
+}
+
+#[test]
+fn keys_that_no_path_can_hold_are_findings_and_markers_of_directories_are_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    sample().0.write_to(&root).unwrap();
+    let bucket = MemoryBucket::new("s3://b", Settings::of(Provider::S3));
+    upload(&root, &bucket);
+    let below = |key: &str| format!("{PREFIX}docker/registry/v2/{key}");
+    for key in ["repositories//x", "repositories/a/../b", "blobs/sha256/./x", "repositories/a/x/"] {
+        bucket.write(&below(key), b"content");
+    }
+    bucket.write(&below("repositories/a/"), b"");
+    let database = directory.path().join("registry.db");
+    scan_bucket(bucket, &database).unwrap();
+    let problems: Vec<_> = content(&database)
+        .into_iter()
+        .filter(|row| row.starts_with("problems") && row.contains("no path"))
+        .collect();
+    assert_eq!(problems.len(), 4, "{problems:#?}");
+}
+
+#[test]
+fn a_listing_that_fails_or_shows_nothing_makes_no_snapshot_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("registry.db");
+    let empty = MemoryBucket::new("s3://b", Settings::of(Provider::S3));
+    let error = scan_bucket(empty.client(Fault::Never), &database).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("nothing lies here"));
+    assert!(error.hint().unwrap().contains("rootdirectory"));
+    empty.write(&format!("{PREFIX}other/x"), b"x");
+    let error = scan_bucket(empty.client(Fault::Never), &database).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("but other/"));
+
+    let root = directory.path().join("registry");
+    sample().0.write_to(&root).unwrap();
+    let settings = Settings { page_size: 7, ..Settings::of(Provider::S3) };
+    let bucket = MemoryBucket::new("s3://b", settings);
+    upload(&root, &bucket);
+    for request in 0..10 {
+        let fault = Fault::Once(request, BucketErrorKind::Denied);
+        scan_bucket(bucket.client(fault), &database).unwrap_err();
+        assert!(!database.exists(), "{request}");
+    }
+}
