@@ -73,7 +73,7 @@ pub struct Executor<'a> {
     pub(super) destination: Destination<'a>,
     pub(super) clock: Clock,
     pub(super) registry: Option<&'a dyn ServingRegistry>,
-    environment: &'a dyn Environment,
+    pub(super) environment: &'a dyn Environment,
     states: Vec<State>,
     places: HashMap<u64, u32>,
     hasher: RandomState,
@@ -272,11 +272,14 @@ impl<'a> Executor<'a> {
     }
 
     fn step(&mut self, at: usize, item: Item) -> Result<(), (SkipGroup, String)> {
-        if self.is_needed(at, item) {
-            return Err((SkipGroup::Needed, "something that stays or is new needs it".into()));
-        }
         let steps = self.steps;
         let path = &steps.moves[at].path;
+        if self.is_needed(at, item) {
+            return Err(match self.needed.reasons.get(path) {
+                Some(reason) => (SkipGroup::Failed, reason.clone()),
+                None => (SkipGroup::Needed, "something that stays or is new needs it".into()),
+            });
+        }
         let changed_ns = self.graph.changed_ns_of(item);
         let file = places::file_of(item.kind);
         match item.kind {
@@ -369,6 +372,7 @@ impl<'a> Executor<'a> {
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), (SkipGroup, String)> {
+        self.must_be_forgotten(path)?;
         self.has_touched.set(true);
         let removed = match &self.destination {
             Destination::Trash(run) => {
@@ -448,6 +452,12 @@ impl<'a> Executor<'a> {
     /// Whether the plan is to take this path away.
     pub(super) fn is_step(&self, path: &Path) -> bool {
         self.places.contains_key(&self.hasher.hash_one(path))
+    }
+
+    /// Whether this run has taken what lay at a path.
+    pub(super) fn is_taken(&self, path: &Path) -> bool {
+        let at = self.places.get(&self.hasher.hash_one(path));
+        at.is_some_and(|at| self.states[*at as usize] == State::Taken)
     }
 
     /// Whether a path is that of a blob that goes because its content is wrong: no image is mended by it.

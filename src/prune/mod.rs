@@ -30,6 +30,7 @@ mod run;
 mod space;
 mod steps;
 mod undoable;
+mod unlinked;
 mod via_api;
 
 pub use age::{Ages, Clock, MIN_AGE, UPLOAD_MIN_AGE, now_on};

@@ -19,6 +19,8 @@ pub struct Needed {
     paths: HashSet<PathBuf>,
     repositories: HashSet<PathBuf>,
     is_everything: bool,
+    /// Why, where it is not that something else needs it.
+    pub(super) reasons: HashMap<PathBuf, String>,
 }
 
 impl Executor<'_> {
@@ -118,7 +120,7 @@ impl Executor<'_> {
         }
     }
 
-    fn read_manifest(&self, digest: &Digest) -> io::Result<Content> {
+    pub(super) fn read_manifest(&self, digest: &Digest) -> io::Result<Content> {
         let directory =
             paths::blob(self.storage.layout(), digest).ok_or(io::ErrorKind::NotFound)?;
         self.storage.read(&directory.join("data"), READ_BYTES)

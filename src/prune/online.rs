@@ -109,10 +109,10 @@ fn samples(graph: &Graph) -> impl Iterator<Item = (&str, &Digest)> {
 
 /// What a registry may remember: a link, as it asks for it.
 #[derive(Clone, Copy)]
-struct Remembered<'a> {
-    repository: &'a str,
-    digest: &'a Digest,
-    is_revision: bool,
+pub(super) struct Remembered<'a> {
+    pub repository: &'a str,
+    pub digest: &'a Digest,
+    pub is_revision: bool,
 }
 
 impl Remembered<'_> {
@@ -124,7 +124,7 @@ impl Remembered<'_> {
         }
     }
 
-    fn is_served(self, registry: &dyn ServingRegistry) -> Result<bool, String> {
+    pub fn is_served(self, registry: &dyn ServingRegistry) -> Result<bool, String> {
         if self.is_revision {
             registry.serves_revision(self.repository, self.digest)
         } else {
@@ -278,32 +278,11 @@ impl<'a> Executor<'a> {
         let Some(registry) = self.registry else {
             return;
         };
-        let taken: Vec<(usize, Item)> =
-            self.taken().filter(|(_, item)| self.remembered(*item).is_some()).collect();
-        let served = Mutex::new(Vec::new());
-        let next = AtomicUsize::new(0);
-        let questions: Vec<(usize, Item, Remembered<'a>)> = taken
-            .into_iter()
-            .filter_map(|(at, item)| Some((at, item, self.remembered(item)?)))
+        let questions: Vec<((usize, Item), Remembered<'a>)> = self
+            .taken()
+            .filter_map(|(at, item)| Some(((at, item), self.remembered(item)?)))
             .collect();
-        std::thread::scope(|scope| {
-            for _ in 0..QUESTIONS.min(questions.len()) {
-                scope.spawn(|| {
-                    while let Some((at, item, remembered)) =
-                        questions.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        let answer = remembered.is_served(registry);
-                        if !matches!(answer, Ok(false)) {
-                            let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
-                            served.push((*at, *item, answer.err()));
-                        }
-                    }
-                });
-            }
-        });
-        let mut served = served.into_inner().unwrap_or_else(PoisonError::into_inner);
-        served.sort_unstable_by_key(|(at, ..)| *at);
-        for (at, item, why) in served {
+        for ((at, item), why) in still_served(registry, &questions) {
             let path = self.steps.moves[at].path.clone();
             // Someone pushed it again; what is new is looked at below.
             if self.storage.read(&path.join("link"), 1).is_ok() {
@@ -322,4 +301,34 @@ impl<'a> Executor<'a> {
             }
         }
     }
+}
+
+/// Asks a registry for many things at a time. Gives in their order those that it serves, and those of
+/// which it does not say, with why not.
+pub(super) fn still_served<T: Copy + Sync + Send>(
+    registry: &dyn ServingRegistry,
+    questions: &[(T, Remembered<'_>)],
+) -> Vec<(T, Option<String>)> {
+    let served = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..QUESTIONS.min(questions.len()) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((about, remembered)) = questions.get(number) else {
+                        return;
+                    };
+                    let answer = remembered.is_served(registry);
+                    if !matches!(answer, Ok(false)) {
+                        let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+                        served.push((number, *about, answer.err()));
+                    }
+                }
+            });
+        }
+    });
+    let mut served = served.into_inner().unwrap_or_else(PoisonError::into_inner);
+    served.sort_unstable_by_key(|(number, ..)| *number);
+    served.into_iter().map(|(_, about, why)| (about, why)).collect()
 }

@@ -12,15 +12,25 @@ use super::name::SkipGroup;
 use super::places;
 use crate::graph::{Item, RepositoryNode};
 use crate::model::{HoldScope, Kind, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
-use crate::scan::{self, LinkFacts, RepositoryFacts, TagFacts};
+use crate::scan::{self, LinkFacts, Names, RepositoryFacts, TagFacts};
 
 impl Executor<'_> {
-    /// Reads names and times of all repositories, and keeps what anything new needs.
+    /// Reads names and times of all repositories, and keeps what anything new needs, or what the registry
+    /// remembers.
     pub fn recheck(&mut self) {
         self.late_writes();
         self.put_back_what_is_served();
+        let names = self.read_repositories();
+        // Whoever relied on an answer that came before this one has written its links by now.
+        if names.is_some_and(|names| self.keep_what_is_remembered(&names)) {
+            self.read_repositories();
+        }
+    }
+
+    fn read_repositories(&mut self) -> Option<Names> {
         if self.storage.refresh().is_err() {
-            return self.require_everything();
+            self.require_everything();
+            return None;
         }
         let names = scan::read_names(self.storage);
         let of_repositories = names.repositories.iter().map(|found| &found.notes);
@@ -39,6 +49,7 @@ impl Executor<'_> {
         for found in &names.repositories {
             self.recheck_repository(found);
         }
+        Some(names)
     }
 
     fn recheck_repository(&mut self, found: &RepositoryFacts) {

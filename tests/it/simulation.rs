@@ -13,7 +13,7 @@ mod world;
 use std::io::Write as _;
 use std::time::Instant;
 
-use histories::{history, shrink};
+use histories::{history, narrow, shrink};
 use person::{Anchor, Ended, Simulation, Without};
 use world::History;
 
@@ -30,13 +30,17 @@ fn in_one_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
 }
 
 /// The first seed whose history fails, and the shortest history like that.
-fn first_failure(seeds: std::ops::Range<u64>, without: Without) -> Option<(u64, History, Ended)> {
+fn first_failure(
+    make: fn(u64) -> History,
+    seeds: std::ops::Range<u64>,
+    without: Without,
+) -> Option<(u64, History, Ended)> {
     in_one_thread(|| {
         let anchor = Anchor::new();
         let fails =
             |history: &History| Simulation::run(&anchor, history, without, false).failure.is_some();
-        let seed = seeds.into_iter().find(|seed| fails(&history(*seed)))?;
-        let shortest = shrink(history(seed), fails);
+        let seed = seeds.into_iter().find(|seed| fails(&make(*seed)))?;
+        let shortest = shrink(make(seed), fails);
         let ended = Simulation::run(&anchor, &shortest, without, true);
         Some((seed, shortest, ended))
     })
@@ -66,13 +70,13 @@ fn printed(seed: u64, history: &History, ended: &Ended) -> String {
     text.replace(&format!("{}/", content::V2), "").replace(".regsql/trash/", "TRASH/")
 }
 
-#[test]
-fn no_history_loses_what_got_201() {
+#[track_caller]
+fn assert_nothing_is_lost(make: fn(u64) -> History) {
     let factor = if std::env::var_os("REGSQL_LONG_TESTS").is_some() { 100 } else { 1 };
     let first = std::env::var("REGSQL_FIRST_SEED").map_or(0, |text| text.parse().unwrap());
     let seeds = SEEDS * factor;
     let start = Instant::now();
-    let found = first_failure(first..first + seeds, Without::Nothing);
+    let found = first_failure(make, first..first + seeds, Without::Nothing);
     let minutes = start.elapsed().as_secs_f64() / 60.0;
     if let Some((seed, history, ended)) = found {
         panic!("{}", printed(seed, &history, &ended));
@@ -81,10 +85,22 @@ fn no_history_loses_what_got_201() {
 }
 
 #[test]
+fn no_history_loses_what_got_201() {
+    assert_nothing_is_lost(history);
+}
+
+#[test]
+fn no_history_of_deletes_through_the_api_loses_what_got_201() {
+    assert_nothing_is_lost(narrow);
+}
+
+#[test]
 fn a_name_that_a_cache_learns_from_an_alias_stays_as_long_as_that() {
     // Found so: the sha256 link of a layer went, and its sha512 made the cache remember it.
     for seed in [2_002_311, 2_031_749, 2_061_243] {
-        if let Some((seed, history, ended)) = first_failure(seed..seed + 1, Without::Nothing) {
+        if let Some((seed, history, ended)) =
+            first_failure(history, seed..seed + 1, Without::Nothing)
+        {
             panic!("{}", printed(seed, &history, &ended));
         }
     }
@@ -93,7 +109,12 @@ fn a_name_that_a_cache_learns_from_an_alias_stays_as_long_as_that() {
 /// Fails unless some history loses something when a mending is taken out.
 #[track_caller]
 fn assert_found(without: Without) {
-    let Some((seed, history, ended)) = first_failure(0..SEARCHED, without) else {
+    assert_found_among(history, without);
+}
+
+#[track_caller]
+fn assert_found_among(make: fn(u64) -> History, without: Without) {
+    let Some((seed, history, ended)) = first_failure(make, 0..SEARCHED, without) else {
         panic!("nothing is lost without {without:?}");
     };
     let text = printed(seed, &history, &ended);
@@ -147,4 +168,9 @@ fn a_killed_run_that_nobody_looks_after_is_found() {
 #[test]
 fn an_undo_of_what_a_deletion_without_a_trash_has_broken_is_found() {
     assert_found(Without::SparingUndo);
+}
+
+#[test]
+fn a_layer_that_a_cache_learns_while_a_client_deletes_it_is_found() {
+    assert_found_among(narrow, Without::AskingForDeletedLinks);
 }

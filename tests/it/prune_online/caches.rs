@@ -1,8 +1,10 @@
 //! Registries that remember what they served: what is deleted must be forgotten, or come back.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -496,4 +498,95 @@ fn whoever_asked_long_before_the_push_gets_a_whole_image_or_is_refused() {
             }
         }
     }
+}
+
+/// The disk's part of what a client leaves that deletes a layer while another asks for it: the directory of
+/// a link without the link. The cache has it still.
+fn unlink(registry: &Registry, repository: &str, digest: &str) -> PathBuf {
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    let directory = registry.root().join("docker/registry/v2/repositories").join(repository);
+    let directory = directory.join("_layers/sha256").join(hex);
+    assert_eq!(registry.ask("HEAD", &format!("/v2/{repository}/blobs/{digest}")).status, 200);
+    fs::remove_file(directory.join("link")).unwrap();
+    assert_eq!(registry.ask("HEAD", &format!("/v2/{repository}/blobs/{digest}")).status, 200);
+    directory
+}
+
+#[test]
+fn a_layer_that_a_cache_learned_while_a_client_deleted_it_stays_until_the_cache_is_empty() {
+    let redis = Redis::start();
+    let caches: [&dyn Fn(&str) -> String; 2] = [&in_memory, &|config| in_redis(config, &redis)];
+    for (is_in_redis, cache) in [(false, caches[0]), (true, caches[1])] {
+        let mut registry = Registry::start_with(cache);
+        let image = new_image();
+        pushes::put(&registry, REPOSITORY, "1.0", &image);
+        let [wanted, unwanted] = ["wanted", "unwanted"].map(|name| layer(name, 3_000));
+        let digests = [&wanted, &unwanted].map(|bytes| registry.put_blob("gone", bytes));
+        let directories = digests.each_ref().map(|digest| unlink(&registry, "gone", digest));
+        let bench = Bench::of(&registry.root());
+        let more = online(registry.address());
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        let text = bench.ends(1, &[GARBAGE, &more].concat());
+        assert!(text.contains("its link in gone was deleted and is still served"), "{text}");
+        assert!(directories.iter().all(|path| path.is_dir()), "nothing says so any more: {text}");
+
+        // A mount gets 201 from the cache alone, and its push is whole.
+        registry.mount("other", &digests[0], "gone");
+        let mounting = Image::of(&[&wanted]);
+        registry.put_blob("other", &mounting.blobs[0]);
+        assert_eq!(
+            http::request(
+                registry.address(),
+                "PUT",
+                "/v2/other/manifests/1",
+                &[("Content-Type", mounting.media_type)],
+                &mounting.manifest
+            )
+            .unwrap()
+            .status,
+            201
+        );
+        registry.restart_with(str::to_owned);
+        let wrongs = writers::wrongs(&registry, "other", "1", &mounting);
+        assert!(wrongs.is_empty(), "{wrongs:#?}\n{text}");
+
+        if is_in_redis {
+            redis.forget_everything();
+        }
+        let more = online(registry.address());
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        bench.ends(0, &[GARBAGE, &more].concat());
+        let there = |digest: &str| {
+            let hex = digest.strip_prefix("sha256:").unwrap();
+            let blobs = registry.root().join("docker/registry/v2/blobs/sha256");
+            blobs.join(&hex[..2]).join(hex).join("data").exists()
+        };
+        assert_eq!(digests.each_ref().map(|digest| there(digest)), [true, false]);
+        assert!(writers::wrongs(&registry, "other", "1", &mounting).is_empty());
+    }
+}
+
+#[test]
+fn a_manifest_that_a_cache_learned_while_a_client_deleted_it_keeps_what_it_names() {
+    let registry = registry_with_old_index(str::to_owned);
+    let (front, memory) = remembering(&registry, Forgets::AtDelete, |_| true);
+    let index = old_index();
+    let child = &index.children[0];
+    for deleted in [&index, child] {
+        registry.delete_manifest(REPOSITORY, &deleted.digest());
+    }
+    let path = format!("/v2/{REPOSITORY}/manifests/{}", child.digest());
+    memory.lock().unwrap().insert(path.clone(), 0);
+    let bench = Bench::of(&registry.root());
+    let text = prune_with(&bench, front.address, |_| {});
+    assert!(text.contains("was deleted and is still served"), "{text}");
+    for blob in &child.blobs {
+        let path = format!("/v2/{REPOSITORY}/blobs/{}", digest_of(blob));
+        assert_eq!(registry.ask("GET", &path).status, 200, "{path}: {text}");
+    }
+    // It has been forgotten: nothing keeps its layer.
+    memory.lock().unwrap().clear();
+    prune_with(&bench, front.address, |_| {});
+    let path = format!("/v2/{REPOSITORY}/blobs/{}", digest_of(&child.blobs[2]));
+    assert_eq!(registry.ask("GET", &path).status, 404, "{path}");
 }

@@ -13,12 +13,16 @@ const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
 /// Numbers that look random and come again with the same seed (splitmix64).
-struct Random(u64);
+struct Random {
+    state: u64,
+    /// Two repositories, two images and what is in them: all meet all the time.
+    is_narrow: bool,
+}
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ mixed >> 31
@@ -33,13 +37,25 @@ impl Random {
     }
 
     fn of(&mut self, range: std::ops::Range<Id>) -> Id {
-        range.start + self.below(range.len())
+        range.start + self.below(if self.is_narrow { 2 } else { range.len() })
+    }
+
+    fn repository(&mut self) -> usize {
+        self.below(if self.is_narrow { 2 } else { REPOSITORIES.len() })
     }
 }
 
 /// A history of this number.
 pub fn history(seed: u64) -> History {
-    let mut random = Random(seed);
+    make(Random { state: seed, is_narrow: false })
+}
+
+/// A history of this number in which clients delete through the API what others ask for.
+pub fn narrow(seed: u64) -> History {
+    make(Random { state: seed, is_narrow: true })
+}
+
+fn make(mut random: Random) -> History {
     let cache = [Cache::Off, Cache::Layers, Cache::Revisions, Cache::Shared][random.below(4)];
     let mut events = Vec::new();
     for _ in 0..2 + random.below(4) {
@@ -52,6 +68,9 @@ pub fn history(seed: u64) -> History {
     let mut scripts = [const { VecDeque::new() }; CLIENTS];
     for _ in 0..=random.below(3) {
         between(&mut random, &mut scripts, &mut events, 0);
+        if random.is_narrow {
+            deletes(&mut random, &mut events);
+        }
         let operation = operation(&mut random);
         at_once(&mut events, Action::Operation(operation));
         between(&mut random, &mut scripts, &mut events, 1);
@@ -130,7 +149,10 @@ fn between(
 }
 
 fn script(random: &mut Random) -> Vec<Request> {
-    let repository = random.below(REPOSITORIES.len());
+    let repository = random.repository();
+    if random.is_narrow {
+        return narrow_script(random, repository);
+    }
     match random.below(12) {
         0 => vec![Request::DeleteTag { repository, tag: random.below(TAGS.len()) }],
         1 => vec![Request::DeleteManifest { repository, id: random.of(MANIFESTS) }],
@@ -146,10 +168,44 @@ fn script(random: &mut Random) -> Vec<Request> {
     }
 }
 
+fn narrow_script(random: &mut Random, repository: usize) -> Vec<Request> {
+    // What the first image consists of.
+    let id = CONTENTS[IMAGES.start].blobs[random.below(2)];
+    match random.below(10) {
+        0 => vec![Request::DeleteManifest { repository, id: random.of(IMAGES) }],
+        1 => vec![Request::DeleteLayer { repository, id }],
+        2 => vec![Request::Ensure { repository, id }],
+        _ => push(random),
+    }
+}
+
+/// One client deletes all that there is through the API, and another asks for it.
+fn deletes(random: &mut Random, events: &mut Vec<Event>) {
+    for repository in 0..2 {
+        for id in [IMAGES.start, IMAGES.start + 1] {
+            at_once(events, Action::Begin(0, Request::DeleteManifest { repository, id }));
+            at_once(events, Action::Finish(0));
+        }
+        for id in LAYERS {
+            at_once(events, Action::Begin(0, Request::DeleteLayer { repository, id }));
+            if random.is_one_in(2) {
+                at_once(events, Action::Go(0));
+            }
+            at_once(events, Action::Begin(1, Request::Ensure { repository, id }));
+            for _ in 0..random.below(4) {
+                at_once(events, Action::Go(random.below(2)));
+            }
+            at_once(events, Action::Finish(0));
+            at_once(events, Action::Finish(1));
+        }
+    }
+}
+
 /// A whole push of an image or an index.
 fn push(random: &mut Random) -> Vec<Request> {
-    let repository = random.below(REPOSITORIES.len());
+    let repository = random.repository();
     let id = match random.below(12) {
+        _ if random.is_narrow => random.of(IMAGES),
         0..4 => random.of(INDEXES),
         4 | 5 => random.of(REFERRERS),
         _ => random.of(IMAGES),
@@ -170,9 +226,7 @@ fn layers(random: &mut Random, repository: usize, image: Id, requests: &mut Vec<
         requests.push(match random.below(4) {
             0 => Request::Upload { repository, id },
             // The registry links an alias by itself alone: such a mount is broken from the start.
-            1 if id != ALIAS => {
-                Request::Mount { from: random.below(REPOSITORIES.len()), repository, id }
-            }
+            1 if id != ALIAS => Request::Mount { from: random.repository(), repository, id },
             _ => Request::Ensure { repository, id },
         });
     }

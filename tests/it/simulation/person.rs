@@ -37,6 +37,8 @@ pub enum Without {
     Nothing,
     /// Asking the registry whether it has forgotten: it always says so.
     AskingTheRegistry,
+    /// Asking whether it has forgotten what clients deleted.
+    AskingForDeletedLinks,
     /// The second look at the repositories: it sees what the first one saw.
     SecondLook,
     /// The wait for pushes under way.
@@ -446,7 +448,12 @@ impl ServingRegistry for Simulation<'_> {
     fn serves_link(&self, repository: &str, digest: &Digest) -> Result<bool, String> {
         let (repository, id) = places(repository, digest);
         let mut world = self.call();
-        Ok(world.registry.serves(repository, id) && self.without != Without::AskingTheRegistry)
+        let is_asked = match self.without {
+            Without::AskingTheRegistry => false,
+            Without::AskingForDeletedLinks => !world.registry.is_deleted(repository, id),
+            _ => true,
+        };
+        Ok(world.registry.serves(repository, id) && is_asked)
     }
 
     fn serves_revision(&self, repository: &str, digest: &Digest) -> Result<bool, String> {

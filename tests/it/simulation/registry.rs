@@ -162,6 +162,11 @@ impl Registry {
         link(repository, id)
     }
 
+    /// Whether a client deleted a link and nobody wrote it again.
+    pub fn is_deleted(&self, repository: usize, id: Id) -> bool {
+        self.removed.contains(&Self::link(repository, id))
+    }
+
     fn find(&self, repository: usize, id: Id) -> Found {
         if self.links.contains(&(repository, id)) {
             return Found::Remembered;

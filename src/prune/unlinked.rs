@@ -1,0 +1,191 @@
+//! Links that somebody else removed, and that a registry may remember all the same.
+//!
+//! A client that deletes a layer through the API while another asks for it can leave the registry's cache
+//! with a link that is gone (distribution `cachedblobdescriptorstore.go`: the cache is emptied first). From
+//! then on the registry mounts that layer from there and answers 201, without a look at its disk, and
+//! nothing on disk says that the blob is needed. But the API removes the file `link` and leaves its
+//! directory (`linkedblobstore.go`), so each directory of a link without one is a place to ask for.
+
+use std::path::Path;
+
+use super::check::Checked;
+use super::executor::Executor;
+use super::manifests::Named;
+use super::name::SkipGroup;
+use super::online::{Remembered, ServingRegistry, still_served};
+use crate::graph::BlobId;
+use crate::model::{Certainty, Code, Digest, Kind, is_repository_name, text_of};
+use crate::scan::{Names, RepositoryFacts};
+use crate::storage::{Layout, paths};
+
+/// What a registry can be asked for: the algorithms that it knows.
+const ALGORITHMS: [&str; 3] = ["sha256", "sha384", "sha512"];
+
+/// The link of which only the directory is left.
+#[derive(Clone, PartialEq, Eq)]
+struct Unlinked {
+    repository: String,
+    digest: Digest,
+    is_revision: bool,
+}
+
+impl Unlinked {
+    /// What a directory was the link of, if it was that of a link that a registry serves.
+    fn at(layout: &Layout, directory: &Path) -> Option<Self> {
+        let encoded = directory.file_name()?.to_str()?;
+        let algorithm = directory.parent()?.file_name()?.to_str()?;
+        let above = directory.ancestors().nth(2)?;
+        let is_revision = above.ends_with("_manifests/revisions");
+        let repository = match is_revision {
+            true => above.ancestors().nth(2)?,
+            false if above.ends_with("_layers") => above.parent()?,
+            false => return None,
+        };
+        let repository = text_of(repository.strip_prefix(layout.repositories()).ok()?.as_os_str());
+        let digest = Digest::from_parts(algorithm, encoded)?;
+        let is_served = ALGORITHMS.contains(&algorithm) && is_repository_name(&repository);
+        is_served.then_some(Self { repository, digest, is_revision })
+    }
+
+    fn is_alias(&self) -> bool {
+        matches!(self.digest, Digest::Other(_))
+    }
+
+    fn as_remembered(&self) -> Remembered<'_> {
+        let Self { repository, digest, is_revision } = self;
+        Remembered { repository, digest, is_revision: *is_revision }
+    }
+}
+
+impl Executor<'_> {
+    /// Asks the registry for each link that somebody else removed and that leads to something of the plan.
+    /// What it still serves keeps its data. Says whether anything was asked for.
+    pub(super) fn keep_what_is_remembered(&mut self, names: &Names) -> bool {
+        let Some(registry) = self.registry else {
+            return false;
+        };
+        let unlinked = names.repositories.iter().flat_map(|found| self.unlinked_in(found));
+        // A registry that is asked by an alias remembers what that leads to, as well.
+        let (aliases, mut others): (Vec<_>, Vec<_>) = unlinked.partition(Unlinked::is_alias);
+        let has_asked = !aliases.is_empty() || !others.is_empty();
+        for (alias, _) in served(registry, &aliases) {
+            // What it led to is known no more.
+            others.extend(self.planned_blobs().map(|digest| Unlinked {
+                repository: alias.repository.clone(),
+                digest,
+                is_revision: false,
+            }));
+        }
+        for (unlinked, why) in served(registry, &others) {
+            self.keep_remembered(unlinked, why);
+        }
+        has_asked
+    }
+
+    fn planned_blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        let blobs = self.steps.items.iter().filter(|item| item.kind == Kind::Blob);
+        blobs.filter_map(|item| self.graph.digest_of(*item).cloned())
+    }
+
+    fn unlinked_in<'s>(
+        &'s self,
+        found: &'s RepositoryFacts,
+    ) -> impl Iterator<Item = Unlinked> + 's {
+        let layout = self.storage.layout();
+        let empty = found.notes.findings.iter();
+        let empty = empty.filter(|finding| finding.code == Code::EmptyDirectory);
+        empty.filter_map(move |finding| {
+            let directory = Path::new(&finding.path);
+            let unlinked = Unlinked::at(layout, directory)?;
+            // What this run took is asked for by itself.
+            let is_of_use = !self.is_taken(directory) && self.is_of_the_plan(found, &unlinked);
+            is_of_use.then_some(unlinked)
+        })
+    }
+
+    /// Whether the plan takes what a link would lead to.
+    fn is_of_the_plan(&self, found: &RepositoryFacts, unlinked: &Unlinked) -> bool {
+        let is_blob_step = |digest: &Digest| {
+            paths::blob(self.storage.layout(), digest).is_some_and(|path| self.is_step(&path))
+        };
+        if unlinked.is_alias() {
+            return self.planned_blobs().next().is_some();
+        }
+        if !unlinked.is_revision {
+            return is_blob_step(&unlinked.digest);
+        }
+        let content = self.read_manifest(&unlinked.digest);
+        let is_there = content.is_ok();
+        let named = Named::by(&unlinked.digest, &content, Certainty::Certain);
+        let is_step = |digest: &Digest| {
+            let places =
+                [paths::revision(&found.path, digest), paths::layer_link(&found.path, digest)];
+            is_blob_step(digest) || places.iter().flatten().any(|path| self.is_step(path))
+        };
+        is_there && (named.is_unknown || named.references.iter().any(|(digest, _)| is_step(digest)))
+    }
+
+    fn keep_remembered(&mut self, unlinked: &Unlinked, why: Option<String>) {
+        let Unlinked { repository, digest, is_revision } = unlinked;
+        let said = match why {
+            None => "is still served from the registry's cache".to_owned(),
+            Some(why) => format!("may still be served from the registry's cache ({why})"),
+        };
+        let until = "until the cache is emptied: a restart, or in Redis the removal of its keys";
+        if *is_revision {
+            self.environment.warn(&format!(
+                "{repository}@{digest} was deleted and {said}: what it needs stays {until}"
+            ));
+            if let Some(directory) = paths::repository(self.storage.layout(), repository) {
+                self.require(&directory, digest);
+            }
+            return;
+        }
+        let blob = self.graph.blob_by_digest(digest);
+        let reason = format!("its link in {repository} was deleted and {said}: it stays {until}");
+        if let Some(blob) = blob {
+            self.stays_because(blob, reason);
+        }
+        self.keep_blob(digest);
+    }
+
+    /// Says why a blob stays: now, if it went already, or when its turn comes.
+    fn stays_because(&mut self, blob: BlobId, reason: String) {
+        let digest = &self.graph.blobs[blob as usize].digest;
+        let Some(path) = paths::blob(self.storage.layout(), digest) else {
+            return;
+        };
+        let taken = self.taken().find(|(at, _)| self.steps.moves[*at].path == path);
+        match taken {
+            Some((_, item)) => self.skip(SkipGroup::Failed, item, reason),
+            None => drop(self.needed.reasons.insert(path, reason)),
+        }
+    }
+
+    /// An empty directory is all that says that there was a link. It must not go before the registry has
+    /// forgotten that.
+    pub(super) fn must_be_forgotten(&self, directory: &Path) -> Checked {
+        let unlinked = Unlinked::at(self.storage.layout(), directory);
+        let (Some(registry), Some(unlinked)) = (self.registry, unlinked) else {
+            return Ok(());
+        };
+        match unlinked.as_remembered().is_served(registry) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                let reason = "a client deleted this link, and the registry's cache still serves it";
+                Err((SkipGroup::Failed, reason.into()))
+            }
+            Err(why) => Err((SkipGroup::Failed, why)),
+        }
+    }
+}
+
+/// What of these a registry serves or may serve, and why it may if it does not say.
+fn served<'u>(
+    registry: &dyn ServingRegistry,
+    all: &'u [Unlinked],
+) -> Vec<(&'u Unlinked, Option<String>)> {
+    let questions: Vec<_> =
+        all.iter().map(|unlinked| (unlinked, unlinked.as_remembered())).collect();
+    still_served(registry, &questions)
+}
