@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::LakeError;
-use super::destination::Destination;
+use super::destination::{Destination, Finished};
 use super::partition::Partition;
 use super::staging::{LOCK, Staging};
 use super::table::LAST;
@@ -36,7 +36,7 @@ pub(super) struct LakeMarker {
 const FORMAT: u32 = 1;
 
 /// The largest marker: one names every part of a table.
-const MAX_MARKER_BYTES: u64 = 16 << 20;
+pub(super) const MAX_MARKER_BYTES: u64 = 16 << 20;
 
 impl LakeMarker {
     /// The bytes of a new one.
@@ -160,10 +160,10 @@ impl Directory {
         &self,
         staging: &Path,
         partition: &Partition,
-        tables: &[&'static str],
+        tables: &[Finished],
     ) -> Result<(), LakeError> {
         let mut done: Vec<&str> = Vec::new();
-        for &table in tables {
+        for &Finished { table, .. } in tables {
             if let Err(error) = self.rename_table(staging, partition, table) {
                 for table in done.into_iter().rev() {
                     let target = self.path.join(partition.directory(table));
@@ -245,8 +245,11 @@ impl Destination for Directory {
         &self.place
     }
 
-    fn path(&self) -> Option<&Path> {
-        Some(&self.path)
+    fn is_inside(&self, root: &str) -> bool {
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        // What is not there yet lies where its nearest ancestor is.
+        let real = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+        real.is_some_and(|real| real.starts_with(root))
     }
 
     fn open(&self, format: &'static str) -> Result<(), LakeError> {
@@ -268,7 +271,12 @@ impl Destination for Directory {
         LakeMarker::check(&bytes, &self.place, format)
     }
 
-    fn stage(&self, partition: &Partition, extension: &'static str) -> Result<Staging, LakeError> {
+    fn stage(
+        &self,
+        partition: &Partition,
+        extension: &'static str,
+        _tables: &[&'static str],
+    ) -> Result<Staging, LakeError> {
         let lock = self.lock()?;
         self.remove_abandoned().map_err(self.error(""))?;
         let directory = tempfile::Builder::new()
@@ -303,8 +311,11 @@ impl Destination for Directory {
         &self,
         staging: Staging,
         partition: &Partition,
-        tables: &[&'static str],
+        tables: &[Finished],
     ) -> Result<(), LakeError> {
+        for Finished { table, parts, marker } in tables {
+            staging.finish_table(table, parts, marker)?;
+        }
         let lock = self.lock()?;
         self.rename_all(staging.path(), partition, tables)?;
         drop(lock);

@@ -10,6 +10,8 @@
 //! grows with the graph and not with the rows; files are written aside, so that no engine reads a part.
 //! Prints nothing. Engines report; only regsql deletes.
 
+#[cfg(feature = "object-storage")]
+mod bucket;
 mod csv;
 mod destination;
 mod directory;
@@ -32,7 +34,9 @@ use clap::ValueEnum;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
-pub use destination::Destination;
+#[cfg(feature = "object-storage")]
+pub use bucket::InBucket;
+pub use destination::{Destination, Finished};
 pub use directory::Directory;
 pub use error::LakeError;
 pub use partition::Partition;
@@ -158,22 +162,24 @@ pub fn export(
     if let Some(parts) = published(destination, &partition, &tables, &registry, &scan)? {
         return Ok(exported(&parts, true));
     }
-    let staging = destination.stage(&partition, options.format.extension())?;
-    let parts = write_all(options, connections, &staging, &tables)?;
-    for (table, parts) in tables.iter().zip(&parts) {
+    let mut names: Vec<&'static str> = tables.iter().map(|table| table.name).collect();
+    let staging = destination.stage(&partition, options.format.extension(), &names)?;
+    let to = To { destination, partition: &partition, staging: &staging };
+    let parts = write_all(options, connections, to, &tables)?;
+    let mut finished: Vec<Finished> = Vec::with_capacity(tables.len());
+    for (table, parts) in names.drain(..).zip(&parts) {
         let marker = Marker {
             registry: registry.clone(),
             scan: scan.clone(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
             files: parts.clone(),
         };
-        let mut bytes = serde_json::to_vec(&marker).unwrap_or_default();
-        bytes.push(b'\n');
-        staging.finish_table(table.name, parts, &bytes)?;
+        let mut marker = serde_json::to_vec(&marker).unwrap_or_default();
+        marker.push(b'\n');
+        finished.push(Finished { table, parts: parts.clone(), marker });
     }
-    let mut names: Vec<&'static str> = tables.iter().map(|table| table.name).collect();
-    names.sort_by_key(|name| *name == LAST);
-    destination.publish(staging, &partition, &names)?;
+    finished.sort_by_key(|finished| finished.table == LAST);
+    destination.publish(staging, &partition, &finished)?;
     Ok(exported(&parts.concat(), false))
 }
 
@@ -183,11 +189,7 @@ fn read_error(database: &Path, source: rusqlite::Error) -> LakeError {
 
 /// Nothing but deletions may write in a registry's storage.
 fn refuse_storage(destination: &dyn Destination, root: &str) -> Result<(), LakeError> {
-    let Some(path) = destination.path() else { return Ok(()) };
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    // What is not there yet lies where its nearest ancestor is.
-    let real = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
-    if real.is_some_and(|real| real.starts_with(root)) {
+    if destination.is_inside(root) {
         let place = destination.place().to_owned();
         return Err(LakeError::InStorage { place, root: root.to_owned() });
     }
@@ -305,14 +307,14 @@ fn work_of(tables: &[Table]) -> Vec<Work> {
 fn write_all(
     options: &ExportOptions<'_>,
     connections: Vec<Connection>,
-    staging: &Staging,
+    to: To<'_>,
     tables: &[Table],
 ) -> Result<Vec<Vec<Part>>, LakeError> {
     let first = connections.first().ok_or(LakeError::Stopped)?;
     let graph = OnceLock::new();
     let lookups =
         Lookups::read(first, &graph).map_err(|source| read_error(options.database, source))?;
-    let job = Job { options, staging, tables, lookups: &lookups, graph: &graph };
+    let job = Job { options, to, tables, lookups: &lookups, graph: &graph };
     let queue = Mutex::new(work_of(tables).into_iter());
     let done: Mutex<(Vec<Written>, Option<LakeError>)> = Mutex::default();
     std::thread::scope(|scope| {
@@ -344,10 +346,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Where the files of an export go.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    destination: &'a dyn Destination,
+    partition: &'a Partition,
+    staging: &'a Staging,
+}
+
 /// What every thread needs.
 struct Job<'a> {
     options: &'a ExportOptions<'a>,
-    staging: &'a Staging,
+    to: To<'a>,
     tables: &'a [Table],
     lookups: &'a Lookups<'a>,
     /// For the threads that look blobs up. The one that takes [`Work::Graph`] sets it, come what may.
@@ -377,19 +387,22 @@ impl Job<'_> {
         table: &Table,
         fill: impl FnOnce(&mut dyn Sink) -> Result<(), LakeError>,
     ) -> Result<Vec<Part>, LakeError> {
-        match self.options.format {
+        let To { destination, partition, staging } = self.to;
+        let parts = match self.options.format {
             #[cfg(feature = "parquet")]
             FileFormat::Parquet => {
-                let mut writer = parquet::Writer::new(self.staging, table)?;
+                let mut writer = parquet::Writer::new(staging, table)?;
                 fill(&mut writer)?;
-                writer.finish()
+                writer.finish()?
             }
             FileFormat::Csv => {
-                let mut writer = csv::Writer::new(self.staging, table);
+                let mut writer = csv::Writer::new(staging, table);
                 fill(&mut writer)?;
-                writer.finish()
+                writer.finish()?
             }
-        }
+        };
+        destination.take(staging, partition, table.name, &parts)?;
+        Ok(parts)
     }
 
     fn write_graph(&self, reading: Reading<'_>) -> Result<Vec<Written>, LakeError> {

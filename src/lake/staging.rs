@@ -100,8 +100,7 @@ impl Staging {
         let directory = self.path().join(table);
         let finish = || {
             for part in parts {
-                let unfinished = directory.join(format!("{}{UNFINISHED}", part.name));
-                fs::rename(unfinished, directory.join(&part.name))?;
+                fs::rename(self.unfinished(table, part), directory.join(&part.name))?;
             }
             let mut file = File::create_new(directory.join(super::MARKER))?;
             file.write_all(marker)?;
@@ -111,9 +110,9 @@ impl Staging {
         finish().map_err(|source| LakeError::Write { path: path(), source })
     }
 
-    /// A file of a table.
-    pub fn file(&self, table: &str, name: &str) -> PathBuf {
-        self.path().join(table).join(name)
+    /// Where a part of a table is before [`Self::finish_table`].
+    pub(super) fn unfinished(&self, table: &str, part: &Part) -> PathBuf {
+        self.path().join(table).join(format!("{}{UNFINISHED}", part.name))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What `export` writes: files that engines read, all of a scan or nothing of it.
 
+#[cfg(all(feature = "object-storage", feature = "parquet"))]
+mod bucket;
 mod destination;
 mod engines;
 mod sample;
