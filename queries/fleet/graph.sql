@@ -1,19 +1,18 @@
 -- title: Who owns the bytes, worked out by the engine
--- summary: Follows the edges from what is kept, level by level: each blob's one owner, several, or none
+-- summary: Follows the edges from what is kept, as deep as they lead: each blob's one owner, several, or none
 -- column: registry text -- the registry
 -- column: owner text -- the one repository that reaches the blobs, `(shared)`, `(kept)` for what stays without any, or `(orphans)`
 -- column: blob_count count -- blobs
 -- column: size_bytes bytes -- their bytes
--- column: deeper_count count -- blobs that are deeper than seven levels; 0: the figures are exact
+-- column: deeper_count count -- blobs at the last step of twelve, below which nothing is followed; 0: the figures are exact
 --
 -- For a registry that is too large for one machine. An owner is carried as the least and the greatest
--- repository that reaches a blob: the two are the same if and only if it is one, so there is one join a
--- level and no row for each pair. A level follows one edge: tag or revision to index, to image, to layer.
--- A level without rows costs nothing. Spark and ClickHouse work out a common table expression each time
--- that it is named: for more than a million blobs make tables of level1, level2, … there.
+-- repository that reaches a blob: the two are the same if and only if it is one, so no row is needed for each
+-- pair. A step follows one edge: tag or revision to index, to image, to layer. It goes on as long as the export
+-- has edges to follow, and no further than twelve, since a damaged storage may lead in a circle.
 -- What cannot be read, and what somebody outside refers to, is in `starts` without a repository. So no blob
 -- is called an orphan because the engine knows less than regsql.
-WITH latest AS (
+WITH RECURSIVE latest AS (
     SELECT registry, MAX(scan) AS scan FROM scan_info GROUP BY registry
 ),
 edge AS (
@@ -32,93 +31,13 @@ level0 AS (
     JOIN latest t ON t.registry = s.registry AND t.scan = s.scan
     GROUP BY s.registry, s.blob_id
 ),
-level1 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level0 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level2 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level1 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level3 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level2 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level4 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level3 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level5 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level4 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level6 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level5 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level7 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level6 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
-),
-level8 AS (
-    SELECT
-        e.registry AS registry,
-        e.to_id AS blob_id,
-        MIN(l.least) AS least,
-        MAX(l.greatest) AS greatest,
-        MAX(l.is_kept) AS is_kept
-    FROM level7 l
-    JOIN edge e ON e.registry = l.registry AND e.from_id = l.blob_id
-    GROUP BY e.registry, e.to_id
+walk (registry, blob_id, least, greatest, is_kept, depth) AS (
+    SELECT registry, blob_id, least, greatest, is_kept, 0 FROM level0
+    UNION ALL
+    SELECT e.registry, e.to_id, w.least, w.greatest, w.is_kept, w.depth + 1
+    FROM walk w
+    JOIN edge e ON e.registry = w.registry AND e.from_id = w.blob_id
+    WHERE w.depth < 12
 ),
 reached AS (
     SELECT
@@ -127,26 +46,8 @@ reached AS (
         MIN(least) AS least,
         MAX(greatest) AS greatest,
         MAX(is_kept) AS is_kept,
-        MAX(is_deeper) AS is_deeper
-    FROM (
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level0
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level1
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level2
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level3
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level4
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level5
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level6
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 0 AS is_deeper FROM level7
-        UNION ALL
-        SELECT registry, blob_id, least, greatest, is_kept, 1 AS is_deeper FROM level8
-    ) met
+        MAX(CASE WHEN depth = 12 THEN 1 ELSE 0 END) AS is_deeper
+    FROM walk
     GROUP BY registry, blob_id
 ),
 owned AS (

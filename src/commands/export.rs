@@ -60,6 +60,7 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result {
         database: &context.db,
         registry: args.registry.as_deref(),
         format: args.format,
+        part_rows: lake::PART_ROWS,
         threads: std::thread::available_parallelism()
             .unwrap_or(NonZeroUsize::MIN)
             .min(const { NonZeroUsize::new(4).unwrap() }),

@@ -8,13 +8,12 @@ use super::staging::{Part, PartFile, Staging};
 use super::table::{Table, Type};
 use crate::model::Digest;
 
-/// Rows of a file.
-const PART_ROWS: usize = 10_000_000;
-
 /// Writes a table as one or more files.
 pub(super) struct Writer<'a> {
     staging: &'a Staging,
     table: &'a Table,
+    /// The most rows of a part.
+    part_rows: usize,
     open: Option<(csv::Writer<PartFile>, usize)>,
     /// The sha256 digest of a column `other_…` that follows it, which goes in its place.
     fields: Vec<String>,
@@ -22,9 +21,9 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(staging: &'a Staging, table: &'a Table) -> Self {
+    pub fn new(staging: &'a Staging, table: &'a Table, part_rows: usize) -> Self {
         let fields = vec![String::new(); table.columns.len()];
-        Self { staging, table, open: None, fields, parts: Vec::new() }
+        Self { staging, table, part_rows, open: None, fields, parts: Vec::new() }
     }
 
     /// The place in a line of a column: a digest of any algorithm is one field.
@@ -91,13 +90,13 @@ impl Sink for Writer<'_> {
         let columns: Vec<usize> = self.columns().collect();
         let fields = std::mem::take(&mut self.fields);
         let failed = |staging: &Staging, name, error| staging.error(name, error);
-        let (staging, name) = (self.staging, self.table.name);
+        let (staging, name, part_rows) = (self.staging, self.table.name, self.part_rows);
         let (writer, rows) = self.open()?;
         writer
             .write_record(columns.iter().map(|at| fields[*at].as_bytes()))
             .map_err(|error| failed(staging, name, error))?;
         *rows += 1;
-        let is_full = *rows == PART_ROWS;
+        let is_full = *rows == part_rows;
         self.fields = fields;
         self.fields.iter_mut().for_each(String::clear);
         if is_full { self.end_part() } else { Ok(()) }

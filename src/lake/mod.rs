@@ -50,6 +50,9 @@ use table::{LAST, Source, Table, tables};
 /// Stands beside the files of a table's scan when all of them are there.
 const MARKER: &str = "_SUCCESS";
 
+/// The most rows of a file, which one task of an engine reads.
+pub const PART_ROWS: NonZeroUsize = NonZeroUsize::new(10_000_000).unwrap();
+
 /// What files are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
@@ -89,6 +92,8 @@ pub struct ExportOptions<'a> {
     pub registry: Option<&'a str>,
     /// What files are written.
     pub format: FileFormat,
+    /// The most rows of a file: [`PART_ROWS`], but for tests.
+    pub part_rows: NonZeroUsize,
     /// Threads that read and write.
     pub threads: NonZeroUsize,
     /// Set when a person stops it.
@@ -388,15 +393,16 @@ impl Job<'_> {
         fill: impl FnOnce(&mut dyn Sink) -> Result<(), LakeError>,
     ) -> Result<Vec<Part>, LakeError> {
         let To { destination, partition, staging } = self.to;
+        let part_rows = self.options.part_rows.get();
         let parts = match self.options.format {
             #[cfg(feature = "parquet")]
             FileFormat::Parquet => {
-                let mut writer = parquet::Writer::new(staging, table)?;
+                let mut writer = parquet::Writer::new(staging, table, part_rows)?;
                 fill(&mut writer)?;
                 writer.finish()?
             }
             FileFormat::Csv => {
-                let mut writer = csv::Writer::new(staging, table);
+                let mut writer = csv::Writer::new(staging, table, part_rows);
                 fill(&mut writer)?;
                 writer.finish()?
             }

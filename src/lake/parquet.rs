@@ -22,9 +22,6 @@ use super::table::{Column, Table, Type};
 /// Rows of a group, which is what is held in memory, and the unit that engines read in parallel.
 const GROUP_ROWS: usize = 1 << 17;
 
-/// Groups of a file: about ten million rows.
-const GROUPS_OF_PART: usize = 76;
-
 /// A file ends with the group that reaches this: parts are uploaded whole.
 const PART_BYTES: usize = 128 << 20;
 
@@ -36,7 +33,10 @@ pub(super) struct Writer<'a> {
     properties: WriterPropertiesPtr,
     columns: Vec<Values>,
     row_count: usize,
-    /// The part that is being written, and how many groups it has.
+    /// Rows of a group, and the most of a part.
+    group_rows: usize,
+    part_rows: usize,
+    /// The part that is being written, and how many rows it has.
     open: Option<(SerializedFileWriter<PartFile>, usize)>,
     parts: Vec<Part>,
 }
@@ -150,7 +150,11 @@ impl Values {
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(staging: &'a Staging, table: &'a Table) -> Result<Self, LakeError> {
+    pub fn new(
+        staging: &'a Staging,
+        table: &'a Table,
+        part_rows: usize,
+    ) -> Result<Self, LakeError> {
         let failed = |error| staging.error(table.name, error);
         Ok(Self {
             staging,
@@ -159,6 +163,8 @@ impl<'a> Writer<'a> {
             properties: Arc::new(properties(table)),
             columns: table.columns.iter().map(|column| Values::new(column.kind)).collect(),
             row_count: 0,
+            group_rows: GROUP_ROWS.min(part_rows),
+            part_rows,
             open: None,
             parts: Vec::new(),
         })
@@ -166,7 +172,7 @@ impl<'a> Writer<'a> {
 
     fn write_group(&mut self) -> Result<(), LakeError> {
         let failed = |error| self.staging.error(self.table.name, error);
-        let (mut file, groups) = if let Some(open) = self.open.take() {
+        let (mut file, rows) = if let Some(open) = self.open.take() {
             open
         } else {
             let part = self.staging.create_part(self.table.name, self.parts.len())?;
@@ -183,8 +189,8 @@ impl<'a> Writer<'a> {
             group.close().map_err(failed)?;
         }
         file.inner().add_rows(self.row_count);
+        self.open = Some((file, rows + self.row_count));
         self.row_count = 0;
-        self.open = Some((file, groups + 1));
         Ok(())
     }
 
@@ -214,10 +220,10 @@ impl Sink for Writer<'_> {
 
     fn end_row(&mut self) -> Result<(), LakeError> {
         self.row_count += 1;
-        if self.row_count == GROUP_ROWS {
+        if self.row_count == self.group_rows {
             self.write_group()?;
-            if let Some((file, groups)) = &self.open
-                && (*groups == GROUPS_OF_PART || file.bytes_written() >= PART_BYTES)
+            if let Some((file, rows)) = &self.open
+                && (rows + self.group_rows > self.part_rows || file.bytes_written() >= PART_BYTES)
             {
                 self.end_part()?;
             }

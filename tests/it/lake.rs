@@ -4,6 +4,7 @@
 mod bucket;
 mod destination;
 mod engines;
+mod parts;
 mod sample;
 
 use std::collections::BTreeSet;

@@ -23,6 +23,7 @@ fn export(database: &Path, registry: &str, bucket: MemoryBucket) -> Result<Expor
         database,
         registry: Some(registry),
         format: FileFormat::default(),
+        part_rows: lake::PART_ROWS,
         threads: NonZeroUsize::new(2).unwrap(),
         stop: &stop,
     };
@@ -37,6 +38,7 @@ fn in_directory(sample: &Sample, registry: &str) -> BTreeMap<String, Vec<u8>> {
         database: &sample.database(),
         registry: Some(registry),
         format: FileFormat::default(),
+        part_rows: lake::PART_ROWS,
         threads: NonZeroUsize::new(2).unwrap(),
         stop: &stop,
     };

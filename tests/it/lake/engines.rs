@@ -91,3 +91,29 @@ fn the_notebook_of_the_cookbook_runs() {
     let told = crate::env::stdout(&mut command);
     assert!(told.contains("acme") && told.contains("grown_bytes"), "{told}");
 }
+
+#[test]
+fn the_panel_of_the_cookbook_is_a_time_series() {
+    let sample = sample::shop();
+    let lake = sample.path().join("lake");
+    sample.age(3);
+    exports(&sample.database(), &lake, &["--registry", "acme"]);
+    sample.scan(&[]);
+    exports(&sample.database(), &lake, &["--registry", "acme"]);
+    let page = include_str!("../../../docs/cookbook.md");
+    let panel = page.split("In Grafana, a data source").nth(1).unwrap();
+    let panel = panel.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    // What a panel of this kind needs: one column of times in rising order, one of names, one of numbers.
+    let script = "import datetime, subprocess, sys, duckdb
+lake = duckdb.connect()
+lake.execute(subprocess.run([sys.argv[1], 'export', 'lake', '--views', 'duckdb'], check=True, capture_output=True, text=True).stdout)
+found = lake.execute(sys.argv[2])
+assert [column[0] for column in found.description] == ['time', 'metric', 'value'], found.description
+rows = found.fetchall()
+assert all(isinstance(time, datetime.datetime) and metric == 'acme' and value > 0 for time, metric, value in rows), rows
+assert [time for time, _, _ in rows] == sorted({time for time, _, _ in rows}), rows
+print(len(rows), 'points')";
+    let mut command = program(python("target/python").to_str().unwrap());
+    command.args(["-c", script, REGSQL, panel]).current_dir(sample.path());
+    assert_eq!(crate::env::stdout(command.env("HOME", sample.path())), "2 points\n");
+}
