@@ -165,7 +165,9 @@ impl fmt::Display for Statements<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.engine == Engine::Spark {
             // The name `007` is no number.
-            writeln!(out, "SET spark.sql.sources.partitionColumnTypeInference.enabled = false;\n")?;
+            writeln!(out, "SET spark.sql.sources.partitionColumnTypeInference.enabled = false;")?;
+            // `graph` follows as many edges as there are, and not a million alone.
+            writeln!(out, "SET spark.sql.cteRecursionRowLimit = -1;\n")?;
         }
         if self.engine == Engine::ClickHouse {
             writeln!(out, "SET join_use_nulls = 1;\n")?;
