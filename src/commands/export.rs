@@ -13,12 +13,14 @@ use crate::lake::engines::{Engine, Statements};
 use crate::lake::fleet::{self, FleetQuery};
 use crate::lake::{self, Destination, Directory, ExportOptions, FileFormat};
 use crate::report::nearest;
+use crate::storage;
 use crate::ui;
 
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// The lake: an empty or new directory, or one that was exported to before
+    /// The lake: an empty or new directory, or one that was exported to before; or s3://BUCKET[/PREFIX],
+    /// gs://BUCKET[/PREFIX], az://ACCOUNT/CONTAINER[/PREFIX]
     #[arg(value_name = "DEST", required_unless_present_any = ["views", "query", "queries"])]
     pub destination: Option<PathBuf>,
     /// The registry's name in the lake (default: the root of its storage)
@@ -47,12 +49,6 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result {
     if let Some(engine) = args.views {
         return print(context, &statements(engine, destination)?);
     }
-    if destination.as_os_str().as_encoded_bytes().windows(3).any(|part| part == b"://") {
-        let error = format!("cannot export to `{}`: it is no directory", destination.display());
-        return Err(
-            Error::new(error).with_hint("export into a directory, and copy that to the bucket")
-        );
-    }
     let stop = Arc::new(AtomicBool::new(false));
     let is_stopped = Arc::clone(&stop);
     on_interrupt(move || is_stopped.store(true, Ordering::Relaxed));
@@ -66,8 +62,26 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result {
             .min(const { NonZeroUsize::new(4).unwrap() }),
         stop: &stop,
     };
-    let lake = Directory::new(destination);
-    export(context, &options, &lake)
+    export(context, &options, &*open(destination)?)
+}
+
+fn is_address(destination: &Path) -> bool {
+    destination.as_os_str().as_encoded_bytes().windows(3).any(|part| part == b"://")
+}
+
+/// A directory, or the bucket at an address.
+fn open(destination: &Path) -> Result<Box<dyn Destination>> {
+    if !is_address(destination) {
+        return Ok(Box::new(Directory::new(destination)));
+    }
+    match storage::locate(destination)?.place {
+        #[cfg(feature = "object-storage")]
+        storage::Place::Object(place) => {
+            let bucket = place.provider.connect().map_err(lake::LakeError::from)?;
+            Ok(Box::new(lake::InBucket::new(bucket, &place.prefix)))
+        }
+        storage::Place::Filesystem => Ok(Box::new(Directory::new(destination))),
+    }
 }
 
 fn export(context: &Context, options: &ExportOptions<'_>, lake: &dyn Destination) -> Result {
@@ -85,8 +99,7 @@ fn export(context: &Context, options: &ExportOptions<'_>, lake: &dyn Destination
 
 /// The statements for the lake in a directory.
 fn statements(engine: Engine, destination: &Path) -> Result<String> {
-    let place = if destination.as_os_str().as_encoded_bytes().windows(3).any(|part| part == b"://")
-    {
+    let place = if is_address(destination) {
         destination.to_owned()
     } else {
         std::path::absolute(destination)?

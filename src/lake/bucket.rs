@@ -186,7 +186,9 @@ impl Destination for InBucket {
     }
 
     fn is_inside(&self, root: &str) -> bool {
-        format!("{}/", self.place).starts_with(&format!("{}/", root.trim_end_matches('/')))
+        // What follows a question mark is the server: in doubt it is the same.
+        let root = root.split_once('?').map_or(root, |(root, _)| root).trim_end_matches('/');
+        format!("{}/", self.place).starts_with(&format!("{root}/"))
     }
 
     fn open(&self, format: &'static str) -> Result<(), LakeError> {

@@ -4,6 +4,7 @@
 //! each digest the number of its blob, where the files have it. It shows a scan only when `scan_info`, which
 //! is published last, has it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use clap::ValueEnum;
@@ -29,7 +30,7 @@ pub enum Engine {
 /// The statements for a lake; `Display` writes them.
 pub struct Statements<'a> {
     engine: Engine,
-    place: &'a str,
+    place: Cow<'a, str>,
     tables: Vec<Table>,
 }
 
@@ -40,7 +41,7 @@ impl<'a> Statements<'a> {
     /// When the tables of a database cannot be made in memory.
     pub fn new(engine: Engine, place: &'a str) -> Result<Self, LakeError> {
         let in_memory = |source| LakeError::Read { database: ":memory:".into(), source };
-        let place = place.trim_end_matches('/');
+        let place = address_for(engine, place.trim_end_matches('/'));
         Ok(Self { engine, place, tables: tables().map_err(in_memory)? })
     }
 
@@ -182,6 +183,26 @@ impl fmt::Display for Statements<'_> {
     }
 }
 
+/// What an engine calls a bucket: Hadoop, which Spark and Trino read with, has other words than regsql, and
+/// Azure's accounts stand in the address in three ways. What is after a question mark an engine is told elsewhere.
+fn address_for(engine: Engine, place: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = place.split_once("://") else { return place.into() };
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path).trim_end_matches('/');
+    match (scheme, engine) {
+        ("s3", Engine::Spark) => format!("s3a://{path}").into(),
+        ("az", Engine::Spark | Engine::Trino) => {
+            let (account, path) = path.split_once('/').unwrap_or((path, ""));
+            let (container, path) = path.split_once('/').unwrap_or((path, ""));
+            format!("abfss://{container}@{account}.dfs.core.windows.net/{path}").into()
+        }
+        ("az", Engine::DuckDb) => {
+            let (account, path) = path.split_once('/').unwrap_or((path, ""));
+            format!("az://{account}.blob.core.windows.net/{path}").into()
+        }
+        _ => format!("{scheme}://{path}").into(),
+    }
+}
+
 /// The column of the view that a file has as a number alone: only `blobs` has its text.
 fn digest_of_number(table: &Table, column: &Column) -> Option<String> {
     let digest = match column.name.as_str() {
@@ -220,11 +241,41 @@ fn clickhouse_files(glob: &str) -> String {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         format!("s3('https://{host}/{bucket}/{key}', 'Parquet')")
     };
-    if let Some(rest) = glob.strip_prefix("s3://") {
+    if let Some(rest) = glob.strip_prefix("az://") {
+        let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let (container, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // Its key goes into the named collection `azure`, or into the server's configuration.
+        format!(
+            "azureBlobStorage(azure, storage_account_url = 'https://{account}.blob.core.windows.net', \
+             container = '{container}', blob_path = '{path}', format = 'Parquet')"
+        )
+    } else if let Some(rest) = glob.strip_prefix("s3://") {
         bucket(rest, "s3.amazonaws.com")
     } else if let Some(rest) = glob.strip_prefix("gs://") {
         bucket(rest, "storage.googleapis.com")
     } else {
         format!("file('{glob}', 'Parquet')")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_engine_gets_a_bucket_s_address_as_it_writes_it() {
+        let of = |engine, place| address_for(engine, place).into_owned();
+        assert_eq!(of(Engine::DuckDb, "/srv/a?b"), "/srv/a?b");
+        assert_eq!(of(Engine::DuckDb, "s3://b/lake?endpoint=http://127.0.0.1:1"), "s3://b/lake");
+        assert_eq!(of(Engine::Spark, "s3://b/lake"), "s3a://b/lake");
+        assert_eq!(of(Engine::Trino, "gs://b/lake"), "gs://b/lake");
+        assert_eq!(
+            of(Engine::Spark, "az://acme/c/lake/x"),
+            "abfss://c@acme.dfs.core.windows.net/lake/x"
+        );
+        assert_eq!(
+            of(Engine::DuckDb, "az://acme/c/lake"),
+            "az://acme.blob.core.windows.net/c/lake"
+        );
     }
 }

@@ -52,6 +52,22 @@ impl std::fmt::Debug for ObjectStorage {
     }
 }
 
+impl Provider {
+    /// The bucket, with the credentials that it or the environment has. Nothing is sent yet, unless
+    /// credentials come from a command.
+    ///
+    /// # Errors
+    /// When there are no credentials, or the endpoint is no URL.
+    pub fn connect(&self) -> Result<Arc<dyn Bucket>, BucketError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        Ok(match self {
+            Self::S3(options) => Arc::new(S3::connect((**options).clone(), &variable)?),
+            Self::Gcs(options) => Arc::new(Gcs::connect(options, &variable)?),
+            Self::Azure(options) => Arc::new(Azure::connect(options, &variable)?),
+        })
+    }
+}
+
 impl ObjectStorage {
     /// The storage whose keys begin with `prefix`, which is empty or ends with a slash. Nothing is listed yet.
     pub fn new(bucket: Arc<dyn Bucket>, prefix: &str) -> Self {
@@ -73,13 +89,7 @@ impl ObjectStorage {
     /// # Errors
     /// When there are no credentials, or the endpoint is no URL.
     pub fn connect(place: &ObjectPlace) -> Result<Self, BucketError> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let bucket: Arc<dyn Bucket> = match &place.provider {
-            Provider::S3(options) => Arc::new(S3::connect((**options).clone(), &variable)?),
-            Provider::Gcs(options) => Arc::new(Gcs::connect(options, &variable)?),
-            Provider::Azure(options) => Arc::new(Azure::connect(options, &variable)?),
-        };
-        Ok(Self::new(bucket, &place.prefix))
+        Ok(Self::new(place.provider.connect()?, &place.prefix))
     }
 
     /// The same, shown as `root`, of a registry that may be a pull-through cache.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use regsql::lake::{self, Directory, ExportOptions, Exported, FileFormat, InBucket, LakeError};
-use regsql::storage::object::memory::{Fault, MemoryBucket, Provider, Settings};
 use regsql::storage::object::BucketErrorKind;
+use regsql::storage::object::memory::{Fault, MemoryBucket, Provider, Settings};
 use walkdir::WalkDir;
 
 use super::sample::{self, Sample};
@@ -81,7 +81,9 @@ fn a_bucket_holds_what_a_directory_would_and_a_second_export_changes_nothing() {
         let part = whole.keys().find(|key| key.contains("/tags/")).unwrap();
         bucket.remove(part);
         bucket.write(&part.replace("part-0", "part-9"), b"of an older regsql");
-        assert!(!export(&sample.database(), "acme", bucket.client(Fault::Never)).unwrap().is_unchanged);
+        assert!(
+            !export(&sample.database(), "acme", bucket.client(Fault::Never)).unwrap().is_unchanged
+        );
         assert!(bucket.contents() == whole, "{provider:?}");
     }
 }
@@ -94,11 +96,8 @@ fn an_export_killed_at_any_request_shows_all_or_nothing_and_the_next_goes_on_wit
     // Each request of a table has its turn: tables are written in no fixed order.
     for moment in (0..).step_by(5) {
         let first = bucket(Provider::S3);
-        let fault = if moment % 2 == 0 {
-            Fault::KilledBefore(moment)
-        } else {
-            Fault::KilledAfter(moment)
-        };
+        let fault =
+            if moment % 2 == 0 { Fault::KilledBefore(moment) } else { Fault::KilledAfter(moment) };
         let ended = export(&sample.database(), "acme", first.client(fault));
         let left = first.contents();
         if shows_a_scan(&left) {

@@ -57,7 +57,8 @@ fn what_is_no_lake_is_refused_and_left_as_it_is() {
     refused(&other.join("notes.txt"), &[], "is not a directory");
     refused(&sample.root().join("lake"), &[], "lies inside the storage");
     assert!(!sample.root().join("lake").exists());
-    refused(Path::new("s3://bucket/lake"), &[], "it is no directory");
+    refused(Path::new("s3a://bucket/lake"), &[], "no storage's address");
+    refused(Path::new("swift://bucket/lake"), &[], "does not read Swift");
     let lake = sample.path().join("lake");
     refused(&lake, &["--registry", ""], "cannot be the name of a registry");
     refused(&lake, &["--registry", &"a".repeat(300)], "too long");
