@@ -235,3 +235,27 @@ FROM (
 -- The time without gaps, up to the newest, for which pulls are known: one row or none.
 CREATE VIEW pull_watch AS
 SELECT from_ns, to_ns FROM pull_coverage ORDER BY to_ns DESC LIMIT 1;
+
+-- What could not be read, in one row, and what helps; no row where all could be. What is there is unknown.
+CREATE VIEW unreadable_place AS
+SELECT
+    COUNT(*) AS place_count,
+    CASE COUNT(*)
+        WHEN SUM(code = 'directory-unreadable')
+            THEN CASE COUNT(*) WHEN 1 THEN 'directory' ELSE 'directories' END || ' unreadable'
+        WHEN SUM(code = 'symlink-not-followed')
+            THEN CASE COUNT(*) WHEN 1 THEN 'symbolic link' ELSE 'symbolic links' END || ' not followed'
+        ELSE CASE COUNT(*) WHEN 1 THEN 'place' ELSE 'places' END || ' unreadable'
+    END AS what,
+    CASE
+        WHEN MAX(detail LIKE '%Permission denied%') THEN 'Permission denied'
+        ELSE MIN(CASE WHEN code <> 'symlink-not-followed' THEN detail END)
+    END AS reason,
+    CASE
+        WHEN MAX(detail LIKE '%Permission denied%') THEN 'scan as root or the registry''s user'
+        WHEN COUNT(*) = SUM(code = 'symlink-not-followed') THEN 'mount what it leads to there instead'
+        ELSE 'look at the disk or its mount'
+    END AS advice
+FROM problem
+WHERE code IN ('directory-unreadable', 'file-unreadable', 'symlink-not-followed')
+HAVING COUNT(*) > 0;

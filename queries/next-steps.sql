@@ -35,7 +35,7 @@ step (position, command, meaning, freed_bytes, later_bytes) AS (
     FROM hidden WHERE tags
     UNION ALL
     SELECT 1, 'regsql scan STORAGE', 'nothing is in here: is it the registry''s root?', NULL, NULL
-    FROM figure WHERE blobs = 0
+    FROM figure WHERE blobs = 0 AND NOT EXISTS (SELECT 1 FROM unreadable_place)
     UNION ALL
     SELECT 2, 'regsql report broken-images', 'tags that cannot be pulled: ' || broken_tags, NULL, NULL
     FROM figure WHERE broken_tags > 0

@@ -18,7 +18,6 @@
 -- only that can judge stands under *cannot be judged* (`regsql report authority`).
 WITH line (position, section, figure, count_name, more_count_name, bytes_name, report) AS (
     VALUES
-        (0, 'look at', 'directories unreadable: scan as root or the registry''s user', 'unreadable_directory_count', NULL, NULL, 'problems'),
         (1, 'storage', 'blobs', 'blob_count', NULL, 'blob_bytes', 'largest-layers'),
         (11, 'contents', 'repositories', 'repository_count', NULL, NULL, 'repositories'),
         (12, 'contents', 'tags', 'tag_count', NULL, NULL, 'tags'),
@@ -91,6 +90,8 @@ FROM (
         (SELECT COUNT(*) FROM evidence) AS count, NULL AS bytes, 'authority' AS report
     FROM authority
     WHERE hides_tags = 1
+    UNION ALL
+    SELECT 0, 'look at', what || ': ' || advice, place_count, NULL, 'problems' FROM unreadable_place
     UNION ALL
     SELECT * FROM figures
     -- A class of which there is nothing needs no line on a screen that is short.

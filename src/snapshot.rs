@@ -88,8 +88,8 @@ pub struct Summary {
     pub totals: Totals,
     /// Findings by severity: info, warning, error.
     pub findings: [u64; 3],
-    /// Directories that could not be read, and why the first could not.
-    pub unreadable: Option<(u64, String)>,
+    /// How much could not be read, why, and what helps.
+    pub unreadable: Option<String>,
     /// Everything could be read.
     pub is_complete: bool,
     /// Nothing had changed since the last scan.
@@ -394,7 +394,7 @@ impl<'a> Job<'a> {
         Ok(Some(Summary {
             root: self.storage.root().to_owned(),
             findings,
-            unreadable: None,
+            unreadable: db::unreadable_text(&self.options.database)?,
             totals,
             is_complete: true,
             is_unchanged: true,
@@ -459,7 +459,7 @@ impl<'a> Job<'a> {
             root: self.storage.root().to_owned(),
             totals,
             findings: by_severity(&findings),
-            unreadable: unreadable(&findings),
+            unreadable: db::unreadable_text(&self.options.database)?,
             is_complete,
             is_unchanged: false,
             has_lost_history,
@@ -606,14 +606,6 @@ fn authority_finding(authority: &AuthorityRecord, storage: &dyn Storage) -> Opti
             seen.join("; ")
         ),
     })
-}
-
-/// How many directories could not be read, and why.
-fn unreadable(findings: &[Finding]) -> Option<(u64, String)> {
-    let is_unreadable = |finding: &&Finding| finding.code == Code::DirectoryUnreadable;
-    let mut found = findings.iter().filter(is_unreadable);
-    let first = found.next()?;
-    Some((1 + found.count() as u64, first.detail.clone()))
 }
 
 /// How many of each severity, the least first.

@@ -83,11 +83,8 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
 /// What a person wants to know of a scan: what there is, what comes free, what is wrong.
 pub fn show(context: &Context, summary: &Summary) {
     let printer = &context.printer;
-    if let Some((count, reason)) = &summary.unreadable {
-        printer.warn(&format!(
-            "{} unreadable ({reason}): scan as root or the registry's user; what lies there is unknown",
-            counted(*count as i64, "directory", "directories"),
-        ));
+    if let Some(unreadable) = &summary.unreadable {
+        printer.warn(&format!("{unreadable}; what lies there is unknown"));
     }
     let total = |name: &str| summary.totals.get(name).copied().unwrap_or(0);
     let at_least = if summary.is_complete { "" } else { "at least " };

@@ -353,7 +353,7 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
     for (id, (repository, account)) in
         (0_i64..).zip(graph.repositories.iter().zip(&snapshot.accounts.repositories))
     {
-        let is_untagged = |revision: &&RevisionAccount| !revision.is_tagged && !revision.is_rooted;
+        let is_untagged = |revision: &&RevisionAccount| revision.is_untagged();
         let untagged = account.revisions.iter().filter(is_untagged).count();
         let pushed = repository.revisions.iter().map(|revision| revision.modified_ns);
         let pushed = pushed.chain(repository.tags.iter().filter_map(|tag| tag.modified_ns));
@@ -496,7 +496,7 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
         add("tag_count", repository.tags.len() as u64);
         add("revision_count", repository.revisions.len() as u64);
         let untagged = account.revisions.iter();
-        let untagged = untagged.filter(|revision| !revision.is_tagged && !revision.is_rooted);
+        let untagged = untagged.filter(|revision| revision.is_untagged());
         add("untagged_revision_count", untagged.count() as u64);
         add("layer_link_count", repository.layer_links.len() as u64);
         let dangling = repository

@@ -34,7 +34,7 @@ pub use migrate::{
 pub(crate) use open::open_for_writing;
 pub use open::{
     DatabaseError, findings_by_severity, open_for_reading, proxied_url, scanned_root, set_totals,
-    total,
+    total, unreadable_text,
 };
 pub use publish::{
     NewDatabase, PreviousScan, WriteLock, previous_scan, previous_scan_if_whole, publish_unchanged,

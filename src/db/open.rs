@@ -288,6 +288,19 @@ pub fn findings_by_severity(database: &Path) -> Result<[u64; 3], DatabaseError> 
     counts().map_err(|source| DatabaseError::from_sqlite(database, source))
 }
 
+/// How much of the storage could not be read, why, and what helps: the first line of a scan.
+pub fn unreadable_text(database: &Path) -> Result<Option<String>, DatabaseError> {
+    let connection = open_for_reading(database)?;
+    let sql = "SELECT place_count, what, reason, advice FROM unreadable_place";
+    let row = connection.query_row(sql, [], |row| {
+        let reason: Option<String> = row.get(2)?;
+        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let (count, what) = (row.get::<_, i64>(0)?, row.get::<_, String>(1)?);
+        Ok(format!("{count} {what}{reason}: {}", row.get::<_, String>(3)?))
+    });
+    row.optional().map_err(|source| DatabaseError::from_sqlite(database, source))
+}
+
 fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;

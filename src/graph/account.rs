@@ -100,6 +100,14 @@ pub struct RevisionAccount {
     pub exclusive_bytes: u64,
 }
 
+impl RevisionAccount {
+    /// Whether it is known that no tag leads to it, and nothing outside of the storage does: one whose tag
+    /// cannot be read may be tagged.
+    pub fn is_untagged(&self) -> bool {
+        !self.is_tagged && !self.is_held && !self.is_rooted
+    }
+}
+
 /// Figures for a tag.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TagAccount {

@@ -95,8 +95,9 @@ struct Scan {
     tool_version: String,
     is_complete: bool,
     has_other_authority: bool,
-    /// Why the first directory could not be read that could not.
-    unreadable_reason: String,
+    /// What could not be read, why, and what helps; and how much that is.
+    unreadable: [String; 3],
+    unreadable_count: i64,
 }
 
 /// The whole page.
@@ -109,7 +110,10 @@ pub fn page(source: &Source<'_>, made_at: Timestamp) -> Result<Markup, PageError
         tool_version: bounded(&visible(row.text("tool_version")), 50).into_owned(),
         is_complete: row.integer("complete") != 0,
         has_other_authority: row.integer("has_other_authority") != 0,
-        unreadable_reason: bounded(&visible(row.text("unreadable_reason")), 200).into_owned(),
+        unreadable: ["what", "reason", "advice"].map(|part| {
+            bounded(&visible(row.text(&format!("unreadable_{part}"))), 200).into_owned()
+        }),
+        unreadable_count: row.integer("unreadable_count"),
     });
     let body = match &scan {
         None => html! {
@@ -150,12 +154,11 @@ fn hash(text: &str) -> String {
 }
 
 /// The first line of a page that is not to be relied on before a new scan.
-fn unreadable(count: u64, scan: &Scan) -> Markup {
-    let directories = if count == 1 { "directory" } else { "directories" };
+fn unreadable(count: i64, [what, reason, advice]: &[String; 3]) -> Markup {
     html! {
         p.incomplete role="note" {
-            strong { (count) " " (directories) " unreadable (" (scan.unreadable_reason) "): " }
-            "scan as root or the registry's user. What lies there is unknown, and not missing."
+            strong { (count) " " (what) @if !reason.is_empty() { " (" (reason) ")" } ": " }
+            (advice) ". What lies there is unknown, and not missing."
         }
     }
 }
@@ -188,8 +191,8 @@ fn body(source: &Source<'_>, scan: &Scan, made_at: Timestamp) -> Result<Markup, 
             }
         }
         main {
-            @if figures.get("unreadable_directory_count") > 0 {
-                (unreadable(figures.get("unreadable_directory_count"), scan))
+            @if scan.unreadable_count > 0 {
+                (unreadable(scan.unreadable_count, &scan.unreadable))
             }
             @if !scan.is_complete {
                 p.incomplete role="note" {

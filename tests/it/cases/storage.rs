@@ -342,3 +342,54 @@ fn what_lies_in_an_unreadable_directory_is_unknown_and_not_missing() {
         }
     }
 }
+
+#[test]
+fn whatever_could_not_be_read_is_said_first_with_what_helps() {
+    for (place, first, what) in [
+        (
+            "layers",
+            "1 directory unreadable (Permission denied): scan as root",
+            "directory unreadable: scan as root",
+        ),
+        (
+            "current",
+            "1 place unreadable (Permission denied): scan as root",
+            "place unreadable: scan as root",
+        ),
+        (
+            "link",
+            "1 symbolic link not followed: mount what",
+            "symbolic link not followed: mount what",
+        ),
+    ] {
+        let mut fixture = Fixture::new();
+        fixture.push_with_layer("team/app", "1.0");
+        fixture.push_with_layer("team/web", "1.0");
+        let on_disk = fixture.write();
+        let repository = on_disk.path(&paths::repository("team/app"));
+        let close = |below: &str| {
+            let closed = repository.join(below);
+            fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).unwrap();
+        };
+        match place {
+            "layers" => close("_layers/sha256"),
+            "current" => close("_manifests/tags/1.0/current"),
+            _ => {
+                let moved = repository.with_file_name("elsewhere");
+                fs::rename(&repository, &moved).unwrap();
+                symlink(&moved, &repository).unwrap();
+            }
+        }
+        let output = on_disk.run_without_privileges(&["scan"]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.lines().next().unwrap_or_default().contains(first), "{place}: {message}");
+        // What may be tagged is not called untagged, and no tag broken.
+        assert!(message.contains("0 untagged revisions"), "{place}: {message}");
+        let scanned = on_disk.scanned(&output);
+        assert!(!scanned.exists("SELECT 1 FROM tags WHERE is_broken", []), "{place}");
+        let overview = scanned.run(&["report", "overview", "--format", "csv"]);
+        let overview = String::from_utf8_lossy(&overview.stdout).into_owned();
+        let row = overview.lines().nth(1).unwrap_or_default();
+        assert!(row.starts_with(&format!("look at,{what}")), "{place}: {overview}");
+    }
+}

@@ -1,5 +1,9 @@
 -- The scan behind the page.
 SELECT root, finished_at, duration_ms, tool_version, complete,
     suspected_authority IS NOT NULL AND authority = 'storage' AS has_other_authority,
-    (SELECT detail FROM problems WHERE code = 'directory-unreadable' ORDER BY path LIMIT 1) AS unreadable_reason
+    unreadable.place_count AS unreadable_count,
+    unreadable.what AS unreadable_what,
+    unreadable.reason AS unreadable_reason,
+    unreadable.advice AS unreadable_advice
 FROM scan_info
+LEFT JOIN unreadable_place unreadable ON 1
