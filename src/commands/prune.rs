@@ -28,9 +28,9 @@ use crate::db;
 use crate::graph::{Graph, total_bytes};
 use crate::model::Kind;
 use crate::prune::{
-    AuthorityError, Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, NotFreed, Origin, Plan,
-    Policy, Protect, ProtectError, Skipped, UPLOAD_MIN_AGE, has_lost_blobs,
-    keep_what_the_api_deletes, named_count, plan, unmatched_patterns,
+    AuthorityError, Chosen, Clock, Document, DocumentError, MIN_AGE, Mode, NameSet, NotFreed,
+    Origin, Plan, Policy, Protect, ProtectError, SkipGroup, Skipped, UPLOAD_MIN_AGE,
+    has_lost_blobs, keep_what_the_api_deletes, named_count, plan, unmatched_patterns,
 };
 use crate::snapshot::Summary;
 use crate::ui;
@@ -155,14 +155,14 @@ pub struct ActArgs {
     /// The registry's address: it must be stopped or read-only, or --online given
     #[arg(long, value_name = "URL")]
     pub registry_url: Option<String>,
-    /// You assert that no registry writes to the storage now
+    /// Your word that no registry writes to the storage now
     #[arg(long, conflicts_with = "online")]
     pub offline: bool,
     /// Act beside a registry that takes pushes: in phases, with waits
     #[arg(long)]
     pub online: bool,
-    /// You assert that the registry has no blob descriptor cache, for --online without
-    /// --registry-url, or with corrupt blobs
+    /// Your word that the registry has no blob descriptor cache, for --online without --registry-url,
+    /// or with corrupt blobs
     #[arg(long, requires = "online")]
     pub cache_off: bool,
     /// How long to wait between the phases of --online: longer than a push takes from checking a
@@ -209,6 +209,8 @@ struct Planned {
     stored_bytes: u64,
     /// It is for the registry's API alone.
     is_via_api: bool,
+    /// Bytes that stay only because they are younger than `--min-age`: what the same choice frees later.
+    later_bytes: u64,
     /// What goes and frees nothing.
     not_freed: NotFreed,
     /// What stays and was not shown to stay, because the plan was worked out again.
@@ -312,6 +314,9 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
         context.printer.warn(&refusal);
         return Ok(Outcome::Findings);
     }
+    if !is_json && planned.plan.is_empty() && planned.later_bytes == 0 {
+        hint_untagged(context, args)?;
+    }
     let outcome = show::outcome(context, &planned.plan.skipped);
     if args.acting.delete && !planned.plan.goes[Kind::CorruptBlob].is_empty() {
         refuse_corrupt_beside_cache(&args.acting)?;
@@ -325,8 +330,25 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
         }
         return Ok(outcome);
     }
+    acting::refuse_early(context, args, &planned)?;
     ask(context, args, &planned)?;
     acting::run(context, args, planned, saved.as_ref())
+}
+
+/// Where `--garbage` finds nothing, the overview's bytes are those of untagged revisions.
+fn hint_untagged(context: &Context, args: &PruneArgs) -> Result<()> {
+    let is_garbage_alone = args.garbage && args.names.is_empty() && args.plan.is_none();
+    let snapshot = Snapshot::open(context, None)?;
+    let count = snapshot.total("untagged_revision_count");
+    if !is_garbage_alone || count == 0 || snapshot.total("authority_suspected") > 0 {
+        return Ok(());
+    }
+    context.printer.note(&format!(
+        "{}, {}, are no garbage by themselves: regsql prune untagged-revisions --garbage",
+        ui::counted(&[(count as u64, "untagged revision", "untagged revisions")]),
+        ui::bytes(snapshot.total("untagged_bytes")),
+    ));
+    Ok(())
 }
 
 /// What clap cannot check.
@@ -355,8 +377,8 @@ fn check(args: &PruneArgs) -> Result<()> {
         || acting.via_api.is_some();
     if !has_way {
         return Err(Error::new("--delete does not say what the registry is doing").with_hint(
-            "add --registry-url URL (checks that it is stopped or read-only), --offline (you \
-             assert that nothing writes), or --online (beside pushes)",
+            "add --registry-url URL (checks that it is stopped or read-only), --offline (your \
+             word that nothing writes), or --online (beside pushes)",
         ));
     }
     if acting.online && acting.registry_url.is_none() && !acting.cache_off {
@@ -546,7 +568,7 @@ fn make_plan(
     };
     let is_via_api = args.acting.via_api.is_some();
     let asked = is_via_api.then(|| chosen.asked());
-    let plan = plan(chosen, &policy);
+    let (plan, later_bytes) = now_and_later(chosen, &policy, is_first);
     let newly_skipped = Vec::new();
     let not_freed = not_freed(context, args, &plan, &graph);
     let mut planned = Planned {
@@ -556,6 +578,7 @@ fn make_plan(
         origin,
         stored_bytes,
         is_via_api,
+        later_bytes,
         not_freed,
         newly_skipped,
         hidden,
@@ -564,6 +587,21 @@ fn make_plan(
         keep_what_the_api_deletes(&mut planned.plan, &planned.graph, &asked);
     }
     Ok(planned)
+}
+
+/// What goes now, and what more the same choice frees once all that is too young is old enough.
+fn now_and_later(chosen: Chosen<'_>, policy: &Policy, asks_later: bool) -> (Plan, u64) {
+    let later = asks_later.then(|| chosen.clone());
+    let plan_now = plan(chosen, policy);
+    let is_young =
+        |skipped: &Skipped| matches!(skipped.group, SkipGroup::NotYet | SkipGroup::Young);
+    let Some(later) = later.filter(|_| plan_now.skipped.iter().any(is_young)) else {
+        return (plan_now, 0);
+    };
+    let clock = Clock { min_age: Duration::ZERO, ..policy.clock };
+    let freed_bytes = plan(later, &Policy { clock, ..policy.clone() }).freed_bytes;
+    let later_bytes = freed_bytes.saturating_sub(plan_now.freed_bytes);
+    (plan_now, later_bytes)
 }
 
 /// What of a plan frees nothing, as far as the storage is within reach.
@@ -632,7 +670,11 @@ fn ask(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
     let freed = show::freed(planned);
     let what = show::counted(&planned.plan.counts());
     let is_final = args.acting.no_trash || planned.is_via_api;
-    let after = if is_final { "This CANNOT BE UNDONE." } else { "regsql undo puts it back." };
+    let after = if is_final {
+        "This CANNOT BE UNDONE."
+    } else {
+        "It goes to the trash: regsql undo puts it back, regsql trash purge frees the space."
+    };
     if context.printer.says_yes(&format!("Delete {what} ({freed})? {after}"))? {
         return Ok(());
     }

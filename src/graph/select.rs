@@ -41,6 +41,7 @@ pub enum Missing {
 }
 
 /// Finds what rows name.
+#[derive(Clone)]
 pub struct Names<'a> {
     graph: &'a Graph,
     repositories: HashMap<&'a str, u32, foldhash::fast::RandomState>,

@@ -7,6 +7,7 @@ use crate::graph::{Graph, Item, Missing, Names, Reach, Selection, reach};
 use crate::model::{ByKind, Digest, Kind, Name};
 
 /// Everything that reports, queries and targets name.
+#[derive(Clone)]
 pub struct Chosen<'a> {
     graph: &'a Graph,
     names: Names<'a>,

@@ -33,6 +33,9 @@ pub enum Destination<'s> {
     Nowhere,
 }
 
+/// Why a reference stays once the disk is full.
+const NO_ROOM: &str = "the disk is full; a run with more room takes it";
+
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -194,6 +197,12 @@ impl<'a> Executor<'a> {
             }
             self.environment.before(Step::Remove(at));
             self.environment.progress().advance(1);
+            // What little room there is belongs to the data of what has gone: more links in the trash would
+            // free nothing.
+            if phase == Phase::References && self.is_disk_full.get() {
+                self.not_taken(at, SkipGroup::Failed, NO_ROOM.into());
+                continue;
+            }
             match self.step(at, item) {
                 Ok(()) => self.states[at] = State::Taken,
                 // It would be so for each of them.

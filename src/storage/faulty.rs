@@ -19,6 +19,13 @@ pub enum Fault {
     From(u64),
     /// That call alone, with this error number.
     Once(u64, i32),
+    /// So many calls from that one on find no room on the disk.
+    Full {
+        /// The first of them.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
 }
 
 /// What others do, called with the number of the changing call that comes next.
@@ -74,6 +81,11 @@ impl<S> FaultyStorage<S> {
         match self.fault {
             Fault::From(first) if call >= first => Err(io::Error::other("killed")),
             Fault::Once(only, errno) if call == only => Err(io::Error::from_raw_os_error(errno)),
+            Fault::Full { first, count }
+                if (first..first.saturating_add(count)).contains(&call) =>
+            {
+                Err(io::ErrorKind::StorageFull.into())
+            }
             _ => Ok(()),
         }
     }

@@ -217,3 +217,58 @@ fn free_takes_garbage_first_and_its_plan_holds_both() {
     let plan = demo.json(&["prune", "--plan", "plan.json", "--min-age", "0s"]);
     assert_eq!(plan["freed_bytes"].as_i64().unwrap(), without_tags + freed);
 }
+
+#[test]
+fn another_storage_takes_the_place_of_a_scan_only_when_that_is_said() {
+    let demo = Demo::new();
+    let other = demo.directory.path().join("other");
+    std::fs::create_dir_all(other.join("docker/registry/v2/blobs")).unwrap();
+    std::fs::create_dir_all(other.join("docker/registry/v2/repositories")).unwrap();
+    let tags = demo.query("SELECT count(*) FROM tags");
+    let output = demo.run(&["scan", "other"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("is of another storage") && text.contains("--replace"), "{text}");
+    assert_eq!(demo.query("SELECT count(*) FROM tags"), tags, "the scan is as it was");
+    assert_eq!(demo.run(&["scan", "--replace", "other"]).status.code(), Some(0));
+    assert_eq!(demo.query("SELECT count(*) FROM tags"), 0);
+    // The other storage has not shrunk: its history begins now.
+    assert_eq!(demo.json(&["report", "growth"]).as_array().map(Vec::len), Some(1));
+    let grown = &demo.json(&["report", "growth"])[0]["grown_bytes"];
+    assert!(grown.is_null(), "{grown}");
+}
+
+#[test]
+fn what_is_too_young_is_one_phrase_with_what_the_same_choice_frees_later() {
+    let demo = Demo::new();
+    let choice = ["prune", "untagged-revisions", "keep-latest", "-p", "keep=1", "--garbage"];
+    let all =
+        demo.json(&[&choice[..], &["--min-age", "0s"]].concat())["freed_bytes"].as_i64().unwrap();
+    let uploads = ["sql", "SELECT COALESCE(SUM(size_bytes), 0) AS bytes FROM uploads"];
+    let uploads = demo.json(&uploads)[0]["bytes"].as_i64().unwrap();
+    let now = demo.json(&choice)["freed_bytes"].as_i64().unwrap();
+    let later = all - now;
+    assert!(later > 0, "the demo has young images");
+    let text = demo.text(&choice);
+    let line = text.lines().find(|line| line.starts_with("Would free")).unwrap();
+    // An upload is looked at with an age of its own.
+    let shown =
+        [later, later - uploads].map(|bytes| format!("{} more when", regsql::ui::bytes(bytes)));
+    assert!(shown.iter().any(|shown| line.contains(shown)), "{later} {uploads}: {line}");
+}
+
+#[test]
+fn garbage_of_which_there_is_none_does_not_contradict_the_overview() {
+    let demo = Demo::new();
+    let now = time(demo.query("SELECT finished_ns FROM scan") + 9 * DAY_NS);
+    let mut act = demo.command(&["prune", "--garbage", "--offline", "--delete", "--yes"]);
+    assert_eq!(act.env("REGSQL_NOW", &now).output().unwrap().status.code(), Some(0));
+    let mut again = demo.command(&["prune", "--garbage"]);
+    let output = again.env("REGSQL_NOW", &now).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("Nothing to delete\n"), "{text}");
+    let notes = String::from_utf8_lossy(&output.stderr);
+    let count = demo.query("SELECT count(*) FROM revisions WHERE is_tagged = 0 AND is_held = 0");
+    assert!(count > 0 && notes.contains(&format!("{count} untagged revision")), "{notes}");
+    assert!(notes.contains("regsql prune untagged-revisions --garbage"), "{notes}");
+}

@@ -21,6 +21,21 @@ use crate::report::QueryError;
 use crate::trash::Trash;
 use crate::ui;
 
+/// Refuses what cannot be carried out before anybody is asked, and before `--before` stops anything.
+pub fn refuse_early(context: &Context, args: &PruneArgs, planned: &Planned) -> Result<()> {
+    if args.acting.via_api.is_some() {
+        return Ok(());
+    }
+    if !args.acting.no_trash {
+        let trash = storage::open_to_change(context, &StorageArgs::default())?;
+        prune::check_room(trash.as_ref(), &planned.plan)?;
+    }
+    if args.acting.before.is_none() && !args.acting.yes {
+        gate::refuse_early(args, &planned.graph)?;
+    }
+    Ok(())
+}
+
 /// Deletes what `planned` says and a person has seen.
 pub fn run(
     context: &Context,
@@ -31,10 +46,6 @@ pub fn run(
     if let Some(url) = &args.acting.via_api {
         vanished::begin(context, &planned);
         return super::via_api::run(context, args, &planned, url);
-    }
-    if !args.acting.no_trash {
-        let trash = storage::open_to_change(context, &StorageArgs::default())?;
-        prune::check_room(trash.as_ref(), &planned.plan)?;
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
@@ -89,10 +100,13 @@ fn act(
     })?;
     let outcome = report(context, args, &deleted, measure.end(trash.storage()))?;
     if deleted.outcome.is_disk_full {
-        context.printer.warn(
+        context.printer.warn(if args.acting.no_trash {
+            "the disk is full, so not everything could go: run this again, which has the room that this one \
+             has freed"
+        } else {
             "the disk is full, so not everything could go: regsql trash purge --yes frees what did, \
-             then run this again, or add --no-trash",
-        );
+             then run this again, or add --no-trash"
+        });
     }
     if deleted.outcome.is_interrupted || was_interrupted() {
         return Err(QueryError::Interrupted.into());

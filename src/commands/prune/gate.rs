@@ -9,6 +9,23 @@ use crate::graph::Graph;
 use crate::prune::check_registry;
 use crate::registry::{Expected, Found, Registry};
 
+/// Refuses before a question what [`check`] would refuse after it. Whether a registry is stopped is looked
+/// at again when something goes.
+pub fn refuse_early(args: &PruneArgs, graph: &Graph) -> Result<()> {
+    let Some(url) = &args.acting.registry_url else { return Ok(()) };
+    let registry = args.acting.registry.connect(url)?;
+    check_registry(&registry, graph, expected(args))?;
+    Ok(())
+}
+
+fn expected(args: &PruneArgs) -> Expected {
+    let acting = &args.acting;
+    if acting.online {
+        return Expected::Serving;
+    }
+    Expected::Quiet { is_claimed: acting.offline, was_to_stop: acting.before.is_some() }
+}
+
 /// Asks the registry of `--registry-url` whether its storage may be changed now. Gives the one that
 /// goes on serving.
 ///
@@ -24,18 +41,14 @@ pub fn check(
         return Ok(None);
     };
     let registry = acting.registry.connect(url)?;
-    let expected = if acting.online {
-        Expected::Serving
-    } else {
-        Expected::Quiet { is_claimed: acting.offline, was_to_stop: acting.before.is_some() }
-    };
-    match check_registry(&registry, graph, expected)? {
+    match check_registry(&registry, graph, expected(args))? {
         Found::Serving => return Ok(Some(registry)),
         Found::ReadOnly => {
             context.printer.note(&format!("the registry at {} is read-only", registry.url()));
         }
         Found::Stopped => {
-            let text = format!("no answer from {}: assumed stopped", registry.url());
+            let text =
+                format!("nothing listens at {}: the registry is taken as stopped", registry.url());
             // A registry that answered a moment ago was stopped; a wrong port never answered. With --offline
             // there is a person's word for it.
             if has_answered || acting.offline {

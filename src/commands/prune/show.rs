@@ -32,7 +32,7 @@ pub fn plan(context: &Context, planned: &Planned, args: &PruneArgs) -> Result<()
     tags(planned, args.all, &mut text)?;
     // One phrase says what is too young: the last one, where it has bytes.
     let mut stays = planned.plan.skipped.clone();
-    if !args.all && later_bytes(planned) > 0 {
+    if !args.all && planned.later_bytes > 0 {
         stays.retain(|skipped| skipped.group != SkipGroup::NotYet);
     }
     skipped(&stays, args.all, &mut text)?;
@@ -232,6 +232,8 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
             SkipGroup::NotYet | SkipGroup::Unseen => "; a later run takes them",
             SkipGroup::Spared => "; a run with it stopped takes them",
             SkipGroup::ForUndo => "; after regsql trash purge a later run takes them",
+            // Of many that are young the number says enough.
+            SkipGroup::Young if items.len() > MOST_SKIPPED && !shows_all => " (--all names them)",
             _ => "",
         };
         writeln!(out, "Stays: {} {}{bytes}{when}", items.len(), group.text())?;
@@ -240,7 +242,8 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
             group,
             SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen | SkipGroup::ForUndo
         );
-        if is_later && !shows_all {
+        let is_many = *group == SkipGroup::Young && items.len() > MOST_SKIPPED;
+        if (is_later || is_many) && !shows_all {
             continue;
         }
         // "and 1 more" would take the line that the one takes.
@@ -257,13 +260,6 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
     Ok(())
 }
 
-/// Bytes of what stays only because it is too young.
-fn later_bytes(planned: &Planned) -> u64 {
-    let young = |skipped: &&Skipped| matches!(skipped.group, SkipGroup::NotYet | SkipGroup::Young);
-    let young = planned.plan.skipped.iter().filter(young);
-    total_bytes(young.map(|skipped| skipped.name.size_bytes()))
-}
-
 /// What comes free, "at most" where other names of the same files hold it.
 pub fn freed(planned: &Planned) -> String {
     let freed = ui::bytes(planned.plan.freed_bytes as i64);
@@ -277,7 +273,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
         let shared = ui::bytes(plan.shared_bytes as i64);
         writeln!(out, "Stays: {shared} that other images share")?;
     }
-    let later_bytes = later_bytes(planned);
+    let later_bytes = planned.later_bytes;
     let later = format!(
         "{} more when it is {} old",
         ui::bytes(later_bytes as i64),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use regsql::graph::Graph;
 use regsql::model::{Kind, Name};
-use regsql::prune::{Outcome, Plan};
+use regsql::prune::{Outcome, Plan, Skipped};
 use regsql::sample::{Content, Descriptor, RegistryBuilder, paths};
 use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::TrashError;
@@ -274,4 +274,39 @@ fn what_lies_in_the_trash_is_no_part_of_the_registry() {
     std::fs::rename(disk.below(".regsql"), disk.directory.path().join("aside")).unwrap();
     assert!(disk.regsql(&["scan", "registry", "--full"]).status.success());
     assert_eq!(summary(&["sql", counts]), with_trash);
+}
+
+#[test]
+fn a_disk_that_becomes_full_takes_no_further_link_and_the_data_of_what_went_goes() {
+    let registry = registry();
+    let links_of = |outcome: &Outcome| -> Vec<Name> {
+        let links = [Kind::Tag, Kind::Revision, Kind::LayerLink];
+        let is_link = |name: &&Name| name.kind().is_some_and(|kind| links.contains(&kind));
+        outcome.names.iter().filter(is_link).cloned().collect()
+    };
+    let (whole_run, calls) = prune(&Disk::of(&registry), Fault::Never, true);
+    let all = links_of(&whole_run.unwrap());
+    let mut stopped_between_links = 0;
+    for first in 0..calls {
+        let disk = Disk::of(&registry);
+        let (tree, before) = (disk.tree(), pulls(&disk.root()));
+        let (done, _) = prune(&disk, Fault::Full { first, count: 1 }, true);
+        let when = format!("full at call {first}");
+        assert_none_lost(&before, &pulls(&disk.root()), &when);
+        // At other calls than those of steps nothing depends on the room.
+        if let Some(done) = done.ok().filter(|done| done.is_disk_full) {
+            let links = links_of(&done);
+            if links.len() + 1 < all.len() {
+                stopped_between_links += 1;
+                assert_eq!(links, all[..links.len()], "{when}: links went after it");
+                let garbage = plan_of(&disk.graph(), []);
+                assert!(garbage.goes[Kind::Blob].is_empty(), "{when}: data stays");
+                let is_told = |skipped: &Skipped| skipped.reason.contains("the disk is full");
+                assert!(done.skipped.iter().any(is_told), "{when}: {:?}", done.skipped);
+            }
+        }
+        disk.undo_all(&when);
+        tree.assert_same(&disk.tree(), &when);
+    }
+    assert!(stopped_between_links > 10, "{stopped_between_links} of {calls}");
 }

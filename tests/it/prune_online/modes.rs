@@ -42,6 +42,14 @@ fn a_registry_that_takes_pushes_is_refused_and_one_that_is_stopped_or_read_only_
     assert!(text.contains("hint: stop it (--before and --after can)"), "{text}");
     let text = refused(&bench, &registry, &["--registry-url", &url, "--before", "true"]);
     assert!(text.contains("still takes pushes after --before: nothing was touched"), "{text}");
+    // Nobody is asked whether to do what is refused then.
+    let line = format!("regsql {} --delete --registry-url {url}", GARBAGE.join(" "));
+    let mut command = crate::env::on_terminal(&line);
+    command.current_dir(bench.directory.path()).stdin(std::process::Stdio::null());
+    let output = command.output().unwrap();
+    let text = crate::env::shown(&output);
+    assert!(text.contains("takes pushes: nothing was touched"), "{text}");
+    assert!(!text.contains("Type yes"), "{text}");
     let text = refused(&bench, &registry, &["--offline", "--registry-url", &url]);
     assert!(text.contains("although --offline says that nothing writes"), "{text}");
 
@@ -58,8 +66,8 @@ fn a_registry_that_takes_pushes_is_refused_and_one_that_is_stopped_or_read_only_
     bench.done(&["undo"]);
     registry.stop();
     let text = bench.ends(0, &[GARBAGE, DELETE, &["--registry-url", &url]].concat());
-    assert!(text.contains("warning: no answer from"), "{text}");
-    assert!(text.contains("assumed stopped, but a wrong port looks the same"), "{text}");
+    assert!(text.contains("warning: nothing listens at"), "{text}");
+    assert!(text.contains("taken as stopped, but a wrong port looks the same"), "{text}");
     registry.serve();
     assert_eq!(registry.ask("GET", "/v2/team/app/manifests/1.0").status, 200);
 }
