@@ -66,6 +66,8 @@ pub struct StoredAuthority {
     pub evidence: Vec<Evidence>,
     /// Repositories with revisions that never had a tag.
     pub never_tagged: BTreeSet<String>,
+    /// Where there is evidence: repositories with revisions of which the roots name nothing.
+    pub unnamed: BTreeSet<String>,
     /// An export answers the evidence.
     pub is_answered: bool,
     /// When the oldest export was written, in nanoseconds since 1970.
@@ -150,11 +152,13 @@ pub fn stored_authority(connection: &Connection) -> rusqlite::Result<StoredAutho
         }))
     })?;
     let evidence = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
-    let never_tagged = connection
-        .prepare(include_str!("sql/read_never_tagged.sql"))?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut stored = StoredAuthority { evidence, never_tagged, ..StoredAuthority::default() };
+    let repositories = |sql| -> rusqlite::Result<BTreeSet<String>> {
+        connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+    };
+    let never_tagged = repositories(include_str!("sql/read_never_tagged.sql"))?;
+    let unnamed = repositories(include_str!("sql/read_unnamed_repositories.sql"))?;
+    let mut stored =
+        StoredAuthority { evidence, never_tagged, unnamed, ..StoredAuthority::default() };
     let mut select = connection.prepare(include_str!("sql/read_authority.sql"))?;
     let mut rows = select.query([])?;
     if let Some(row) = rows.next()? {

@@ -142,6 +142,24 @@ pub fn newest_write_ns(graph: &Graph) -> Option<i64> {
 /// Takes back revisions of repositories that never had a tag, and notes that they stay. Some other
 /// tool than tags may know them.
 pub fn keep_never_tagged(chosen: &mut Chosen<'_>, repositories: &BTreeSet<String>) {
+    let reason = "its repository never had a tag; --trust-storage deletes it";
+    keep_revisions(chosen, repositories, SkipGroup::NeverTagged, reason);
+}
+
+/// Takes back revisions of repositories of which the roots name nothing: an export of one project, or one that ended
+/// early, looks like that.
+pub fn keep_unnamed(chosen: &mut Chosen<'_>, repositories: &BTreeSet<String>) {
+    let reason =
+        "the roots name nothing of its repository; --authority roots or --trust-storage deletes it";
+    keep_revisions(chosen, repositories, SkipGroup::Unnamed, reason);
+}
+
+fn keep_revisions(
+    chosen: &mut Chosen<'_>,
+    repositories: &BTreeSet<String>,
+    group: SkipGroup,
+    reason: &str,
+) {
     let graph = chosen.graph();
     for repository in &graph.repositories {
         if !repositories.contains(&repository.name) {
@@ -150,8 +168,7 @@ pub fn keep_never_tagged(chosen: &mut Chosen<'_>, repositories: &BTreeSet<String
         for at in repository.revisions.clone() {
             if std::mem::take(&mut chosen.selection.chosen[Kind::Revision][at as usize]) {
                 let name = graph.name_of(Item::new(Kind::Revision, at), &[]);
-                let reason = "its repository never had a tag; --trust-storage deletes it";
-                chosen.skip(SkipGroup::NeverTagged, name, reason);
+                chosen.skip(group, name, reason);
             }
         }
     }

@@ -35,7 +35,7 @@ mod via_api;
 
 pub use age::{Ages, Clock, MIN_AGE, UPLOAD_MIN_AGE, now_on};
 pub use authority::{
-    AuthorityError, hidden_by, keep_never_tagged, newest_write_ns, registry_evidence,
+    AuthorityError, hidden_by, keep_never_tagged, keep_unnamed, newest_write_ns, registry_evidence,
 };
 pub use choose::Chosen;
 pub use document::{Document, DocumentError, Mode, Origin, Saved};

@@ -82,6 +82,8 @@ pub enum SkipGroup {
     Unseen,
     /// Its repository never had a tag, so something else than a tag may know it. A guard keeps it.
     NeverTagged,
+    /// It is in a repository of which the roots name nothing: they may be a part of an export.
+    Unnamed,
     /// An undo of a run in the trash needs it, and this deletion could not be undone itself.
     ForUndo,
     /// Something else needs it.
@@ -108,6 +110,7 @@ impl SkipGroup {
                 | Self::Spared
                 | Self::Unseen
                 | Self::NeverTagged
+                | Self::Unnamed
                 | Self::ForUndo
         )
     }
@@ -119,9 +122,10 @@ impl SkipGroup {
             Self::Protected => "protected",
             Self::Young => "younger than --min-age",
             Self::NotYet => "too young to go yet (--min-age)",
-            Self::Spared => "garbage that the running registry may still remember",
+            Self::Spared => "that the running registry may still remember",
             Self::Unseen => "not in the plan that was shown",
             Self::NeverTagged => "in repositories that never had a tag",
+            Self::Unnamed => "in repositories of which the roots name nothing",
             Self::ForUndo => "needed to undo what is in the trash",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",

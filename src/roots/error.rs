@@ -63,7 +63,11 @@ impl RootsError {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Read { .. } => "nothing was changed; check the path".into(),
+            Self::Read { .. } => {
+                "nothing was changed; export it there again, name others with scan --roots, or forget it with scan \
+                 --authority storage"
+                    .into()
+            }
             Self::Line { .. } => {
                 "write repo:tag, repo@sha256:… or sha256:…, # before a comment, or CSV with the header \
                 repository,tag,digest (docs/roots.md has each form)"

@@ -28,9 +28,11 @@ impl Input {
     /// # Errors
     /// When it cannot be opened, or is a directory.
     pub fn open(path: &Path) -> Result<Self, RootsError> {
-        let file = path.display().to_string();
+        let is_standard_input = path == Path::new("-");
+        let file =
+            if is_standard_input { "standard input".into() } else { path.display().to_string() };
         let on_read = |source| RootsError::Read { file: file.clone(), source };
-        if path == Path::new("-") {
+        if is_standard_input {
             let now = jiff::Timestamp::now().as_nanosecond();
             let exported_ns = i64::try_from(now).unwrap_or(i64::MAX);
             let content = Box::new(io::stdin());

@@ -64,18 +64,21 @@ pub enum RootsScanError {
     #[error("the roots in `{0}` are older than those that the last scan read")]
     Older(String),
     /// The export has far fewer rows than the last one.
-    #[error("the roots have {now} rows, and had {before} at the last scan")]
+    #[error("the roots have {}, and had {before} at the last scan", rows(*now))]
     Fewer {
         /// Now.
         now: u64,
         /// At the last scan.
         before: u64,
     },
+    /// Standard input is named more than once.
+    #[error("standard input can be read once, and is given {0} times")]
+    StandardInputAgain(usize),
     /// A file changed while the scan relied on it.
     #[error("the roots changed during the scan")]
     Changed,
     /// Nothing of them is here.
-    #[error("nothing that the {count} rows of roots name is in this storage")]
+    #[error("nothing that the roots name ({}) is in this storage", rows(*count))]
     NothingHere {
         /// How many rows there are.
         count: u64,
@@ -92,6 +95,7 @@ impl RootsScanError {
                  --authority storage"
                     .into()
             }
+            Self::StandardInputAgain(_) => "write the others to files".into(),
             Self::NoRoots(_) => "add --roots FILE (docs/roots.md has the exports)".into(),
             Self::Older(_) | Self::Fewer { .. } => {
                 "export them again, or scan with --accept-roots if that is right".into()
@@ -103,6 +107,10 @@ impl RootsScanError {
             }
         })
     }
+}
+
+fn rows(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "row" } else { "rows" })
 }
 
 /// The files of a scan's roots, and what they may be compared with.
@@ -254,6 +262,10 @@ fn plan(
     let paths: Vec<PathBuf> = if files.is_empty() { again.collect() } else { files.to_vec() };
     if files.is_empty() && paths.iter().any(|path| path == Path::new("-")) {
         return Err(RootsScanError::StandardInput.into());
+    }
+    match paths.iter().filter(|path| *path == Path::new("-")).count() {
+        0 | 1 => {}
+        count => return Err(RootsScanError::StandardInputAgain(count).into()),
     }
     let remembered = last.as_ref().map(|last| last.authority).filter(|_| files.is_empty());
     let authority = authority.or(remembered).unwrap_or(Authority::Both);

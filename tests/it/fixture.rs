@@ -47,6 +47,16 @@ impl Fixture {
         Self::with(rows)
     }
 
+    /// The same scanned with an export of three rows: one is here, two are not.
+    pub fn with_roots(is_reversed: bool) -> Self {
+        let mut rows = rows();
+        rows.extend(roots());
+        if is_reversed {
+            rows.reverse();
+        }
+        Self::with(rows)
+    }
+
     /// The same after `sql`, such as an UPDATE.
     pub fn changed_by(sql: &str) -> Self {
         let mut rows = rows();
@@ -150,6 +160,41 @@ fn rows() -> Vec<String> {
     manifests(&mut insert);
     repositories(&mut insert);
     totals_and_history(&mut insert);
+    rows
+}
+
+/// Rows of an export in a scan's tables: `team/app` with `1.9.0` is known.
+fn roots() -> Vec<String> {
+    let mut rows = vec![
+        format!(
+            "INSERT INTO authority VALUES (1, 'both', NULL, 0, 0, 3, {}, x'00')",
+            SCANNED - DAY
+        ),
+        format!(
+            "INSERT INTO root_source (id, path, form, row_count, exported_ns, has_blobs)
+             VALUES (1, '/srv/roots.csv', 'csv', 3, {}, 1)",
+            SCANNED - DAY
+        ),
+        "INSERT INTO root_repository VALUES (1, 'team/app')".into(),
+        "INSERT INTO root_repository VALUES (2, 'team/gone')".into(),
+        "INSERT INTO root_blob VALUES (1, 10, 1)".into(),
+        "INSERT INTO external_root VALUES (1, 10)".into(),
+        "INSERT INTO root_revision VALUES (1, 10)".into(),
+        "INSERT INTO known_tag VALUES (2)".into(),
+    ];
+    for (id, kind, repository, tag, hash) in [
+        (1, "manifest", "1", "'1.9.0'", "0a"),
+        (2, "manifest", "2", "'1.0'", "e2"),
+        (3, "blob", "NULL", "NULL", "e3"),
+    ] {
+        let hash = hash.repeat(32);
+        rows.push(format!(
+            "INSERT INTO root_row
+             VALUES ({id}, 1, {}, '{kind}', 0, {repository}, {tag}, x'{hash}', NULL, NULL, NULL, NULL)",
+            id + 1
+        ));
+    }
+    rows.extend([10, 6, 1, 2].map(|blob| format!("INSERT INTO known_blob VALUES ({blob})")));
     rows
 }
 

@@ -4,6 +4,7 @@
 
 mod databases;
 mod evidence;
+mod forms;
 mod holder;
 mod openshift;
 mod postgres;

@@ -11,8 +11,8 @@ use crate::db::{DatabaseError, StoredAuthority, stored_authority};
 use crate::graph::Graph;
 use crate::model::authority::Evidence;
 use crate::prune::{
-    AuthorityError, Chosen, Clock, ProtectError, hidden_by, keep_never_tagged, newest_write_ns,
-    registry_evidence,
+    AuthorityError, Chosen, Clock, ProtectError, hidden_by, keep_never_tagged, keep_unnamed,
+    newest_write_ns, registry_evidence,
 };
 use crate::scan::is_pull_through;
 
@@ -31,7 +31,11 @@ pub fn guard(
         refuse_old_roots(context, args, &stored, chosen.graph(), clock)?;
     }
     // The registry's API asks the authority itself before it deletes.
-    if args.guards.trust_storage || args.acting.via_api.is_some() || stored.is_answered {
+    if args.guards.trust_storage || args.acting.via_api.is_some() {
+        return Ok(None);
+    }
+    if stored.is_answered {
+        keep_unnamed(chosen, &stored.unnamed);
         return Ok(None);
     }
     let mut evidence = stored.evidence;

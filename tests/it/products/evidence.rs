@@ -241,6 +241,28 @@ fn what_products_leave_is_taken_for_theirs() {
     assert_eq!(found, expected);
 }
 
+/// What is measured of these registries: docs/roots.md has the figures.
+#[test]
+fn false_alarms_and_misses_are_those_that_the_docs_say() {
+    let alarms = |of: &[(&str, RegistryBuilder, &str)]| {
+        let is_alarm = |of: &&(&str, RegistryBuilder, &str)| {
+            !suspected(&Registry::of(&of.1)).starts_with("nothing")
+        };
+        of.iter().filter(is_alarm).count()
+    };
+    let (plain, products) = (plain_registries(), products());
+    let measured = format!(
+        "{} of {} plain registries are taken for a product, and {} of {} products are recognised",
+        alarms(&plain),
+        plain.len(),
+        alarms(&products),
+        products.len()
+    );
+    let docs =
+        include_str!("../../../docs/roots.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(docs.contains(&measured), "docs/roots.md: {measured}");
+}
+
 #[test]
 fn a_registry_that_is_taken_for_a_product_is_pruned_on_a_persons_word() {
     let registry = Registry::of(&after(|registry| untag(registry, "team/app", 0..9)));

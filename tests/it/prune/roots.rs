@@ -130,7 +130,7 @@ fn an_export_that_is_gone_older_shorter_or_of_another_registry_deletes_nothing()
     let before = blobs(&disk);
     let foreign = Digest::Sha256([7; 32]);
     let (code, said) = scan(&disk, &format!("other/app,,{foreign}\n"), &[]);
-    assert!(code == 2 && said.contains("nothing that the 1 rows of roots name"), "{said}");
+    assert!(code == 2 && said.contains("nothing that the roots name (1 row)"), "{said}");
     assert_eq!(scan(&disk, &rows, &[]).0, 0);
 
     let path = disk.below("../roots.csv");
@@ -141,7 +141,7 @@ fn an_export_that_is_gone_older_shorter_or_of_another_registry_deletes_nothing()
 
     fs::write(&path, "repository,tag,digest\nlibrary/web,latest,\n").unwrap();
     let (code, said) = delete(&disk);
-    assert!(code == 2 && said.contains("have 1 rows, and had 2"), "{said}");
+    assert!(code == 2 && said.contains("have 1 row, and had 2"), "{said}");
 
     fs::write(&path, "repository,tag,digest\nlibrary/web,latest,\nlibrary/web,,sha256:12").unwrap();
     assert_eq!(delete(&disk).0, 2, "cut");
