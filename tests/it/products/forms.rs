@@ -114,7 +114,7 @@ fn every_form_of_a_list_keeps_the_image_that_it_names() {
         }
         assert!(scanned.status.success(), "{form}: {}", shown(&scanned));
         let found = case.registry.rows("SELECT is_found FROM roots");
-        assert_eq!(found, [json!({"is_found": 1})], "{form}");
+        assert!(found.contains(&json!({"is_found": 1})), "{form}: {found:?}");
         case.assert_kept(case.plan(&[]), &format!("--roots {form}"));
     }
 }
