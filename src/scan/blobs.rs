@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::model::progress::Progress;
 use crate::model::{Code, Digest, text_of};
+use crate::storage::paths;
 use crate::storage::{DirectoryStamp, Entry, FileKind, LeafOptions, LeafState, Storage};
 
 use super::Depth;
@@ -217,8 +218,7 @@ fn note_empty(notes: &mut Notes, digest: Digest, directory: &Path) {
     notes.find_digest(Code::EmptyDirectory, None, Some(digest), directory, detail);
 }
 
-/// Reports names beside a `data` or `link`. The registry writes `<name>.<uuid>.tmp` and renames
-/// it (distribution v3.1 `driver/filesystem/driver.go`).
+/// Reports names beside a `data` or `link`.
 pub fn note_others(
     notes: &mut Notes,
     repository: Option<&str>,
@@ -230,7 +230,7 @@ pub fn note_others(
         if notes.count_clutter(&path, other.kind) {
             continue;
         }
-        if other.name.to_string_lossy().ends_with(".tmp") {
+        if paths::is_unfinished(&other.name) {
             notes.find(Code::TemporaryFile, repository, &path, "an interrupted write left it");
         } else if other.kind == FileKind::Symlink {
             notes.find(Code::SymlinkNotFollowed, repository, &path, "a symbolic link stands here");

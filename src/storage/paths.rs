@@ -2,6 +2,8 @@
 //! they are: untrusted texts, of which each must be one plain path component (or several, for a
 //! repository).
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::Layout;
@@ -40,6 +42,13 @@ pub fn blob(layout: &Layout, digest: &Digest) -> Option<PathBuf> {
         Digest::Sha256(_) => Some(layout.blob_data(&digest.encoded()).parent()?.to_owned()),
         Digest::Other(_) => None,
     }
+}
+
+/// Whether a name is that of a file that is still being written, or whose writer was killed: version 3.1
+/// writes `<name>.<uuid>.tmp` beside a file and renames it (distribution v3.1
+/// `driver/filesystem/driver.go`).
+pub fn is_unfinished(name: &OsStr) -> bool {
+    name.as_bytes().ends_with(b".tmp")
 }
 
 /// `<algorithm>/<encoded>`; tarsum's lie deeper, and nothing here touches those.

@@ -18,6 +18,7 @@ use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader, SCH
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
 use super::reserve::{self, is_full, with_reserve};
 use super::tree::{create_if_missing, remove_tree};
+use crate::storage::paths;
 use crate::storage::{Access, Content, FileFacts, FileKind, MAX_DEPTH, Storage, StorageWriter};
 
 /// A line of the list, and the name in its directory.
@@ -261,7 +262,10 @@ impl<'s> TrashRun<'s> {
                     self.storage.rename_new(&taken, path)?;
                     return Ok(PutBack::Done);
                 }
-                Ok(PutBack::PlaceTaken)
+                match self.fill(path, &taken)? {
+                    true => Ok(PutBack::Done),
+                    false => Ok(PutBack::PlaceTaken),
+                }
             }
             Err(error) => Err(error),
         }
@@ -301,6 +305,33 @@ impl<'s> TrashRun<'s> {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Moves what was taken into a directory in which nothing is but files that are still being written, or
+    /// whose writer was killed. Those stay. Says whether all is in its place.
+    fn fill(&self, path: &Path, taken: &Path) -> io::Result<bool> {
+        if self.storage.stat(taken)?.kind != FileKind::Directory
+            || self.storage.stat(path)?.kind != FileKind::Directory
+        {
+            return Ok(false);
+        }
+        let is_empty = self
+            .storage
+            .list(path)?
+            .iter()
+            .all(|entry| entry.kind == FileKind::File && paths::is_unfinished(&entry.name));
+        if !is_empty {
+            return Ok(false);
+        }
+        for entry in self.storage.list(taken)? {
+            match self.storage.rename_new(&taken.join(&entry.name), &path.join(&entry.name)) {
+                // That writer has come to its end.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+                renamed => renamed?,
+            }
+        }
+        self.storage.remove_directory(taken)?;
+        Ok(true)
     }
 
     /// Removes something from the trash for good if its place has it: the registry did not delete

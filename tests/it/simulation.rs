@@ -174,3 +174,8 @@ fn an_undo_of_what_a_deletion_without_a_trash_has_broken_is_found() {
 fn a_layer_that_a_cache_learns_while_a_client_deletes_it_is_found() {
     assert_found_among(narrow, Without::AskingForDeletedLinks);
 }
+
+#[test]
+fn a_registry_that_starts_before_its_machine_sees_what_is_gone_is_found() {
+    assert_found(Without::PauseBeforeStart);
+}

@@ -6,6 +6,8 @@ use std::process::Output;
 use regsql::model::Code;
 use regsql::sample::{Content, paths};
 
+use crate::prune::pulls::{assert_none_lost, pulls};
+
 use super::fixture::{Fixture, OnDisk, Scanned};
 
 const DELETE: [&str; 10] = [
@@ -221,4 +223,102 @@ fn a_scan_that_could_not_read_everything_is_no_measure() {
     fs::remove_file(on_disk.path(&repository("team-c"))).unwrap();
     fs::rename(on_disk.path(&repository("team-b")), moved).unwrap();
     on_disk.scan().has_no_problem(Code::Vanished);
+}
+
+/// What is taken from the storage of [`two_teams`], and whether an empty directory is left there.
+const AWAY: [(&str, bool); 12] = [
+    ("repositories", false),
+    ("repositories", true),
+    ("repositories/team-b", true),
+    ("repositories/team-b/app", true),
+    ("repositories/team-b/app/_manifests/revisions", false),
+    ("repositories/team-b/app/_manifests/revisions", true),
+    ("repositories/team-b/app/_manifests/tags", false),
+    ("repositories/team-b/app/_layers", false),
+    ("repositories/team-b/app/_layers", true),
+    ("repositories/team-b/app/_layers/sha256", false),
+    ("repositories/team-b/app/_uploads", false),
+    ("blobs", true),
+];
+
+/// Without a scan before, these say what the registry says itself of a repository that has no tag left, or
+/// never had a manifest.
+const LIKE_A_DELETION: [(&str, bool); 5] = [
+    ("repositories/team-b", false),
+    ("repositories/team-b/app", false),
+    ("repositories/team-b/app/_manifests", false),
+    ("repositories/team-b/app/_manifests", true),
+    ("repositories/team-b/app/_manifests/tags", true),
+];
+
+/// Takes something away, prunes whatever goes, and brings it back: every tag must pull as before.
+#[track_caller]
+fn assert_survives(away: (&str, bool), has_scanned_before: bool) {
+    let mut on_disk = two_teams();
+    let before = pulls(&on_disk.root());
+    if has_scanned_before {
+        on_disk = on_disk.scan().into_disk();
+    }
+    let (path, elsewhere) =
+        (on_disk.path(&format!("{}/{}", paths::V2, away.0)), on_disk.outside("away"));
+    // The registry makes `_uploads` with each upload, and removes only what is in it.
+    fs::create_dir_all(&path).unwrap();
+    fs::rename(&path, &elsewhere).unwrap();
+    if away.1 {
+        fs::create_dir(&path).unwrap();
+    }
+    let scanned = on_disk.scan();
+    let output = prune(&scanned, &[]);
+    let on_disk = scanned.into_disk();
+    if away.1 {
+        fs::remove_dir(&path).unwrap();
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_none_lost(&before, &pulls(&on_disk.root()), &format!("{away:?}: {message}"));
+}
+
+#[test]
+fn whatever_directory_is_missing_or_empty_costs_no_image() {
+    for away in AWAY {
+        assert_survives(away, false);
+    }
+}
+
+#[test]
+fn whatever_directory_has_gone_since_the_last_scan_costs_no_image() {
+    for away in AWAY.into_iter().chain(LIKE_A_DELETION) {
+        assert_survives(away, true);
+    }
+}
+
+#[test]
+fn revisions_beside_no_directory_of_tags_stay_until_the_storage_is_trusted() {
+    let mut fixture = Fixture::new();
+    for repository in ["team-a/app", "team-b/app", "team-b/tool"] {
+        fixture.push(repository, "1.0");
+    }
+    let on_disk = fixture.write();
+    fs::remove_dir_all(on_disk.path(&format!("{}/_manifests/tags", repository("team-b/app"))))
+        .unwrap();
+    let scanned = on_disk.scan();
+    // A push by digest alone leaves just that, so it is no fault, and holds nothing else.
+    scanned.has_only(&[]);
+    assert_eq!(
+        scanned.one::<String>(
+            "SELECT group_concat(repository) FROM repositories WHERE NOT has_tags_directory",
+            []
+        ),
+        "team-b/app"
+    );
+    let output = prune(&scanned, &[]);
+    ends_with(0, &output);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("in repositories that never had a tag"), "{said}");
+    let revisions = "SELECT count(*) FROM revisions WHERE repository = 'team-b/app'";
+    let scanned = scanned.into_disk().scan();
+    assert_eq!(scanned.one::<i64>(revisions, []), 1);
+    ends_with(0, &prune(&scanned, &["--trust-storage"]));
+    assert_eq!(scanned.into_disk().scan().one::<i64>(revisions, []), 0);
 }

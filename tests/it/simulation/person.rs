@@ -52,6 +52,8 @@ pub enum Without {
     /// Looking whether something needs what a purge removes, and bringing back first what a run took
     /// that was stopped.
     LookBeforePurge,
+    /// The pause before a registry starts whose machine is another one.
+    PauseBeforeStart,
     /// Looking after runs that were killed.
     Recovery,
     /// Leaving what a run in the trash needs to be undone, when nothing else goes to the trash.
@@ -159,6 +161,10 @@ impl<'a> Simulation<'a> {
             world.promises.settle();
         }
         world.check();
+        // As the docs say: a stopped registry starts when its machine sees what is gone.
+        if !is_open && self.without != Without::PauseBeforeStart {
+            world.registry.wait_for_lag();
+        }
         world.end_operation();
     }
 

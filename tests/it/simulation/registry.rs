@@ -129,6 +129,11 @@ impl Registry {
         }
     }
 
+    /// The machine of the registry sees what it could not see yet.
+    pub fn wait_for_lag(&mut self) {
+        self.disk.pass(self.lag);
+    }
+
     pub fn restart(&mut self) {
         if self.cache != Cache::Shared {
             self.flush();

@@ -384,12 +384,9 @@ impl World {
         }
     }
 
-    /// The operation takes this away. What a stopped registry's machine saw is forgotten before it serves
-    /// again.
+    /// The operation takes this away, on another machine than the registry's.
     pub fn takes(&mut self, path: &Path) {
-        if self.acting == Acting::Both {
-            self.registry.taken_elsewhere(path);
-        }
+        self.registry.taken_elsewhere(path);
     }
 
     /// Something of a run stays in the trash, since its place is taken. What is back is no longer the run's:

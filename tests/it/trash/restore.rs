@@ -229,6 +229,24 @@ fn the_empty_directory_that_an_api_delete_leaves_makes_way() {
 }
 
 #[test]
+fn what_a_killed_writer_left_in_a_directory_is_not_in_the_way() {
+    // Version 3.1 writes `data.<uuid>.tmp` beside `data`.
+    for kind in [MoveKind::Blob, MoveKind::LayerLink, MoveKind::Revision] {
+        let registry = Registry::new();
+        let before = registry.tree();
+        let run = registry.delete();
+        let directory = registry.below(registry.path(kind));
+        let unfinished = directory.join("data.6f1f2a94-3b40-4b5e-9d57-0d5c4a3e0b11.tmp");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(&unfinished, "half").unwrap();
+        let report = registry.undo(&run);
+        assert!(report.is_whole() && report.is_removed, "{kind:?}: {report:?}");
+        fs::remove_file(unfinished).expect("it may be a write under way");
+        before.assert_same(&registry.tree(), "after undo");
+    }
+}
+
+#[test]
 fn a_copied_link_comes_back_when_the_registry_deleted_it_and_goes_when_it_did_not() {
     for is_deleted in [true, false] {
         let registry = Registry::new();
