@@ -73,7 +73,7 @@ pub fn outside(context: &Context, args: &BrowseArgs) -> Result<Outside> {
             let storage =
                 super::storage::open(&scanned, &StorageArgs::default()).map_err(in_words)?;
             let options = ScanOptions {
-                storage: storage.root().to_owned(),
+                storage: storage.origin().to_owned(),
                 database: scanned.db.clone(),
                 io_threads: super::scan::IO_THREADS,
                 deep: crate::scan::DeepLook::Auto,

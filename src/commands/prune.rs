@@ -469,7 +469,7 @@ fn protect(context: &Context, args: &PruneArgs, warns: bool) -> Result<Protect> 
 /// Scans the storage of the database again.
 fn rescan(context: &Context) -> Result<Summary> {
     let storage = storage::open(context, &StorageArgs::default())?;
-    super::storage::rescan(context, storage.root())
+    super::storage::rescan(context, storage.origin())
 }
 
 /// For who cannot scan: the storage is out of reach.

@@ -18,7 +18,8 @@ pub const IO_THREADS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 /// Arguments of `scan`.
 #[derive(Args, Debug)]
 pub struct ScanArgs {
-    /// The registry's root directory, its docker/registry/v2, or its config.yml
+    /// The registry's root directory, its docker/registry/v2, its config.yml, or a bucket's address: s3://,
+    /// gs://, az://
     pub storage: PathBuf,
     /// Files and directories read at once (more helps on network storage)
     #[arg(long, value_name = "N", default_value_t = IO_THREADS)]

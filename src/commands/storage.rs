@@ -113,7 +113,7 @@ fn is_of(context: &Context, root: &Path) -> bool {
 pub fn refresh(context: &Context, storage: &dyn Storage) {
     let root = storage.root();
     if is_of(context, root)
-        && let Err(error) = rescan(context, root)
+        && let Err(error) = rescan(context, storage.origin())
     {
         context.printer.detail(&error.messages().join(": "));
     }
@@ -144,7 +144,7 @@ impl Now {
 pub fn scan_now(context: &Context, storage: &dyn Storage) -> Result<Now> {
     let root = storage.root();
     if is_of(context, root) {
-        match rescan(context, root) {
+        match rescan(context, storage.origin()) {
             Ok(_) => return Ok(Now { context: context.clone(), directory: None }),
             Err(error) if error.is_interrupted() => return Err(error),
             // It may lie on the very disk that is full.
@@ -155,6 +155,6 @@ pub fn scan_now(context: &Context, storage: &dyn Storage) -> Result<Now> {
     // Whatever the database's scan was to keep is kept here, too.
     let roots = RootsChoice::AsBefore(Some(context.db.clone()));
     let context = Context { db: directory.path().join("registry.db"), ..context.clone() };
-    rescan_with(&context, root, roots)?;
+    rescan_with(&context, storage.origin(), roots)?;
     Ok(Now { context, directory: Some(directory) })
 }

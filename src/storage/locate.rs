@@ -8,6 +8,8 @@
 
 mod address;
 mod configuration;
+#[cfg(feature = "object-storage")]
+mod drivers;
 mod layouts;
 mod look;
 #[cfg(feature = "object-storage")]
@@ -17,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Layout;
+use configuration::ConfiguredPlace;
 use look::Found;
 
 /// Where a registry's storage lies.
@@ -30,12 +33,15 @@ pub struct Location {
     pub proxy: Proxy,
     /// What it lies in.
     pub place: Place,
+    /// What leads to it with all that opening it needs: the root, or a configuration with credentials.
+    pub origin: PathBuf,
 }
 
 impl Location {
     /// The storage whose `blobs` and `repositories` lie in `v2` below the directory `root`.
     pub fn new(root: PathBuf, v2: PathBuf) -> Self {
-        Self { root, layout: Layout::new(v2), proxy: Proxy::Unknown, place: Place::Filesystem }
+        let (layout, origin) = (Layout::new(v2), root.clone());
+        Self { root, layout, proxy: Proxy::Unknown, place: Place::Filesystem, origin }
     }
 }
 
@@ -189,9 +195,21 @@ pub fn locate(path: &Path) -> Result<Location, LocateError> {
     if canonical.metadata().map_err(unreadable)?.is_dir() {
         return locate_directory(path, &canonical, true);
     }
-    let configured = configuration::read(path, &|name| std::env::var(name).ok())?;
-    let root = configured.existing_root(path)?;
-    let location = locate_directory(&root, &root, false)?;
+    let variables = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let configured = configuration::read(path, &variables.collect())?;
+    let location = match configured.place {
+        ConfiguredPlace::Directory(directory) => {
+            let root = directory.existing_root(path)?;
+            locate_directory(&root, &root, false)?
+        }
+        #[cfg(feature = "object-storage")]
+        ConfiguredPlace::Bucket(provider, prefix) => {
+            // Its credentials are in the file, so that is what leads here again.
+            let location = object::location(provider, &prefix, &variable);
+            Location { origin: canonical, ..location }
+        }
+    };
     Ok(Location { proxy: configured.proxy, ..location })
 }
 

@@ -261,6 +261,11 @@ pub trait Storage: Sync {
     /// The registry's root directory, for people.
     fn root(&self) -> &Path;
 
+    /// What leads to this storage again: the root, or a configuration in which its credentials are.
+    fn origin(&self) -> &Path {
+        self.root()
+    }
+
     /// The path of `docker/registry/v2` below the root.
     fn layout(&self) -> &Layout;
 

@@ -4,4 +4,6 @@ mod bucket;
 mod crash;
 
 mod lock;
+mod reading;
 mod scan;
+pub mod servers;

@@ -6,7 +6,7 @@ mod api;
 mod collector;
 mod garbage;
 pub mod http;
-mod known;
+pub mod known;
 pub mod layout;
 mod live;
 mod odd_json;

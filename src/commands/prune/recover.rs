@@ -41,7 +41,7 @@ pub fn run(context: &Context) -> Result<()> {
         ));
     }
     let is_whole = roll_back(context, trash.as_ref(), &lock)?;
-    rescan(context, storage.root())?;
+    rescan(context, storage.origin())?;
     if is_whole {
         return Ok(());
     }

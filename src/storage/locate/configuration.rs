@@ -1,6 +1,7 @@
 //! A registry's `config.yml`, as versions 2 and 3 read it: `storage`, `proxy`, and the environment
 //! that overrides them (distribution `configuration/{configuration,parser}.go`).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -25,15 +26,32 @@ const GIVE_THE_DIRECTORY: &str =
 /// What a configuration says of the storage.
 #[derive(Debug)]
 pub struct Configured {
-    /// The root directory, maybe relative, maybe one inside a container.
-    root: PathBuf,
-    /// Where that was found, for people.
-    source: &'static str,
+    /// Where it lies.
+    pub place: ConfiguredPlace,
     /// Whether the registry is a pull-through cache.
     pub proxy: Proxy,
 }
 
-impl Configured {
+/// Where a registry stores, as its configuration says.
+#[derive(Debug)]
+pub enum ConfiguredPlace {
+    /// Files.
+    Directory(ConfiguredDirectory),
+    /// A bucket, and what keys in it begin with.
+    #[cfg(feature = "object-storage")]
+    Bucket(super::Provider, String),
+}
+
+/// A root directory.
+#[derive(Debug)]
+pub struct ConfiguredDirectory {
+    /// Maybe relative, maybe one inside a container.
+    root: PathBuf,
+    /// Where that was found, for people.
+    source: &'static str,
+}
+
+impl ConfiguredDirectory {
     /// The root as it is on this machine. A relative one is looked for where the configuration lies
     /// and where the command runs: the registry takes it from the directory it was started in,
     /// which nothing says.
@@ -84,11 +102,11 @@ impl Configured {
     }
 }
 
-/// Reads the configuration at `path`; `variable` gives a variable of the environment.
-pub fn read(
-    path: &Path,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Configured, LocateError> {
+/// Variables of the environment by name.
+type Variables = BTreeMap<String, String>;
+
+/// Reads the configuration at `path`, with the variables of the environment.
+pub fn read(path: &Path, variables: &Variables) -> Result<Configured, LocateError> {
     let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
     if !path.metadata().map_err(unreadable)?.is_file() {
         return Err(no_configuration(path, "it is neither a directory nor a file"));
@@ -98,7 +116,7 @@ pub fn read(
     }
     let text = String::from_utf8(std::fs::read(path).map_err(unreadable)?)
         .map_err(|_| error(path, "it is not text".into()))?;
-    parse(path, &text, variable)
+    parse(path, &text, variables)
 }
 
 fn no_configuration(path: &Path, found: &str) -> LocateError {
@@ -113,11 +131,7 @@ fn error(path: &Path, found: String) -> LocateError {
     LocateError::Configuration { path: path.to_owned(), found, hint: GIVE_THE_DIRECTORY.to_owned() }
 }
 
-fn parse(
-    path: &Path,
-    text: &str,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Configured, LocateError> {
+fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Configured, LocateError> {
     let yaml = |text: &str| {
         serde_saphyr::from_str::<Value>(text).map_err(|reason| {
             let reason = reason.to_string();
@@ -125,19 +139,26 @@ fn parse(
         })
     };
     let value = yaml(text)?;
-    let given = |name: &str| variable(name).filter(|text| !text.is_empty());
+    let given = |name: &str| variables.get(name).cloned().filter(|text| !text.is_empty());
     let proxy = given("REGISTRY_PROXY_REMOTEURL")
         .or_else(|| value.pointer("/proxy/remoteurl")?.as_str().map(str::to_owned))
         .filter(|url| !url.is_empty())
         .map_or(Proxy::None, |url| Proxy::Of(without_user(&url)));
 
     let root_variable = given(ROOT_VARIABLE).map(PathBuf::from);
-    let storage = match given("REGISTRY_STORAGE") {
+    let mut storage = match given("REGISTRY_STORAGE") {
         Some(text) => Some(yaml(&text)?),
         None => value.get("storage").cloned(),
     };
+    // In sorted order, so that what is more exact wins, as in the registry.
+    for (name, text) in variables {
+        let name = name.to_ascii_lowercase();
+        let Some(keys) = name.strip_prefix("registry_storage_").filter(|_| !text.is_empty()) else {
+            continue;
+        };
+        set(storage.get_or_insert(Value::Null), keys.split('_'), yaml(text)?);
+    }
     let drivers: Vec<String> = match &storage {
-        None | Some(Value::Null) if root_variable.is_some() => vec!["filesystem".into()],
         Some(Value::String(name)) => vec![name.clone()],
         Some(Value::Object(sections)) => {
             sections.keys().filter(|name| !NO_DRIVERS.contains(&name.as_str())).cloned().collect()
@@ -154,11 +175,20 @@ fn parse(
     };
     match drivers.as_slice() {
         [name] if name == "filesystem" => {}
-        [] if root_variable.is_some() => {}
+        #[cfg(feature = "object-storage")]
+        [name] if super::drivers::is_known(name) => {
+            let section = storage.as_ref().and_then(|storage| storage.get(name));
+            let (provider, prefix) = super::drivers::read(name, section).map_err(|refused| {
+                let (found, hint) = refused;
+                LocateError::Configuration { path: path.to_owned(), found, hint }
+            })?;
+            return Ok(Configured { place: ConfiguredPlace::Bucket(provider, prefix), proxy });
+        }
         [] => return Err(error(path, "its `storage` names no driver".into())),
-        [_] => {
-            let found = format!("its storage is not a file system (it has {})", drivers.join(", "));
-            return Err(error(path, found));
+        [name] => {
+            let found = format!("its storage is not a file system (it has {name})");
+            let hint = hint_for(name).to_owned();
+            return Err(LocateError::Configuration { path: path.to_owned(), found, hint });
         }
         _ => {
             let found = format!(
@@ -179,7 +209,44 @@ fn parse(
             Some(other) => (PathBuf::from(other.to_string()), "the rootdirectory"),
         }
     };
-    Ok(Configured { root, source, proxy })
+    let place = ConfiguredPlace::Directory(ConfiguredDirectory { root, source });
+    Ok(Configured { place, proxy })
+}
+
+/// What to do with the storage of a driver that regsql does not read.
+fn hint_for(driver: &str) -> &'static str {
+    match driver {
+        "swift" => {
+            "regsql does not read Swift, where large objects lie in pieces: copy the storage into a directory or a \
+             bucket with a program that knows Swift, such as rclone"
+        }
+        "oss" => {
+            "OSS speaks S3, too: give s3://BUCKET/ROOTDIRECTORY?endpoint=https://oss-REGION.aliyuncs.com&path-style=false \
+             with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        }
+        "inmemory" => "what such a registry holds ends with it; nothing lies anywhere",
+        "s3" | "s3aws" | "azure" | "gcs" => {
+            "this build reads directories alone: take one with the feature object-storage, as released ones are"
+        }
+        _ => GIVE_THE_DIRECTORY,
+    }
+}
+
+/// Sets what `keys` lead to, whatever stood on the way. Whole sections may be a word alone.
+fn set<'k>(at: &mut Value, mut keys: impl Iterator<Item = &'k str>, value: Value) {
+    let Some(key) = keys.next() else {
+        *at = value;
+        return;
+    };
+    if let Value::String(name) = at {
+        *at = Value::Object(std::iter::once((std::mem::take(name), Value::Null)).collect());
+    }
+    if !at.is_object() {
+        *at = Value::Object(serde_json::Map::new());
+    }
+    if let Value::Object(section) = at {
+        set(section.entry(key).or_insert(Value::Null), keys, value);
+    }
 }
 
 /// User and password are for the registry alone.
@@ -197,14 +264,20 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Configured, LocateError> {
-        parse(Path::new("config.yml"), text, &|name| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
+        let variables = variables.iter().map(|(name, text)| ((*name).into(), (*text).into()));
+        parse(Path::new("config.yml"), text, &variables.collect())
+    }
+
+    fn directory(configured: Configured) -> ConfiguredDirectory {
+        match configured.place {
+            ConfiguredPlace::Directory(directory) => directory,
+            #[cfg(feature = "object-storage")]
+            ConfiguredPlace::Bucket(..) => panic!("it is a bucket"),
+        }
     }
 
     fn root(text: &str, variables: &[(&str, &str)]) -> PathBuf {
-        parsed(text, variables).unwrap().root
+        directory(parsed(text, variables).unwrap()).root
     }
 
     #[test]
@@ -224,7 +297,8 @@ mod tests {
     #[test]
     fn other_drivers_are_named_without_the_sections_that_are_none() {
         for (text, word) in [
-            ("storage:\n  s3: {bucket: b}\n  cache: {}\n  redirect: {}\n", "(it has s3)"),
+            ("storage:\n  swift: {container: b}\n  cache: {}\n  redirect: {}\n", "(it has swift)"),
+            ("storage: {oss: {bucket: b}}", "(it has oss)"),
             ("storage: inmemory", "(it has inmemory)"),
             ("storage:\n  s3: {}\n  filesystem: {}\n", "filesystem"),
             ("storage:\n  delete: {enabled: true}\n", "names no driver"),
@@ -253,16 +327,85 @@ mod tests {
     fn a_root_that_is_not_here_is_named_with_the_way_to_the_host() {
         let directory = tempfile::tempdir().unwrap();
         let configuration = directory.path().join("config.yml");
-        let absolute =
-            parsed("storage: {filesystem: {rootdirectory: /no/such/root}}", &[]).unwrap();
+        let absolute = self::directory(
+            parsed("storage: {filesystem: {rootdirectory: /no/such/root}}", &[]).unwrap(),
+        );
         let error = absolute.existing_root(&configuration).unwrap_err();
         assert!(error.to_string().contains("`/no/such/root` does not exist"), "{error}");
         assert!(error.hint().unwrap().contains("mounted at /no/such/root"));
-        let relative = parsed("storage: {filesystem: {rootdirectory: ./data-of-r}}", &[]).unwrap();
+        let relative = "storage: {filesystem: {rootdirectory: ./data-of-r}}";
+        let relative = self::directory(parsed(relative, &[]).unwrap());
         let error = relative.existing_root(&configuration).unwrap_err();
         assert!(error.to_string().contains("`./data-of-r` is relative"), "{error}");
         std::fs::create_dir(directory.path().join("data-of-r")).unwrap();
         let root = relative.existing_root(&configuration).unwrap();
         assert_eq!(root, directory.path().join("data-of-r").canonicalize().unwrap());
+    }
+
+    #[cfg(feature = "object-storage")]
+    fn bucket(text: &str, variables: &[(&str, &str)]) -> (super::super::Provider, String) {
+        match parsed(text, variables).unwrap().place {
+            ConfiguredPlace::Bucket(provider, prefix) => (provider, prefix),
+            ConfiguredPlace::Directory(directory) => panic!("{directory:?}"),
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "object-storage")]
+    fn a_bucket_is_read_from_the_file_and_the_environment_as_the_registry_reads_them() {
+        use super::super::Provider;
+
+        let file = "storage:\n  s3:\n    bucket: of-file\n    region: us-east-1\n    accesskey: k\n    \
+                    secretkey: s\n    regionendpoint: minio:9000\n    secure: false\n    rootdirectory: /x/y\n";
+        let (Provider::S3(options), prefix) = bucket(file, &[]) else { panic!() };
+        assert_eq!((&*options.bucket, &*prefix), ("of-file", "/x/y"));
+        assert_eq!(options.endpoint.as_deref(), Some("http://minio:9000"));
+        assert_eq!(options.is_path_style, Some(true));
+        assert!(options.access.is_some());
+        assert!(!format!("{options:?}").contains("\"s\""), "{options:?}");
+
+        // The environment wins, its values are YAML, and it may name the driver, too.
+        let variables = [
+            ("REGISTRY_STORAGE_S3_BUCKET", "of-environment"),
+            ("registry_storage_s3_forcepathstyle", "false"),
+            ("REGISTRY_STORAGE_S3_ENCRYPT", "true"),
+        ];
+        let (Provider::S3(options), _) = bucket(file, &variables) else { panic!() };
+        assert_eq!((&*options.bucket, options.is_path_style), ("of-environment", Some(false)));
+        assert!(options.is_encrypted);
+        let only = [
+            ("REGISTRY_STORAGE", "gcs"),
+            ("REGISTRY_STORAGE_GCS_BUCKET", "b"),
+            ("REGISTRY_STORAGE_GCS_ROOTDIRECTORY", "/z"),
+        ];
+        let (Provider::Gcs(options), prefix) = bucket("version: 0.1", &only) else { panic!() };
+        assert_eq!((&*options.bucket, &*prefix), ("b", "/z"));
+        let azure = "storage: {azure: {accountname: a, container: c, credentials: {type: client_secret, \
+                     tenantid: t, clientid: i, secret: hidden}}, cache: {blobdescriptor: inmemory}}";
+        let (Provider::Azure(options), prefix) = bucket(azure, &[]) else { panic!() };
+        assert_eq!((&*options.account, &*options.container, &*prefix), ("a", "c", ""));
+        assert!(options.client.is_some());
+        assert!(!format!("{options:?}").contains("hidden"), "{options:?}");
+    }
+
+    #[test]
+    #[cfg(feature = "object-storage")]
+    fn a_bucket_that_regsql_cannot_read_as_the_registry_does_says_what_to_do() {
+        for (text, variables, word) in [
+            ("storage: {s3: {bucket: b, v4auth: false}}", &[][..], "v4auth"),
+            ("storage: {s3: {region: r}}", &[], "no `bucket`"),
+            ("storage: {s3: {bucket: b, accesskey: k}}", &[], "one of"),
+            ("storage: {s3: {bucket: b, secure: maybe}}", &[], "neither true nor false"),
+            ("storage: {azure: {accountname: a}}", &[], "no `container`"),
+            (
+                "storage: {filesystem: {}}",
+                &[("REGISTRY_STORAGE_S3_BUCKET", "b")],
+                "several storage drivers",
+            ),
+        ] {
+            let error = parsed(text, variables).unwrap_err();
+            assert!(error.to_string().contains(word), "{text}: {error}");
+            assert!(!error.hint().unwrap().is_empty());
+        }
     }
 }

@@ -49,7 +49,8 @@ pub fn location(
     }
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     Location {
-        root: PathBuf::from(root),
+        root: PathBuf::from(&root),
+        origin: PathBuf::from(root),
         layout: Layout::new(V2.into()),
         proxy: Proxy::Unknown,
         place: Place::Object(ObjectPlace { provider, prefix }),

@@ -21,6 +21,9 @@ const MAX_PARTS: usize = 512;
 /// Keys that no path can hold of which each is named.
 const MAX_STRAYS: usize = 1000;
 
+/// The storage class of what is no object yet.
+pub(super) const UPLOADING: &str = "(multipart upload)";
+
 /// A key that no path can hold, so that no registry reads it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stray {
@@ -73,6 +76,8 @@ pub(super) fn list_all(
             return Err(error);
         }
     }
+    let uploads = work.uploads()?;
+    lock(&work.builder).add_anywhere(uploads);
     let mut strays: Vec<Stray> = lock(&work.strays).iter().cloned().collect();
     strays.truncate(MAX_STRAYS);
     Ok(Listing {
@@ -216,6 +221,39 @@ impl Work<'_> {
                 || !below.split('/').any(|name| name.starts_with('_'));
         }
         path.ends_with("blobs/") || path.ends_with("blobs/sha256/")
+    }
+
+    /// What uploads have received so far, as the files that a registry on disk would write it to: in S3 no key shows
+    /// it before an upload ends.
+    fn uploads(&self) -> Result<Vec<Object>, BucketError> {
+        let uploads = match self.bucket.list_multipart_uploads(self.root_prefix) {
+            Ok(uploads) => uploads,
+            Err(error) if error.kind == BucketErrorKind::Unsupported => return Ok(Vec::new()),
+            Err(error) if error.kind == BucketErrorKind::Denied && error.hint.is_none() => {
+                return Err(error.with_hint(
+                    "allow s3:ListBucketMultipartUploads on the bucket and s3:ListMultipartUploadParts on its \
+                     objects: what uploads hold is seen in no other way",
+                ));
+            }
+            Err(error) => return Err(error),
+        };
+        let mut objects: Vec<Object> = uploads
+            .into_iter()
+            .filter(|upload| {
+                upload.key.starts_with(self.root_prefix) && upload.key.contains("/_uploads/")
+            })
+            .map(|upload| Object {
+                key: upload.key,
+                size_bytes: upload.size_bytes,
+                modified_ns: upload.active_ns,
+                etag: None,
+                md5: None,
+                version: None,
+                storage_class: Some(UPLOADING.to_owned()),
+            })
+            .collect();
+        objects.sort_by_key(|object| object.modified_ns);
+        Ok(self.usable(objects))
     }
 
     /// The objects whose keys a path can hold, with that path for a key.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::azure::Azure;
 use super::directories::{Group, Groups, Stamp, below, each_name};
 use super::gcs::Gcs;
-use super::listing::{Listing, Stray, list_all};
+use super::listing::{Listing, Stray, UPLOADING, list_all};
 use super::s3::S3;
 use super::table::{Item, Table};
 use super::{Bucket, BucketError, BucketErrorKind, Listed, Object};
@@ -39,6 +39,8 @@ pub struct ObjectStorage {
     prefix: String,
     /// As people see it.
     root: PathBuf,
+    /// What leads to it with its credentials.
+    origin: PathBuf,
     layout: Layout,
     proxy: Proxy,
     listing: RwLock<Option<Arc<Listing>>>,
@@ -72,8 +74,10 @@ impl ObjectStorage {
     /// The storage whose keys begin with `prefix`, which is empty or ends with a slash. Nothing is listed yet.
     pub fn new(bucket: Arc<dyn Bucket>, prefix: &str) -> Self {
         let root = format!("{}/{prefix}", bucket.url());
+        let root = PathBuf::from(root.trim_end_matches('/'));
         Self {
-            root: PathBuf::from(root.trim_end_matches('/')),
+            origin: root.clone(),
+            root,
             bucket,
             prefix: prefix.to_owned(),
             layout: Layout::new("docker/registry/v2".into()),
@@ -92,10 +96,10 @@ impl ObjectStorage {
         Ok(Self::new(place.provider.connect()?, &place.prefix))
     }
 
-    /// The same, shown as `root`, of a registry that may be a pull-through cache.
+    /// The same, shown as `root` and found by `origin`, of a registry that may be a pull-through cache.
     #[must_use]
-    pub fn shown_as(self, root: PathBuf, proxy: Proxy) -> Self {
-        Self { root, proxy, ..self }
+    pub fn shown_as(self, root: PathBuf, origin: PathBuf, proxy: Proxy) -> Self {
+        Self { root, origin, proxy, ..self }
     }
 
     /// What was listed, which the first who asks does.
@@ -533,6 +537,10 @@ impl Storage for ObjectStorage {
         &self.root
     }
 
+    fn origin(&self) -> &Path {
+        &self.origin
+    }
+
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -564,12 +572,14 @@ impl Listed for ObjectStorage {
     fn objects_at(&self, path: &Path) -> Vec<Object> {
         let Ok(listing) = self.listing() else { return Vec::new() };
         let Some(name) = path.to_str() else { return Vec::new() };
-        let itself = listing.table.get(name).map(|item| item.object(self.key(name)));
+        let is_there = |item: &Item<'_>| item.class() != Some(UPLOADING);
+        let itself = listing.table.get(name).filter(is_there);
+        let itself = itself.map(|item| item.object(self.key(name)));
         let mut objects: Vec<_> = itself.into_iter().collect();
         let prefix = below(name);
         let mut cursor = listing.table.from(prefix.as_bytes());
         while let (Some(_), Some(item)) = (cursor.key_below(prefix.as_bytes()), cursor.item()) {
-            let key = cursor.key().map(|key| self.key(key));
+            let key = cursor.key().filter(|_| is_there(&item)).map(|key| self.key(key));
             objects.extend(key.map(|key| item.object(key)));
             cursor.advance();
         }

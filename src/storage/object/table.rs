@@ -82,6 +82,7 @@ pub(super) struct Table {
 pub(super) struct Builder {
     segments: Vec<Segment>,
     single: Vec<Object>,
+    late: Vec<Object>,
     classes: Classes,
 }
 
@@ -99,6 +100,11 @@ impl Builder {
         self.single.extend(objects);
     }
 
+    /// Adds few objects that may lie anywhere.
+    pub(super) fn add_anywhere(&mut self, objects: Vec<Object>) {
+        self.late.extend(objects);
+    }
+
     /// The table of all that was added.
     pub(super) fn finish(mut self) -> Table {
         sort(&mut self.single);
@@ -114,7 +120,25 @@ impl Builder {
             }
         }
         self.segments.sort_unstable_by(|a, b| a.first.cmp(&b.first));
-        Table { segments: self.segments, classes: self.classes }
+        let mut table = Table { segments: self.segments, classes: self.classes };
+        sort(&mut self.late);
+        let place = |table: &Table, object: &Object| table.segment_of(object.key.as_bytes());
+        // From the last one on, so that the places of the others stay.
+        let mut late = self.late;
+        while let Some(last) = late.last() {
+            let segment = place(&table, last);
+            let start = late.partition_point(|object| place(&table, object) < segment);
+            let mut objects = table.objects_of(segment);
+            objects.extend(late.drain(start..));
+            sort(&mut objects);
+            let new = objects
+                .chunks(KEYS_OF_A_SEGMENT)
+                .map(|objects| Segment::new(objects, &mut table.classes))
+                .collect::<Vec<_>>();
+            let old = segment..(segment + 1).min(table.segments.len());
+            drop(table.segments.splice(old, new));
+        }
+        table
     }
 }
 
@@ -284,6 +308,24 @@ impl Table {
         cursor
     }
 
+    /// The segment that a key lies in or comes after; the first one for what comes before all.
+    fn segment_of(&self, key: &[u8]) -> usize {
+        self.segments.partition_point(|segment| *segment.first <= *key).saturating_sub(1)
+    }
+
+    fn objects_of(&self, segment: usize) -> Vec<Object> {
+        let mut cursor = Cursor { table: self, segment, record: 0, next: 0, key: Vec::new() };
+        cursor.read();
+        let mut objects = Vec::new();
+        while cursor.segment == segment
+            && let (Some(key), Some(item)) = (cursor.key().map(str::to_owned), cursor.item())
+        {
+            objects.push(item.object(key));
+            cursor.advance();
+        }
+        objects
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<Item<'_>> {
         let cursor = self.from(key.as_bytes());
         cursor.item().filter(|_| cursor.key == key.as_bytes())
@@ -322,8 +364,7 @@ impl<'t> Cursor<'t> {
     /// Stands on the first key that is `target` or comes after it, wherever it stood.
     pub(super) fn seek(&mut self, target: &[u8]) {
         let segments = &self.table.segments;
-        let after = segments.partition_point(|segment| *segment.first <= *target);
-        self.segment = after.saturating_sub(1);
+        self.segment = self.table.segment_of(target);
         (self.record, self.next) = (0, 0);
         if let Some(segment) = segments.get(self.segment) {
             let after = segment.blocks.partition_point(|block| segment.whole_key(*block) <= target);
@@ -401,6 +442,7 @@ mod tests {
         fn a_table_answers_as_a_sorted_map_does(
             pieces in prop::collection::vec(prop::collection::vec(name(), 0..80), 0..4),
             single in prop::collection::vec(name(), 0..20),
+            late in prop::collection::vec(name(), 0..6),
             asked in prop::collection::vec(name(), 0..40),
         ) {
             let mut model = BTreeMap::new();
@@ -420,6 +462,8 @@ mod tests {
                 builder.add(piece.into_iter().map(|key| make(format!("b{top}/{key}"))).collect());
             }
             builder.add_single(single.iter().map(|key| make(key.clone())).collect());
+            let late = late.into_iter().map(|key| format!("b1/{key}"));
+            builder.add_anywhere(late.map(&mut make).collect());
             let table = builder.finish();
             prop_assert_eq!(table.len(), model.len());
             let asked = asked.iter().flat_map(|key| [key.clone(), format!("b0/{key}")]);

@@ -47,8 +47,12 @@ impl Known {
 
     /// A registry of single-platform images.
     pub fn simple() -> Self {
+        Self::simple_in(Registry::start())
+    }
+
+    fn simple_in(registry: Registry) -> Self {
         let mut known = Self {
-            registry: Registry::start(),
+            registry,
             pullable: Vec::new(),
             tagged: Vec::new(),
             kept: Vec::new(),
@@ -64,7 +68,12 @@ impl Known {
 
     /// The same with everything that has more than one level: indexes, caches, referrers.
     pub fn full() -> Self {
-        let mut known = Self::simple();
+        Self::full_in(Registry::start())
+    }
+
+    /// The same in an empty registry.
+    pub fn full_in(registry: Registry) -> Self {
+        let mut known = Self::simple_in(registry);
         known.push_indexes();
         known.push_artifacts();
         known

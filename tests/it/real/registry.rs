@@ -94,6 +94,8 @@ impl Registry {
             .arg("serve")
             .arg(self.config())
             .env_remove("REGISTRY_HTTP_ADDR")
+            // With one its client of S3 does not start.
+            .env_remove("AWS_CA_BUNDLE")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
