@@ -182,7 +182,11 @@ fn read_content(
     scan: &PreviousScan,
 ) -> Result<ContentSummary> {
     let options = ContentOptions {
-        root: root_of(context, scan)?,
+        // A configuration has the credentials, too.
+        root: match &args.storage {
+            Some(storage) => storage.clone(),
+            None => root_of(context, scan)?,
+        },
         database: context.db.clone(),
         jobs: args.jobs.unwrap_or_else(default_jobs),
         selection: Selection {

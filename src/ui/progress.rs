@@ -99,7 +99,7 @@ impl Progress for Bar {
     fn phase(&self, name: &'static str, total: Option<u64>) {
         let template = match total {
             Some(_) => "{spinner} {msg:10} {wide_bar} {human_pos}/{human_len} {elapsed}",
-            None => "{spinner} {msg:10} {human_pos} {elapsed}",
+            None => "{spinner} {msg:10} {human_pos} {per_sec} {elapsed}",
         };
         self.begin(name, total, template);
     }

@@ -42,9 +42,10 @@ pub fn location(
         root.push_str("?endpoint=");
         root.push_str(endpoint.trim_end_matches('/'));
         if let Provider::S3(options) = &provider
-            && let Some(is_path_style) = options.is_path_style
+            // In the path is what goes without saying.
+            && options.is_path_style == Some(false)
         {
-            root.push_str(if is_path_style { "&path-style=true" } else { "&path-style=false" });
+            root.push_str("&path-style=false");
         }
     }
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };

@@ -138,6 +138,20 @@ fn web_identity(
     built(builder)
 }
 
+/// The most that is read of a file of profiles, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The text of a file that is no longer than such a file is.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
 /// The profiles of both files.
 struct Files {
     profiles: BTreeMap<String, Profile>,
@@ -158,7 +172,7 @@ impl Files {
         for (path, is_config) in [(config, true), (credentials, false)] {
             let Some(path) = path else { continue };
             files.places.push(format!("`{}`", path.display()));
-            match std::fs::read_to_string(&path) {
+            match read_bounded(&path) {
                 Ok(text) => files.add(&text, is_config),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(format!("cannot read `{}`: {error}", path.display())),

@@ -117,11 +117,46 @@ fn pushed_into_s3(kind: Kind) {
     scan(&bucket, &server.url(PREFIX), Some(&server));
     assert_equal(&files, &bucket, &is_of_the_push);
 
-    let again = scan(&bucket, &server.url(PREFIX), Some(&server));
+    // The registry's own configuration leads to the same place, with the keys that it has.
+    let config = in_bucket.registry.config();
+    let again = scan(&bucket, config.to_str().unwrap(), None);
     assert!(again.contains("nothing has changed"), "{again}");
     let read = verify(&bucket, &server);
     assert!(read.contains(" 0 not"), "{read}");
-    drop(in_bucket);
+    if kind == Kind::SeaweedFs {
+        what_keeps_regsql_out_is_said(&server);
+    }
+}
+
+/// Each with the next step, exit code 2 and no database. SeaweedFS checks keys, which moto does not.
+fn what_keeps_regsql_out_is_said(server: &Server) {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("registry.db");
+    let endpoint = server.endpoint();
+    let there = server.url(PREFIX);
+    let no_bucket = format!("s3://no-such-bucket?endpoint={endpoint}");
+    let keys = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let [wrong_secret, wrong_key] = ["k", "unknown"]
+        .map(|key| [("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", "not-the-secret")]);
+    for (address, variables, word) in [
+        (&there, &wrong_secret[..], "SignatureDoesNotMatch"),
+        (&there, &wrong_key, "InvalidAccessKeyId"),
+        (&there, &keys[..1], "AWS_SECRET_ACCESS_KEY is not"),
+        (&there, &[], "no credentials"),
+        (&no_bucket, &keys, "NoSuchBucket"),
+        (&server.url("nowhere"), &keys, "nothing lies here"),
+        (&server.url("team"), &keys, "registry/"),
+        (&"s3://b?endpoint=http://127.0.0.1:1".to_owned(), &keys, "127.0.0.1"),
+    ] {
+        let mut command = regsql();
+        command.arg("--db").arg(&database).args(["scan", address]).envs(variables.to_vec());
+        let output = command.output().unwrap();
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(2), "{address}: {text}");
+        assert!(text.contains(word) && text.contains("hint:"), "{address}: {text}");
+        assert!(!text.contains("not-the-secret"), "{text}");
+        assert!(!database.exists(), "{address}");
+    }
 }
 
 #[test]

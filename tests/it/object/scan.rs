@@ -13,7 +13,7 @@ use regsql::scan::DeepLook;
 use regsql::snapshot::{Reuse, RootsChoice, ScanError, ScanOptions, Summary, scan, scan_storage};
 use regsql::storage::AnyStorage;
 use regsql::storage::object::memory::{Fault, MemoryBucket, Provider, Settings};
-use regsql::storage::object::{BucketErrorKind, ObjectStorage};
+use regsql::storage::object::{Bucket, BucketErrorKind, ObjectStorage};
 use walkdir::WalkDir;
 
 use super::bucket::{PREFIX, sample};
@@ -89,6 +89,33 @@ fn a_scan_of_a_bucket_sees_what_a_scan_of_the_same_files_sees() {
             fs::remove_file(objects).unwrap();
         }
     }
+}
+
+#[test]
+fn no_link_is_read_and_a_registry_that_stayed_is_only_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("registry.db");
+    let (mut registry, _) = sample();
+    registry.layer("one more", 10);
+    let root = directory.path().join("registry");
+    registry.write_to(&root).unwrap();
+    let uploads = 1;
+    let bucket = MemoryBucket::new("s3://b", Settings::of(Provider::S3));
+    upload(&root, &bucket);
+    let requests = |database: &Path| {
+        let client = Arc::new(bucket.client(Fault::Never));
+        let storage = ObjectStorage::new(Arc::clone(&client) as Arc<dyn Bucket>, PREFIX);
+        let any = AnyStorage::Object(Box::new(storage));
+        let summary = scan_storage(&options(database), &any, &Hidden).unwrap();
+        (client.requests(), summary.is_unchanged)
+    };
+    let (first, _) = requests(&database);
+    let (second, is_unchanged) = requests(&database);
+    assert!(is_unchanged);
+    // Three lists, what lies beside the registry and in the trash, and the start of the upload.
+    assert!(second <= 3 + 10 + uploads, "{second}");
+    // Two of each image and one of each index, at most, and those of blobs that nothing names.
+    assert!(first <= second + 2 * 8 + 3, "{first}, {second}");
 }
 
 #[test]
