@@ -388,13 +388,13 @@ mod tests {
     }
 
     #[test]
-    fn a_small_registry_is_one_list_for_blobs_and_one_for_repositories() {
+    fn a_small_registry_is_three_lists_of_blobs_of_repositories_and_of_uploads() {
         let bucket = bucket(1000);
         bucket.write("x/v2/blobs/sha256/ab/abc/data", b"1");
         bucket.write("x/v2/repositories/a/_layers/sha256/abc/link", b"1");
         bucket.write("x/v2/repositories/a/", b"");
         let (found, strays) = listed(&bucket);
         assert_eq!((found.len(), strays.len()), (2, 0));
-        assert_eq!(bucket.requests(), 2);
+        assert_eq!(bucket.requests(), 3);
     }
 }
