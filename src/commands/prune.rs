@@ -564,6 +564,7 @@ fn make_plan(
         spares_active_repositories: args.acting.online,
         spares_manifests: args.acting.online && args.acting.registry_url.is_some(),
         needed_to_undo: recover::needed_to_undo(context, args, &graph)?,
+        marked: recover::marked(context, args, &graph)?,
         only,
     };
     let is_via_api = args.acting.via_api.is_some();

@@ -29,7 +29,7 @@ impl Executor<'_> {
             Err(error) if pushed_ns.is_none() && is_half(&error, tag, self.graph) => Ok(()),
             _ => {
                 self.check_link(link, pushed_ns)?;
-                let content = self.storage.read(link, MAX_LINK_BYTES as u64);
+                let content = self.storage.read_anew(link, MAX_LINK_BYTES as u64);
                 self.must_lead_to(&content.map_err(|error| failed(&error))?.bytes, tag)
             }
         }
@@ -78,12 +78,13 @@ impl Executor<'_> {
             return changed("its name leads to no path");
         };
         let revision = manifests.join("revisions").join(digest);
-        match self.storage.stat(&revision.join("link")) {
+        // A look at the place itself: what was listed before may be older.
+        match self.storage.read_anew(&revision.join("link"), 1) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(&error)),
             Ok(_) => return changed("its manifest is there again"),
         }
-        let content = self.storage.read(&tag.join("current/link"), MAX_LINK_BYTES as u64);
+        let content = self.storage.read_anew(&tag.join("current/link"), MAX_LINK_BYTES as u64);
         match parse_link(&content.map_err(|error| failed(&error))?.bytes) {
             LinkContent::Clean(digest) | LinkContent::Spaced(digest)
                 if !revision.ends_with(digest.encoded()) =>
@@ -143,7 +144,7 @@ impl Executor<'_> {
     /// The registry said that it removed a link of this storage; another one's would say so too.
     pub(super) fn must_be_gone(&self, link: &Path) -> Checked {
         // A look at the place itself, not at what was listed before.
-        match self.storage.read(link, 1) {
+        match self.storage.read_anew(link, 1) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed(&error)),
             Ok(_) => {
@@ -156,7 +157,7 @@ impl Executor<'_> {
 
     /// A link that was removed must not be there again before it is removed once more.
     pub(super) fn must_not_be_new(&self, link: &Path) -> Checked {
-        match self.storage.stat(link) {
+        match self.storage.read_anew(link, 1) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed(&error)),
             Ok(_) => Err((SkipGroup::Changed, "it was pushed again".into())),

@@ -408,6 +408,11 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// Whether the storage is a file system, which tells one write from another.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.writer.is_some()
+    }
+
     fn writer(&self) -> Result<&'a dyn StorageWriter, (SkipGroup, String)> {
         self.writer
             .ok_or_else(|| (SkipGroup::NotAllowed, "nothing goes here without a trash".into()))

@@ -17,6 +17,7 @@ mod choose;
 mod document;
 mod executor;
 mod manifests;
+mod marked;
 mod name;
 mod need;
 mod online;
@@ -40,6 +41,7 @@ pub use authority::{
 pub use choose::Chosen;
 pub use document::{Document, DocumentError, Mode, Origin, Saved};
 pub use executor::Outcome;
+pub use marked::Marked;
 pub use name::{NameSet, SkipGroup, Skipped};
 pub use online::{ServingRegistry, check_registry};
 pub use plan::{Plan, Policy, has_lost_blobs, plan};

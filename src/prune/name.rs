@@ -86,6 +86,8 @@ pub enum SkipGroup {
     Unnamed,
     /// An undo of a run in the trash needs it, and this deletion could not be undone itself.
     ForUndo,
+    /// An earlier run has marked it in a bucket, and it waits for a purge.
+    Marked,
     /// Something else needs it.
     Needed,
     /// Something that cannot be read may need it.
@@ -112,6 +114,7 @@ impl SkipGroup {
                 | Self::NeverTagged
                 | Self::Unnamed
                 | Self::ForUndo
+                | Self::Marked
         )
     }
 
@@ -127,6 +130,7 @@ impl SkipGroup {
             Self::NeverTagged => "in repositories that never had a tag",
             Self::Unnamed => "in repositories of which the roots name nothing",
             Self::ForUndo => "needed to undo what is in the trash",
+            Self::Marked => "marked before, waiting for regsql trash purge",
             Self::Needed => "still needed",
             Self::Held => "may be needed by what cannot be read",
             Self::NotAllowed => "ruled out by an option that was given",

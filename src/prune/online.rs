@@ -246,14 +246,14 @@ impl<'a> Executor<'a> {
         };
         let tags = directory.join("_manifests/tags");
         let is_missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
-        let entries = match self.storage.list(&tags) {
+        let entries = match self.storage.list_anew(&tags) {
             Err(error) if is_missing(&error) => return Ok(()),
             entries => entries.map_err(|error| failed(&error))?,
         };
         for entry in entries {
             let shown = entry.name.to_string_lossy();
             let link = tags.join(&entry.name).join("current/link");
-            let content = match self.storage.read(&link, MAX_LINK_BYTES as u64) {
+            let content = match self.storage.read_anew(&link, MAX_LINK_BYTES as u64) {
                 Err(error) if is_missing(&error) => continue,
                 content => content,
             };
@@ -285,7 +285,7 @@ impl<'a> Executor<'a> {
         for ((at, item), why) in still_served(registry, &questions) {
             let path = self.steps.moves[at].path.clone();
             // Someone pushed it again; what is new is looked at below.
-            if self.storage.read(&path.join("link"), 1).is_ok() {
+            if self.storage.read_anew(&path.join("link"), 1).is_ok() {
                 continue;
             }
             let reason = match why {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::age::{Ages, Clock, UPLOAD_MIN_AGE};
 use super::choose::Chosen;
+use super::marked::Marked;
 use super::name::{NameSet, SkipGroup, Skipped};
 use super::protect::Protect;
 use super::protected::Protected;
@@ -31,6 +32,8 @@ pub struct Policy {
     pub spares_manifests: bool,
     /// What runs in the trash need to be undone: for a deletion that keeps no trash.
     pub needed_to_undo: NeededToUndo,
+    /// What earlier runs have marked in a bucket, and a purge will delete.
+    pub marked: Marked,
     /// What a person has seen, when there was time for something to change since. All else stays,
     /// and so does all that it needs.
     pub only: Option<NameSet>,
@@ -48,6 +51,7 @@ impl Policy {
             spares_active_repositories: false,
             spares_manifests: false,
             needed_to_undo: NeededToUndo::default(),
+            marked: Marked::default(),
             only: None,
         }
     }
@@ -119,6 +123,9 @@ pub fn has_lost_blobs(graph: &Graph) -> bool {
 
 /// Why something stays that lies in no trash.
 const FOR_UNDO: &str = "a run in the trash needs it to be undone";
+
+/// Why something is not listed that waits for a purge.
+const MARKED: &str = "an earlier run in the trash has marked it: regsql trash purge deletes it";
 
 /// Why something that a person has not seen stays.
 const UNSEEN: &str = "it was not in the plan that was shown";
@@ -269,6 +276,8 @@ impl Work<'_> {
                     let reason = format!("idle {idle}; it takes {needed}");
                     self.skip(SkipGroup::Young, Kind::Upload, at, reason);
                 }
+            } else if self.policy.marked.has_upload(at) {
+                self.skip(SkipGroup::Marked, Kind::Upload, at, MARKED);
             } else if self.is_unseen(Kind::Upload, at) {
                 self.skip(SkipGroup::Unseen, Kind::Upload, at, UNSEEN);
             } else {
@@ -298,6 +307,8 @@ impl Work<'_> {
             let young = if is_asked_for { SkipGroup::Young } else { SkipGroup::NotYet };
             let skip = if self.protected.has_blob(blob) {
                 Some((SkipGroup::Protected, "it is protected".to_owned()))
+            } else if !comes_free && self.policy.marked.has_blob(blob) {
+                Some((SkipGroup::Marked, MARKED.to_owned()))
             } else if self.policy.needed_to_undo.has_blob(blob) {
                 Some((SkipGroup::ForUndo, FOR_UNDO.to_owned()))
             } else if self.policy.clock.is_fresh(touched_ns) {

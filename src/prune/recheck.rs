@@ -11,7 +11,7 @@ use super::executor::{Destination, Executor};
 use super::name::SkipGroup;
 use super::places;
 use crate::graph::{Item, RepositoryNode};
-use crate::model::{HoldScope, Kind, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
+use crate::model::{Digest, HoldScope, Kind, LinkContent, MAX_LINK_BYTES, bytes_of, parse_link};
 use crate::scan::{self, LinkFacts, Names, RepositoryFacts, TagFacts};
 
 impl Executor<'_> {
@@ -68,11 +68,36 @@ impl Executor<'_> {
         for revision in &found.revisions {
             if !known.is_some_and(|known| self.is_known_revision(known, revision)) {
                 self.require(&found.path, &revision.name);
+                self.return_tags(place, &revision.name);
             }
         }
         for tag in &found.tags {
             if !known.is_some_and(|known| self.is_known_tag(known, tag)) {
                 self.require_tag(&found.path, &tag.name);
+            }
+        }
+    }
+
+    /// In a bucket nothing tells the tag that went from one that was pushed at that moment with the same
+    /// manifest. Such a push wrote the revision before the tag, so a revision that is new brings back the
+    /// tags that lead to it.
+    fn return_tags(&mut self, place: Option<usize>, digest: &Digest) {
+        if self.is_of_files() {
+            return;
+        }
+        let graph = self.graph;
+        let is_its_tag = |item: &Item| {
+            item.kind == Kind::Tag
+                && graph.repository_of(*item).map(|of| of as usize) == place
+                && graph.digest_of(*item) == Some(digest)
+        };
+        let taken: Vec<(usize, Item)> = self.taken().filter(|(_, item)| is_its_tag(item)).collect();
+        for (at, item) in taken {
+            let reason = "its manifest was pushed again while it went; it is back";
+            self.skip(SkipGroup::Changed, item, reason);
+            let path = self.steps.moves[at].path.clone();
+            if self.put_back(&path).is_err() {
+                self.require_everything();
             }
         }
     }
@@ -99,7 +124,7 @@ impl Executor<'_> {
     fn require_tag(&mut self, repository: &Path, name: &str) {
         let link = bytes_of(name)
             .map(|name| repository.join("_manifests/tags").join(name).join("current/link"));
-        let content = link.map(|link| self.storage.read(&link, MAX_LINK_BYTES as u64));
+        let content = link.map(|link| self.storage.read_anew(&link, MAX_LINK_BYTES as u64));
         match content {
             Some(Ok(content)) => match parse_link(&content.bytes) {
                 LinkContent::Clean(digest) | LinkContent::Spaced(digest) => {

@@ -230,16 +230,18 @@ fn carry_out<P: PlannedDeletion>(
     };
     environment.progress().finish();
     let Made { outcome, destination, has_touched, is_sure, unrenamable } = made;
-    // A run that took nothing holds nothing to undo, and what is purged needs no record of its end.
+    // A run that took nothing holds nothing to undo, and what is purged needs no record of its end,
+    // except in a bucket: there the record says what of the list was left where it was.
     let is_to_purge = is_sure && (!options.keeps_trash || !has_touched || unrenamable.is_some());
     environment.before(Step::Record);
-    let is_recorded = is_sure && (is_to_purge || record(&destination, &outcome, environment));
+    let needs_record = !is_to_purge || trash.writer().is_none();
+    let is_recorded = is_sure && (!needs_record || record(&destination, &outcome, environment));
     let mut trash_run = match &destination {
         Destination::Trash(run) => Some(run.run().to_owned()),
         Destination::Aside(_) | Destination::Nowhere => None,
     };
     drop(destination);
-    if let Some(run) = trash_run.take_if(|_| is_to_purge) {
+    if let Some(run) = trash_run.take_if(|_| is_to_purge && is_recorded) {
         environment.before(Step::Purge);
         if let Err(error) = trash.purge_one(lock, &run) {
             environment.warn(&with_causes(&error));

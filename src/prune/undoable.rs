@@ -33,7 +33,9 @@ impl NeededToUndo {
             needed: Self::default(),
         };
         for run in runs {
-            let blobs = run.moves.iter().filter(|item| item.kind == MoveKind::Blob);
+            // What is only marked is read where it lies.
+            let all = run.moves.iter().chain(&run.marked);
+            let blobs = all.filter(|item| item.kind == MoveKind::Blob);
             for item in blobs.filter(|item| !item.is_corrupt) {
                 if let Ok(digest) = Digest::parse(&item.name) {
                     work.taken.insert(digest, (run, item));

@@ -220,6 +220,15 @@ pub trait Storage: Sync {
     /// looked at: that is no error, it is left out.
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
 
+    /// As [`Self::list`], by a look at the directory itself, where that answers from a listing that was
+    /// made before.
+    ///
+    /// # Errors
+    /// As of [`Self::list`].
+    fn list_anew(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        self.list(directory)
+    }
+
     /// For each name in `directory`, what lies at `name/leaf`. `leaf` may have several components.
     fn list_leaves(
         &self,
@@ -239,6 +248,15 @@ pub trait Storage: Sync {
 
     /// The first `limit` bytes of a regular file.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content>;
+
+    /// As [`Self::read`], by a look at the file itself, where that answers from a listing that was made
+    /// before.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    fn read_anew(&self, path: &Path, limit: u64) -> io::Result<Content> {
+        self.read(path, limit)
+    }
 
     /// Gives a regular file to `take`, a piece of at most `buffer` at a time, up to the size that it
     /// had at the start or until `take` says to stop. What the registry has in the page cache stays

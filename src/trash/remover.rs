@@ -119,6 +119,13 @@ pub trait Trash: Sync {
     fn newest(&self) -> Result<String, TrashError>;
     /// As [`super::held()`].
     fn held(&self, is_unfinished: bool) -> Result<Vec<HeldRun>, TrashError>;
+    /// What runs have only marked, and a purge will delete: things of a bucket, which lie in their place.
+    ///
+    /// # Errors
+    /// When a list cannot be read.
+    fn marked(&self) -> Result<Vec<Move>, TrashError> {
+        Ok(Vec::new())
+    }
     /// As [`super::undo()`].
     fn undo(&self, lock: &StorageLock, run: &str) -> Result<UndoReport, TrashError>;
     /// As [`super::roll_back`].

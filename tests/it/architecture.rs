@@ -190,6 +190,7 @@ const MAY_REMOVE: &[(&str, &str)] = &[
     ("db/publish.rs", "the new database, in the place of the old one"),
     ("db/references.rs", "its own file, whose rows are taken into the new database"),
     ("lake/staging.rs", "its own files, which get their names when all are whole"),
+    ("lake/bucket.rs", "its own objects, which a killed export left"),
     ("lake/directory.rs", "its own files, into the lake, and what a killed export left of them"),
 ];
 
@@ -203,6 +204,10 @@ fn only_the_trash_removes_what_a_registry_wrote() {
             "fs::remove_",
             "fs::rename",
             "unlinkat",
+            ".delete_all(",
+            "bucket.delete(",
+            "bucket().delete(",
+            ".abort_multipart_upload(",
         ]
         .iter()
         .any(|word| line.contains(word))

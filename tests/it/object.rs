@@ -1,9 +1,11 @@
-//! Registries in object storage: deleting, undoing and purging.
+//! Registries in object storage: reading, deleting, undoing and purging.
 
+mod beside;
 mod bucket;
 mod crash;
-
 mod lock;
+mod purge;
+mod pushes;
 mod reading;
 mod scan;
 pub mod servers;

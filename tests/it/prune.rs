@@ -221,9 +221,9 @@ impl PlannedDeletion for Made<'_> {
 }
 
 /// Nothing stops it, nothing is shown, and no time passes.
-struct Unattended<'a> {
-    how: &'a How<'a>,
-    step: Cell<u64>,
+pub struct Unattended<'a> {
+    /// Called before each step.
+    pub before: &'a dyn Fn(Step),
 }
 
 impl Environment for Unattended<'_> {
@@ -246,10 +246,7 @@ impl Environment for Unattended<'_> {
     }
 
     fn before(&self, step: Step) {
-        if matches!(step, Step::Remove(_) | Step::Wait | Step::Recheck) {
-            (self.how.before_step)(self.step.get());
-            self.step.set(self.step.get() + 1);
-        }
+        (self.before)(step);
     }
 }
 
@@ -269,7 +266,14 @@ fn act_as(
         registry: how.registry,
         has_names: true,
     };
-    let environment = Unattended { how, step: Cell::new(0) };
+    let count = Cell::new(0);
+    let before = |step| {
+        if matches!(step, Step::Remove(_) | Step::Wait | Step::Recheck) {
+            (how.before_step)(count.get());
+            count.set(count.get() + 1);
+        }
+    };
+    let environment = Unattended { before: &before };
     let planned = || Ok::<_, Infallible>(Made { graph, plan });
     match regsql::prune::run(storage, &options, &environment, planned) {
         Ok(deleted) => Ok(deleted.outcome),

@@ -8,7 +8,7 @@ use crate::commands::storage::{open_to_change, rescan};
 use crate::commands::undo::{shown, warn_of};
 use crate::commands::{Context, now};
 use crate::graph::Graph;
-use crate::prune::NeededToUndo;
+use crate::prune::{Marked, NeededToUndo};
 use crate::scan::is_pull_through;
 use crate::trash::{self, RunState, StorageLock, Trash};
 
@@ -98,4 +98,22 @@ pub fn needed_to_undo(context: &Context, args: &PruneArgs, graph: &Graph) -> Res
         }
     }
     Ok(NeededToUndo::new(graph, trash.storage(), &trash.held(false)?))
+}
+
+/// What earlier runs have marked in a bucket.
+///
+/// # Errors
+/// When a list in the trash cannot be read, and something is to be deleted.
+pub fn marked(context: &Context, args: &PruneArgs, graph: &Graph) -> Result<Marked> {
+    // The API deletes no blob.
+    if args.acting.via_api.is_some() {
+        return Ok(Marked::default());
+    }
+    let moves = open_to_change(context, &StorageArgs::default())
+        .and_then(|trash| trash.marked().map_err(Into::into));
+    match moves {
+        // A plan that is only shown needs no storage.
+        Err(_) if !args.acting.delete => Ok(Marked::default()),
+        moves => Ok(Marked::new(graph, &moves?)),
+    }
 }

@@ -240,7 +240,11 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
         // What goes another time by itself needs no names.
         let is_later = matches!(
             group,
-            SkipGroup::NotYet | SkipGroup::Spared | SkipGroup::Unseen | SkipGroup::ForUndo
+            SkipGroup::NotYet
+                | SkipGroup::Spared
+                | SkipGroup::Unseen
+                | SkipGroup::ForUndo
+                | SkipGroup::Marked
         );
         let is_many = *group == SkipGroup::Young && items.len() > MOST_SKIPPED;
         if (is_later || is_many) && !shows_all {

@@ -489,8 +489,16 @@ impl Storage for ObjectStorage {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
             }
         }
+        self.read_anew(path, limit)
+    }
+
+    fn list_anew(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        self.list_elsewhere(text(directory)?)
+    }
+
+    fn read_anew(&self, path: &Path, limit: u64) -> io::Result<Content> {
         let range = Some(0..limit.saturating_add(1));
-        let got = self.bucket.get(&self.key(name), range, None).map_err(to_io)?;
+        let got = self.bucket.get(&self.key(text(path)?), range, None).map_err(to_io)?;
         Ok(content_of(got, limit))
     }
 

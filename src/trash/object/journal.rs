@@ -60,6 +60,13 @@ pub struct Entry {
     pub content: Option<Vec<u8>>,
 }
 
+impl Entry {
+    /// Whether it stays where it is until a purge.
+    pub fn is_mark(&self) -> bool {
+        matches!(self.fate, Fate::Marked | Fate::Parts)
+    }
+}
+
 /// A line of the list.
 #[derive(Serialize, Deserialize)]
 struct Line(

@@ -3,6 +3,8 @@
 //! Whoever finds one that is not renewed for [`LEASE`] takes it over, by a write that only one can win.
 //! No clock is compared with another: it is watched for that long. An owner that could not renew it in
 //! time, stopped or cut off, changes nothing any more.
+//!
+//! In a bucket with versions a renewal leaves an older one. They go when the lock ends.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,11 +13,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::requests::{error_at, token_of};
+use super::requests::{error_at, forget_versions, token_of};
 use crate::storage::ProcessId;
 use crate::storage::object::{Bucket, BucketErrorKind, DeleteCondition, PutCondition};
 use crate::trash::error::TrashError;
-use crate::trash::paths::LOCK;
 
 /// How long a lock holds that is not renewed.
 pub const LEASE: Duration = Duration::from_mins(1);
@@ -72,10 +73,20 @@ pub struct HeldLock {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Which object, and how long it holds.
+pub struct Place {
+    /// Where it lies.
+    pub bucket: Arc<dyn Bucket>,
+    /// Its key.
+    pub key: String,
+    /// How long it holds that is not renewed.
+    pub lease: Duration,
+    /// The bucket keeps what each renewal overwrites, until that is removed.
+    pub has_versions: bool,
+}
+
 struct Shared {
-    bucket: Arc<dyn Bucket>,
-    key: String,
-    lease: Duration,
+    place: Place,
     watch: Arc<Watch>,
     state: Mutex<State>,
     changed: Condvar,
@@ -90,13 +101,8 @@ struct State {
 }
 
 /// Takes the lock; `watch` says as long as it is held.
-pub fn take(
-    bucket: &Arc<dyn Bucket>,
-    prefix: &str,
-    lease: Duration,
-    watch: &Arc<Watch>,
-) -> Result<HeldLock, TrashError> {
-    let key = format!("{prefix}{LOCK}");
+pub fn take(place: Place, watch: &Arc<Watch>) -> Result<HeldLock, TrashError> {
+    let (bucket, lease, key) = (Arc::clone(&place.bucket), place.lease, place.key.clone());
     let process = ProcessId::own();
     let now = Timestamp::now();
     let token = format!("{}-{}-{}", process.host, process.pid, now.as_nanosecond());
@@ -109,7 +115,7 @@ pub fn take(
     };
     for _ in 0..ATTEMPTS {
         let error = match write(bucket.as_ref(), &key, &mut owner, lease, PutCondition::Absent) {
-            Ok(condition) => return Ok(hold(bucket, key, lease, watch, owner, condition)),
+            Ok(condition) => return Ok(hold(place, watch, owner, condition)),
             Err(error) => error,
         };
         if error.kind != BucketErrorKind::Changed {
@@ -123,7 +129,7 @@ pub fn take(
         let known: Option<Owner> = known.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if known.as_ref().is_some_and(|known| known.token == owner.token) {
             // An attempt of one's own whose answer was lost.
-            return Ok(hold(bucket, key, lease, watch, owner, condition));
+            return Ok(hold(place, watch, owner, condition));
         }
         let has_ended = known.as_ref().is_some_and(|known| known.process.has_ended());
         if !has_ended && is_renewed(bucket.as_ref(), &key, &condition, lease)? {
@@ -141,7 +147,7 @@ pub fn take(
         let taken_over =
             write(bucket.as_ref(), &key, &mut owner, lease, PutCondition::Unchanged(&condition));
         match taken_over {
-            Ok(condition) => return Ok(hold(bucket, key, lease, watch, owner, condition)),
+            Ok(condition) => return Ok(hold(place, watch, owner, condition)),
             Err(error) if error.kind == BucketErrorKind::Changed => {}
             Err(error) => return Err(error_at(error)),
         }
@@ -187,20 +193,11 @@ fn write(
     Ok(condition)
 }
 
-fn hold(
-    bucket: &Arc<dyn Bucket>,
-    key: String,
-    lease: Duration,
-    watch: &Arc<Watch>,
-    owner: Owner,
-    condition: String,
-) -> HeldLock {
-    watch.renewed(lease);
+fn hold(place: Place, watch: &Arc<Watch>, owner: Owner, condition: String) -> HeldLock {
+    watch.renewed(place.lease);
     let state = State { owner, condition, renewed_at: Instant::now(), is_ending: false };
     let shared = Arc::new(Shared {
-        bucket: Arc::clone(bucket),
-        key,
-        lease,
+        place,
         watch: Arc::clone(watch),
         state: Mutex::new(state),
         changed: Condvar::new(),
@@ -217,29 +214,29 @@ fn hold(
 
 impl Shared {
     fn renew_until_it_ends(&self) {
+        let Place { bucket, key, lease, .. } = &self.place;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             // It may be over before this thread begins to wait.
-            let waited = self
-                .changed
-                .wait_timeout_while(state, self.lease / RENEWALS, |state| !state.is_ending);
+            let waited =
+                self.changed.wait_timeout_while(state, *lease / RENEWALS, |state| !state.is_ending);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.is_ending {
                 return;
             }
             // A process that was stopped for long may have lost it to another one.
-            if state.renewed_at.elapsed() >= self.lease {
+            if state.renewed_at.elapsed() >= *lease {
                 self.watch.lost();
                 return;
             }
             let at = Instant::now();
             let State { owner, condition, .. } = &mut *state;
             let unchanged = PutCondition::Unchanged(condition);
-            match write(self.bucket.as_ref(), &self.key, owner, self.lease, unchanged) {
+            match write(bucket.as_ref(), key, owner, *lease, unchanged) {
                 Ok(next) => {
                     state.condition = next;
                     state.renewed_at = at;
-                    self.watch.renewed(self.lease);
+                    self.watch.renewed(*lease);
                 }
                 Err(error)
                     if matches!(
@@ -270,7 +267,8 @@ impl Drop for HeldLock {
             drop(thread.join());
         }
         if self.shared.watch.is_held() {
-            let Shared { bucket, key, state, .. } = self.shared.as_ref();
+            let Shared { place: Place { bucket, key, has_versions, .. }, state, .. } =
+                self.shared.as_ref();
             let state = state.lock().unwrap_or_else(PoisonError::into_inner);
             // Only its own: where no condition can be given, the lease has not ended, so it is still held.
             let etag = DeleteCondition::Etag(&state.condition);
@@ -278,6 +276,10 @@ impl Drop for HeldLock {
             if by_etag.is_err_and(|error| error.kind == BucketErrorKind::Unsupported) {
                 let version = DeleteCondition::Version(&state.condition);
                 drop(bucket.delete(key, version));
+            }
+            // Each renewal left one, and so did every holder that was killed.
+            if *has_versions {
+                drop(forget_versions(bucket.as_ref(), key, &|found| found == key));
             }
         }
         self.shared.watch.lost();

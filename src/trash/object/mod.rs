@@ -30,10 +30,10 @@ use self::lock::Watch;
 use self::requests::error_at;
 use super::error::TrashError;
 use super::held::HeldRun;
-use super::list::RunInfo;
+use super::list::{RunInfo, RunState};
 use super::lock::StorageLock;
 use super::moves::Move;
-use super::paths::TRASH;
+use super::paths::{LOCK, TRASH};
 use super::purge::{PurgeOptions, PurgeReport, PurgedRun};
 use super::remover::{BeginOptions, Remover, Trash};
 use super::summary::{LastRun, TrashSummary};
@@ -44,6 +44,10 @@ use crate::storage::{Storage, StorageWriter};
 /// How long data is only marked before a purge may delete it beside a registry that may write: longer
 /// than any push takes.
 pub const MARGIN: Duration = Duration::from_hours(24);
+
+/// How long after a deletion of marked data links are listed once more: a registry writes a link within
+/// one request after it has found the data.
+pub const SETTLE: Duration = Duration::from_mins(1);
 
 /// What becomes of the data of deleted blobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -68,6 +72,9 @@ pub struct ObjectOptions {
     pub is_quiet: bool,
     /// How long data is only marked, unless it is quiet.
     pub margin: Duration,
+    /// Unless it is quiet: how long after its deletion to look once more whether a push relied on marked
+    /// data. Longer than a registry takes from finding data to writing its link.
+    pub settle: Duration,
     /// How long the lock holds that is not renewed.
     pub lease: Duration,
     /// What time it is.
@@ -80,6 +87,7 @@ impl Default for ObjectOptions {
             way: Way::Auto,
             is_quiet: false,
             margin: MARGIN,
+            settle: SETTLE,
             lease: LEASE,
             now: Timestamp::now(),
         }
@@ -118,6 +126,30 @@ impl ObjectTrash {
         Ok(*self.abilities.get_or_init(|| probed))
     }
 
+    /// Where a lock of the storage lies, if the bucket can hold one.
+    fn place_of(&self, path: &str) -> Result<lock::Place, TrashError> {
+        let Abilities { has_versions, puts_if_absent, .. } = self.abilities()?;
+        if !puts_if_absent {
+            return Err(TrashError::Bucket {
+                message: format!(
+                    "`{}` cannot be locked: it writes over an object that is only to be made new",
+                    self.bucket().url()
+                ),
+                hint: Some(
+                    "a server that honours `If-None-Match: *` is needed to delete in its buckets; \
+                     scans and reports work as they are"
+                        .into(),
+                ),
+            });
+        }
+        Ok(lock::Place {
+            bucket: Arc::clone(self.storage.bucket()),
+            key: self.own_key(path),
+            lease: self.options.lease,
+            has_versions,
+        })
+    }
+
     /// Lists the storage anew.
     fn refresh(&self) -> Result<(), TrashError> {
         self.storage
@@ -144,21 +176,7 @@ impl Trash for ObjectTrash {
     }
 
     fn lock(&self) -> Result<StorageLock, TrashError> {
-        if !self.abilities()?.puts_if_absent {
-            return Err(TrashError::Bucket {
-                message: format!(
-                    "`{}` cannot be locked: it writes over an object that is only to be made new",
-                    self.bucket().url()
-                ),
-                hint: Some(
-                    "a server that honours `If-None-Match: *` is needed to delete in its buckets; \
-                     scans and reports work as they are"
-                        .into(),
-                ),
-            });
-        }
-        let bucket = self.storage.bucket();
-        let held = lock::take(bucket, self.storage.prefix(), self.options.lease, &self.watch)?;
+        let held = lock::take(self.place_of(LOCK)?, &self.watch)?;
         Ok(StorageLock::of_bucket(Box::new(held)))
     }
 
@@ -187,6 +205,10 @@ impl Trash for ObjectTrash {
 
     fn held(&self, is_unfinished: bool) -> Result<Vec<HeldRun>, TrashError> {
         self.held_runs(is_unfinished)
+    }
+
+    fn marked(&self) -> Result<Vec<Move>, TrashError> {
+        self.marked_moves()
     }
 
     fn undo(&self, _lock: &StorageLock, run: &str) -> Result<UndoReport, TrashError> {
@@ -224,7 +246,13 @@ impl Trash for ObjectTrash {
     }
 
     fn summary(&self) -> TrashSummary {
-        super::summary::summary(self.storage())
+        let mut summary = TrashSummary { last: self.read_last(), ..TrashSummary::default() };
+        for run in self.list().unwrap_or_default() {
+            summary.run_count += 1;
+            summary.unfinished_count += u64::from(!matches!(run.state, RunState::Finished));
+            summary.size_bytes = summary.size_bytes.saturating_add(run.size_bytes);
+        }
+        summary
     }
 
     fn record_last(&self, last: &LastRun) -> Result<(), TrashError> {

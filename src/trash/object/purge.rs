@@ -2,7 +2,7 @@
 //!
 //! Data that is only marked is deleted here, and a registry may write meanwhile: a push that found the
 //! data just before links it just after. So, unless nothing else writes, it is copied aside, deleted, and
-//! then all links are listed once more; what one of them names is copied back.
+//! after a pause all links are listed once more; what one of them names is copied back.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,14 @@ use jiff::Timestamp;
 
 use super::ObjectTrash;
 use super::journal::{Entry, Fate, Journal};
-use super::requests::{delete_all, error_at, parallel};
-use super::restore::{Restored, copy_key, is_alike};
+use super::requests::{delete_all, error_at, forget_versions, parallel};
+use super::restore::{Restored, copy_key, is_alike, is_of_run};
 use super::runs::Done;
 use crate::model::{LinkContent, MAX_LINK_BYTES, parse_link};
-use crate::storage::object::{BucketErrorKind, MultipartUpload, Object};
+use crate::storage::object::{Abilities, BucketErrorKind, MultipartUpload, Object};
 use crate::trash::error::TrashError;
 use crate::trash::moves::{Move, MoveKind};
+use crate::trash::paths::{TRASH, run_directory};
 use crate::trash::purge::{PurgeOptions, PurgeReport, PurgedRun};
 
 /// A run with its list, and its end if it came to one.
@@ -91,12 +92,32 @@ impl ObjectTrash {
             must_stay |= !purged.kept.is_empty();
             report.runs.push(purged);
         }
+        if !is_preview && self.abilities()?.has_versions {
+            self.forget_removed_runs()?;
+        }
         Ok(report)
+    }
+
+    /// Removes the older versions of what lay in the trash, also of runs whose purge was stopped at that.
+    fn forget_removed_runs(&self) -> Result<(), TrashError> {
+        let top = self.own_key(&format!("{TRASH}/"));
+        let is_own = |key: &str| {
+            let below = key.strip_prefix(&top).and_then(|below| below.split_once('/'));
+            below.is_some_and(|(run, below)| run_directory(run).is_some() && is_of_run(below))
+        };
+        forget_versions(self.bucket(), &top, &is_own).map_err(error_at)
     }
 
     /// Purges a run whose owner did not want a trash, and who knows that nothing needs what it took.
     pub(super) fn purge_named(&self, run: &str) -> Result<PurgedRun, TrashError> {
         let read = self.read_run(run)?;
+        // Without it nothing says what of the list the run left where it was.
+        if matches!(read, Some((_, None))) {
+            return Err(TrashError::Bucket {
+                message: format!("run {run} did not come to its end"),
+                hint: Some(format!("regsql undo {run} puts back what it took")),
+            });
+        }
         self.refresh()?;
         let rules = Rules {
             keep: &|_| false,
@@ -123,7 +144,8 @@ impl ObjectTrash {
             return Ok(());
         };
         let stayed = done.as_ref().map(|done| done.stayed.as_slice()).unwrap_or_default();
-        let (mut marked, mut gone) = (Vec::new(), Vec::new());
+        // Of `back` an older version may be left.
+        let (mut marked, mut gone, mut back) = (Vec::new(), Vec::new(), Vec::new());
         for (number, item) in journal.moves.iter().enumerate() {
             let entries = journal.entries_of(number);
             if item.kind == MoveKind::Directory
@@ -133,9 +155,10 @@ impl ObjectTrash {
                 continue;
             }
             let is_needed = (rules.keep)(item);
-            if entries.iter().any(is_mark) {
-                // What is in its place and needed is only no longer marked.
-                if rules.left_to_later.contains(item.path.as_path()) {
+            if entries.iter().any(Entry::is_mark) {
+                // What is in its place and needed is only no longer marked, and so is everything
+                // of a run that did not come to its end: it may have been about to leave it.
+                if rules.left_to_later.contains(item.path.as_path()) || done.is_none() {
                     continue;
                 }
                 if !is_needed || !self.is_there(journal, number) {
@@ -143,6 +166,7 @@ impl ObjectTrash {
                 }
             } else if self.is_there(journal, number) {
                 // It came back by itself, or was pushed again.
+                back.push(number);
             } else if is_needed {
                 purged.kept.push(item.clone());
             } else {
@@ -160,8 +184,8 @@ impl ObjectTrash {
             purged.is_removed = purged.kept.is_empty();
             return Ok(());
         }
-        self.purge_marked(journal, &marked, purged)?;
-        self.purge_versions(journal, &gone)?;
+        let deleted = self.purge_marked(journal, &marked, purged)?;
+        self.purge_versions(journal, &[gone.as_slice(), &back, &deleted].concat())?;
         let copies = gone.iter().flat_map(|number| journal.entries_of(*number));
         let copies = copies.filter(|entry| entry.fate == Fate::Copied);
         self.delete_keys(copies.map(|entry| (self.own_key(&copy_key(journal, entry)), None)))?;
@@ -197,16 +221,18 @@ impl ObjectTrash {
         self.storage.objects_at(path).into_iter().find(|object| object.key == key)
     }
 
-    /// Deletes data and uploads that were only marked, unless something needs them after all.
+    /// Deletes data and uploads that were only marked, unless something needs them after all. Gives what
+    /// of them is not there any more.
     fn purge_marked(
         &self,
         journal: &Journal,
         marked: &[(usize, bool)],
         purged: &mut PurgedRun,
-    ) -> Result<(), TrashError> {
+    ) -> Result<Vec<usize>, TrashError> {
         if marked.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let mut deleted_before = Vec::new();
         let linked = self.linked()?;
         let (mut going, mut uploads) = (Vec::new(), Vec::new());
         for &(number, is_needed) in marked {
@@ -218,7 +244,7 @@ impl ObjectTrash {
                 (_, true) => going.push(number),
                 // A purge was stopped after it had deleted it.
                 (_, false) if is_needed => self.bring_back(journal, &[number])?,
-                (_, false) => purged.count(item, None),
+                (_, false) => deleted_before.push(number),
             }
         }
         let entries = |numbers: &[usize]| -> Vec<&Entry> {
@@ -233,6 +259,7 @@ impl ObjectTrash {
         let deleted =
             self.delete_keys(keys.map(|entry| (self.key_of_entry(&journal.moves, entry), None)));
         if !is_quiet && !going.is_empty() {
+            std::thread::sleep(self.options.settle);
             // In doubt all of it comes back.
             let looked = self.refresh().and_then(|()| self.linked());
             let needed: Vec<usize> = match &looked {
@@ -247,10 +274,12 @@ impl ObjectTrash {
             looked?;
         }
         deleted?;
-        for number in going {
-            purged.count(&journal.moves[number], None);
+        going.extend(deleted_before);
+        going.extend(self.purge_uploads(journal, &uploads)?);
+        for number in &going {
+            purged.count(&journal.moves[*number], None);
         }
-        self.purge_uploads(journal, &uploads, purged)
+        Ok(going)
     }
 
     /// Copies data back that was deleted and is needed.
@@ -278,15 +307,15 @@ impl ObjectTrash {
         })
     }
 
-    /// Removes uploads for good that have received nothing since they were marked.
+    /// Removes uploads for good that have received nothing since they were marked. Gives those.
     fn purge_uploads(
         &self,
         journal: &Journal,
         uploads: &[usize],
-        purged: &mut PurgedRun,
-    ) -> Result<(), TrashError> {
+    ) -> Result<Vec<usize>, TrashError> {
+        let mut removed = Vec::new();
         if uploads.is_empty() {
-            return Ok(());
+            return Ok(removed);
         }
         let parts = self.parts().map_err(error_at)?;
         let mut of_upload: HashMap<&Path, Vec<&MultipartUpload>> = HashMap::new();
@@ -327,15 +356,16 @@ impl ObjectTrash {
                     .map_err(error_at)?;
             }
             self.delete_keys(objects.into_iter().map(|object| (object.key, None)))?;
-            purged.count(item, None);
+            removed.push(number);
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes for good the older versions that a run left, and the markers over them where nothing else
     /// lies below. Versions from before the run are not regsql's.
     fn purge_versions(&self, journal: &Journal, gone: &[usize]) -> Result<(), TrashError> {
-        if !self.abilities()?.has_versions || gone.is_empty() {
+        let Abilities { has_versions, version_deletes_are_final, .. } = self.abilities()?;
+        if !has_versions || gone.is_empty() {
             return Ok(());
         }
         let mut ours: HashMap<String, &Entry> = HashMap::new();
@@ -352,10 +382,16 @@ impl ObjectTrash {
                 let Some(entry) = ours.get(&version.object.key) else { return };
                 let of_key = found.entry(version.object.key.clone()).or_default();
                 let id = version.object.version.clone();
-                let is_listed = entry.version.is_some() && entry.version == id
-                    || is_alike(&version.object, entry)
-                        && version.object.modified_ns / 1_000_000_000
-                            == entry.modified_ns / 1_000_000_000;
+                // Where the list does not say the version as this listing does, its time is what is left.
+                let is_listed = match &entry.version {
+                    Some(listed) if version_deletes_are_final => Some(listed) == id.as_ref(),
+                    listed => {
+                        listed.is_some() && *listed == id
+                            || is_alike(&version.object, entry)
+                                && version.object.modified_ns / 1_000_000_000
+                                    == entry.modified_ns / 1_000_000_000
+                    }
+                };
                 if version.is_deletion {
                     of_key.markers.extend(id);
                 } else if version.is_current {
@@ -403,12 +439,14 @@ impl ObjectTrash {
         let mut aliases = Vec::new();
         for object in self.storage.objects_at(&self.storage.layout().repositories()) {
             let Some(directory) = object.key.strip_suffix("/link") else { continue };
-            let name = directory.rsplit('/').next().unwrap_or_default();
-            match name.len() {
-                64 => drop(linked.0.insert(name.to_owned())),
+            let mut above = directory.rsplit('/');
+            let (name, algorithm) = (above.next(), above.next().unwrap_or_default());
+            match name {
+                // A tag leads to a revision, which has a link of its own, and its history to nothing.
+                _ if directory.contains("/_manifests/tags/") => {}
+                Some(name) if algorithm == "sha256" => drop(linked.0.insert(name.to_owned())),
                 // It leads to a blob of another name.
-                128 => aliases.push(object.key),
-                _ => {}
+                _ => aliases.push(object.key),
             }
         }
         let range = 0..MAX_LINK_BYTES as u64;
@@ -449,16 +487,12 @@ impl Linked {
     }
 }
 
-fn is_mark(entry: &Entry) -> bool {
-    matches!(entry.fate, Fate::Marked | Fate::Parts)
-}
-
 /// The paths that runs only mark.
 fn marked_by(runs: &[(String, Read)]) -> HashSet<&Path> {
     let mut paths = HashSet::new();
     for (journal, done) in runs.iter().filter_map(|(_, read)| read.as_ref()) {
         let stayed = done.as_ref().map(|done| done.stayed.as_slice()).unwrap_or_default();
-        for entry in journal.entries.iter().filter(|entry| is_mark(entry)) {
+        for entry in journal.entries.iter().filter(|entry| entry.is_mark()) {
             if stayed.binary_search(&entry.item).is_err() {
                 let path: &PathBuf = &journal.moves[entry.item].path;
                 paths.insert(path.as_path());

@@ -1,5 +1,6 @@
 //! What every part of the trash in a bucket does with requests.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -116,6 +117,49 @@ pub fn delete_all(
         std::thread::sleep(Duration::from_millis(50) * 4_u32.pow(attempt));
     }
     left
+}
+
+/// Removes for good the older versions of objects of regsql's own below a prefix, and the markers of
+/// deletion where nothing has the key.
+pub fn forget_versions(
+    bucket: &dyn Bucket,
+    prefix: &str,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Result<(), BucketError> {
+    let mut there = HashSet::new();
+    let (mut older, mut markers) = (Vec::new(), Vec::new());
+    let mut next = None;
+    loop {
+        let page = bucket.list_versions(prefix, next.as_deref())?;
+        for version in page.versions {
+            let Object { key, version: Some(id), .. } = version.object else { continue };
+            if !is_own(&key) {
+                continue;
+            }
+            if version.is_deletion {
+                markers.push((key, Some(id)));
+            } else if version.is_current {
+                there.insert(key);
+            } else {
+                older.push((key, Some(id)));
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    markers.retain(|(key, _)| !there.contains(key));
+    // Without its marker an older version would be back.
+    for some in [older, markers] {
+        if some.is_empty() {
+            continue;
+        }
+        if let Some((_, error)) = delete_all(bucket, &some).into_iter().next() {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// An error of a bucket, in the words of a file system.

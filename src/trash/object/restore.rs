@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::ObjectTrash;
 use super::journal::{Entry, Fate, Journal};
-use super::requests::{delete_all, error_at, io_error, parallel, write};
+use super::requests::{delete_all, error_at, forget_versions, io_error, parallel, write};
 use super::runs::Done;
 use crate::model::Digest;
 use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, PutCondition};
@@ -259,14 +259,7 @@ impl ObjectTrash {
         let directory =
             run_directory(run).ok_or_else(|| TrashError::NotARunName(run.to_owned()))?;
         let top = format!("{}/", self.key_of(&directory));
-        let own = |key: &str| {
-            let below = &key[top.len()..];
-            match below {
-                MOVES => Some(1),
-                DONE => Some(2),
-                _ => below.starts_with("files/").then_some(0),
-            }
-        };
+        let own = |key: &str| order_of(&key[top.len()..]);
         let mut keys: Vec<(u8, String)> = Vec::new();
         self.each_object(&top, &mut |object| match own(&object.key) {
             Some(order) => keys.push((order, object.key)),
@@ -289,10 +282,24 @@ impl ObjectTrash {
             }
         }
         if self.abilities()?.has_versions {
-            self.forget_versions(&top, &|key| own(key).is_some())?;
+            forget_versions(self.bucket(), &top, &|key| own(key).is_some()).map_err(error_at)?;
         }
         Ok(leftovers.is_empty())
     }
+}
+
+/// The order in which what a run has in its directory goes; `None` for what is not regsql's.
+fn order_of(below: &str) -> Option<u8> {
+    match below {
+        MOVES => Some(1),
+        DONE => Some(2),
+        _ => below.starts_with("files/").then_some(0),
+    }
+}
+
+/// Whether something in the directory of a run is regsql's own.
+pub(super) fn is_of_run(below: &str) -> bool {
+    order_of(below).is_some()
 }
 
 /// Notes how putting something back ended. True when it failed.

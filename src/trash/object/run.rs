@@ -155,7 +155,13 @@ impl<'t> ObjectRun<'t> {
             (_, Some(version)) if deletes_by_version && !version_deletes_are_final => {
                 DeleteCondition::Version(version)
             }
-            (Some(etag), _) if deletes_by_etag => DeleteCondition::Etag(etag),
+            (Some(etag), _) if deletes_by_etag => {
+                // The same content pushed again has the same entity tag.
+                if !self.trash.options.is_quiet {
+                    self.must_be_same(entry)?;
+                }
+                DeleteCondition::Etag(etag)
+            }
             _ if self.trash.options.is_quiet => {
                 self.must_be_same(entry)?;
                 DeleteCondition::Whatever
@@ -288,7 +294,9 @@ impl Remover for ObjectRun<'_> {
     /// What was listed: whatever was written later is not what went.
     fn stat_taken(&self, path: &Path) -> io::Result<FileFacts> {
         let entry = self.entry_at(path)?;
-        let template = self.trash.storage.stat(&self.trash.storage.layout().repositories());
+        let (storage, layout) = (&self.trash.storage, self.trash.storage.layout());
+        let template =
+            storage.stat(&layout.repositories()).or_else(|_| storage.stat(&layout.blobs()));
         Ok(FileFacts {
             kind: FileKind::File,
             size_bytes: entry.size_bytes,

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ObjectTrash;
-use super::journal::{Fate, Journal};
-use super::requests::{delete_all, error_at, write};
+use super::journal::{Entry, Journal};
+use super::requests::{error_at, forget_versions, write};
 use super::restore::read_entry;
 use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, Version};
 use crate::storage::{Content, Storage};
 use crate::trash::error::TrashError;
 use crate::trash::held::{HeldRun, ReadTaken};
 use crate::trash::list::{RunInfo, RunState};
-use crate::trash::moves::{Counts, MAX_MOVES_BYTES, MoveKind, RunHeader};
+use crate::trash::moves::{Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
 use crate::trash::paths::{DONE, MOVES, OWN, TRASH, run_directory};
 use crate::trash::run::RunSummary;
 use crate::trash::summary::{LAST, LastRun};
@@ -209,8 +209,7 @@ impl ObjectTrash {
                 }
                 let is_there =
                     entries.iter().any(|entry| self.storage.stat(&journal.path_of(entry)).is_ok());
-                let is_marked =
-                    entries.iter().any(|entry| matches!(entry.fate, Fate::Marked | Fate::Parts));
+                let is_marked = entries.iter().any(Entry::is_mark);
                 match (is_marked, is_there) {
                     (true, true) => marked.push(item.clone()),
                     // A purge was stopped after it had copied it.
@@ -226,6 +225,26 @@ impl ObjectTrash {
             }
         }
         Ok(held)
+    }
+
+    /// What runs have marked and came to their end with. A list that is damaged marks nothing, for its
+    /// purge fails.
+    pub(super) fn marked_moves(&self) -> Result<Vec<Move>, TrashError> {
+        let mut moves = Vec::new();
+        for run in self.runs()? {
+            let (journal, done) = match self.read_run(&run.name) {
+                Ok(Some((journal, Some(done)))) => (journal, done),
+                Ok(_) | Err(TrashError::Damaged { .. } | TrashError::Newer { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            for (number, item) in journal.moves.iter().enumerate() {
+                let is_marked = journal.entries_of(number).iter().any(Entry::is_mark);
+                if is_marked && done.stayed.binary_search(&number).is_err() {
+                    moves.push(item.clone());
+                }
+            }
+        }
+        Ok(moves)
     }
 
     /// Calls `take` with every object below a prefix.
@@ -262,36 +281,6 @@ impl ObjectTrash {
         }
     }
 
-    /// Removes for good all versions and markers below a prefix, of keys that `is_own` and that nothing
-    /// has now.
-    pub(super) fn forget_versions(
-        &self,
-        prefix: &str,
-        is_own: &dyn Fn(&str) -> bool,
-    ) -> Result<(), TrashError> {
-        let mut found: HashMap<String, (bool, Vec<Option<String>>)> = HashMap::new();
-        self.each_version(prefix, &mut |version| {
-            if is_own(&version.object.key) {
-                let (is_there, versions) = found.entry(version.object.key).or_default();
-                *is_there |= version.is_current && !version.is_deletion;
-                versions.push(version.object.version);
-            }
-        })?;
-        let gone = found.into_iter().filter(|(_, (is_there, _))| !is_there);
-        let all: Vec<(String, Option<String>)> = gone
-            .flat_map(|(key, (_, versions))| {
-                versions.into_iter().flatten().map(move |version| (key.clone(), Some(version)))
-            })
-            .collect();
-        if all.is_empty() {
-            return Ok(());
-        }
-        match delete_all(self.bucket(), &all).into_iter().next() {
-            Some((_, error)) => Err(error_at(error)),
-            None => Ok(()),
-        }
-    }
-
     /// What is known of the last deletion.
     pub(super) fn read_last(&self) -> Option<LastRun> {
         let bytes = self.bucket().get(&self.own_key(&format!("{OWN}/{LAST}")), None, None).ok()?;
@@ -301,7 +290,12 @@ impl ObjectTrash {
     pub(super) fn write_last(&self, last: &LastRun) -> Result<(), TrashError> {
         let mut bytes = serde_json::to_vec(last).unwrap_or_default();
         bytes.push(b'\n');
-        write(self.bucket(), &self.own_key(&format!("{OWN}/{LAST}")), &bytes).map_err(error_at)
+        let key = self.own_key(&format!("{OWN}/{LAST}"));
+        write(self.bucket(), &key, &bytes).map_err(error_at)?;
+        if self.abilities()?.has_versions {
+            forget_versions(self.bucket(), &key, &|found| found == key).map_err(error_at)?;
+        }
+        Ok(())
     }
 }
 

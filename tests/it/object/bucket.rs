@@ -1,6 +1,5 @@
 //! A registry in a bucket of memory, and its deletion by the function that the command calls.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
@@ -9,21 +8,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use regsql::graph::Graph;
 use regsql::model::Name;
-use regsql::model::progress::{Hidden, Progress};
+use regsql::model::progress::Hidden;
 use regsql::prune::{
-    Chosen, Clock, Environment, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
-    RunOptions, Step, plan,
+    Chosen, Clock, Marked, NeededAgain, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
+    RunOptions, ServingRegistry, Step, plan,
 };
 use regsql::sample::{Descriptor, RegistryBuilder};
 use regsql::scan::DeepLook;
 use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
 use regsql::storage::object::memory::{MemoryBucket, Provider, Settings};
 use regsql::storage::object::{Bucket, ObjectStorage};
-use regsql::trash::object::{ObjectOptions, ObjectTrash, Way};
-use regsql::trash::{Trash, TrashError};
+use regsql::trash::object::{MARGIN, ObjectOptions, ObjectTrash, Way};
+use regsql::trash::{PurgeOptions, PurgeReport, Trash, TrashError};
 use walkdir::WalkDir;
+
+use crate::prune::Unattended;
 
 /// What all keys begin with.
 pub const PREFIX: &str = "team/registry/";
@@ -72,7 +74,7 @@ impl Registry {
 
     /// The registry's files, as objects that are all of one age.
     pub fn new(registry: &RegistryBuilder, settings: Settings) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory_in_memory();
         let root = directory.path().join("registry");
         registry.write_to(&root).unwrap();
         let scheme = match settings.provider {
@@ -132,13 +134,25 @@ impl Registry {
 
     /// What a pull of each tag gets.
     pub fn pulls(&self) -> crate::prune::pulls::Pulls {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory_in_memory();
+        self.write_to(directory.path());
+        crate::prune::pulls::pulls(directory.path())
+    }
+
+    /// What a scan says now.
+    pub fn rescan(&self) -> Graph {
+        let directory = directory_in_memory();
+        let root = directory.path().join("registry");
+        self.write_to(&root);
+        graph_of(&root, directory.path(), self.bucket.now_ns())
+    }
+
+    fn write_to(&self, directory: &Path) {
         for (key, bytes) in self.now() {
-            let path = directory.path().join(key.strip_prefix(PREFIX).unwrap());
+            let path = directory.join(key.strip_prefix(PREFIX).unwrap());
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
-        crate::prune::pulls::pulls(directory.path())
     }
 }
 
@@ -148,9 +162,23 @@ pub fn trash_of(bucket: Arc<dyn Bucket>, options: ObjectOptions) -> ObjectTrash 
     ObjectTrash::new(Box::new(storage), options)
 }
 
-/// A lock that is given up soon, for tests that kill its owner.
+/// Beside a registry that may write, with no pause.
 pub fn options(way: Way) -> ObjectOptions {
-    ObjectOptions { way, ..ObjectOptions::default() }
+    ObjectOptions { way, settle: Duration::ZERO, ..ObjectOptions::default() }
+}
+
+/// The same when what was marked has been so for long enough.
+pub fn later(way: Way) -> ObjectOptions {
+    let now = Timestamp::now().checked_add(MARGIN.try_into().unwrap_or(SignedDuration::ZERO));
+    let now = now.unwrap().checked_add(SignedDuration::from_hours(1)).unwrap();
+    ObjectOptions { now, ..options(way) }
+}
+
+/// Where there is such a place: these tests write thousands of files.
+fn directory_in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::tempdir_in(place).unwrap()
 }
 
 /// What a scan of the files says, with the times of the objects.
@@ -177,12 +205,35 @@ fn graph_of(root: &Path, beside: &Path, written_ns: i64) -> Graph {
     graph
 }
 
-/// All garbage, and these tags of `a`.
-pub fn plan_of(registry: &Registry, tags: &[&str]) -> Plan {
+/// Purges all runs, as the command does.
+pub fn purge(registry: &Registry, trash: &ObjectTrash) -> Result<PurgeReport, TrashError> {
+    purge_by(&registry.rescan(), trash)
+}
+
+/// The same by a scan that was made before.
+pub fn purge_by(graph: &Graph, trash: &ObjectTrash) -> Result<PurgeReport, TrashError> {
+    let lock = trash.lock()?;
+    let held = trash.held(false)?;
+    let needed = NeededAgain::new(graph, trash.storage(), &held);
+    let options = PurgeOptions { started_before: Timestamp::MAX, includes_unfinished: false };
+    trash.purge(&lock, &options, &|item| needed.has(item))
+}
+
+/// All garbage, beside what runs have marked.
+pub fn garbage(registry: &Registry, trash: &ObjectTrash) -> Plan {
+    let graph = registry.rescan();
+    let mut chosen = Chosen::nothing(&graph);
+    chosen.is_garbage_chosen = true;
+    let marked = Marked::new(&graph, &trash.marked().unwrap());
+    plan(chosen, &Policy { marked, ..policy(registry) })
+}
+
+/// All garbage, and these.
+fn plan_of(registry: &Registry, names: Vec<Name>) -> Plan {
     let mut chosen = Chosen::nothing(&registry.graph);
     chosen.is_garbage_chosen = true;
-    for tag in tags {
-        chosen.add(Name::Tag { repository: "a".into(), tag: (*tag).into(), manifest_digest: None });
+    for name in names {
+        chosen.add(name);
     }
     plan(chosen, &policy(registry))
 }
@@ -213,44 +264,17 @@ impl PlannedDeletion for Made<'_> {
     }
 }
 
-struct Surroundings<'a> {
-    before: &'a dyn Fn(Step, u64),
-    steps: Cell<u64>,
-}
-
-impl Environment for Surroundings<'_> {
-    fn note(&self, _: &str) {}
-    fn warn(&self, _: &str) {}
-    fn detail(&self, _: &str) {}
-
-    fn progress(&self) -> &dyn Progress {
-        &Hidden
-    }
-
-    fn stop_count(&self) -> u32 {
-        0
-    }
-
-    fn sleep(&self, _: Duration) {}
-
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-
-    fn before(&self, step: Step) {
-        (self.before)(step, self.steps.get());
-        self.steps.set(self.steps.get() + 1);
-    }
-}
-
 /// How a deletion is made.
 pub struct How<'a> {
     pub keeps_trash: bool,
     pub is_online: bool,
-    pub before: &'a dyn Fn(Step, u64),
+    /// A running registry that remembers what it served.
+    pub registry: Option<&'a dyn ServingRegistry>,
+    pub before: &'a dyn Fn(Step),
 }
 
-pub const TO_TRASH: How<'_> = How { keeps_trash: true, is_online: false, before: &|_, _| {} };
+pub const TO_TRASH: How<'_> =
+    How { keeps_trash: true, is_online: false, registry: None, before: &|_| {} };
 
 /// Deletes all garbage and these tags of `a`; gives the run, too.
 pub fn prune(
@@ -259,15 +283,30 @@ pub fn prune(
     tags: &[&str],
     how: &How<'_>,
 ) -> Result<(Outcome, Option<String>), TrashError> {
-    let plan = plan_of(registry, tags);
+    let tag = |tag: &&str| Name::Tag {
+        repository: "a".into(),
+        tag: (*tag).into(),
+        manifest_digest: None,
+    };
+    prune_these(registry, trash, tags.iter().map(tag).collect(), how)
+}
+
+/// Deletes all garbage and these; gives the run, too.
+pub fn prune_these(
+    registry: &Registry,
+    trash: &ObjectTrash,
+    names: Vec<Name>,
+    how: &How<'_>,
+) -> Result<(Outcome, Option<String>), TrashError> {
+    let plan = plan_of(registry, names);
     let run_options = RunOptions {
         keeps_trash: how.keeps_trash,
         is_online: how.is_online,
         wait: if how.is_online { Duration::from_mins(10) } else { Duration::ZERO },
-        registry: None,
+        registry: how.registry,
         has_names: true,
     };
-    let surroundings = Surroundings { before: how.before, steps: Cell::new(0) };
+    let surroundings = Unattended { before: how.before };
     let planned = || Ok::<_, Infallible>(Made { registry, plan: &plan });
     match regsql::prune::run_in(trash, &run_options, &surroundings, planned) {
         Ok(deleted) => Ok((deleted.outcome, deleted.trash_run)),
@@ -310,4 +349,10 @@ pub fn kinds() -> Vec<(&'static str, Settings, Way)> {
         ("Azure with versions", versions(azure), Way::Auto),
         ("Azure with soft deletion", soft(azure), Way::Auto),
     ]
+}
+
+/// Those that purge in ways of their own.
+pub fn kinds_of_purge() -> Vec<(&'static str, Settings, Way)> {
+    let alike = ["S3 without conditions", "GCS", "Azure", "Azure with versions"];
+    kinds().into_iter().filter(|(kind, ..)| !alike.contains(kind)).collect()
 }

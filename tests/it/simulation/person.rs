@@ -13,8 +13,8 @@ use regsql::graph::Graph;
 use regsql::model::progress::{Hidden, Progress};
 use regsql::model::{Digest, Name};
 use regsql::prune::{
-    self, Chosen, Clock, Environment, NeededAgain, NeededToUndo, Plan, PlannedDeletion, Policy,
-    Protect, RunOptions, ServingRegistry,
+    self, Chosen, Clock, Environment, Marked, NeededAgain, NeededToUndo, Plan, PlannedDeletion,
+    Policy, Protect, RunOptions, ServingRegistry,
 };
 use regsql::scan::{self, Depth, Look};
 use regsql::storage::{
@@ -242,6 +242,7 @@ impl<'a> Simulation<'a> {
                 spares_active_repositories: is_online,
                 spares_manifests: has_registry && self.without != Without::SparingManifests,
                 needed_to_undo: self.needed_to_undo(&graph, keeps_trash),
+                marked: Marked::default(),
                 only: None,
             };
             let plan = prune::plan(chosen(&graph, pick), &policy);
