@@ -1,18 +1,21 @@
 //! `nightly`: the whole night job of a registry.
 
+use std::any::Any;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
+#[cfg(feature = "object-storage")]
+use super::storage::Changing;
 use super::{Context, on_interrupt, own_program, was_interrupted};
 use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::RegistryArgs;
 use crate::export::{render_night, replace_file};
 use crate::nightly::{Config, Job, Log, PARENT_VARIABLE, Record, StepResult, Summary};
 use crate::report::QueryError;
-use crate::storage::{self, HeldLock, locate};
+use crate::storage::{self, AnyStorage, locate};
 use crate::trash::{self, TrashError};
 use crate::ui;
 
@@ -119,15 +122,22 @@ fn copy_of(database: &Path, directory: &Path) -> Result<PathBuf> {
 }
 
 /// Two jobs with databases of their own must not stop and start one registry.
-fn lock_storage(context: &Context, config: &Config) -> Result<Option<HeldLock>> {
+fn lock_storage(context: &Context, config: &Config) -> Result<Option<Box<dyn Any>>> {
     // What is wrong with the storage is the scan's to say, when the registry is looked after.
     let Ok(location) = locate(Path::new(&config.storage)) else { return Ok(None) };
     let Ok(storage) = storage::open(location) else { return Ok(None) };
-    // In a bucket each step takes its own lock.
-    let Some(storage) = storage.as_filesystem() else { return Ok(None) };
-    match trash::lock_job(storage) {
+    let locked: std::result::Result<Option<Box<dyn Any>>, TrashError> = match storage {
+        AnyStorage::Filesystem(storage) => trash::lock_job(storage.as_ref())
+            .map(|lock| lock.map(|lock| Box::new(lock) as Box<dyn Any>)),
+        #[cfg(feature = "object-storage")]
+        AnyStorage::Object(storage) => {
+            let bucket = super::storage::in_bucket(storage, Changing::default());
+            bucket.lock_job().map(|lock| Some(Box::new(lock) as Box<dyn Any>))
+        }
+    };
+    match locked {
         Ok(lock) => Ok(lock),
-        Err(TrashError::Locked(_)) => {
+        Err(TrashError::Locked(_) | TrashError::LockedBy { .. }) => {
             Err(Error::new(format!("another nightly job is running on `{}`", config.storage))
                 .with_hint("wait for its end; its log says what it is doing"))
         }

@@ -33,6 +33,7 @@ use crate::prune::{
     has_lost_blobs, keep_what_the_api_deletes, named_count, plan, unmatched_patterns,
 };
 use crate::snapshot::Summary;
+use crate::trash::Way;
 use crate::ui;
 
 /// A plan or a list larger than this is none: some two million items.
@@ -181,6 +182,10 @@ pub struct ActArgs {
     /// Delete at once instead of moving to the trash: nothing can be undone
     #[arg(long)]
     pub no_trash: bool,
+    /// In a bucket: what becomes of the data of blobs. Links and tags go at once in each way, and regsql
+    /// undo puts all of it back until it is purged
+    #[arg(long, value_name = "WAY", default_value = "auto", conflicts_with = "via_api")]
+    pub trash: Way,
     /// A command to run before anything is touched, such as one that stops the registry; when it
     /// fails nothing is deleted
     #[arg(long, value_name = "CMD")]
@@ -188,6 +193,14 @@ pub struct ActArgs {
     /// A command to run at the end, also after a failure
     #[arg(long, value_name = "CMD")]
     pub after: Option<String>,
+}
+
+impl ActArgs {
+    /// How a storage is changed.
+    fn changing(&self) -> storage::Changing {
+        let settle = self.online.then_some(self.wait);
+        storage::Changing { way: self.trash, is_quiet: !self.online, settle }
+    }
 }
 
 /// A format's name on the command line.

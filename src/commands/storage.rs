@@ -1,6 +1,7 @@
 //! The storage that a command works on.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::result::Snapshot;
 use super::{Context, was_interrupted};
@@ -12,8 +13,12 @@ use crate::model::{bytes_of, text_of};
 use crate::report::QueryError;
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
+#[cfg(feature = "object-storage")]
+use crate::storage::object::ObjectStorage;
 use crate::storage::{self, AnyStorage, Proxy, Storage, locate};
-use crate::trash::{FileTrash, Trash};
+#[cfg(feature = "object-storage")]
+use crate::trash::object::{ObjectOptions, ObjectTrash};
+use crate::trash::{FileTrash, Trash, Way};
 use crate::ui;
 
 /// Opens the storage of `--storage`, else the one that the database is a scan of.
@@ -39,16 +44,55 @@ pub fn open(context: &Context, args: &StorageArgs) -> Result<AnyStorage> {
     })
 }
 
+/// How a command changes a storage. A file system needs none of it.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "object-storage"), expect(dead_code, reason = "a bucket needs all of it"))]
+pub struct Changing {
+    /// What becomes of the data of blobs in a bucket.
+    pub way: Way,
+    /// Nothing else writes to the storage.
+    pub is_quiet: bool,
+    /// How long after deleting marked data to look once more whether a push relied on it.
+    pub settle: Option<Duration>,
+}
+
 /// The same, with its trash, for a command that changes it.
 pub fn open_to_change(context: &Context, args: &StorageArgs) -> Result<Box<dyn Trash>> {
+    open_to_change_as(context, args, Changing::default())
+}
+
+/// As [`open_to_change`], in a way that a bucket must know.
+///
+/// # Errors
+/// When a file system is asked for what a bucket alone has.
+pub fn open_to_change_as(
+    context: &Context,
+    args: &StorageArgs,
+    changing: Changing,
+) -> Result<Box<dyn Trash>> {
     match open(context, args)? {
+        AnyStorage::Filesystem(_) if changing.way != Way::Auto => {
+            Err(Error::new("--trash is for a registry in a bucket")
+                .with_hint("on a file system everything is renamed into the trash: leave it out"))
+        }
         AnyStorage::Filesystem(storage) => Ok(Box::new(FileTrash::With(storage))),
         #[cfg(feature = "object-storage")]
-        storage @ AnyStorage::Object(_) => {
-            let message = format!("nothing can be deleted in `{}` yet", storage.root().display());
-            Err(Error::new(message).with_hint("reports, verify and dry runs read it"))
-        }
+        AnyStorage::Object(storage) => Ok(Box::new(in_bucket(storage, changing))),
     }
+}
+
+/// The trash of a bucket.
+#[cfg(feature = "object-storage")]
+pub fn in_bucket(storage: Box<ObjectStorage>, changing: Changing) -> ObjectTrash {
+    let known = ObjectOptions::default();
+    let options = ObjectOptions {
+        way: changing.way,
+        is_quiet: changing.is_quiet,
+        settle: changing.settle.unwrap_or(known.settle),
+        now: super::now(),
+        ..known
+    };
+    ObjectTrash::new(storage, options)
 }
 
 fn root_of_scan(context: &Context) -> Result<PathBuf> {

@@ -7,14 +7,15 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
 use super::measure::{Measure, beside};
+use super::storage::Changing;
 use super::undo::{counted, shown, warn_of};
-use super::{Context, end_on_interrupt};
+use super::{Context, end_on_interrupt, on_interrupt};
 use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::{OutputArgs, StorageArgs, parse_duration};
 use crate::graph::total_bytes;
 use crate::prune::{NeededAgain, NotFreed};
 use crate::report::{Column, End, RowSink, Unit, Value};
-use crate::trash::{PurgeOptions, PurgeReport, RunInfo, RunState, Trash, TrashError};
+use crate::trash::{Keeping, PurgeOptions, PurgeReport, RunInfo, RunState, Trash, TrashError};
 use crate::ui::{self, Format, Frame};
 
 /// Arguments of `trash`.
@@ -57,6 +58,10 @@ struct PurgeArgs {
     /// them can go. A prune takes it again
     #[arg(long)]
     unfinished: bool,
+    /// You assert that no registry writes to the storage now: in a bucket, data that is only marked is
+    /// deleted whatever its age, and without a copy
+    #[arg(long)]
+    offline: bool,
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
@@ -145,7 +150,8 @@ fn write_rows(sink: &mut dyn RowSink, runs: &[RunInfo]) -> io::Result<()> {
 }
 
 fn purge(context: &Context, args: &PurgeArgs) -> Result {
-    let trash = super::storage::open_to_change(context, &args.storage)?;
+    let changing = Changing { is_quiet: args.offline, ..Changing::default() };
+    let trash = super::storage::open_to_change_as(context, &args.storage, changing)?;
     let storage = trash.storage();
     let options = PurgeOptions {
         started_before: started_before(super::now(), args.older_than),
@@ -163,8 +169,16 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
             super::prune::recover::roll_back(context, trash.as_ref(), &lock)?;
         }
         let needed = needed_again(context, trash.as_ref())?;
-        // What is left is purged the next time.
-        end_on_interrupt(context, "stopped: what is left in the trash goes with the next purge");
+        // What is left is purged the next time. In a bucket data is deleted first, and then it is looked
+        // whether a push relied on it: that must come to its end.
+        if trash.writer().is_some() {
+            end_on_interrupt(
+                context,
+                "stopped: what is left in the trash goes with the next purge",
+            );
+        } else {
+            on_interrupt(|| ());
+        }
         let report = trash.purge(&lock, &options, &|item| needed.has(item))?;
         if !report.runs.is_empty() {
             super::storage::refresh(context, storage);
@@ -173,6 +187,7 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
     };
     let measured_bytes = measure.and_then(|measure| measure.end(storage));
     tell(context, &report, args.dry_run, measured_bytes);
+    tell_soft(context, trash.as_ref(), &report);
     tell_younger(context, args, trash.as_ref(), &options)?;
     let is_whole = report.failed.is_empty()
         && report.unfinished.is_empty()
@@ -311,11 +326,27 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_byte
     warn_of(context, held_back, "stay for an earlier one");
     for (run, error) in &report.failed {
         printer.warn(&with_cause(run, error));
+        if let Some(hint) = error.hint() {
+            printer.note(&format!("hint: {hint}"));
+        }
     }
     let freed = if is_dry_run { "would free" } else { "freed" };
     let at_most = if not_freed.hard_linked_bytes > 0 { "at most " } else { "" };
     let measured = beside(size_bytes, measured_bytes, not_freed);
     printer.note(&format!("{freed} {at_most}{}{measured}", ui::bytes(size_bytes as i64)));
+}
+
+/// A bucket that keeps what was deleted frees it by itself, and later.
+fn tell_soft(context: &Context, trash: &dyn Trash, report: &PurgeReport) {
+    if trash.writer().is_some() || report.runs.iter().all(|run| run.size_bytes == 0) {
+        return;
+    }
+    if let Ok(Keeping::Soft { seconds }) = trash.keeping() {
+        let hours = seconds.div_ceil(3600);
+        context.printer.note(&format!(
+            "the bucket keeps what was deleted for {hours} hours by itself: its space comes free then"
+        ));
+    }
 }
 
 fn with_cause(run: &str, error: &TrashError) -> String {

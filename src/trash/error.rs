@@ -28,7 +28,7 @@ pub enum TrashError {
     /// Data that is only marked has not been so for long enough.
     #[error(
         "the data of {count} things is marked and still in place; beside a registry that may write it \
-             goes only from {free_at} on"
+         goes from {free_at} on"
     )]
     Marked {
         /// The run.
@@ -143,8 +143,8 @@ impl TrashError {
             }
             Self::Bucket { hint, .. } => return hint.clone(),
             Self::Marked { .. } => {
-                "with the registry stopped or read-only, --offline or --registry-url \
-                                    purges it now"
+                "a push that began before may rely on it; with the registry stopped or read-only \
+                 regsql trash purge --offline deletes it now"
                     .into()
             }
             Self::Write { source, .. } => match source.kind() {

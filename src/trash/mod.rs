@@ -35,7 +35,7 @@ pub use list::{RunInfo, RunState, list, newest};
 pub use lock::{StorageLock, lock_job};
 pub use moves::{Counts, Move, MoveKind, RunHeader};
 pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
-pub use remover::{BeginOptions, FileTrash, Remover, Trash};
+pub use remover::{BeginOptions, FileTrash, Keeping, Remover, Trash, Way};
 pub use reserve::fill as fill_reserve;
 pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
 pub use summary::{LastRun, TrashSummary, record_exit, record_last, summary};

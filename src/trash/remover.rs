@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::error::TrashError;
@@ -30,6 +31,41 @@ pub struct BeginOptions<'a> {
     /// Things of the list, by their number, whose data must be readable while they are in the trash:
     /// manifests, which name what they need.
     pub must_be_readable: &'a dyn Fn(usize) -> bool,
+}
+
+/// What is to become of the data of deleted blobs in a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Older versions or soft deletion where the bucket keeps them, else deferred
+    #[default]
+    Auto,
+    /// Deleted at once; the bucket must keep older versions, or what was deleted
+    Versions,
+    /// Listed now and left in place; a purge looks again and deletes it
+    Deferred,
+    /// Copied into the trash first, then deleted
+    Copy,
+}
+
+/// What becomes of the data of what goes, and when its space comes free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is renamed into the trash; a purge frees it.
+    Renamed,
+    /// It is copied into the trash and deleted; a purge deletes the copy.
+    Copied,
+    /// It stays in its place, and a purge deletes it.
+    Marked {
+        /// How long a purge leaves it, in seconds, unless nothing else writes.
+        margin_seconds: u64,
+    },
+    /// It is deleted, and the bucket keeps it as an older version; a purge deletes that.
+    Versions,
+    /// It is deleted, and the bucket keeps it by itself.
+    Soft {
+        /// For how long, in seconds.
+        seconds: u64,
+    },
 }
 
 /// A run under way: what it takes of its list is in the trash, and may come back.
@@ -89,6 +125,20 @@ pub trait Trash: Sync {
 
     /// The calls of a file system, where it is one.
     fn writer(&self) -> Option<&dyn StorageWriter>;
+
+    /// What becomes of the data of what goes.
+    ///
+    /// # Errors
+    /// When a bucket does not say what it keeps, or does not keep what it is to.
+    fn keeping(&self) -> Result<Keeping, TrashError> {
+        Ok(Keeping::Renamed)
+    }
+
+    /// The time by the clock of whoever stamps the storage's files, in nanoseconds since 1970, or a little
+    /// earlier; `None` where [`Self::writer`] can be asked, or when it is not known. The lock must be held.
+    fn now_ns(&self) -> Option<i64> {
+        None
+    }
 
     /// Takes the lock that lets only one run change the storage.
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, vanished};
+use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, time_option, vanished};
 use crate::commands::error::{Outcome, Result};
 use crate::commands::measure::{Measure, beside};
 use crate::commands::options::StorageArgs;
@@ -18,7 +18,7 @@ use crate::prune::{
     ServingRegistry, Skipped, now_on,
 };
 use crate::report::QueryError;
-use crate::trash::Trash;
+use crate::trash::{Keeping, Trash};
 use crate::ui;
 
 /// Refuses what cannot be carried out before anybody is asked, and before `--before` stops anything.
@@ -26,8 +26,10 @@ pub fn refuse_early(context: &Context, args: &PruneArgs, planned: &Planned) -> R
     if args.acting.via_api.is_some() {
         return Ok(());
     }
+    let trash = open(context, args)?;
+    // Also whether a bucket keeps what it is to keep.
+    trash.keeping()?;
     if !args.acting.no_trash {
-        let trash = storage::open_to_change(context, &StorageArgs::default())?;
         prune::check_room(trash.as_ref(), &planned.plan)?;
     }
     if args.acting.before.is_none() && !args.acting.yes {
@@ -72,6 +74,11 @@ pub fn run(
     }
 }
 
+/// The storage, to be changed as the options say.
+fn open(context: &Context, args: &PruneArgs) -> Result<Box<dyn Trash>> {
+    storage::open_to_change_as(context, &StorageArgs::default(), args.acting.changing())
+}
+
 fn act(
     context: &Context,
     args: &PruneArgs,
@@ -80,7 +87,8 @@ fn act(
     has_answered: bool,
 ) -> Result {
     let registry = gate::check(context, args, &planned.graph, has_answered)?;
-    let trash = storage::open_to_change(context, &StorageArgs::default())?;
+    let trash = open(context, args)?;
+    let keeping = trash.keeping()?;
     let options = RunOptions {
         keeps_trash: !args.acting.no_trash,
         is_online: args.acting.online,
@@ -98,7 +106,7 @@ fn act(
         RunError::Plan(error) => error,
         RunError::Stopped => QueryError::Interrupted.into(),
     })?;
-    let outcome = report(context, args, &deleted, measure.end(trash.storage()))?;
+    let outcome = report(context, args, &deleted, measure.end(trash.storage()), keeping)?;
     if deleted.outcome.is_disk_full {
         context.printer.warn(if args.acting.no_trash {
             "the disk is full, so not everything could go: run this again, which has the room that this one \
@@ -187,6 +195,8 @@ fn plan_again(
     let is_set = std::env::var_os("REGSQL_NOW").is_some();
     let now_ns = match trash.writer() {
         Some(files) if !is_set => now_on(files, local_ns),
+        // A clock that is ahead here must make nothing old.
+        None if !is_set => trash.now_ns().map_or(local_ns, |now_ns| now_ns.min(local_ns)),
         _ => local_ns,
     };
     // Someone else may have scanned since.
@@ -207,12 +217,53 @@ fn plan_again(
     Ok(again)
 }
 
+/// Where that is which went, and when its space comes free.
+fn kept(run: &str, bytes: &str, keeping: Keeping, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let only_with = format!("The space, {bytes}, comes free only with regsql trash purge");
+    match keeping {
+        Keeping::Renamed => {
+            writeln!(out, "Moved to the trash as run {run}: regsql undo {run} puts it back")?;
+            writeln!(out, "{only_with}")
+        }
+        Keeping::Copied => {
+            writeln!(out, "Copied to the trash as run {run}: regsql undo {run} puts it back")?;
+            writeln!(out, "{only_with}")
+        }
+        Keeping::Versions => {
+            writeln!(out, "Listed in the trash as run {run}: regsql undo {run} puts it back")?;
+            writeln!(out, "The bucket keeps the data as older versions")?;
+            writeln!(out, "{only_with}")
+        }
+        Keeping::Marked { margin_seconds } => {
+            writeln!(out, "Listed in the trash as run {run}: regsql undo {run} puts it back")?;
+            writeln!(out, "The data of blobs and uploads is marked and stays in the bucket")?;
+            let from = match margin_seconds {
+                0 => " --offline".to_owned(),
+                seconds => format!(", in {} at the earliest", time_option(seconds)),
+            };
+            writeln!(out, "{only_with}{from}")
+        }
+        Keeping::Soft { seconds } => {
+            let days = time_option(seconds);
+            writeln!(
+                out,
+                "Listed in the trash as run {run}: regsql undo {run} puts it back for {days}"
+            )?;
+            writeln!(
+                out,
+                "The bucket keeps the data for that time; then the space, {bytes}, comes free"
+            )
+        }
+    }
+}
+
 /// Shows what was done, and says whether anything stays that was to go.
 fn report(
     context: &Context,
     args: &PruneArgs,
     deleted: &Deleted<Planned>,
     measured_bytes: Option<i64>,
+    keeping: Keeping,
 ) -> Result {
     let Deleted { planned, outcome, trash_run, .. } = deleted;
     let counts = outcome.counts;
@@ -228,15 +279,15 @@ fn report(
     }
     writeln!(text, "Deleted {}", show::counted(&counts))?;
     match trash_run {
-        Some(run) => {
-            writeln!(text, "Moved to the trash as run {run}: regsql undo {run} puts it back")?;
-            writeln!(text, "The space, {bytes}, comes free only with regsql trash purge")?;
-        }
+        Some(run) => kept(run, &bytes, keeping, &mut text)?,
         None if outcome.moved == crate::trash::Counts::default() => {}
         None => {
             let measured = beside(outcome.size_bytes, measured_bytes, planned.not_freed);
             let at_most = if planned.not_freed.hard_linked_count > 0 { "at most " } else { "" };
             writeln!(text, "Freed {at_most}{bytes}{measured}")?;
+            if let Keeping::Soft { seconds } = keeping {
+                writeln!(text, "The bucket keeps what was deleted for {}", time_option(seconds))?;
+            }
         }
     }
     let mut skipped = planned.plan.skipped.clone();

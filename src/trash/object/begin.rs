@@ -51,7 +51,7 @@ impl ObjectTrash {
     }
 
     /// What becomes of the data of blobs.
-    fn fate_of_data(&self, abilities: Abilities) -> Result<Fate, TrashError> {
+    pub(super) fn fate_of_data(&self, abilities: Abilities) -> Result<Fate, TrashError> {
         let kept = match abilities {
             Abilities { has_versions: true, .. } => Some(Fate::Version),
             Abilities { soft_delete_seconds: Some(1..), .. } => Some(Fate::Soft),

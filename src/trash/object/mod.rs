@@ -20,11 +20,12 @@ mod runs;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use jiff::Timestamp;
 
 pub use journal::{Entry, Fate, Journal};
 pub use lock::LEASE;
+
+pub use super::remover::Way;
 
 use self::lock::Watch;
 use self::requests::error_at;
@@ -35,7 +36,7 @@ use super::lock::StorageLock;
 use super::moves::Move;
 use super::paths::{LOCK, TRASH};
 use super::purge::{PurgeOptions, PurgeReport, PurgedRun};
-use super::remover::{BeginOptions, Remover, Trash};
+use super::remover::{BeginOptions, Keeping, Remover, Trash};
 use super::summary::{LastRun, TrashSummary};
 use super::undo::UndoReport;
 use crate::storage::object::{Abilities, Bucket, Listed};
@@ -49,19 +50,8 @@ pub const MARGIN: Duration = Duration::from_hours(24);
 /// one request after it has found the data.
 pub const SETTLE: Duration = Duration::from_mins(1);
 
-/// What becomes of the data of deleted blobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Way {
-    /// Older versions or soft deletion where the bucket has them, else deferred
-    #[default]
-    Auto,
-    /// Deleted at once; the bucket must keep older versions, or what was deleted
-    Versions,
-    /// Listed now and left in place; a purge looks again and deletes it
-    Deferred,
-    /// Copied into the trash first, then deleted
-    Copy,
-}
+/// The lock of a whole job.
+const JOB: &str = ".regsql/job";
 
 /// How a trash in a bucket works.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +140,16 @@ impl ObjectTrash {
         })
     }
 
+    /// Takes the right to run a whole job on the storage, as [`super::lock_job`]: its steps take the lock
+    /// of the storage themselves.
+    ///
+    /// # Errors
+    /// [`TrashError::LockedBy`] when another job runs; when the bucket can hold no lock.
+    pub fn lock_job(&self) -> Result<StorageLock, TrashError> {
+        let held = lock::take(self.place_of(JOB)?, &Arc::default())?;
+        Ok(StorageLock::of_bucket(Box::new(held)))
+    }
+
     /// Lists the storage anew.
     fn refresh(&self) -> Result<(), TrashError> {
         self.storage
@@ -173,6 +173,28 @@ impl Trash for ObjectTrash {
 
     fn writer(&self) -> Option<&dyn StorageWriter> {
         None
+    }
+
+    fn keeping(&self) -> Result<Keeping, TrashError> {
+        let abilities = self.abilities()?;
+        Ok(match self.fate_of_data(abilities)? {
+            Fate::Version => Keeping::Versions,
+            Fate::Soft => {
+                Keeping::Soft { seconds: abilities.soft_delete_seconds.unwrap_or_default() }
+            }
+            Fate::Copied => Keeping::Copied,
+            Fate::Marked | Fate::Listed | Fate::Parts => {
+                let is_quiet = self.options.is_quiet;
+                let margin_seconds = if is_quiet { 0 } else { self.options.margin.as_secs() };
+                Keeping::Marked { margin_seconds }
+            }
+        })
+    }
+
+    /// When the lock was last renewed.
+    fn now_ns(&self) -> Option<i64> {
+        let lock = self.bucket().head(&self.own_key(LOCK)).ok()?;
+        lock.map(|lock| lock.modified_ns)
     }
 
     fn lock(&self) -> Result<StorageLock, TrashError> {
