@@ -208,10 +208,12 @@ fn plan_again(
         return Ok(planned);
     }
     let seen = planned.plan.names(&planned.graph).collect();
-    let shown: BTreeSet<Skipped> = planned.plan.skipped.iter().cloned().collect();
+    // Not by the reason: that something was pushed 59 s ago and now 60 s ago is no news.
+    let key = |skipped: &Skipped| (skipped.group, skipped.name.clone());
+    let shown: BTreeSet<_> = planned.plan.skipped.iter().map(key).collect();
     drop(planned);
     let mut again = make_plan(context, args, saved, now_ns, Some(seen))?;
-    let is_new = |skipped: &&Skipped| !shown.contains(*skipped);
+    let is_new = |skipped: &&Skipped| !shown.contains(&key(skipped));
     again.newly_skipped = again.plan.skipped.iter().filter(is_new).cloned().collect();
     vanished::begin(context, &again);
     Ok(again)
