@@ -318,6 +318,7 @@ fn main() -> anyhow::Result<()> {
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let references = scope.spawn(|| References::load(&lock, &catalog));
         let accounts = graph::account(&graph);
+        let groups = graph::groups(&graph);
         clock.lap("figures (references are written meanwhile)")?;
         let findings = scan::catalog_findings(&catalog, &graph, args.finished * 1_000_000_000);
         clock.lap("findings")?;
@@ -325,6 +326,7 @@ fn main() -> anyhow::Result<()> {
         let snapshot = Snapshot {
             graph: &catalog,
             accounts: &accounts,
+            groups: &groups,
             verdicts: &scan::tag_verdicts(&catalog, &graph),
             findings: &findings,
             authority: &authority,

@@ -1,12 +1,21 @@
 -- Built after the rows are loaded; each names what it serves.
 
--- largest-layers, rare-layers: walk the layers from the largest down and stop at the limit.
+-- largest-layers: walk the layers from the largest down and stop at the limit.
 CREATE INDEX IF NOT EXISTS layer_by_size ON blob (size_bytes) WHERE layer_media_type_id IS NOT NULL;
 
--- rare-layers, shared-layers, layer-commands, media-types: all layers without their rows, which are four times as wide.
-CREATE INDEX IF NOT EXISTS layer_by_use
-    ON blob (kind, layer_media_type_id, manifest_count, size_bytes, build_step_id)
+-- rare-layers: walk the layers from what each reference costs most and stop at the limit. shared-layers: all layers
+-- without their rows, which are four times as wide.
+CREATE INDEX IF NOT EXISTS layer_by_rank
+    ON blob (size_bytes / manifest_count, size_bytes, manifest_count, layer_media_type_id)
     WHERE layer_media_type_id IS NOT NULL;
+
+-- untagged-revisions: from those that free most down.
+CREATE INDEX IF NOT EXISTS untagged_by_bytes
+    ON revision (exclusive_bytes, logical_bytes, pushed_ns, is_tagged, is_held)
+    WHERE is_tagged = 0 AND is_held = 0;
+
+-- older-than: the oldest first.
+CREATE INDEX IF NOT EXISTS image_by_age ON image (newest_tag_ns) WHERE is_kept = 0;
 
 -- orphan-blobs, orphan_blobs: the orphans without a pass over all blobs.
 CREATE INDEX IF NOT EXISTS orphan_by_size ON blob (size_bytes) WHERE is_orphan = 1;

@@ -18,7 +18,7 @@ SELECT
         || CASE WHEN t.has_equal_pushes AND COALESCE(:order, 'pushed') <> 'created' THEN 'push times' ELSE 'creation times' END
         || ' are equal; '
         || CASE WHEN t.has_equal_creations THEN 'nothing of it is named' ELSE 'its images are ranked by creation time' END AS notice
-FROM repository_time t
+FROM image_order t
 JOIN repository r ON r.id = t.repository_id
 WHERE r.name GLOB COALESCE(:repository, '*')
     AND CASE COALESCE(:order, 'pushed')

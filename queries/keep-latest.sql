@@ -34,7 +34,7 @@
 -- Signatures and other tags `sha256-…` belong to the image that they name: they are not counted, and
 -- go with it. Tags share layers, so the whole set frees more than the sum of what each image frees
 -- alone. `--what-if` shows what it frees, and `regsql free 10GiB` which of these tags are enough.
-WITH image AS MATERIALIZED (
+WITH candidate AS MATERIALIZED (
     SELECT
         t.repository_id,
         t.manifest_id,
@@ -57,7 +57,7 @@ WITH image AS MATERIALIZED (
 -- Tagged platforms of tagged indexes.
 part AS MATERIALIZED (
     SELECT DISTINCT i.repository_id, f.blob_id AS manifest_id, i.manifest_id AS index_id
-    FROM image i
+    FROM candidate i
     CROSS JOIN manifest m ON m.blob_id = i.manifest_id
     CROSS JOIN reference f ON f.manifest_id = i.manifest_id
     WHERE m.kind = 'index' AND f.role = 'manifest' AND f.blob_id <> i.manifest_id
@@ -83,15 +83,15 @@ valued AS (
             WHEN COALESCE(:order, 'version') = 'pushed' AND e.has_equal_pushes THEN 'created'
             ELSE COALESCE(:order, 'version')
         END AS ranked_by
-    FROM image i
+    FROM candidate i
     LEFT JOIN (
         SELECT x.repository_id, x.manifest_id, x.created_ns, t.has_equal_pushes, t.has_equal_creations,
             CASE WHEN :order = 'pulled' THEN (
                 SELECT MAX(p.pulled_ns) FROM tag g JOIN tag_pull p ON p.tag_id = g.id
                 WHERE g.manifest_id = x.manifest_id AND g.repository_id = x.repository_id
             ) END AS pulled_ns
-        FROM image_time x
-        JOIN repository_time t ON t.repository_id = x.repository_id
+        FROM image x
+        JOIN image_order t ON t.repository_id = x.repository_id
     ) e ON e.repository_id = i.repository_id AND e.manifest_id = i.manifest_id
     WHERE i.name IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM part p WHERE p.repository_id = i.repository_id AND p.manifest_id = i.manifest_id)
@@ -117,7 +117,7 @@ gone AS (
     -- A platform goes with the last index that names it.
     SELECT p.repository_id, p.manifest_id, MIN(g.newer_image_count), MIN(g.ranked_by)
     FROM part p
-    JOIN image i ON i.repository_id = p.repository_id AND i.manifest_id = p.manifest_id
+    JOIN candidate i ON i.repository_id = p.repository_id AND i.manifest_id = p.manifest_id
     LEFT JOIN going g ON g.repository_id = p.repository_id AND g.manifest_id = p.index_id
     WHERE i.is_kept = 0
     GROUP BY p.repository_id, p.manifest_id

@@ -45,18 +45,19 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
 FROM watch w
-JOIN image_age i
+CROSS JOIN image i
 JOIN repository r ON r.id = i.repository_id
 CROSS JOIN tag t ON t.manifest_id = i.manifest_id AND t.repository_id = i.repository_id
 LEFT JOIN revision v ON v.repository_id = i.repository_id AND v.blob_id = i.manifest_id
 LEFT JOIN blob b ON b.id = i.manifest_id
-WHERE i.is_kept = 0
+WHERE (w.from_ns IS NOT NULL OR EXISTS (SELECT 1 FROM root_source e WHERE e.has_pulls))
+    AND i.is_kept = 0
     AND r.name GLOB COALESCE(:repository, '*')
     AND (COALESCE(:match, '*') = '*' OR NOT EXISTS (
         SELECT 1 FROM tag o
         WHERE o.manifest_id = i.manifest_id AND o.repository_id = i.repository_id AND o.name NOT GLOB :match))
     AND i.newer_image_count >= COALESCE(:keep, 0)
-    AND i.pushed_ns <= w.until_ns
+    AND i.newest_tag_ns <= w.until_ns
     AND (w.from_ns IS NOT NULL OR EXISTS (
         SELECT 1 FROM root_pull p
         WHERE p.repository = r.name AND p.blob_id = i.manifest_id AND p.exported_ns >= w.day_before_ns))

@@ -28,7 +28,7 @@ SELECT
     COALESCE(v.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
     COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
-FROM image_age i
+FROM image i
 CROSS JOIN tag t ON t.manifest_id = i.manifest_id AND t.repository_id = i.repository_id
 JOIN repository r ON r.id = i.repository_id
 LEFT JOIN revision v ON v.repository_id = i.repository_id AND v.blob_id = i.manifest_id
@@ -39,6 +39,6 @@ WHERE i.is_kept = 0
         SELECT 1 FROM tag o
         WHERE o.manifest_id = i.manifest_id AND o.repository_id = i.repository_id AND o.name NOT GLOB :match))
     AND i.newer_image_count >= COALESCE(:keep, 0)
-    AND i.pushed_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
-ORDER BY i.pushed_ns, r.name, t.manifest_id, t.name
+    AND i.newest_tag_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
+ORDER BY i.newest_tag_ns, r.name, t.manifest_id, t.name
 LIMIT COALESCE(:limit, -1)

@@ -11,13 +11,11 @@
 -- Counts image manifests, tagged or not. The bytes are averages and not sums: images share layers.
 SELECT
     CASE
-        WHEN m.os IS NULL AND m.architecture IS NULL THEN NULL
-        ELSE COALESCE(m.os, '?') || '/' || COALESCE(m.architecture, '?') || COALESCE('/' || m.variant, '')
+        WHEN p.os IS NULL AND p.architecture IS NULL THEN NULL
+        ELSE COALESCE(p.os, '?') || '/' || COALESCE(p.architecture, '?') || COALESCE('/' || p.variant, '')
     END AS platform,
-    COUNT(*) AS manifest_count,
-    CAST(AVG(m.logical_bytes) AS INTEGER) AS average_bytes,
-    MAX(m.logical_bytes) AS largest_bytes
-FROM manifest m
-WHERE m.is_orphan = 0 AND m.kind IN ('image', 'schema1')
-GROUP BY m.os, m.architecture, m.variant
-ORDER BY manifest_count DESC, platform
+    p.image_count AS manifest_count,
+    p.logical_bytes / p.image_count AS average_bytes,
+    p.largest_bytes AS largest_bytes
+FROM platform_use p
+ORDER BY p.image_count DESC, platform

@@ -30,57 +30,11 @@ cut (repository_id, prefix, rest, parts) AS (
     FROM cut
     WHERE parts < COALESCE(:depth, 1) AND rest <> ''
 ),
-member (repository_id, team) AS MATERIALIZED (
-    SELECT repository_id, prefix FROM cut WHERE parts = COALESCE(:depth, 1) OR (rest = '' AND parts > 0)
-),
--- Manifests that each repository leads to.
-reached (repository_id, manifest_id) AS (
-    SELECT repository_id, blob_id FROM revision
-    UNION
-    SELECT repository_id, manifest_id FROM tag WHERE manifest_id IS NOT NULL
-    UNION
-    SELECT u.repository_id, u.blob_id FROM unreadable_root u
-    WHERE u.repository_id IS NOT NULL AND u.blob_id IS NOT NULL
-    UNION
-    SELECT r.repository_id, f.blob_id
-    FROM reached r
-    CROSS JOIN reference f ON f.manifest_id = r.manifest_id
-    WHERE f.role = 'manifest'
-),
-held (team, blob_id) AS (
-    SELECT m.team, r.manifest_id FROM reached r JOIN member m ON m.repository_id = r.repository_id
-    UNION
-    SELECT m.team, COALESCE(a.target_blob_id, f.blob_id)
-    FROM reached r
-    JOIN member m ON m.repository_id = r.repository_id
-    CROSS JOIN reference f ON f.manifest_id = r.manifest_id
-    LEFT JOIN alias a ON a.blob_id = f.blob_id
-    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
-    UNION
-    -- What an unreadable manifest may name is all that its repository links.
-    SELECT m.team, l.blob_id
-    FROM repository p
-    JOIN member m ON m.repository_id = p.id
-    CROSS JOIN layer_link l ON l.repository_id = p.id
-    WHERE p.is_held = 1
-),
--- Each blob once, with its one team or none.
-owner (blob_id, team) AS (
-    SELECT blob_id, CASE WHEN COUNT(*) = 1 THEN MAX(team) END FROM held GROUP BY blob_id
-),
-exclusive (team, bytes) AS (
-    SELECT o.team, SUM(b.size_bytes)
-    FROM owner o
-    JOIN blob b ON b.id = o.blob_id AND b.is_present = 1
-    WHERE o.team IS NOT NULL
-        -- What is kept for the whole storage is exclusive to no team.
-        AND NOT EXISTS (SELECT 1 FROM unreadable_root WHERE scope = 'storage')
-        AND (b.may_be_manifest = 0 OR NOT EXISTS (SELECT 1 FROM unreadable_root WHERE scope = 'manifests'))
-    GROUP BY o.team
-),
-logical (team, bytes) AS (
-    SELECT h.team, SUM(b.size_bytes) FROM held h JOIN blob b ON b.id = h.blob_id AND b.is_present = 1
-    GROUP BY h.team
+-- A repository with fewer parts is a team without those below it.
+member (repository_id, team, is_alone) AS MATERIALIZED (
+    SELECT repository_id, prefix, parts < COALESCE(:depth, 1)
+    FROM cut
+    WHERE parts = COALESCE(:depth, 1) OR (rest = '' AND parts > 0)
 ),
 pair (then_number) AS (
     SELECT COALESCE(
@@ -103,17 +57,16 @@ growth (team, bytes) AS (
 )
 SELECT
     m.team AS team,
-    COALESCE(e.bytes, 0) AS exclusive_bytes,
-    COALESCE(l.bytes, 0) - COALESCE(e.bytes, 0) AS shared_bytes,
-    COALESCE(l.bytes, 0) AS logical_bytes,
+    MAX(COALESCE(x.exclusive_bytes, p.exclusive_bytes)) AS exclusive_bytes,
+    MAX(COALESCE(x.logical_bytes - x.exclusive_bytes, p.logical_bytes - p.exclusive_bytes)) AS shared_bytes,
+    MAX(COALESCE(x.logical_bytes, p.logical_bytes)) AS logical_bytes,
     g.bytes AS grown_bytes,
     COUNT(*) AS repository_count,
     SUM(p.tag_count) AS tag_count,
     SUM(p.untagged_revision_count) AS untagged_revision_count
 FROM member m
 JOIN repository p ON p.id = m.repository_id
-LEFT JOIN exclusive e ON e.team = m.team
-LEFT JOIN logical l ON l.team = m.team
+LEFT JOIN name_prefix x ON x.prefix = m.team AND m.is_alone = 0
 LEFT JOIN growth g ON g.team = m.team
 GROUP BY m.team
 ORDER BY exclusive_bytes DESC, m.team

@@ -15,9 +15,10 @@ SELECT
     b.size_bytes AS size_bytes,
     b.is_orphan AS is_orphan,
     strftime('%Y-%m-%dT%H:%M:%SZ', b.modified_ns / 1000000000, 'unixepoch') AS modified_at
-FROM blob b
-WHERE b.is_present
-    AND (SELECT MAX(roots_count) FROM authority) > 0
+FROM authority a
+CROSS JOIN blob b
+WHERE a.roots_count > 0
+    AND b.is_present
     AND b.id NOT IN (SELECT blob_id FROM known_blob)
 ORDER BY b.size_bytes DESC, b.id
 LIMIT COALESCE(:limit, -1)

@@ -30,7 +30,7 @@ SELECT
     m.kind AS kind,
     v.logical_bytes AS logical_bytes
 FROM revision v
-JOIN repository r ON r.id = v.repository_id
+CROSS JOIN repository r ON r.id = v.repository_id
 JOIN blob b ON b.id = v.blob_id
 LEFT JOIN manifest m ON m.blob_id = v.blob_id
 WHERE v.is_tagged = 0 AND v.is_held = 0

@@ -432,6 +432,7 @@ impl<'a> Job<'a> {
         let (totals, findings, has_lost_history) = std::thread::scope(|scope| {
             let references = scope.spawn(|| References::load(self.lock, &catalog));
             let accounts = graph::account(&graph);
+            let groups = graph::groups(&graph);
             let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
             let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
             unknown::retain_known(&mut findings, &catalog.layout);
@@ -443,6 +444,7 @@ impl<'a> Job<'a> {
             let snapshot = Snapshot {
                 graph: &catalog,
                 accounts: &accounts,
+                groups: &groups,
                 verdicts: &scan::tag_verdicts(&catalog, &graph),
                 findings: &findings,
                 authority: &authority,

@@ -27,6 +27,11 @@ impl Snapshot {
         let connection = db::open_for_reading(&context.db)?;
         let in_file = |source| DatabaseError::Sqlite { path: context.db.clone(), source };
         let scan = ScanInfo::read(&connection).map_err(in_file)?;
+        if scan.is_some() && !db::is_scan_current(&connection).map_err(in_file)? {
+            context.printer.warn_always(
+                "an older regsql made this scan, so that some reports lack rows: scan again",
+            );
+        }
         let guard = Guard::new(&connection, time_limit).map_err(in_file)?;
         let stopper = guard.stopper(&connection);
         on_interrupt(move || stopper.stop());

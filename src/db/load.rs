@@ -7,11 +7,18 @@ use std::collections::btree_map::Entry;
 use rusqlite::{Connection, Statement, params};
 
 use super::authority::{self, AuthorityRecord};
+use super::images::{AgeOfTag, ImageTables};
 use super::reclaimable::load_reclaimable;
+use super::summaries::load_summaries;
 use super::verified::{self, VerifiedTimes};
-use crate::graph::{Accounts, RevisionAccount};
-use crate::model::{Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, tag_names};
-use crate::scan::{BlobDescription, BlobKind, Catalog, TagVerdict, TextNumber, describe_blobs};
+use crate::graph::{Accounts, GroupAccount, RevisionAccount};
+use crate::model::{
+    Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
+};
+use crate::scan::{
+    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogTag, TagVerdict, TextNumber,
+    describe_blobs,
+};
 
 /// What is to be written of one scan.
 pub struct Snapshot<'a> {
@@ -19,6 +26,8 @@ pub struct Snapshot<'a> {
     pub graph: &'a Catalog,
     /// Its figures.
     pub accounts: &'a Accounts,
+    /// Figures of repositories by the parts of their names.
+    pub groups: &'a [GroupAccount],
     /// Whether each tag can be pulled.
     pub verdicts: &'a [TagVerdict],
     /// What is wrong with it, sorted.
@@ -69,10 +78,10 @@ pub struct DiskSpace {
 pub type Totals = BTreeMap<Cow<'static, str>, i64>;
 
 /// Marks a layer whose manifests do not say its media type: no row of `media_type` has this id.
-const NO_MEDIA_TYPE: i64 = -1;
+pub(super) const NO_MEDIA_TYPE: i64 = -1;
 
 /// Texts in the file are sorted, so that the numbers do not depend on the order of reading.
-struct SortedTexts<'a> {
+pub(super) struct SortedTexts<'a> {
     sorted: Vec<&'a str>,
     place_of: Vec<i64>,
 }
@@ -88,7 +97,7 @@ impl<'a> SortedTexts<'a> {
         Self { sorted: order.into_iter().map(|at| texts[at].as_str()).collect(), place_of }
     }
 
-    fn id(&self, number: Option<TextNumber>) -> Option<i64> {
+    pub fn id(&self, number: Option<TextNumber>) -> Option<i64> {
         number.map(|number| self.place_of[number.place()])
     }
 }
@@ -120,8 +129,10 @@ pub fn load_figures(
     let verified = verified.as_mut().and_then(|old| VerifiedTimes::new(old).ok());
     let verified = verified.unwrap_or_default();
     blobs(connection, snapshot, verified, &described, &media_types, &build_steps)?;
-    manifests(connection, snapshot, &media_types)?;
-    repositories(connection, snapshot)?;
+    let created_ns = graph.created_ns();
+    manifests(connection, snapshot, &media_types, &created_ns)?;
+    repositories(connection, snapshot, &created_ns)?;
+    load_summaries(connection, snapshot, &described, &media_types, &build_steps)?;
     problems(connection, snapshot)?;
     authority::load(connection, snapshot.authority)?;
     load_reclaimable(connection, graph, snapshot.accounts, snapshot.scan.finished_ns)?;
@@ -221,14 +232,14 @@ fn manifests(
     connection: &Connection,
     snapshot: &Snapshot<'_>,
     media_types: &SortedTexts<'_>,
+    created_ns: &[Option<i64>],
 ) -> rusqlite::Result<()> {
     let graph = snapshot.graph;
     let mut insert = connection.prepare(
         "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
-    for (manifest, logical_bytes) in
-        graph.manifests.iter().zip(&snapshot.accounts.manifest_logical_bytes)
-    {
+    let figures = snapshot.accounts.manifest_logical_bytes.iter().zip(created_ns);
+    for (manifest, (logical_bytes, created_ns)) in graph.manifests.iter().zip(figures) {
         let body = manifest.body.as_ref();
         let platform = |number: Option<TextNumber>| {
             number.map(|number| graph.platforms[number.place()].as_str())
@@ -257,7 +268,7 @@ fn manifests(
             platform(body.and_then(|body| body.os)),
             platform(body.and_then(|body| body.architecture)),
             platform(body.and_then(|body| body.variant)),
-            body.and_then(|body| body.created_ns),
+            created_ns,
         ])?;
     }
     Ok(())
@@ -335,8 +346,14 @@ fn load_class(
     Ok(())
 }
 
-fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
+fn repositories(
+    connection: &Connection,
+    snapshot: &Snapshot<'_>,
+    created_ns: &[Option<i64>],
+) -> rusqlite::Result<()> {
     let graph = snapshot.graph;
+    let created_ns = |blob| created_ns[graph.manifest_at(blob)? as usize];
+    let mut images = ImageTables::new(connection)?;
     let mut insert_repository = connection.prepare(
         "INSERT INTO repository VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
@@ -386,6 +403,7 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
         }
         let names: Vec<&str> = repository.tags.iter().map(|tag| tag.name.as_str()).collect();
         let names = tag_names(&names);
+        images.add(id, ages(&repository.tags, &names), created_ns)?;
         let verdicts = &snapshot.verdicts[tag_id as usize..];
         let rows = repository.tags.iter().zip(&account.tags).zip(names).zip(verdicts);
         for (((tag, figures), name), verdict) in rows {
@@ -414,17 +432,7 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
             }
             tag_id += 1;
         }
-        for (link, is_needed) in repository.layer_links.iter().zip(&account.link_is_needed) {
-            let is_dangling = graph.files[link.target as usize].is_none();
-            insert_link.execute(params![
-                id,
-                link.name,
-                link.target,
-                link.modified_ns,
-                is_dangling,
-                is_needed
-            ])?;
-        }
+        layer_links(&mut insert_link, graph, id, &repository.layer_links, &account.link_is_needed)?;
         for upload in &repository.uploads {
             insert_upload.execute(params![
                 id,
@@ -434,6 +442,40 @@ fn repositories(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::R
                 upload.active_ns,
             ])?;
         }
+    }
+    Ok(())
+}
+
+fn ages<'a>(tags: &'a [CatalogTag], names: &'a [TagName]) -> Vec<AgeOfTag<'a>> {
+    let ages = tags.iter().zip(names).filter_map(|(tag, name)| {
+        Some(AgeOfTag {
+            manifest: tag.target?,
+            pushed_ns: tag.modified_ns,
+            name: &tag.name,
+            version_key: name.version_key.as_deref(),
+            is_referrer: matches!(name.class, TagClass::Referrer(_)),
+        })
+    });
+    ages.collect()
+}
+
+fn layer_links(
+    insert: &mut Statement<'_>,
+    graph: &Catalog,
+    repository_id: i64,
+    links: &[CatalogLink],
+    link_is_needed: &[bool],
+) -> rusqlite::Result<()> {
+    for (link, is_needed) in links.iter().zip(link_is_needed) {
+        let is_dangling = graph.files[link.target as usize].is_none();
+        insert.execute(params![
+            repository_id,
+            link.name,
+            link.target,
+            link.modified_ns,
+            is_dangling,
+            is_needed
+        ])?;
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0011_root_revisions.sql"),
     include_str!("../../migrations/0012_scan_schema.sql"),
     include_str!("../../migrations/0013_root_rows.sql"),
+    include_str!("../../migrations/0014_report_tables.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

@@ -4,6 +4,7 @@
 mod authority;
 mod content;
 mod guard;
+mod images;
 mod load;
 mod migrate;
 mod open;
@@ -15,6 +16,7 @@ mod remembered;
 mod roots;
 mod schema;
 mod stamp;
+mod summaries;
 mod verified;
 mod witness;
 

@@ -319,7 +319,6 @@ impl<'a> NewDatabase<'a> {
         let finish = || {
             migrate::create_indices(connection)?;
             migrate::apply_views(connection)?;
-            connection.execute_batch(include_str!("sql/date_indexes.sql"))?;
             super::content::mark_broken_tags(connection)?;
             connection.execute_batch(include_str!("sql/mark_unknown.sql"))?;
             connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")

@@ -28,9 +28,9 @@ mod walk;
 
 pub use body::{DeclaredBytes, ManifestBody, ManifestFacts, ReferenceFacts};
 pub use catalog::{
-    BlobDescription, BlobFile, BlobKind, Catalog, CatalogLink, CatalogManifest, CatalogRepository,
-    CatalogTag, STALE_UPLOAD_NS, TagVerdict, UnreadableRoot, blob_path, build, catalog_findings,
-    describe_blobs, tag_verdicts,
+    BaseImage, BlobDescription, BlobFile, BlobKind, Catalog, CatalogLink, CatalogManifest,
+    CatalogRepository, CatalogTag, ChangingStep, STALE_UPLOAD_NS, TagVerdict, UnreadableRoot,
+    base_images, blob_path, build, catalog_findings, changing_steps, describe_blobs, tag_verdicts,
 };
 pub use facts::{
     BlobFacts, Hold, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag, RepositoryFacts,

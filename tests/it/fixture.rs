@@ -74,6 +74,9 @@ impl Fixture {
             connection.execute_batch(&row).unwrap_or_else(|error| panic!("{row}: {error}"));
         }
         connection.execute_batch(LAYERS_OF_BUILD_STEPS).unwrap();
+        crate::properties::summaries::fill(&connection);
+        let schema = "INSERT INTO scan_schema SELECT 1, user_version FROM pragma_user_version";
+        connection.execute_batch(schema).unwrap();
         db::create_indices(&connection).unwrap();
         db::apply_views(&connection).unwrap();
         fixture

@@ -3,6 +3,7 @@
 
 pub mod model;
 pub mod story;
+pub mod summaries;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use std::path::Path;
 use model::Model;
 use proptest::prelude::*;
 use regsql::model::progress::Hidden;
+use regsql::sample::generate::{Size, generate};
 use regsql::scan::DeepLook;
 use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
 use rusqlite::Connection;
@@ -44,6 +46,22 @@ proptest! {
             model.tags(),
             "tags: logical, exclusive bytes"
         );
+        summaries::check(&database);
+    }
+}
+
+/// Generated registries have long histories of builds for several platforms on common bases.
+#[test]
+fn what_a_scan_sums_up_for_reports_is_what_the_rows_say() {
+    for seed in 0..4 {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("registry");
+        let preset = Size::preset(if seed % 2 == 0 { "flat" } else { "165k" }).unwrap();
+        let size = Size { repositories: 12, blobs: 900, revisions: 200, tags: 80, seed, ..preset };
+        generate(&root, &size).unwrap();
+        let database = scanned(&root, &directory.path().join("registry.db"));
+        let filled = summaries::check(&database);
+        assert!(filled.iter().filter(|has_rows| **has_rows).count() > 5, "{seed}: {filled:?}");
     }
 }
 

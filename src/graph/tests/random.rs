@@ -273,6 +273,7 @@ pub fn snapshot(catalog: &Catalog) -> Graph {
     let snapshot = db::Snapshot {
         graph: catalog,
         accounts: &account(&graph),
+        groups: &crate::graph::groups(&graph),
         verdicts: &tag_verdicts(catalog, &graph),
         findings: &[],
         authority: &authority,

@@ -3,13 +3,17 @@
 //!
 //! A blob's id is its rank in digest order among all digests that are present or named.
 
+mod bases;
 mod build;
+mod builds;
 mod findings;
 mod holds;
 mod kinds;
 mod verdict;
 
+pub use bases::{BaseImage, base_images};
 pub use build::build;
+pub use builds::{ChangingStep, changing_steps};
 pub use findings::{STALE_UPLOAD_NS, catalog_findings};
 pub use holds::blob_path;
 pub use kinds::{BlobDescription, BlobKind, describe_blobs};
@@ -23,7 +27,7 @@ use crate::graph::{
     BlobId, BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, ManifestId, Parts, RepositoryNode,
     TagNode, UploadNode,
 };
-use crate::model::{Code, Digest, Severity};
+use crate::model::{Code, Digest, ManifestKind, Role, Severity};
 use crate::storage::Layout;
 
 /// A set of digests and what they name.
@@ -152,6 +156,23 @@ impl Catalog {
     /// The manifest that a blob is, directly or through an alias.
     pub fn manifest_at(&self, blob: BlobId) -> Option<ManifestId> {
         self.manifest_of.get(&blob).copied()
+    }
+
+    /// When each manifest was built, in nanoseconds since 1970, as configs say: an index is as new as the
+    /// newest manifest in it.
+    pub fn created_ns(&self) -> Vec<Option<i64>> {
+        let of_body = |manifest: &CatalogManifest| manifest.body.as_ref()?.created_ns;
+        let mut created_ns: Vec<Option<i64>> = self.manifests.iter().map(of_body).collect();
+        for (at, manifest) in self.manifests.iter().enumerate() {
+            let kind = manifest.body.as_ref().map(|body| body.kind);
+            if kind == Some(ManifestKind::Index) && created_ns[at].is_none() {
+                let named = manifest.references().iter();
+                let named = named.filter(|reference| reference.role == Role::Manifest);
+                let children = named.filter_map(|reference| self.manifest_at(reference.blob));
+                created_ns[at] = children.filter_map(|child| created_ns[child as usize]).max();
+            }
+        }
+        created_ns
     }
 
     /// Whether a revision that cannot be listed may lead to the blob: it is a manifest, or begins

@@ -167,6 +167,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
     let snapshot = Snapshot {
         graph: &catalog,
         accounts: &accounts,
+        groups: &[],
         verdicts: &verdicts,
         findings: &[],
         authority: &authority,

@@ -96,6 +96,36 @@ fn churn_names_the_step_that_gives_a_new_layer_at_each_build() {
 }
 
 #[test]
+fn a_layer_that_builds_of_two_platforms_share_is_counted_once() {
+    let mut builder = RegistryBuilder::new();
+    for build in 0..5 {
+        builder.at(days_ago(20 - build));
+        // arm64 is built less often, and its layers are those of amd64.
+        let code = builder.layer(&format!("code{build}"), 700);
+        for platform in ["linux/amd64", "linux/arm64"].iter().take(if build < 3 { 2 } else { 1 }) {
+            let image = builder.image("app").platform(platform).step("COPY . /app", &code);
+            image.push_tag(&format!("{build}-{}", &platform[6..]));
+        }
+    }
+    let registry = Registry::of(&builder);
+    for (builds, build_count) in [("3", 8), ("4", 5)] {
+        let found = rows(&registry, &["churn", "-p", &format!("builds={builds}")]);
+        assert_eq!(found[0]["build_count"], build_count, "{found:?}");
+        assert_eq!((&found[0]["layer_count"], &found[0]["layer_bytes"]), (&5.into(), &3500.into()));
+    }
+    let database = rusqlite::Connection::open(registry.path("registry.db")).unwrap();
+    crate::properties::summaries::check(&database);
+    // A migration adds tables that the scan of an older regsql has not filled.
+    let before = registry.stderr(&["report", "churn"]);
+    database.execute_batch("UPDATE scan_schema SET version = version - 1").unwrap();
+    let after = registry.stderr(&["report", "churn"]);
+    assert!(
+        after.contains("an older regsql made this scan") && !before.contains("older"),
+        "{after}"
+    );
+}
+
+#[test]
 fn what_a_tag_remembers_of_a_manifest_that_is_gone_is_dead() {
     let mut builder = RegistryBuilder::new();
     builder.at(days_ago(9));

@@ -1,0 +1,188 @@
+//! Images of a repository by age, and whether their times say anything about order.
+
+use rusqlite::{Connection, Statement, params};
+
+/// Creation times before 1980-01-02, in nanoseconds since 1970, are those of reproducible builds (0 for most
+/// tools, 1980-01-01 for buildpacks) and say nothing.
+const FIRST_CREATION_NS: i64 = 315_619_200_000_000_000;
+
+const MINUTE_NS: i64 = 60_000_000_000;
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// A tag, as far as the age of its image goes.
+#[derive(Clone, Copy, Debug)]
+pub struct AgeOfTag<'a> {
+    /// What it points at.
+    pub manifest: u32,
+    /// When it was last set, in nanoseconds since 1970.
+    pub pushed_ns: Option<i64>,
+    /// Its name.
+    pub name: &'a str,
+    /// Sorts it as a version.
+    pub version_key: Option<&'a str>,
+    /// It belongs to the image that it names, as a signature's does.
+    pub is_referrer: bool,
+}
+
+#[derive(Debug)]
+struct Image<'a> {
+    manifest: u32,
+    pushed_ns: Option<i64>,
+    created_ns: Option<i64>,
+    newest_tag_ns: Option<i64>,
+    version_key: Option<&'a str>,
+    name: &'a str,
+    is_kept: bool,
+    newer_image_count: u32,
+}
+
+impl Image<'_> {
+    fn known_creation_ns(&self) -> Option<i64> {
+        self.created_ns.filter(|created_ns| *created_ns >= FIRST_CREATION_NS)
+    }
+}
+
+/// Fills `image` and `image_order`.
+pub struct ImageTables<'c> {
+    insert_image: Statement<'c>,
+    insert_order: Statement<'c>,
+}
+
+impl<'c> ImageTables<'c> {
+    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let insert_image = "INSERT INTO image VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let insert_order = "INSERT INTO image_order VALUES (?1, ?2, ?3, ?4)";
+        Ok(Self {
+            insert_image: connection.prepare(insert_image)?,
+            insert_order: connection.prepare(insert_order)?,
+        })
+    }
+
+    /// Adds the images of a repository. `created_ns` says when a manifest was built.
+    pub fn add(
+        &mut self,
+        repository_id: i64,
+        tags: Vec<AgeOfTag<'_>>,
+        created_ns: impl Fn(u32) -> Option<i64>,
+    ) -> rusqlite::Result<()> {
+        let images = images(tags, created_ns);
+        for image in &images {
+            self.insert_image.execute(params![
+                repository_id,
+                image.manifest,
+                image.pushed_ns,
+                image.known_creation_ns(),
+                image.newest_tag_ns,
+                image.is_kept,
+                image.newer_image_count,
+            ])?;
+        }
+        if !images.is_empty() {
+            let pushed = images.iter().filter_map(|image| Some(image.pushed_ns? / MINUTE_NS));
+            let created =
+                images.iter().map(|image| image.known_creation_ns().map(|ns| ns / SECOND_NS));
+            let has_equal_pushes = are_most_equal(pushed.collect(), images.len());
+            let has_equal_creations = are_most_equal(created.collect(), images.len());
+            self.insert_order.execute(params![
+                repository_id,
+                images.len() as i64,
+                has_equal_pushes,
+                has_equal_creations,
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// Images by manifest.
+fn images<'a>(
+    mut tags: Vec<AgeOfTag<'a>>,
+    created_ns: impl Fn(u32) -> Option<i64>,
+) -> Vec<Image<'a>> {
+    tags.sort_unstable_by_key(|tag| tag.manifest);
+    let mut images: Vec<Image<'a>> = tags
+        .chunk_by(|a, b| a.manifest == b.manifest)
+        // A manifest that only signatures' tags name is no image.
+        .filter(|tags| tags.iter().any(|tag| !tag.is_referrer))
+        .map(|tags| Image {
+            manifest: tags[0].manifest,
+            pushed_ns: tags
+                .iter()
+                .filter(|tag| !tag.is_referrer)
+                .filter_map(|tag| tag.pushed_ns)
+                .max(),
+            created_ns: created_ns(tags[0].manifest),
+            newest_tag_ns: tags.iter().filter_map(|tag| tag.pushed_ns).max(),
+            version_key: tags.iter().filter_map(|tag| tag.version_key).max(),
+            name: tags.iter().map(|tag| tag.name).max().unwrap_or_default(),
+            is_kept: tags.iter().any(|tag| tag.is_referrer || tag.pushed_ns.is_none()),
+            newer_image_count: 0,
+        })
+        .collect();
+    images.sort_unstable_by(|a, b| {
+        let age = |image: &Image<'a>| {
+            (image.newest_tag_ns, image.created_ns, image.version_key, image.name)
+        };
+        age(b).cmp(&age(a)).then(a.manifest.cmp(&b.manifest))
+    });
+    for (place, image) in (0..).zip(&mut images) {
+        image.newer_image_count = place;
+    }
+    images.sort_unstable_by_key(|image| image.manifest);
+    images
+}
+
+/// Whether more than half of some images have the same value; two of three are not many.
+fn are_most_equal<T: Ord>(mut values: Vec<T>, image_count: usize) -> bool {
+    values.sort_unstable();
+    let equal_count = values.chunk_by(T::eq).map(<[T]>::len).max().unwrap_or(0);
+    image_count > 1
+        && 2 * equal_count > image_count
+        && (equal_count > 2 || equal_count == image_count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AgeOfTag, FIRST_CREATION_NS, are_most_equal, images};
+
+    fn tag(manifest: u32, name: &str, pushed_ns: Option<i64>) -> AgeOfTag<'_> {
+        let is_referrer = name.starts_with("sha256-");
+        AgeOfTag { manifest, pushed_ns, name, version_key: None, is_referrer }
+    }
+
+    #[test]
+    fn an_image_is_as_old_as_its_newest_tag_and_ranks_by_that() {
+        let tags = vec![
+            tag(7, "latest", Some(30)),
+            tag(7, "1.0", Some(10)),
+            tag(3, "0.9", Some(20)),
+            tag(5, "0.8", None),
+            tag(9, "sha256-aa.sig", Some(90)),
+        ];
+        let images = images(tags, |_| Some(FIRST_CREATION_NS - 1));
+        let rows: Vec<_> = images
+            .iter()
+            .map(|image| (image.manifest, image.newest_tag_ns, image.newer_image_count))
+            .collect();
+        assert_eq!(rows, [(3, Some(20), 1), (5, None, 2), (7, Some(30), 0)]);
+        assert_eq!(images[1].known_creation_ns(), None, "a reproducible build");
+        assert!(images[1].is_kept && !images[0].is_kept, "one without a time stays");
+    }
+
+    #[test]
+    fn a_signature_on_an_image_keeps_it_and_does_not_count_as_a_push_of_it() {
+        let signed = [tag(1, "app", Some(10)), tag(1, "sha256-bb.sig", Some(50))];
+        let images = images(signed.to_vec(), |_| None);
+        assert_eq!((images[0].pushed_ns, images[0].newest_tag_ns), (Some(10), Some(50)));
+        assert!(images[0].is_kept);
+    }
+
+    #[test]
+    fn times_are_equal_when_more_than_half_are_and_these_are_not_few() {
+        assert!(are_most_equal(vec![1, 1], 2));
+        assert!(!are_most_equal(vec![1, 1, 2], 3), "two of three are a coincidence");
+        assert!(are_most_equal(vec![1, 1, 1, 2], 4));
+        assert!(!are_most_equal(vec![1], 1));
+        assert!(!are_most_equal(vec![1, 1], 5), "times of the others are not known");
+    }
+}
