@@ -33,6 +33,7 @@ CREATE VIEW problem_holder AS
 WITH RECURSIVE named AS MATERIALIZED (
     SELECT DISTINCT blob_id FROM problem_blob
 ),
+-- A condition on one table alone would make SQLite read all of it first, for a Bloom filter.
 holder (blob_id, manifest_id) AS (
     SELECT blob_id, blob_id FROM named
     UNION
@@ -40,7 +41,7 @@ holder (blob_id, manifest_id) AS (
     FROM named n
     CROSS JOIN referenced_by x ON x.blob_id = n.blob_id
     CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role IN ('config', 'layer', 'manifest') AND f.is_external = 0
+    WHERE CASE WHEN x.position >= 0 THEN f.role IN ('config', 'layer', 'manifest') AND f.is_external = 0 END
     UNION
     -- A digest of another algorithm that stands for the blob.
     SELECT n.blob_id, f.manifest_id
@@ -48,13 +49,13 @@ holder (blob_id, manifest_id) AS (
     CROSS JOIN alias a ON a.target_blob_id = n.blob_id
     CROSS JOIN referenced_by x ON x.blob_id = a.blob_id
     CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role IN ('config', 'layer', 'manifest') AND f.is_external = 0
+    WHERE CASE WHEN x.position >= 0 THEN f.role IN ('config', 'layer', 'manifest') AND f.is_external = 0 END
     UNION
     SELECT h.blob_id, f.manifest_id
     FROM holder h
     CROSS JOIN referenced_by x ON x.blob_id = h.manifest_id
     CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role = 'manifest'
+    WHERE CASE WHEN x.position >= 0 THEN f.role = 'manifest' END
 )
 SELECT blob_id, manifest_id FROM holder;
 

@@ -27,13 +27,14 @@ WITH named (manifest_id) AS (
     SELECT f.blob_id
     FROM named n
     CROSS JOIN reference f ON f.manifest_id = n.manifest_id
-    WHERE f.role = 'manifest'
+    WHERE CASE WHEN n.manifest_id >= 0 THEN f.role = 'manifest' END
 ),
+-- A condition on one table alone would make SQLite read all of it first, for a Bloom filter.
 base AS MATERIALIZED (
     SELECT n.manifest_id, COUNT(*) AS depth, MAX(f.position) AS last_position
     FROM named n
     CROSS JOIN reference f ON f.manifest_id = n.manifest_id
-    WHERE f.role = 'layer'
+    WHERE CASE WHEN n.manifest_id >= 0 THEN f.role = 'layer' END
     GROUP BY n.manifest_id
 ),
 -- Whoever stands on it names its last layer.
@@ -51,7 +52,7 @@ chain AS MATERIALIZED (
         ROW_NUMBER() OVER (PARTITION BY k.manifest_id ORDER BY f.position) AS depth
     FROM (SELECT manifest_id FROM candidate UNION SELECT manifest_id FROM base) k
     CROSS JOIN reference f ON f.manifest_id = k.manifest_id
-    WHERE f.role = 'layer'
+    WHERE CASE WHEN k.manifest_id >= 0 THEN f.role = 'layer' END
 ),
 derived AS MATERIALIZED (
     SELECT k.manifest_id, MAX(k.depth) AS depth

@@ -33,6 +33,7 @@ wanted AS (
     WHERE s.low = s.high
         AND substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, length(:digest)) = :digest
 ),
+-- A condition on one table alone would make SQLite read all of it first, for a Bloom filter.
 holder (layer_id, manifest_id) AS (
     SELECT w.id, w.id FROM wanted w JOIN manifest m ON m.blob_id = w.id
     UNION
@@ -40,13 +41,13 @@ holder (layer_id, manifest_id) AS (
     FROM wanted w
     CROSS JOIN referenced_by n ON n.blob_id = w.id
     JOIN reference f ON f.manifest_id = n.manifest_id AND f.position = n.position
-    WHERE f.role <> 'subject'
+    WHERE CASE WHEN n.position >= 0 THEN f.role <> 'subject' END
     UNION
     SELECT h.layer_id, n.manifest_id
     FROM holder h
     CROSS JOIN referenced_by n ON n.blob_id = h.manifest_id
     JOIN reference f ON f.manifest_id = n.manifest_id AND f.position = n.position
-    WHERE f.role <> 'subject'
+    WHERE CASE WHEN n.position >= 0 THEN f.role <> 'subject' END
 ),
 image AS (
     SELECT h.layer_id, t.repository_id, t.name AS tag, h.manifest_id, t.pushed_ns, t.exclusive_bytes
@@ -56,7 +57,7 @@ image AS (
     SELECT h.layer_id, v.repository_id, NULL, h.manifest_id, v.pushed_ns, v.exclusive_bytes
     FROM holder h
     CROSS JOIN revision v ON v.blob_id = h.manifest_id
-    WHERE v.is_tagged = 0
+    WHERE CASE WHEN h.manifest_id >= 0 THEN v.is_tagged = 0 END
 )
 SELECT
     r.name AS repository,

@@ -31,18 +31,19 @@ ranked AS (
     LIMIT COALESCE(:limit, 20)
 ),
 -- The manifests that name a layer, and the indexes above them; a referrer does not hold its subject.
+-- A condition on one table alone would make SQLite read all of it first, for a Bloom filter.
 holder (layer_id, manifest_id) AS (
     SELECT k.id, n.manifest_id
     FROM ranked k
     CROSS JOIN referenced_by n ON n.blob_id = k.id
     JOIN reference f ON f.manifest_id = n.manifest_id AND f.position = n.position
-    WHERE f.role <> 'subject'
+    WHERE CASE WHEN n.position >= 0 THEN f.role <> 'subject' END
     UNION
     SELECT h.layer_id, n.manifest_id
     FROM holder h
     CROSS JOIN referenced_by n ON n.blob_id = h.manifest_id
     JOIN reference f ON f.manifest_id = n.manifest_id AND f.position = n.position
-    WHERE f.role <> 'subject'
+    WHERE CASE WHEN n.position >= 0 THEN f.role <> 'subject' END
 ),
 tagged AS (
     SELECT DISTINCT h.layer_id AS layer_id, r.name || ':' || t.name AS image
@@ -55,7 +56,7 @@ untagged AS (
     FROM holder h
     CROSS JOIN revision v ON v.blob_id = h.manifest_id
     JOIN repository r ON r.id = v.repository_id
-    WHERE v.is_tagged = 0
+    WHERE CASE WHEN h.manifest_id >= 0 THEN v.is_tagged = 0 END
 ),
 image AS (
     SELECT layer_id, image,

@@ -22,7 +22,7 @@ reached (manifest_id) AS (
     WHERE t.manifest_id IS NOT NULL
     UNION
     SELECT f.blob_id FROM reached k CROSS JOIN reference f ON f.manifest_id = k.manifest_id
-    WHERE f.role = 'manifest'
+    WHERE CASE WHEN k.manifest_id >= 0 THEN f.role = 'manifest' END
 ),
 named (blob_id) AS (
     SELECT manifest_id FROM reached
@@ -31,14 +31,15 @@ named (blob_id) AS (
     FROM reached k
     CROSS JOIN reference f ON f.manifest_id = k.manifest_id
     LEFT JOIN alias a ON a.blob_id = f.blob_id
-    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
+    WHERE CASE WHEN k.manifest_id >= 0 THEN f.role IN ('config', 'layer', 'blob') AND f.is_external = 0 END
 ),
 shared (blob_id, size_bytes) AS MATERIALIZED (
     SELECT b.id, b.size_bytes
     FROM named n
     CROSS JOIN blob b ON b.id = n.blob_id
-    WHERE b.is_present = 1 AND b.repository_count > 1
+    WHERE CASE WHEN n.blob_id >= 0 THEN b.is_present = 1 AND b.repository_count > 1 END
 ),
+-- A condition on one table alone would make SQLite read all of it first, for a Bloom filter.
 holder (blob_id, manifest_id) AS (
     SELECT blob_id, blob_id FROM shared
     UNION
@@ -46,31 +47,31 @@ holder (blob_id, manifest_id) AS (
     FROM shared s
     CROSS JOIN referenced_by x ON x.blob_id = s.blob_id
     CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
+    WHERE CASE WHEN x.position >= 0 THEN f.role IN ('config', 'layer', 'blob') AND f.is_external = 0 END
     UNION
     SELECT s.blob_id, f.manifest_id
     FROM shared s
     CROSS JOIN alias a ON a.target_blob_id = s.blob_id
     CROSS JOIN referenced_by x ON x.blob_id = a.blob_id
     CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
+    WHERE CASE WHEN x.position >= 0 THEN f.role IN ('config', 'layer', 'blob') AND f.is_external = 0 END
     UNION
     SELECT h.blob_id, f.manifest_id
     FROM holder h
     CROSS JOIN referenced_by x ON x.blob_id = h.manifest_id
     CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
-    WHERE f.role = 'manifest'
+    WHERE CASE WHEN x.position >= 0 THEN f.role = 'manifest' END
 ),
 other (repository_id, blob_id) AS (
     SELECT r.repository_id, h.blob_id
     FROM holder h
     CROSS JOIN revision r ON r.blob_id = h.manifest_id
-    WHERE r.repository_id NOT IN (SELECT repository_id FROM mine)
+    WHERE CASE WHEN h.blob_id >= 0 THEN r.repository_id NOT IN (SELECT repository_id FROM mine) END
     UNION
     SELECT t.repository_id, h.blob_id
     FROM holder h
     CROSS JOIN tag t ON t.manifest_id = h.manifest_id
-    WHERE t.repository_id NOT IN (SELECT repository_id FROM mine)
+    WHERE CASE WHEN h.blob_id >= 0 THEN t.repository_id NOT IN (SELECT repository_id FROM mine) END
 )
 SELECT
     p.name AS repository,
