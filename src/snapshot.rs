@@ -544,6 +544,7 @@ fn all_findings(
         let place = catalog.digests.binary_search(&stored.blob).ok();
         place.and_then(|place| catalog.files[place]).is_some_and(|file| {
             (file.modified_ns, file.changed_ns) == (stored.modified_ns, stored.changed_ns)
+                && stored.inode.is_none_or(|inode| inode == file.inode)
         })
     };
     findings.extend(about_content.iter().filter(is_same_file).map(|stored| stored.finding.clone()));

@@ -84,6 +84,7 @@ pub fn read_blob(
             at_ns: 0,
             modified_ns: facts.map(|facts| facts.modified_ns),
             changed_ns: facts.map(|facts| facts.changed_ns),
+            inode: facts.map(|facts| facts.inode),
             findings,
         })
     };

@@ -44,6 +44,8 @@ pub struct ContentResult {
     pub modified_ns: Option<i64>,
     /// ctime of `data` when it was read; `None` when that is not known.
     pub changed_ns: Option<i64>,
+    /// Inode of `data` when it was read; `None` when that is not known.
+    pub inode: Option<u64>,
     /// What is wrong with it; none when its content is what its digest says.
     pub findings: Vec<Finding>,
 }
@@ -59,6 +61,8 @@ pub struct StoredFinding {
     pub modified_ns: i64,
     /// ctime of its `data`.
     pub changed_ns: i64,
+    /// Inode of its `data`; `None` when a version found it that did not note that.
+    pub inode: Option<u64>,
 }
 
 /// Reads which blobs there are. Memory does not grow with their number.
@@ -142,6 +146,10 @@ pub fn record_content(lock: &WriteLock, results: &[ContentResult]) -> Result<(),
                 result.modified_ns,
                 result.changed_ns
             ])?;
+            if let Some(inode) = result.inode {
+                let sql = "INSERT OR REPLACE INTO checked_file VALUES (?1, ?2)";
+                transaction.prepare_cached(sql)?.execute(params![id, inode as i64])?;
+            }
             if known.contains(&result.path) {
                 changed = true;
                 let sql = "DELETE FROM problem WHERE code IN (?1, ?2) AND path = ?3";
@@ -256,12 +264,17 @@ pub fn content_findings(database: &Path) -> Result<Vec<StoredFinding>, DatabaseE
             };
             let Some(blob) = blob_at(&finding.path) else { continue };
             let Some(id) = id_of(&connection, &blob, 0)? else { continue };
-            let sql = "SELECT modified_ns, changed_ns FROM blob WHERE id = ?1";
-            let times = connection.prepare_cached(sql)?.query_row([id], |row| {
-                Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
-            })?;
-            if let (Some(modified_ns), Some(changed_ns)) = times {
-                found.push(StoredFinding { finding, blob, modified_ns, changed_ns });
+            let sql = "SELECT b.modified_ns, b.changed_ns, c.inode FROM blob b LEFT JOIN checked_file c ON c.blob_id = b.id WHERE b.id = ?1";
+            let (modified_ns, changed_ns, inode) =
+                connection.prepare_cached(sql)?.query_row([id], |row| {
+                    Ok((
+                        row.get::<_, Option<i64>>(0)?,
+                        row.get::<_, Option<i64>>(1)?,
+                        row.get::<_, Option<i64>>(2)?.map(|inode| inode as u64),
+                    ))
+                })?;
+            if let (Some(modified_ns), Some(changed_ns)) = (modified_ns, changed_ns) {
+                found.push(StoredFinding { finding, blob, modified_ns, changed_ns, inode });
             }
         }
         Ok(found)
@@ -270,7 +283,7 @@ pub fn content_findings(database: &Path) -> Result<Vec<StoredFinding>, DatabaseE
 }
 
 /// The blob whose data lies at `…/<hex>/data`.
-fn blob_at(path: &str) -> Option<Digest> {
+pub(super) fn blob_at(path: &str) -> Option<Digest> {
     let hex = path.strip_suffix("/data")?.rsplit('/').next()?;
     Digest::from_sha256_hex(hex.as_bytes())
 }

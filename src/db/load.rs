@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use rusqlite::{Connection, Statement, params};
 
 use super::authority::{self, AuthorityRecord};
+use super::content::blob_at;
 use super::images::{AgeOfTag, ImageTables};
 use super::reclaimable::load_reclaimable;
 use super::summaries::load_summaries;
@@ -192,6 +193,7 @@ fn blobs(
     let mut insert = connection.prepare(
         "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
+    let mut insert_checked = connection.prepare("INSERT INTO checked_file VALUES (?1, ?2)")?;
     let rows = graph.digests.iter().zip(&graph.files).zip(&snapshot.accounts.blobs).zip(described);
     for (id, (((digest, file), account), description)) in (0_i64..).zip(rows) {
         let (hash, other) = match digest {
@@ -202,8 +204,12 @@ fn blobs(
             .is_layer
             .then(|| media_types.id(description.layer_media_type).unwrap_or(NO_MEDIA_TYPE));
         let verified_ns = file.and_then(|file| {
-            verified.of(digest, [file.size_bytes as i64, file.modified_ns, file.changed_ns])
+            let facts = [file.size_bytes as i64, file.modified_ns, file.changed_ns];
+            verified.of(digest, facts, file.inode)
         });
+        if let (Some(_), Some(file)) = (verified_ns, file) {
+            insert_checked.execute(params![id, file.inode as i64])?;
+        }
         insert.execute(params![
             id,
             hash,
@@ -493,6 +499,14 @@ fn problems(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Resul
             finding.path,
             finding.detail,
         ])?;
+    }
+    let about_content = snapshot.findings.iter().filter(|finding| finding.code.is_about_content());
+    for blob in about_content.filter_map(|finding| blob_at(&finding.path)) {
+        let place = snapshot.graph.digests.binary_search(&blob).ok();
+        if let Some((place, file)) = place.and_then(|at| Some((at, snapshot.graph.files[at]?))) {
+            let sql = "INSERT OR REPLACE INTO checked_file VALUES (?1, ?2)";
+            connection.execute(sql, params![place as i64, file.inode as i64])?;
+        }
     }
     let mut insert =
         connection.prepare("INSERT INTO unreadable_root VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;

@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0012_scan_schema.sql"),
     include_str!("../../migrations/0013_root_rows.sql"),
     include_str!("../../migrations/0014_report_tables.sql"),
+    include_str!("../../migrations/0015_checked_file.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

@@ -22,6 +22,8 @@ struct OldBlob {
     digest: Digest,
     /// Size, mtime and ctime.
     facts: [Option<i64>; 3],
+    /// Of the file that was read; `None` when a version read it that did not note that.
+    inode: Option<i64>,
     verified_ns: i64,
 }
 
@@ -35,11 +37,15 @@ impl<'a> VerifiedTimes<'a> {
 
     /// When the content of a blob was found right, if its file is still the one that was read. Ask
     /// in the order of digests.
-    pub fn of(&mut self, digest: &Digest, facts: [i64; 3]) -> Option<i64> {
+    pub fn of(&mut self, digest: &Digest, facts: [i64; 3], inode: u64) -> Option<i64> {
         while self.next.as_ref().is_some_and(|next| next.digest < *digest) {
             self.advance();
         }
-        let same = |next: &&OldBlob| next.digest == *digest && next.facts == facts.map(Some);
+        let same = |next: &&OldBlob| {
+            next.digest == *digest
+                && next.facts == facts.map(Some)
+                && next.inode.is_none_or(|known| known == inode as i64)
+        };
         self.next.as_ref().filter(same).map(|next| next.verified_ns)
     }
 
@@ -55,5 +61,6 @@ fn old_blob(row: &Row<'_>) -> rusqlite::Result<OldBlob> {
         digest: digest_in(row, 0)?,
         facts: [row.get(2)?, row.get(3)?, row.get(4)?],
         verified_ns: row.get(5)?,
+        inode: row.get(6)?,
     })
 }

@@ -80,7 +80,7 @@ fn a_blob(root: &Path, number: usize) -> Option<PathBuf> {
     one_of(&shard, "", number)
 }
 
-fn swap(one: &Path, other: &Path) -> Option<()> {
+pub fn swap(one: &Path, other: &Path) -> Option<()> {
     let aside = one.with_extension("aside");
     fs::rename(one, &aside).ok()?;
     let moved = fs::rename(other, one);
@@ -371,7 +371,7 @@ fn what_changed_just_before_the_scan_is_looked_at_again() {
 }
 
 /// Changes the modes of both files until one tick of the clock has both changes.
-fn changed_in_one_tick(one: &Path, other: &Path) {
+pub fn changed_in_one_tick(one: &Path, other: &Path) {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let changed = |path: &Path| fs::metadata(path).map(|facts| (facts.ctime(), facts.ctime_nsec()));
     let is_done = || {

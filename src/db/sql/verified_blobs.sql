@@ -1,5 +1,6 @@
 -- What the last check of content found right, in digest order.
-SELECT hash, other_digest, size_bytes, modified_ns, changed_ns, verified_ns
-FROM blob
-WHERE verified_ns IS NOT NULL
-ORDER BY id
+SELECT b.hash, b.other_digest, b.size_bytes, b.modified_ns, b.changed_ns, b.verified_ns, c.inode
+FROM blob b
+LEFT JOIN checked_file c ON c.blob_id = b.id
+WHERE b.verified_ns IS NOT NULL
+ORDER BY b.id

@@ -140,7 +140,7 @@ fn root(scope: HoldScope, repository: Option<u32>, blob: Option<BlobId>) -> Unre
 
 impl Plan {
     pub fn catalog(&self) -> Catalog {
-        let file = |size_bytes| BlobFile { size_bytes, modified_ns: 1, changed_ns: 1 };
+        let file = |size_bytes| BlobFile { size_bytes, modified_ns: 1, changed_ns: 1, inode: 1 };
         let manifests = &self.manifests;
         let present = manifests.iter().map(|plan| plan.is_present.then_some(plan.bytes));
         let sizes = self.layers.iter().copied().chain(present);

@@ -29,6 +29,7 @@ pub fn build(facts: Facts) -> (Catalog, Graph, Notes) {
                 size_bytes: blob.size_bytes,
                 modified_ns: blob.modified_ns,
                 changed_ns: blob.changed_ns,
+                inode: blob.inode,
             }));
             digests.push(blob.digest);
         } else {

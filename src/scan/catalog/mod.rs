@@ -73,6 +73,8 @@ pub struct BlobFile {
     pub modified_ns: i64,
     /// Its ctime.
     pub changed_ns: i64,
+    /// Its inode; 0 where storages have none.
+    pub inode: u64,
 }
 
 /// A manifest.

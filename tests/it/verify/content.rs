@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Storage, rows};
 use crate::env::shown;
+use crate::incremental::{changed_in_one_tick, swap};
 
 #[test]
 fn a_healthy_registry_is_found_right_blob_by_blob() {
@@ -95,6 +96,38 @@ fn what_is_corrupt_stays_known_until_the_file_changes_or_is_found_right() {
     fs::write(storage.data(&storage.base), &good).unwrap();
     storage.ends(0, &["scan", root.to_str().unwrap()]);
     assert_eq!(storage.verified(), 9);
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_one_that_was_read_is_not_taken_for_it() {
+    let mut twin = None;
+    let storage = Storage::with(|registry| {
+        let layer = registry.layer("twin", 20_000);
+        registry.image("team/app").layers([&layer]).push_tag("1.2");
+        twin = Some(layer);
+    });
+    let (one, other) = (storage.data(&storage.own), storage.data(&twin.unwrap()));
+    let one_time = SystemTime::now() - Duration::from_hours(99);
+    for data in [&one, &other] {
+        fs::File::open(data).unwrap().set_modified(one_time).unwrap();
+    }
+    changed_in_one_tick(&one, &other);
+    let root = storage.root();
+    let scan_again = || storage.ends(0, &["scan", root.to_str().unwrap()]);
+    scan_again();
+    storage.ends(0, &["verify", "--content"]);
+    let change_places = || swap(one.parent().unwrap(), other.parent().unwrap()).unwrap();
+    change_places();
+    scan_again();
+    assert_eq!(storage.verified(), storage.present() - 2, "others have been found right");
+    let due = ["verify", "--content", "--not-verified-for", "1d"];
+    let (_, err) = storage.ends(1, &due);
+    assert!(err.contains("0 right, 2 not"), "{err}");
+    // What was wrong of a file that is elsewhere now is forgotten as well.
+    change_places();
+    scan_again();
+    let known = "SELECT count(*) FROM problems WHERE code = 'blob-content-mismatch'";
+    assert_eq!(storage.count(known), 0);
 }
 
 #[test]
