@@ -85,6 +85,14 @@ impl Source {
     }
 }
 
+/// A panic in a named part, for a test of what becomes of the terminal. Builds for use have none of it.
+fn panic_for_a_test(part: &str) {
+    if cfg!(debug_assertions) {
+        let is_asked = std::env::var("REGSQL_TEST_PANIC").is_ok_and(|asked| asked == part);
+        assert!(!is_asked, "asked for by REGSQL_TEST_PANIC");
+    }
+}
+
 /// What the loop waits for.
 enum Message {
     /// A person did something.

@@ -9,9 +9,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::keys::FLAGS;
 use super::message::Line;
-use super::place::{Row, RowKind};
+use super::place::{Place, Row, RowKind};
 use super::state::{App, Focus};
 use super::view::{Look, cut_middle};
+use crate::model::Code;
 use crate::ui::{self, visible};
 
 /// Draws it.
@@ -129,7 +130,22 @@ fn facts(row: &Row, app: &App) -> Vec<PaneLine> {
     if !row.detail.is_empty() && row.detail != row.name && row.detail != "image" {
         lines.push(line(LineKind::Plain, visible(&row.detail).into_owned()));
     }
+    lines.extend(finding(row, app));
     lines
+}
+
+/// What a code of a finding means, and what to do about it.
+fn finding(row: &Row, app: &App) -> Vec<PaneLine> {
+    let name = match (row.kind, &app.level().listing.place) {
+        (RowKind::Code, _) => &row.name,
+        (RowKind::Problem, Place::Problems { code }) => code,
+        _ => return Vec::new(),
+    };
+    let Some(code) = Code::ALL.iter().find(|code| code.name() == name) else {
+        return Vec::new();
+    };
+    let meaning = line(LineKind::Plain, code.meaning());
+    vec![meaning, line(LineKind::Plain, format!("what to do: {}", code.hint()))]
 }
 
 fn marks(app: &App, width: usize) -> Vec<PaneLine> {

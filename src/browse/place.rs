@@ -98,6 +98,8 @@ impl Place {
         match self {
             Self::Groups { .. } | Self::Layers | Self::Image { .. } => "tags",
             Self::Tags { .. } | Self::Holders { .. } => "layers",
+            Self::Class { name } if name == "untagged revisions" => "layers",
+            Self::Class { name } if name == "orphan blobs" => "users",
             Self::Trash => "blobs",
             _ => "count",
         }
@@ -105,10 +107,22 @@ impl Place {
 
     /// Whether its rows have exclusive, shared and logical bytes that differ.
     pub fn has_measures(&self) -> bool {
-        matches!(
-            self,
-            Self::Groups { .. } | Self::Tags { .. } | Self::Image { .. } | Self::Holders { .. }
-        )
+        match self {
+            Self::Groups { .. } | Self::Tags { .. } | Self::Image { .. } | Self::Holders { .. } => {
+                true
+            }
+            Self::Class { name } => name == "untagged revisions",
+            _ => false,
+        }
+    }
+
+    /// Whether its rows take space on the disk: links and findings do not.
+    pub fn has_bytes(&self) -> bool {
+        match self {
+            Self::Codes | Self::Problems { .. } => false,
+            Self::Class { name } => !name.ends_with(" links") && name != "ghost repositories",
+            _ => true,
+        }
     }
 }
 

@@ -266,19 +266,27 @@ fn measure(listing: &Listing) -> &'static str {
 
 fn compose(frame: &str, level: &str, listing: &Listing) -> String {
     let Order { sort, is_reversed, .. } = listing.order;
-    // What came first of equals stays first; for sizes the index decides, which has ids in its order.
-    let (column, is_descending, tie) = match sort {
-        Sort::Size => (measure(listing), !is_reversed, if is_reversed { "id" } else { "id DESC" }),
-        Sort::Name if listing.place == Place::Layers => ("id", is_reversed, "name"),
-        Sort::Name => ("name", is_reversed, "id"),
-        Sort::Count => ("item_count", !is_reversed, "id"),
-        Sort::Time => ("time_ns", !is_reversed, "id"),
+    // Lists as long as the storage: an index gives their order, and has ids in its own.
+    let is_long = match &listing.place {
+        Place::Layers => true,
+        Place::Class { name } => name == "orphan blobs",
+        _ => false,
     };
-    let tie = match (sort, &listing.place) {
-        (Sort::Size, Place::Layers | Place::Class { .. }) | (Sort::Name, _) => tie,
-        _ => "name, id",
+    let (column, is_descending) = match sort {
+        Sort::Size => (measure(listing), !is_reversed),
+        Sort::Name if is_long => ("id", is_reversed),
+        Sort::Name => ("name", is_reversed),
+        Sort::Count => ("item_count", !is_reversed),
+        Sort::Time => ("time_ns", !is_reversed),
     };
-    let order = format!("{column} {}, {tie}", if is_descending { "DESC" } else { "ASC" });
+    let tie = match (is_long, is_descending) {
+        (true, true) => "id DESC",
+        (true, false) => "id",
+        // What came first of equals stays first.
+        (false, _) => "name, id",
+    };
+    let direction = if is_descending { "DESC" } else { "ASC" };
+    let order = format!("{column} {direction}, {tie}");
     let filter = if listing.filter.is_empty() {
         "1"
     } else {

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Stderr, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use signal_hook::consts::SIGTSTP;
+use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
 
 use super::keys::{Action, action};
 use super::message::{Answer, Request};
@@ -27,6 +28,10 @@ use super::worker::{self, Workers};
 use super::{Message, Outside};
 
 type Screen = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
+
+/// The terminal is ours. What gives it back does so once: to leave the other screen twice would put the
+/// cursor before what was written since.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Gives the terminal back when it goes.
 struct Guard;
@@ -39,16 +44,22 @@ impl Drop for Guard {
 
 fn take() -> io::Result<Guard> {
     enable_raw_mode()?;
+    IS_TAKEN.store(true, Ordering::SeqCst);
     let guard = Guard;
     execute!(io::stderr(), EnterAlternateScreen, EnableMouseCapture)?;
     Ok(guard)
 }
 
 fn give_back() {
+    if !IS_TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     // A terminal that is gone takes nothing back.
     drop(execute!(io::stderr(), DisableMouseCapture, LeaveAlternateScreen, Show));
     drop(disable_raw_mode());
 }
+
+const PANICKED: &str = "browse stopped: a fault of regsql itself, with its place above";
 
 /// Shows the browser until it ends.
 ///
@@ -92,6 +103,9 @@ fn show(
     stop_on_signal(to);
     let mut typed = TypedAhead::default();
     while app.end.is_none() {
+        if !IS_TAKEN.load(Ordering::SeqCst) {
+            return Err(PANICKED.into());
+        }
         screen.draw(|frame| draw(frame, app, look)).map_err(shown)?;
         let mut is_empty = false;
         for request in std::mem::take(&mut app.requests) {
@@ -105,7 +119,10 @@ fn show(
                     guard = Some(take().map_err(shown)?);
                     is_empty = true;
                 }
-                Some(_) => is_empty = true,
+                Some(_) => {
+                    super::panic_for_a_test("screen");
+                    is_empty = true;
+                }
             }
         }
         if is_empty {
@@ -143,7 +160,7 @@ fn show(
                 Message::Answer(answer) => app.answer(answer),
                 Message::Suspend => app.requests.push(Request::Suspend),
                 Message::Stop => app.end = Some(End::Interrupted),
-                Message::Panicked => return Err("a part of browse panicked, as said above".into()),
+                Message::Panicked => return Err(PANICKED.into()),
                 Message::NoInput(error) => {
                     return Err(format!("cannot read the keyboard: {error}"));
                 }
@@ -221,15 +238,17 @@ fn read_input(to: &Sender<Message>) {
     }));
 }
 
-/// `kill -TSTP`; Ctrl-Z itself is a key here.
+/// `kill -TSTP`, as Ctrl-Z itself is a key here; a terminal that goes away. SIGTERM and SIGINT come as for
+/// every command.
 fn stop_on_signal(to: &Sender<Message>) {
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTSTP]) else {
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTSTP, SIGHUP, SIGQUIT]) else {
         return;
     };
     let to = to.clone();
     drop(std::thread::spawn(move || {
-        for _signal in signals.forever() {
-            if to.send(Message::Suspend).is_err() {
+        for signal in signals.forever() {
+            let message = if signal == SIGTSTP { Message::Suspend } else { Message::Stop };
+            if to.send(message).is_err() {
                 return;
             }
         }
@@ -241,10 +260,37 @@ fn stop() {
     drop(signal_hook::low_level::emulate_default_handler(SIGTSTP));
 }
 
-/// Asks the terminal to put a text into the clipboard (OSC 52): works over ssh, too.
+/// Asks the terminal to put a text into the clipboard (OSC 52): works over ssh, too. tmux and screen take
+/// it themselves or not at all, so that it is also handed through them.
 fn copy(text: &str) -> io::Result<()> {
-    let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let mut terminal = io::stderr();
-    write!(terminal, "\x1b]52;c;{encoded}\x07")?;
+    terminal.write_all(clipboard(text, set("TMUX"), set("STY")).as_bytes())?;
     terminal.flush()
+}
+
+fn clipboard(text: &str, is_tmux: bool, is_screen: bool) -> String {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+    let plain = format!("\x1b]52;c;{encoded}\x07");
+    if is_tmux {
+        // With `allow-passthrough`; escapes within are doubled.
+        format!("{plain}\x1bPtmux;\x1b{plain}\x1b\\")
+    } else if is_screen {
+        format!("\x1bP{plain}\x1b\\")
+    } else {
+        plain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clipboard;
+
+    #[test]
+    fn a_copy_goes_through_what_lies_between() {
+        assert_eq!(clipboard("ab", false, false), "\x1b]52;c;YWI=\x07");
+        let through_tmux = "\x1bPtmux;\x1b\x1b]52;c;YWI=\x07\x1b\\";
+        assert!(clipboard("ab", true, false).ends_with(through_tmux));
+        assert_eq!(clipboard("ab", false, true), "\x1bP\x1b]52;c;YWI=\x07\x1b\\");
+    }
 }

@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::keys::{FLAGS, KEYS};
 use super::level::Level;
 use super::pane;
-use super::place::{Branch, Place, Row};
+use super::place::{Branch, Place, Row, RowKind};
 use super::state::{App, Focus, Overlay};
 use crate::ui::{self, visible};
 
@@ -68,7 +68,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
     app.areas.pane = pane;
     pane::draw(frame, app, look, pane);
     draw_marks(frame, app, look, marks);
-    draw_hints(frame, app, look, hints);
+    draw_hints(frame, app, hints);
     if let Some(Overlay::Help(line)) = app.overlay {
         draw_help(frame, look, area, line);
     }
@@ -171,6 +171,7 @@ fn draw_path(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
 
 /// The columns beside the name, as wide as there is room.
 struct Columns {
+    has_bytes: bool,
     bar: usize,
     has_share: bool,
     has_count: bool,
@@ -184,10 +185,10 @@ const COUNT: usize = 7;
 const AGE: usize = 5;
 
 impl Columns {
-    fn new(width: usize) -> Self {
-        // Flags and the size always stand there.
+    fn new(width: usize, has_bytes: bool) -> Self {
+        // Flags always stand there, and the size where there is one.
         let bar = if width >= 90 { 10 } else { 6 };
-        let mut rest = width.saturating_sub(4 + SIZE + 1);
+        let mut rest = width.saturating_sub(if has_bytes { 4 + SIZE + 1 } else { 4 });
         let mut take = |needed: usize, leaves: usize| {
             let fits = rest >= needed + leaves;
             if fits {
@@ -195,11 +196,11 @@ impl Columns {
             }
             fits
         };
-        let has_share = take(SHARE, 20);
+        let has_share = has_bytes && take(SHARE, 20);
         let has_age = take(AGE, 20);
         let has_count = take(COUNT, 20);
-        let bar = if take(bar + 1, 20) { bar } else { 0 };
-        Self { bar, has_share, has_count, has_age, name: rest }
+        let bar = if has_bytes && take(bar + 1, 20) { bar } else { 0 };
+        Self { bar, has_bytes, has_share, has_count, has_age, name: rest }
     }
 }
 
@@ -208,14 +209,17 @@ fn draw_list(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect) {
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     app.areas.rows = rows;
     app.settle();
-    let columns = Columns::new(usize::from(area.width));
     let level = app.level();
+    let columns = Columns::new(usize::from(area.width), level.listing.place.has_bytes());
     let mut text = String::from("    ");
     if columns.bar > 0 {
         text.push_str(&" ".repeat(columns.bar + 1));
     }
-    let measure = if level.listing.place.has_measures() { level.measure().title() } else { "size" };
-    text.extend([format!("{measure:>SIZE$} ")]);
+    if columns.has_bytes {
+        let has_measures = level.listing.place.has_measures();
+        let measure = if has_measures { level.measure().title() } else { "size" };
+        text.extend([format!("{measure:>SIZE$} ")]);
+    }
     if columns.has_share {
         text.push_str("share ");
     }
@@ -239,17 +243,16 @@ fn draw_list(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect) {
         }
         let at = Rect { y: rows.y + line, height: 1, ..rows };
         let row_line = match level.row(place) {
-            Some(row) => row_line(app, level, row, &columns, look),
+            Some(row) => {
+                let has_cursor = place == level.cursor && app.focus == Focus::List;
+                row_line(app, level, row, &columns, look, has_cursor)
+            }
             None if level.pending.is_some() => TextLine::from(Span::styled("    …", look.dim())),
             None => break,
         };
         let mut style = Style::new();
-        if place == level.cursor {
-            style = if app.focus == Focus::List {
-                style.add_modifier(Modifier::REVERSED)
-            } else {
-                style.add_modifier(Modifier::UNDERLINED)
-            };
+        if place == level.cursor && app.focus != Focus::List {
+            style = style.add_modifier(Modifier::UNDERLINED);
         }
         frame.render_widget(Paragraph::new(row_line).style(style), at);
     }
@@ -261,6 +264,7 @@ fn row_line<'a>(
     row: &Row,
     columns: &Columns,
     look: Look,
+    has_cursor: bool,
 ) -> TextLine<'a> {
     let is_marked = app.is_marked(row);
     let mut flags = String::from(if is_marked { "*" } else { " " });
@@ -270,6 +274,9 @@ fn row_line<'a>(
         Some('!') => look.color(Color::Red),
         _ => look.color(Color::Cyan),
     };
+    // The bar is itself a field of colour, and would be its own negative under the cursor.
+    let under =
+        if has_cursor { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
     let mut spans = vec![Span::styled(format!("{flags:<4}"), flag_style)];
     let bytes = row.bytes(level.measure());
     let most = level.summary.map_or(bytes, |all| all.most_bytes).max(bytes).max(1);
@@ -277,30 +284,42 @@ fn row_line<'a>(
         let bar = bar(bytes as f64 / most as f64, columns.bar);
         spans.push(Span::styled(format!("{bar} "), look.color(Color::Green)));
     }
-    let at_least = if row.is_at_least || app.facts.is_at_least { "≥" } else { "" };
-    let size = format!("{at_least}{}", short_bytes(bytes));
-    spans.push(Span::raw(format!("{}{size} ", " ".repeat(SIZE.saturating_sub(size.width())))));
+    // Of the classes of garbage some are links, which take no space.
+    let is_blank = row.kind == RowKind::Class && bytes == 0;
+    if columns.has_bytes {
+        let at_least = if row.is_at_least || app.facts.is_at_least { "≥" } else { "" };
+        let size = format!("{at_least}{}", short_bytes(bytes));
+        let size = if is_blank { String::new() } else { size };
+        let gap = " ".repeat(SIZE.saturating_sub(size.width()));
+        spans.push(Span::styled(format!("{gap}{size} "), under));
+    }
     if columns.has_share {
-        let share = match level.whole_bytes().filter(|whole| *whole > 0) {
+        let share = match level.whole_bytes().filter(|whole| *whole > 0 && !is_blank) {
             Some(whole) => format!("{:.0} %", bytes as f64 * 100.0 / whole as f64),
             None => String::new(),
         };
-        spans.push(Span::raw(format!("{share:>5} ")));
+        spans.push(Span::styled(format!("{share:>5} "), under));
     }
     if columns.has_count {
-        spans.push(Span::styled(format!("{:>6} ", short_count(row.item_count)), look.dim()));
+        spans.push(Span::styled(format!("{:>6} ", short_count(row.item_count)), under));
     }
     if columns.has_age {
         let age = row.time_ns.map_or_else(String::new, |time| short_age(app.now_ns - time));
-        spans.push(Span::styled(format!("{age:>4} "), look.dim()));
+        spans.push(Span::styled(format!("{age:>4} "), under));
     }
     let mut name = visible(&row.name).into_owned();
     let detail = visible(&row.detail);
-    if !detail.is_empty() && detail != name && name.width() + 3 < columns.name {
+    // What does not fit is in the pane.
+    let with_detail = name.width() + 2 + detail.width();
+    if !detail.is_empty() && detail != name && with_detail <= columns.name {
         name = format!("{name}  {detail}");
     }
-    let style = if is_marked { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
-    spans.push(Span::styled(cut_middle(&name, columns.name), style));
+    let style = if is_marked { under.add_modifier(Modifier::BOLD) } else { under };
+    let mut name = cut_middle(&name, columns.name);
+    if has_cursor {
+        name.push_str(&" ".repeat(columns.name.saturating_sub(name.width())));
+    }
+    spans.push(Span::styled(name, style));
     TextLine::from(spans)
 }
 
@@ -327,7 +346,7 @@ fn draw_marks(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
     frame.render_widget(Paragraph::new(Span::styled(text, style)), area);
 }
 
-fn draw_hints(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
+fn draw_hints(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let (text, style) = match (&app.overlay, &app.message, &app.progress) {
         (Some(Overlay::Filter), ..) => (
@@ -353,7 +372,7 @@ fn draw_hints(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
         _ => {
             let text =
                 " ? help  Enter open  h back  Space mark  a bytes  t turn over  / filter  q quit";
-            (text.to_owned(), look.dim())
+            (text.to_owned(), Style::new())
         }
     };
     let text = cut_middle(&text, usize::from(area.width));

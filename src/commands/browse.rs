@@ -36,6 +36,11 @@ pub fn run(context: &Context, args: &BrowseArgs) -> Result {
         return Err(Error::new("browse needs a terminal: for its keys on standard input, and to draw on standard error")
             .with_hint("regsql report shows the same figures as tables; regsql html makes a page"));
     }
+    if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+        return Err(Error::new("browse cannot draw on a terminal of type `dumb`").with_hint(
+            "set TERM to what the terminal is, such as xterm; regsql report shows the same figures",
+        ));
+    }
     // Says what is wrong with the database before the terminal is taken.
     drop(db::open_for_reading(&context.db)?);
     let outside = outside(context, args)?;

@@ -14,19 +14,21 @@ fn the_pictures_show_what_browse_draws() {
     tmux.shell("clear; regsql browse");
     tmux.wait(|screen| screen.contains("all repositories") && !screen.contains('≥'), "all figures");
     tmux.wait_for("deleting it whole frees");
-    compare("docs/pictures/browse.svg", &tmux.colored());
+    compare("docs/pictures/browse.svg", &tmux);
     tmux.send(&["Enter", "j", "d", "d", "m"]);
     tmux.wait_for("2 marks: deleting all together frees 1.348 GiB");
     tmux.wait(|screen| screen.matches("1.348 GiB ml/embeddings").count() == 2, "what each adds");
-    compare("docs/pictures/browse-marks.svg", &tmux.colored());
+    compare("docs/pictures/browse-marks.svg", &tmux);
     tmux.send(&["m", "2", "Enter"]);
     tmux.wait_for("holders of sha256:");
     tmux.wait_for("Deleting this tag alone frees");
-    compare("docs/pictures/browse-layers.svg", &tmux.colored());
+    compare("docs/pictures/browse-layers.svg", &tmux);
     tmux.send(&["q", "q"]);
 }
 
-fn compare(path: &str, screen: &str) {
+fn compare(path: &str, tmux: &Tmux<'_>) {
+    tmux.wait(|screen| !screen.contains("│…"), "what the pane has to say");
+    let screen = tmux.colored();
     let screen = screen.trim_end_matches('\n');
     let fresh = Term::new().min_width_px(760).render_svg(screen);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

@@ -1,5 +1,6 @@
 //! The real program in a real terminal: tmux sends the keys and says what is on the screen.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -177,6 +178,99 @@ fn the_terminal_is_given_back_on_ctrl_c_ctrl_z_and_sigterm() {
     tmux.send(&["q"]);
     tmux.wait(|screen| !screen.contains(SHOWN), "the end");
     assert_eq!(tmux.settings("after-z"), before);
+}
+
+#[test]
+fn the_terminal_is_given_back_on_a_panic_and_on_a_hang_up() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 100, 30);
+    let before = tmux.settings("before");
+    for (part, code) in [("worker", "code 2"), ("screen", "code 101")] {
+        tmux.shell(&format!("clear; REGSQL_TEST_PANIC={part} regsql browse; echo code $?"));
+        if part == "screen" {
+            tmux.wait_for(SHOWN);
+            tmux.send(&["C-l"]);
+        }
+        let screen = tmux.wait_for(code);
+        assert!(screen.contains("asked for by REGSQL_TEST_PANIC"), "{screen}");
+        assert!(!screen.contains(SHOWN), "the screen was not given back: {screen}");
+        assert_eq!(tmux.settings(part), before);
+    }
+    for signal in ["-HUP", "-QUIT", "-INT"] {
+        tmux.shell("clear; regsql browse; echo code $?");
+        tmux.wait_for(SHOWN);
+        tmux.signal(signal);
+        tmux.wait_for("code 130");
+        assert_eq!(tmux.settings("after"), before, "{signal}");
+    }
+}
+
+#[test]
+fn it_ends_with_the_terminal_that_it_runs_in() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 80, 24);
+    tmux.shell("regsql browse");
+    tmux.wait_for(SHOWN);
+    let process = format!("/proc/{}", tmux.process());
+    tmux.run(&["kill-server"]);
+    let end = Instant::now() + Duration::from_secs(20);
+    while Path::new(&process).exists() {
+        assert!(Instant::now() < end, "it runs on without a terminal");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+#[test]
+fn a_digest_is_copied_through_tmux() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 80, 24);
+    tmux.run(&["set-option", "-s", "set-clipboard", "on"]);
+    tmux.shell("regsql browse");
+    tmux.wait_for("ml/embeddings");
+    tmux.send(&["2"]);
+    tmux.wait_for("COPY models/");
+    tmux.send(&["y"]);
+    tmux.wait_for("copied sha256:502db06f14e5");
+    let end = Instant::now() + Duration::from_secs(10);
+    while !tmux.run(&["list-buffers", "-F", "#{buffer_sample}"]).contains("sha256:502db06f14e5") {
+        assert!(Instant::now() < end, "tmux has no such buffer");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    tmux.send(&["q"]);
+}
+
+#[test]
+fn wide_and_combining_letters_do_not_move_what_stands_beside_them() {
+    let demo = Demo::new();
+    let step = "RUN 日本語のレイヤー 👩‍💻 e\u{301}e\u{301} \u{202e}evil\u{1b}[31m";
+    let connection = rusqlite::Connection::open(demo.database()).unwrap();
+    connection.execute("UPDATE build_step SET created_by = ?1", [&step]).unwrap();
+    drop(connection);
+    let tmux = Tmux::new(&demo, 120, 30);
+    tmux.shell("clear; NO_COLOR=1 regsql browse");
+    tmux.wait_for("ml/embeddings");
+    tmux.send(&["2"]);
+    tmux.wait_for("all layers");
+    tmux.send(&["G", "g"]);
+    let screen = tmux.wait_for("日本語のレイヤー");
+    // Everything beside the list begins in one column.
+    let border =
+        |line: &str| line.find('│').map(|at| unicode_width::UnicodeWidthStr::width(&line[..at]));
+    let columns: Vec<usize> = screen.lines().filter_map(border).collect();
+    assert!(columns.len() > 20 && columns.iter().all(|at| *at == columns[0]), "{screen}");
+    let colored = tmux.colored();
+    assert!(!colored.contains("\u{1b}[31m") && !colored.contains('\u{202e}'), "{colored}");
+    tmux.send(&["q"]);
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_a_hint() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 100, 24);
+    tmux.shell("clear; TERM=dumb regsql browse; echo code $?");
+    let screen = tmux.wait_for("code 2");
+    assert!(screen.contains("browse cannot draw on a terminal of type `dumb`"), "{screen}");
+    assert!(screen.contains("hint: set TERM"), "{screen}");
 }
 
 #[test]
