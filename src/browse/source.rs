@@ -269,12 +269,12 @@ fn compose(frame: &str, level: &str, listing: &Listing) -> String {
     // Lists as long as the storage: an index gives their order, and has ids in its own.
     let is_long = match &listing.place {
         Place::Layers => true,
-        Place::Class { name } => name == "orphan blobs",
+        Place::Class { name } => name == "orphan blobs" || name == "untagged revisions",
         _ => false,
     };
     let (column, is_descending) = match sort {
         Sort::Size => (measure(listing), !is_reversed),
-        Sort::Name if is_long => ("id", is_reversed),
+        Sort::Name if is_long && !listing.place.has_measures() => ("id", is_reversed),
         Sort::Name => ("name", is_reversed),
         Sort::Count => ("item_count", !is_reversed),
         Sort::Time => ("time_ns", !is_reversed),
@@ -292,8 +292,16 @@ fn compose(frame: &str, level: &str, listing: &Listing) -> String {
     } else {
         "instr(lower(name || ' ' || COALESCE(digest, '') || ' ' || detail), :filter) > 0"
     };
+    // Rows of this list are joined for its window alone, where the order is one of its own columns.
+    let is_paged = frame.contains("{offset}")
+        && listing.filter.is_empty()
+        && matches!(sort, Sort::Size | Sort::Time);
+    let page = if is_paged { include_str!("sql/untagged_page.sql") } else { "" };
+    let offset = if is_paged && level.contains("{page}") { "0" } else { ":offset" };
     frame
         .replace("{level}", level)
+        .replace("{page}", page)
+        .replace("{offset}", offset)
         .replace("{filter}", filter)
         .replace("{order}", &order)
         .replace("{measure}", measure(listing))

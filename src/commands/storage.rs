@@ -100,7 +100,7 @@ fn root_of_scan(context: &Context) -> Result<PathBuf> {
     let connection = match db::open_for_reading(&context.db) {
         Err(DatabaseError::Missing(path)) => {
             return Err(asking(Error::new(format!(
-                "which storage? No --storage was given, and there is no database at `{}`",
+                "no --storage is given, and there is no database at `{}`",
                 path.display()
             ))));
         }

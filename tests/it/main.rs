@@ -10,6 +10,7 @@ mod console;
 mod cookbook;
 mod docs;
 mod env;
+mod errors;
 mod faults;
 mod fixture;
 mod frozen;

@@ -1,20 +1,20 @@
--- Revisions that no tag leads to and that are not held.
+-- Revisions that no tag leads to and that are not held. One SELECT without a join: the count and the window of
+-- `page` are then worked out from this table alone.
 SELECT
     'revision' AS kind,
-    r.name || '@' || substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, 19) AS name,
-    r.name AS repository,
+    (SELECT r.name FROM repository r WHERE r.id = v.repository_id) || '@' || (
+        SELECT substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, 19) FROM blob b WHERE b.id = v.blob_id
+    ) AS name,
+    (SELECT r.name FROM repository r WHERE r.id = v.repository_id) AS repository,
     NULL AS tag,
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest,
+    (SELECT COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) FROM blob b WHERE b.id = v.blob_id) AS digest,
     v.exclusive_bytes AS exclusive_bytes,
     v.logical_bytes AS logical_bytes,
     0 AS is_at_least,
-    COALESCE(m.layer_count, 0) AS item_count,
+    COALESCE((SELECT m.layer_count FROM manifest m WHERE m.blob_id = v.blob_id), 0) AS item_count,
     v.pushed_ns AS time_ns,
     'u' AS flags,
-    COALESCE(m.kind, '') AS detail,
+    COALESCE((SELECT m.kind FROM manifest m WHERE m.blob_id = v.blob_id), '') AS detail,
     v.blob_id AS id
 FROM revision v
-JOIN repository r ON r.id = v.repository_id
-JOIN blob b ON b.id = v.blob_id
-LEFT JOIN manifest m ON m.blob_id = v.blob_id
-WHERE v.is_tagged = 0 AND v.is_held = 0
+WHERE v.is_tagged = 0 AND v.is_held = 0 {page}

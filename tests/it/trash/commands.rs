@@ -44,13 +44,13 @@ fn undo_takes_the_storage_from_the_database() {
     assert_snapshot!(registry.run(&["undo"]), @r#"
     exit 2
     --- stderr
-    error: which storage? No --storage was given, and there is no database at `registry.db`
+    error: no --storage is given, and there is no database at `registry.db`
     hint: name the storage with --storage
     "#);
     assert_snapshot!(registry.run(&["trash", "list"]), @r#"
     exit 2
     --- stderr
-    error: which storage? No --storage was given, and there is no database at `registry.db`
+    error: no --storage is given, and there is no database at `registry.db`
     hint: name the storage with --storage
     "#);
 }
