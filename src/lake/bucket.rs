@@ -7,7 +7,6 @@
 //! Each write asks for what it found there, so that two exports at once meet instead of mixing.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::sync::Arc;
 
@@ -119,7 +118,7 @@ impl InBucket {
         }
     }
 
-    /// Uploads the parts of a table and removes them from the disk; then removes what else is there of
+    /// Uploads the parts of a table and gives their room on the disk back; then removes what else is there of
     /// it, which an export of another version of regsql had left.
     fn upload(
         &self,
@@ -131,13 +130,11 @@ impl InBucket {
         let directory = self.key(&format!("{}/", partition.directory(table)));
         let mut there = self.objects(&directory)?;
         for part in parts {
-            let path = staging.unfinished(table, part);
-            let failed = |source| LakeError::Write { path: path.display().to_string(), source };
-            let bytes = fs::read(&path).map_err(failed)?;
+            let bytes = staging.read_part(table, part)?;
             let key = format!("{directory}{}", part.name);
             let at = there.iter().position(|object| object.key == key);
             self.put(&key, &bytes, at.map(|at| there.swap_remove(at)))?;
-            fs::remove_file(&path).map_err(failed)?;
+            staging.empty_part(table, part)?;
         }
         let marker = format!("{directory}{MARKER}");
         let strays = there.into_iter().map(|object| object.key);
@@ -225,13 +222,7 @@ impl Destination for InBucket {
         tables: &[&'static str],
     ) -> Result<Staging, LakeError> {
         self.remove_abandoned(partition, tables)?;
-        let parent = std::env::temp_dir();
-        let place = parent.display().to_string();
-        let directory = tempfile::Builder::new()
-            .prefix("regsql-export-")
-            .tempdir_in(&parent)
-            .map_err(|source| LakeError::Write { path: place.clone(), source })?;
-        Staging::new(directory, &place, extension)
+        Staging::temporary(extension)
     }
 
     fn take(

@@ -51,6 +51,34 @@ impl Staging {
         Ok(Self { directory, place: place.to_owned(), extension, _lock: lock })
     }
 
+    /// A new one among the temporary files, from where parts are uploaded.
+    #[cfg(feature = "object-storage")]
+    pub(super) fn temporary(extension: &'static str) -> Result<Self, LakeError> {
+        let parent = std::env::temp_dir();
+        let place = parent.display().to_string();
+        let directory = tempfile::Builder::new()
+            .prefix("regsql-export-")
+            .tempdir_in(&parent)
+            .map_err(|source| LakeError::Write { path: place.clone(), source })?;
+        Self::new(directory, &place, extension)
+    }
+
+    /// The bytes of a part before [`Self::finish_table`].
+    #[cfg(feature = "object-storage")]
+    pub(super) fn read_part(&self, table: &str, part: &Part) -> Result<Vec<u8>, LakeError> {
+        let path = self.unfinished(table, part);
+        fs::read(&path)
+            .map_err(|source| LakeError::Write { path: path.display().to_string(), source })
+    }
+
+    /// Gives the room of a part back, which was uploaded: what stays has no bytes.
+    #[cfg(feature = "object-storage")]
+    pub(super) fn empty_part(&self, table: &str, part: &Part) -> Result<(), LakeError> {
+        let path = self.unfinished(table, part);
+        let emptied = File::create(&path).map(drop);
+        emptied.map_err(|source| LakeError::Write { path: path.display().to_string(), source })
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
