@@ -5,6 +5,7 @@ mod around;
 mod bad_input;
 mod beside;
 mod caches;
+mod disks;
 mod full_disk;
 mod late;
 mod modes;
