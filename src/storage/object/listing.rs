@@ -76,7 +76,9 @@ pub(super) fn list_all(
             return Err(error);
         }
     }
-    let uploads = work.uploads()?;
+    // Only those of this registry: another one's may lie further down.
+    let below = tops.last().map(|top| format!("{root_prefix}{top}")).unwrap_or_default();
+    let uploads = work.uploads(&below)?;
     lock(&work.builder).add_anywhere(uploads);
     let mut strays: Vec<Stray> = lock(&work.strays).iter().cloned().collect();
     strays.truncate(MAX_STRAYS);
@@ -225,8 +227,8 @@ impl Work<'_> {
 
     /// What uploads have received so far, as the files that a registry on disk would write it to: in S3 no key shows
     /// it before an upload ends.
-    fn uploads(&self) -> Result<Vec<Object>, BucketError> {
-        let uploads = match self.bucket.list_multipart_uploads(self.root_prefix) {
+    fn uploads(&self, below: &str) -> Result<Vec<Object>, BucketError> {
+        let uploads = match self.bucket.list_multipart_uploads(below) {
             Ok(uploads) => uploads,
             Err(error) if error.kind == BucketErrorKind::Unsupported => return Ok(Vec::new()),
             Err(error) if error.kind == BucketErrorKind::Denied && error.hint.is_none() => {
@@ -239,9 +241,7 @@ impl Work<'_> {
         };
         let mut objects: Vec<Object> = uploads
             .into_iter()
-            .filter(|upload| {
-                upload.key.starts_with(self.root_prefix) && upload.key.contains("/_uploads/")
-            })
+            .filter(|upload| upload.key.starts_with(below) && upload.key.contains("/_uploads/"))
             .map(|upload| Object {
                 key: upload.key,
                 size_bytes: upload.size_bytes,
