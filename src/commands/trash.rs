@@ -15,7 +15,9 @@ use crate::commands::options::{OutputArgs, StorageArgs, parse_duration};
 use crate::graph::total_bytes;
 use crate::prune::{NeededAgain, NotFreed};
 use crate::report::{Column, End, RowSink, Unit, Value};
-use crate::trash::{Keeping, PurgeOptions, PurgeReport, RunInfo, RunState, Trash, TrashError};
+use crate::trash::{
+    Counts, Keeping, PurgeOptions, PurgeReport, RunInfo, RunState, Trash, TrashError,
+};
 use crate::ui::{self, Format, Frame};
 
 /// Arguments of `trash`.
@@ -298,7 +300,11 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_byte
         not_freed.sparse_bytes += run.sparse_bytes;
         let verb = if is_dry_run { "would remove" } else { "removed" };
         let bytes = ui::bytes(run.size_bytes as i64);
-        printer.note(&format!("{verb} {} ({bytes}) of run {}", counted(&run.counts), run.run));
+        // The reason below says that the run stays.
+        let has_failed = report.failed.iter().any(|(failed, _)| *failed == run.run);
+        if !has_failed || run.counts != Counts::default() {
+            printer.note(&format!("{verb} {} ({bytes}) of run {}", counted(&run.counts), run.run));
+        }
         size_bytes = size_bytes.saturating_add(run.size_bytes);
         let kept = run
             .kept

@@ -94,12 +94,15 @@ fn registry(config: &Config, words: &mut Words) {
     }
 }
 
-/// `trash purge`, by age.
-pub fn purge(age: &str, is_dry_run: bool) -> Vec<OsString> {
+/// `trash purge`, by age; `is_offline` when nothing writes to the storage.
+pub fn purge(age: &str, is_dry_run: bool, is_offline: bool) -> Vec<OsString> {
     let mut words = Words::of("trash");
     words.word("purge");
     words.option("--older-than", age);
     words.word(if is_dry_run { "--dry-run" } else { "--yes" });
+    if is_offline {
+        words.word("--offline");
+    }
     words.0
 }
 

@@ -330,7 +330,10 @@ impl<'a> Run<'a> {
             return (StepResult::Done, None);
         };
         let before = self.trash_bytes();
-        let (ended, detail) = self.own_plain(&children::purge(&age.text, false), "purge");
+        // The deletion has looked that the registry is stopped or read-only: nothing was deleted otherwise.
+        let is_offline = self.down_since.is_some() && self.deleted.is_some();
+        let words = children::purge(&age.text, false, is_offline);
+        let (ended, detail) = self.own_plain(&words, "purge");
         let after = self.trash_bytes();
         if let (Some(before), Some(after)) = (before, after) {
             let bytes = before.saturating_sub(after);
@@ -543,10 +546,12 @@ impl<'a> Run<'a> {
             would(self, "prune", children::shown(&children::prune(config, true)));
         }
         if let Some(age) = &prune.purge_older_than {
-            let shown = children::shown(&children::purge(&age.text, false));
+            let is_offline = is_to_prune && !matches!(config.mode(), Mode::Online);
+            let shown = children::shown(&children::purge(&age.text, false, is_offline));
             self.step("purge", |run| {
                 if scanned {
-                    let _shown = run.own_plain(&children::purge(&age.text, true), "purge");
+                    let words = children::purge(&age.text, true, is_offline);
+                    let _shown = run.own_plain(&words, "purge");
                 }
                 (StepResult::Done, Some(format!("would run: {shown}")))
             });

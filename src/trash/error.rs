@@ -27,8 +27,8 @@ pub enum TrashError {
     },
     /// Data that is only marked has not been so for long enough.
     #[error(
-        "the data of {count} things is marked and still in place; beside a registry that may write it \
-         goes from {free_at} on"
+        "nothing of it was removed: it is too early. The data of {count} blobs and uploads is only \
+         marked, and beside a registry that may write a purge removes it from {free_at} on"
     )]
     Marked {
         /// The run.
@@ -143,8 +143,8 @@ impl TrashError {
             }
             Self::Bucket { hint, .. } => return hint.clone(),
             Self::Marked { .. } => {
-                "a push that began before may rely on it; with the registry stopped or read-only \
-                 regsql trash purge --offline deletes it now"
+                "run the purge again then, or now with the registry stopped or read-only: \
+                 regsql trash purge --offline"
                     .into()
             }
             Self::Write { source, .. } => match source.kind() {

@@ -3,6 +3,7 @@
 mod beside;
 mod bucket;
 mod crash;
+mod deleting;
 mod lock;
 mod purge;
 mod pushes;

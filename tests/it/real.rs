@@ -4,7 +4,7 @@
 
 mod api;
 mod collector;
-mod garbage;
+pub mod garbage;
 pub mod http;
 pub mod known;
 pub mod layout;

@@ -18,6 +18,7 @@ mod storage;
 mod table;
 mod xml;
 
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -255,7 +256,10 @@ pub trait Listed: Storage + Send {
     fn prefix(&self) -> &str;
 
     /// All objects at `path` or below it, in no order, as they were last listed.
-    fn objects_at(&self, path: &Path) -> Vec<Object>;
+    ///
+    /// # Errors
+    /// When the storage was not listed yet and cannot be: then nothing says that nothing is there.
+    fn objects_at(&self, path: &Path) -> io::Result<Vec<Object>>;
 }
 
 /// A request that came to nothing.

@@ -577,9 +577,9 @@ impl Listed for ObjectStorage {
         &self.prefix
     }
 
-    fn objects_at(&self, path: &Path) -> Vec<Object> {
-        let Ok(listing) = self.listing() else { return Vec::new() };
-        let Some(name) = path.to_str() else { return Vec::new() };
+    fn objects_at(&self, path: &Path) -> io::Result<Vec<Object>> {
+        let listing = self.listing()?;
+        let name = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
         let is_there = |item: &Item<'_>| item.class() != Some(UPLOADING);
         let itself = listing.table.get(name).filter(is_there);
         let itself = itself.map(|item| item.object(self.key(name)));
@@ -591,6 +591,6 @@ impl Listed for ObjectStorage {
             objects.extend(key.map(|key| item.object(key)));
             cursor.advance();
         }
-        objects
+        Ok(objects)
     }
 }

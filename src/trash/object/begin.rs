@@ -38,7 +38,7 @@ impl ObjectTrash {
         let of_data = self.fate_of_data(abilities)?;
         self.refresh()?;
         let mut refused = Refused::new();
-        let mut entries = self.entries_of(moves, of_data, &mut refused);
+        let mut entries = self.entries_of(moves, of_data, &mut refused)?;
         self.add_parts(moves, options, &mut entries, &mut refused);
         // A stable sort: within a move they are in the order in which they go.
         entries.sort_by_key(|entry| entry.item);
@@ -72,13 +72,18 @@ impl ObjectTrash {
     }
 
     /// One entry an object, in the order in which the objects of a move go.
-    fn entries_of(&self, moves: &[Move], of_data: Fate, refused: &mut Refused) -> Vec<Entry> {
+    fn entries_of(
+        &self,
+        moves: &[Move],
+        of_data: Fate,
+        refused: &mut Refused,
+    ) -> Result<Vec<Entry>, TrashError> {
         let mut entries = Vec::new();
         let all = moves.iter().enumerate();
         for (item, moved) in all.filter(|(_, moved)| moved.kind != MoveKind::Directory) {
             let top = self.key_of(&moved.path);
             let mut found: Vec<(String, Object)> = Vec::new();
-            for object in self.storage.objects_at(&moved.path) {
+            for object in self.objects_at(&moved.path)? {
                 if let Some(below) = below(&top, &object.key) {
                     found.push((below, object));
                 } else {
@@ -112,7 +117,7 @@ impl ObjectTrash {
                 });
             }
         }
-        entries
+        Ok(entries)
     }
 
     /// The multipart uploads of what goes. One that still receives data stays, and so does every one

@@ -17,6 +17,7 @@ mod restore;
 mod run;
 mod runs;
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ use super::purge::{PurgeOptions, PurgeReport, PurgedRun};
 use super::remover::{BeginOptions, Keeping, Remover, Trash};
 use super::summary::{LastRun, TrashSummary};
 use super::undo::UndoReport;
-use crate::storage::object::{Abilities, Bucket, Listed};
+use crate::storage::object::{Abilities, Bucket, Listed, Object};
 use crate::storage::{Storage, StorageWriter};
 
 /// How long data is only marked before a purge may delete it beside a registry that may write: longer
@@ -155,6 +156,13 @@ impl ObjectTrash {
         self.storage
             .refresh()
             .map_err(|source| TrashError::Read { path: self.storage.root().to_owned(), source })
+    }
+
+    /// All objects at `path` or below it, as they were last listed.
+    fn objects_at(&self, path: &Path) -> Result<Vec<Object>, TrashError> {
+        self.storage
+            .objects_at(path)
+            .map_err(|source| TrashError::Read { path: path.to_owned(), source })
     }
 
     /// Whether this process still holds the lock.

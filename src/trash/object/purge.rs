@@ -161,10 +161,10 @@ impl ObjectTrash {
                 if rules.left_to_later.contains(item.path.as_path()) || done.is_none() {
                     continue;
                 }
-                if !is_needed || !self.is_there(journal, number) {
+                if !is_needed || !self.is_there(journal, number)? {
                     marked.push((number, is_needed));
                 }
-            } else if self.is_there(journal, number) {
+            } else if self.is_there(journal, number)? {
                 // It came back by itself, or was pushed again.
                 back.push(number);
             } else if is_needed {
@@ -208,17 +208,19 @@ impl ObjectTrash {
         Err(TrashError::Marked { run: run.to_owned(), count: count as u64, free_at })
     }
 
-    fn is_there(&self, journal: &Journal, number: usize) -> bool {
-        let entries = journal.entries_of(number);
-        entries.iter().any(|entry| {
-            entry.fate != Fate::Parts && self.listed(&journal.path_of(entry)).is_some()
-        })
+    fn is_there(&self, journal: &Journal, number: usize) -> Result<bool, TrashError> {
+        for entry in journal.entries_of(number) {
+            if entry.fate != Fate::Parts && self.listed(&journal.path_of(entry))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// An object as it was last listed.
-    fn listed(&self, path: &Path) -> Option<Object> {
+    fn listed(&self, path: &Path) -> Result<Option<Object>, TrashError> {
         let key = self.key_of(path);
-        self.storage.objects_at(path).into_iter().find(|object| object.key == key)
+        Ok(self.objects_at(path)?.into_iter().find(|object| object.key == key))
     }
 
     /// Deletes data and uploads that were only marked, unless something needs them after all. Gives what
@@ -238,9 +240,9 @@ impl ObjectTrash {
         for &(number, is_needed) in marked {
             let item = &journal.moves[number];
             let is_needed = is_needed || linked.has(item);
-            match (item.kind, self.is_there(journal, number)) {
+            match (item.kind, self.is_there(journal, number)?) {
                 (MoveKind::Upload, _) => uploads.push(number),
-                (_, true) if is_needed || !self.is_as_listed(journal, number) => {}
+                (_, true) if is_needed || !self.is_as_listed(journal, number)? => {}
                 (_, true) => going.push(number),
                 // A purge was stopped after it had deleted it.
                 (_, false) if is_needed => self.bring_back(journal, &[number])?,
@@ -300,11 +302,16 @@ impl ObjectTrash {
     }
 
     /// Whether the data was not written again since it was marked.
-    fn is_as_listed(&self, journal: &Journal, number: usize) -> bool {
-        journal.entries_of(number).iter().all(|entry| {
-            let now = self.listed(&journal.path_of(entry));
-            now.is_none_or(|now| is_alike(&now, entry) && now.modified_ns == entry.modified_ns)
-        })
+    fn is_as_listed(&self, journal: &Journal, number: usize) -> Result<bool, TrashError> {
+        for entry in journal.entries_of(number) {
+            let now = self.listed(&journal.path_of(entry))?;
+            let is_same =
+                |now: Object| is_alike(&now, entry) && now.modified_ns == entry.modified_ns;
+            if !now.is_none_or(is_same) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Removes uploads for good that have received nothing since they were marked. Gives those.
@@ -336,7 +343,7 @@ impl ObjectTrash {
                         && entry.size_bytes == upload.size_bytes
                 })
             };
-            let objects = self.storage.objects_at(&item.path);
+            let objects = self.objects_at(&item.path)?;
             let is_listed = |object: &Object| {
                 entries.iter().any(|entry| {
                     self.key_of_entry(&journal.moves, entry) == object.key
@@ -437,7 +444,7 @@ impl ObjectTrash {
     fn linked(&self) -> Result<Linked, TrashError> {
         let mut linked = Linked::default();
         let mut aliases = Vec::new();
-        for object in self.storage.objects_at(&self.storage.layout().repositories()) {
+        for object in self.objects_at(&self.storage.layout().repositories())? {
             let Some(directory) = object.key.strip_suffix("/link") else { continue };
             let mut above = directory.rsplit('/');
             let (name, algorithm) = (above.next(), above.next().unwrap_or_default());

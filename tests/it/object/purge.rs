@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regsql::model::Kind;
+use regsql::storage::Storage as _;
 use regsql::storage::object::memory::{Fault, Provider, Settings};
-use regsql::storage::object::{Bucket as _, BucketErrorKind, Version};
+use regsql::storage::object::{Bucket as _, BucketErrorKind, Listed as _, ObjectStorage, Version};
 use regsql::trash::object::{ObjectOptions, Way};
 use regsql::trash::{Trash, TrashError};
 
@@ -211,6 +212,18 @@ fn the_history_of_a_tag_keeps_no_marked_manifest() {
     let report = purge(&registry, &registry.trash(later(Way::Auto))).unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
     assert!(!is_there(), "an entry of the tag's history is no need");
+}
+
+#[test]
+fn a_listing_that_fails_is_an_error_and_no_empty_place() {
+    let registry = Registry::new(&sample().0, Settings::of(Provider::S3));
+    let storage_of = |fault| ObjectStorage::new(Arc::new(registry.bucket.client(fault)), PREFIX);
+    let failing = storage_of(Fault::KilledBefore(0));
+    assert!(failing.objects_at(&failing.layout().blobs()).is_err());
+    let whole = storage_of(Fault::Never);
+    assert!(!whole.objects_at(&whole.layout().blobs()).unwrap().is_empty());
+    let nowhere = whole.layout().blobs().join("no/such");
+    assert!(whole.objects_at(&nowhere).unwrap().is_empty());
 }
 
 #[test]

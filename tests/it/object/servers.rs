@@ -16,7 +16,7 @@ use base64::prelude::BASE64_STANDARD;
 use regsql::storage::object::azure::{Azure, AzureOptions};
 use regsql::storage::object::gcs::{Gcs, GcsOptions};
 use regsql::storage::object::s3::{S3, S3Options};
-use regsql::storage::object::{Bucket, Object, PutCondition};
+use regsql::storage::object::{Bucket, BucketErrorKind, DeleteCondition, Object, PutCondition};
 use walkdir::WalkDir;
 
 use crate::real::http;
@@ -59,7 +59,25 @@ impl Server {
         });
         let mut server = Self { kind, child, port, directory };
         server.wait();
+        if kind == Kind::SeaweedFs {
+            server.wait_for_writes();
+        }
         server
+    }
+
+    /// It answers before its volumes can be written to.
+    fn wait_for_writes(&self) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let bucket = self.bucket();
+        while let Err(error) = bucket.put("ready", b"ready", PutCondition::Absent) {
+            // An answer may have been lost.
+            if error.kind == BucketErrorKind::Changed {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{:?}: {error}", self.kind);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bucket.delete("ready", DeleteCondition::Whatever).unwrap();
     }
 
     fn wait(&mut self) {

@@ -1,0 +1,325 @@
+//! `prune`, `undo` and `trash purge` by the program in S3, into which Debian's registry pushes. The registry
+//! judges: every tag can be pulled after each step, and in the end its collector finds nothing more.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::servers::{BUCKET, Kind, Server, objects};
+use crate::env::{regsql, shown};
+use crate::real::known::Known;
+use crate::real::registry::Registry;
+use crate::real::{garbage, http, skopeo};
+
+/// What all keys begin with.
+const PREFIX: &str = "team/registry/";
+
+/// A registry that stores in a bucket, and a database of it.
+struct InBucket {
+    server: Server,
+    known: Known,
+    directory: tempfile::TempDir,
+}
+
+impl InBucket {
+    fn start(kind: Kind, has_versions: bool) -> Self {
+        let server = Server::start(kind);
+        if has_versions {
+            keep_versions(&server);
+        }
+        let registry = Registry::start_with(|config| {
+            let (before, rest) = config.split_once("storage:\n").unwrap();
+            let (_, after) = rest.split_once("http:\n").unwrap();
+            let section = server.storage_section(PREFIX.trim_end_matches('/'));
+            format!("{before}{section}http:\n{after}")
+        });
+        let known = Known::full_in(registry);
+        let it = Self { server, known, directory: tempfile::tempdir().unwrap() };
+        it.run(&["scan", &it.server.url(PREFIX)], 0);
+        it
+    }
+
+    /// Runs the program; it must end with this code.
+    #[track_caller]
+    fn run(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.output(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", shown(&output));
+        shown(&output)
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        let database: &Path = &self.directory.path().join("registry.db");
+        let mut command = regsql();
+        command.arg("--db").arg(database).args(arguments).envs(self.server.variables());
+        command.output().unwrap()
+    }
+
+    /// Deletes what is garbage and what nothing tagged leads to.
+    #[track_caller]
+    fn prune(&self, more: &[&str]) -> String {
+        let what = ["prune", "untagged-revisions", "--garbage", "--min-age=0s", "--delete"];
+        let how = ["--offline", "--yes", "--max-delete-percent=100", "--trust-storage"];
+        self.run(&[&what[..], &how, more].concat(), 0)
+    }
+
+    /// All keys of the registry with the sizes and entity tags of what they hold.
+    fn keys(&self) -> Vec<(String, u64, Option<String>)> {
+        let all = objects(&*self.server.bucket(), &format!("{PREFIX}docker/")).into_iter();
+        let mut keys: Vec<_> = all.map(|found| (found.key, found.size_bytes, found.etag)).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Bytes of the data of blobs.
+    fn stored_bytes(&self) -> u64 {
+        self.keys()
+            .iter()
+            .filter(|(key, ..)| key.contains("/blobs/"))
+            .map(|(_, size, _)| size)
+            .sum()
+    }
+
+    /// A registry that has just begun, so that it remembers nothing, serves every tag whole.
+    fn assert_all_pullable(&mut self) {
+        self.known.registry.stop();
+        self.known.registry.serve();
+        for (repository, tag) in &self.known.pullable {
+            skopeo::pull(&self.known.registry, repository, tag);
+        }
+    }
+}
+
+/// Lets the bucket keep older versions, as its owner would.
+fn keep_versions(server: &Server) {
+    let address = server.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
+    let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                <Status>Enabled</Status></VersioningConfiguration>";
+    let path = format!("/{BUCKET}?versioning");
+    let answer = http::request(address, "PUT", &path, &[], body.as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn what_is_pruned_in_s3_comes_back_whole_and_is_gone_after_the_purge() {
+    let mut it = InBucket::start(Kind::Moto, false);
+    let (before, stored_bytes) = (it.keys(), it.stored_bytes());
+    let shown = it.prune(&[]);
+    assert!(shown.contains("is marked and stays in the bucket"), "{shown}");
+    assert_eq!(it.stored_bytes(), stored_bytes, "no space is free before the purge");
+    assert!(it.keys().len() < before.len());
+    it.assert_all_pullable();
+
+    // What is marked is planned no second time.
+    let again = it.run(&["prune", "--garbage", "--min-age=0s", "--trust-storage"], 0);
+    assert!(again.contains("waiting for regsql trash purge"), "{again}");
+    assert!(!again.contains("Use --delete"), "{again}");
+
+    it.run(&["undo"], 0);
+    assert_eq!(it.keys(), before);
+    it.assert_all_pullable();
+
+    it.prune(&[]);
+    let listed = it.run(&["trash", "list"], 0);
+    assert!(listed.contains("finished"), "{listed}");
+    let early = it.run(&["trash", "purge", "--yes"], 1);
+    assert!(early.contains("it is too early"), "{early}");
+    assert!(!early.contains("removed nothing"), "{early}");
+    assert!(early.contains("--offline"), "{early}");
+    it.run(&["trash", "purge", "--yes", "--offline"], 0);
+    assert!(it.stored_bytes() < stored_bytes);
+    assert_ends_clean(&mut it);
+}
+
+#[test]
+fn what_is_pruned_in_s3_with_versions_is_kept_as_versions_until_the_purge() {
+    let mut it = InBucket::start(Kind::Moto, true);
+    let before = it.keys();
+    let shown = it.prune(&["--trash=versions"]);
+    assert!(shown.contains("keeps the data as older versions"), "{shown}");
+    it.assert_all_pullable();
+    it.run(&["undo"], 0);
+    assert_eq!(it.keys(), before);
+    it.assert_all_pullable();
+
+    it.prune(&[]);
+    it.run(&["trash", "purge", "--yes", "--offline"], 0);
+    let (bucket, prefix) = (it.server.bucket(), format!("{PREFIX}docker/registry/v2/blobs/"));
+    let versions = bucket.list_versions(&prefix, None).unwrap().versions;
+    let older: Vec<_> = versions.iter().filter(|version| !version.is_current).collect();
+    assert!(older.is_empty(), "{older:#?}");
+    assert_ends_clean(&mut it);
+}
+
+#[test]
+fn without_a_trash_and_with_copies_s3_is_as_clean() {
+    let mut it = InBucket::start(Kind::Moto, false);
+    let before = it.keys();
+    let shown = it.prune(&["--trash=copy"]);
+    assert!(shown.contains("Copied to the trash"), "{shown}");
+    it.assert_all_pullable();
+    it.run(&["undo"], 0);
+    assert_eq!(it.keys().len(), before.len());
+    let refused = it.output(&[
+        "prune",
+        "--garbage",
+        "--min-age=0s",
+        "--delete",
+        "--offline",
+        "--yes",
+        "--trash=versions",
+        "--max-delete-percent=100",
+        "--trust-storage",
+    ]);
+    assert_eq!(refused.status.code(), Some(2), "{}", self::shown(&refused));
+    assert!(self::shown(&refused).contains("keeps neither older versions"), "{refused:?}");
+    let shown = it.prune(&["--no-trash"]);
+    assert!(shown.contains("Freed"), "{shown}");
+    assert_ends_clean(&mut it);
+}
+
+#[test]
+fn a_saved_plan_and_a_registry_that_serves_work_in_s3_as_on_disk() {
+    let mut it = InBucket::start(Kind::Moto, false);
+    let before = it.keys();
+    let file = it.directory.path().join("plan.json");
+    let file = file.to_str().unwrap();
+    it.run(&["free", "1KB", "--save", file], 0);
+    let planned = it.run(&["prune", "--plan", file, "--min-age=0s", "--trust-storage"], 0);
+    assert!(planned.contains("Use --delete to delete"), "{planned}");
+    let what_if = it.run(&["report", "untagged-revisions", "--what-if"], 0);
+    assert!(what_if.contains("free"), "{what_if}");
+    assert_eq!(it.keys(), before, "nothing was deleted");
+
+    // Beside a registry that serves. What its API deletes comes back, too.
+    let address = format!("http://{}", it.known.registry.address());
+    let beside = it.output(&[
+        "prune",
+        "untagged-revisions",
+        "--garbage",
+        "--min-age=0s",
+        "--delete",
+        "--online",
+        "--wait=1s",
+        "--registry-url",
+        &address,
+        "--yes",
+        "--max-delete-percent=100",
+        "--trust-storage",
+    ]);
+    assert!(matches!(beside.status.code(), Some(0 | 1)), "{}", self::shown(&beside));
+    let shown = self::shown(&beside);
+    assert!(shown.contains("Listed in the trash"), "{shown}");
+    assert!(it.keys().len() < before.len(), "{shown}");
+    it.assert_all_pullable();
+    it.run(&["undo"], 0);
+    assert_eq!(it.keys(), before, "{shown}");
+    it.assert_all_pullable();
+}
+
+/// Every tag can be pulled, the registry's collector finds nothing more, and nothing of regsql's is left but
+/// what it knows of the last deletion.
+#[track_caller]
+fn assert_ends_clean(it: &mut InBucket) {
+    it.assert_all_pullable();
+    it.known.registry.stop();
+    let eligible = garbage::dry_run(&it.known.registry, &[]);
+    assert!(eligible.blobs.is_empty(), "{eligible:?}");
+    let own = objects(&*it.server.bucket(), &format!("{PREFIX}.regsql/"));
+    let own: Vec<_> = own.iter().map(|object| object.key.as_str()).collect();
+    assert_eq!(own, [format!("{PREFIX}.regsql/last.json")]);
+    let uploads = it.server.bucket().list_multipart_uploads(PREFIX).unwrap();
+    assert!(uploads.is_empty(), "{uploads:?}");
+}
+
+#[test]
+fn two_deletions_at_once_in_s3_are_one() {
+    let mut it = InBucket::start(Kind::SeaweedFs, false);
+    let how = [
+        "prune",
+        "untagged-revisions",
+        "--garbage",
+        "--min-age=0s",
+        "--delete",
+        "--offline",
+        "--yes",
+        "--max-delete-percent=100",
+        "--trust-storage",
+    ];
+    let outputs: Vec<Output> = std::thread::scope(|scope| {
+        let start = || scope.spawn(|| it.output(&how));
+        let runs = [start(), start()];
+        runs.map(|run| run.join().unwrap()).into()
+    });
+    // One deletes; the other is refused while it does, or comes later and finds nothing.
+    let codes: Vec<_> = outputs.iter().map(|output| output.status.code()).collect();
+    assert!(codes.contains(&Some(0)), "{outputs:#?}");
+    assert!(codes.iter().all(|code| matches!(code, Some(0 | 2))), "{outputs:#?}");
+    it.assert_all_pullable();
+    it.run(&["trash", "purge", "--yes", "--offline"], 0);
+    assert_ends_clean(&mut it);
+}
+
+/// A registry that scripts stop and start, as an operator's do. It ends with the value.
+struct Scripted<'a>(&'a Path);
+
+impl Scripted<'_> {
+    fn shell(&self, line: &str) -> bool {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.0).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+}
+
+impl Drop for Scripted<'_> {
+    fn drop(&mut self) {
+        self.shell("kill -9 $(cat pid)");
+    }
+}
+
+#[test]
+fn a_night_job_deletes_and_purges_in_s3_while_the_registry_is_stopped() {
+    let mut it = InBucket::start(Kind::Moto, false);
+    let stored_bytes = it.stored_bytes();
+    it.known.registry.stop();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (here, url) = (it.directory.path(), it.server.url(PREFIX));
+    let config = fs::read_to_string(it.known.registry.config()).unwrap();
+    fs::write(here.join("config.yml"), config.replace("127.0.0.1:0", &free.to_string())).unwrap();
+    let start = "if ! kill -0 $(cat pid) 2>/dev/null; then\n\
+        env -u AWS_CA_BUNDLE docker-registry serve config.yml >registry.log 2>&1 </dev/null &\n\
+        echo $! >pid\nfi\n";
+    let stop = "kill $(cat pid); while kill -0 $(cat pid) 2>/dev/null; do sleep 0.02; done; true\n";
+    fs::write(here.join("start"), start).unwrap();
+    fs::write(here.join("stop"), stop).unwrap();
+    let cd = format!("cd {} && sh ./", here.display());
+    let night = format!(
+        "storage = \"{url}\"\ndb = \"registry.db\"\n\
+         [registry]\nurl = \"http://{free}\"\nstop = \"{cd}stop\"\nstart = \"{cd}start\"\n\
+         [prune]\nreports = [\"untagged-revisions\"]\ngarbage = true\nmin_age = \"0s\"\n\
+         max_delete_percent = 100\ntrust_storage = true\npurge_older_than = \"0s\"\n\
+         [check]\npull = 20\nwait = \"20s\"\n[limits]\nstep = \"50s\"\n"
+    );
+    fs::write(here.join("night.toml"), night).unwrap();
+    let registry = Scripted(here);
+    assert!(registry.shell("sh ./start"));
+    let serves = || http::request(free, "GET", "/v2/", &[], &[]).is_ok();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !serves() {
+        assert!(Instant::now() < deadline, "the registry does not serve");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The registry that it starts goes on, so its output is not waited for.
+    let log = File::create(here.join("log")).unwrap();
+    let mut job = regsql();
+    job.args(["nightly", "--config", "night.toml"]).current_dir(here).envs(it.server.variables());
+    let status = job.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap();
+    let log = fs::read_to_string(here.join("log")).unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(serves(), "{log}");
+    assert!(it.stored_bytes() < stored_bytes, "{log}");
+    drop(registry);
+    it.known.registry.serve();
+    assert_ends_clean(&mut it);
+}
