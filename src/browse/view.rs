@@ -170,6 +170,7 @@ fn draw_path(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
 }
 
 /// The columns beside the name, as wide as there is room.
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 struct Columns {
     has_bytes: bool,
     bar: usize,

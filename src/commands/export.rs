@@ -16,12 +16,14 @@ use crate::report::nearest;
 use crate::storage;
 use crate::ui;
 
+const DESTINATION: &str = "The lake: an empty or new directory, or one that was exported to before; \
+    or s3://BUCKET[/PREFIX], gs://BUCKET[/PREFIX], az://ACCOUNT/CONTAINER[/PREFIX]";
+
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// The lake: an empty or new directory, or one that was exported to before; or s3://BUCKET[/PREFIX],
-    /// gs://BUCKET[/PREFIX], az://ACCOUNT/CONTAINER[/PREFIX]
-    #[arg(value_name = "DEST", required_unless_present_any = ["views", "query", "queries"])]
+    /// Where the lake is.
+    #[arg(value_name = "DEST", help = DESTINATION, required_unless_present_any = ["views", "query", "queries"])]
     pub destination: Option<PathBuf>,
     /// The registry's name in the lake (default: the root of its storage)
     #[arg(long, value_name = "NAME")]

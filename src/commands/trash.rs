@@ -50,6 +50,7 @@ struct ListArgs {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct PurgeArgs {
     #[command(flatten)]
     storage: StorageArgs,

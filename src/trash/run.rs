@@ -262,10 +262,8 @@ impl<'s> TrashRun<'s> {
                     self.storage.rename_new(&taken, path)?;
                     return Ok(PutBack::Done);
                 }
-                match self.fill(path, &taken)? {
-                    true => Ok(PutBack::Done),
-                    false => Ok(PutBack::PlaceTaken),
-                }
+                let is_filled = self.fill(path, &taken)?;
+                Ok(if is_filled { PutBack::Done } else { PutBack::PlaceTaken })
             }
             Err(error) => Err(error),
         }

@@ -123,7 +123,7 @@ pub enum DeleteCondition<'a> {
 
 /// What a bucket can do, by its provider, its settings and what was tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen by itself")]
 pub struct Abilities {
     /// A plain deletion keeps the content as an older version.
     pub has_versions: bool,

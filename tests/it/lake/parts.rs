@@ -31,7 +31,7 @@ fn rows_of_parts(lake: &Path) -> BTreeMap<String, Vec<Vec<String>>> {
         let name = path.file_name().unwrap().to_str().unwrap();
         let number = name.strip_prefix("part-").unwrap().split('.').next().unwrap();
         let table = path.iter().next().unwrap().to_str().unwrap().to_owned();
-        let rows: Vec<String> = if name.ends_with(".csv") {
+        let rows: Vec<String> = if path.extension().is_some_and(|ending| ending == "csv") {
             let mut reader = csv::Reader::from_path(lake.join(&path)).unwrap();
             assert!(!reader.headers().unwrap().is_empty(), "each part names its columns");
             reader.records().map(|row| format!("{:?}", row.unwrap())).collect()

@@ -128,7 +128,7 @@ fn pushed_into_s3(kind: Kind) {
     }
 }
 
-/// Each with the next step, exit code 2 and no database. SeaweedFS checks keys, which moto does not.
+/// Each with the next step, exit code 2 and no database. `SeaweedFS` checks keys, which moto does not.
 fn what_keeps_regsql_out_is_said(server: &Server) {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("registry.db");

@@ -1,7 +1,7 @@
-//! Real servers of object storage on loopback ports: moto and SeaweedFS for S3, Azurite for Azure, and
+//! Real servers of object storage on loopback ports: moto and `SeaweedFS` for S3, Azurite for Azure, and
 //! fake-gcs-server for Google. Keys are always given, and none reports home.
 //!
-//! What they lack: moto deletes a mismatch in `DeleteObjects` and takes any key; SeaweedFS orders by parts of the
+//! What they lack: moto deletes a mismatch in `DeleteObjects` and takes any key; `SeaweedFS` orders by parts of the
 //! path, keeps emptied directories as prefixes and takes no `//`; fake-gcs-server ignores generations.
 
 use std::fs::File;
@@ -103,7 +103,7 @@ impl Server {
         }
     }
 
-    /// The request that makes its bucket; of SeaweedFS, which makes it itself, one that shows it.
+    /// The request that makes its bucket; of `SeaweedFS`, which makes it itself, one that shows it.
     #[allow(clippy::type_complexity)]
     fn making_of_bucket(
         &self,

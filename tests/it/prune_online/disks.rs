@@ -33,7 +33,8 @@ fn mount(kind: &str, options: &str, at: &Path) -> Option<Mounted> {
         return Some(Mounted(at.to_owned()));
     }
     let reason = shown(&output);
-    writeln!(std::io::stderr(), "skipped: no {kind} can be mounted here: {reason}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "skipped: no {kind} can be mounted here: {reason}").unwrap();
     None
 }
 

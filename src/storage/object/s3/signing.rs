@@ -19,7 +19,7 @@ const CREDENTIALS_HINT: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
 
 /// Where a bucket is and how it is written to.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen by itself")]
 pub struct S3Options {
     /// Its name.
     pub bucket: String,
