@@ -56,8 +56,8 @@ impl UndoReport {
 
 /// Moves everything that a run took back to its place, in the reverse order of the list: blobs
 /// before the links to them, tags last, so that nothing can be pulled before it is whole. When
-/// something fails that an image may need, the rest of its kind is still tried, and nothing of another
-/// kind.
+/// something fails that an image may need, the rest of its kind is still tried unless it may be indexes
+/// over that, and nothing of another kind.
 ///
 /// It may be stopped at any point and called again. When nothing is left in the trash the run is
 /// removed from it.
@@ -81,9 +81,9 @@ pub fn undo(
     };
     let mut failed_kind = None;
     for item in moves.iter().rev() {
-        if failed_kind.is_some_and(|kind| kind != item.kind)
-            || report.failures.len() >= MAX_FAILURES
-        {
+        // An index comes after the manifests that it names, and must not be seen without one of them.
+        let may_need_it = |kind: MoveKind| kind != item.kind || kind == MoveKind::Revision;
+        if failed_kind.is_some_and(may_need_it) || report.failures.len() >= MAX_FAILURES {
             report.held_back_count += 1;
         } else if let Err(reason) = put_back(storage, &opened, item, &mut report) {
             let is_needed = !matches!(item.kind, MoveKind::Directory | MoveKind::Upload);

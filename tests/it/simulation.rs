@@ -106,6 +106,16 @@ fn a_name_that_a_cache_learns_from_an_alias_stays_as_long_as_that() {
     }
 }
 
+#[test]
+fn an_undo_that_fails_at_a_manifest_returns_no_index_over_it() {
+    // Found so: one rename of an undo failed, and the index came back without one of its manifests.
+    if let Some((seed, history, ended)) =
+        first_failure(history, 3_001_316..3_001_317, Without::Nothing)
+    {
+        panic!("{}", printed(seed, &history, &ended));
+    }
+}
+
 /// Fails unless some history loses something when a mending is taken out.
 #[track_caller]
 fn assert_found(without: Without) {
