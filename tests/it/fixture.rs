@@ -182,7 +182,7 @@ fn roots() -> Vec<String> {
         "INSERT INTO root_repository VALUES (1, 'team/app')".into(),
         "INSERT INTO root_repository VALUES (2, 'team/gone')".into(),
         "INSERT INTO root_blob VALUES (1, 10, 1)".into(),
-        "INSERT INTO external_root VALUES (1, 10)".into(),
+        "INSERT INTO external_root (repository_id, blob_id) VALUES (1, 10)".into(),
         "INSERT INTO root_revision VALUES (1, 10)".into(),
         "INSERT INTO known_tag VALUES (2)".into(),
     ];
