@@ -52,7 +52,7 @@ const SURFACES: &[Surface] = &[
     ("junit", &["verify", "-f", "junit"], xml),
     ("html", &["html", "-o", "-"], html),
     ("metrics", &["metrics", "--per-tag", "all"], metrics),
-    ("plan", &["prune", "--sql", "SELECT repository, tag FROM tags"], nothing_active),
+    ("plan", &["prune", "--sql", "SELECT repository, tag FROM tags", "--all"], nothing_active),
     ("plan", &["prune", "--sql", "SELECT repository, tag FROM tags", "-f", "json"], json),
 ];
 
