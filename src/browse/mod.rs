@@ -12,6 +12,7 @@
 mod keys;
 mod level;
 mod line;
+mod look;
 mod message;
 mod mouse;
 mod pane;
@@ -32,12 +33,13 @@ use ratatui::crossterm::event::Event;
 use rusqlite::Connection;
 
 pub use keys::{Action, Binding, FLAGS, KEYS};
+pub use look::Look;
 pub use message::{Answer, Line, Request, Union};
 pub use place::{Branch, Mark, Measure, Order, Place, Row, RowKind, Sort};
 pub use source::{Facts, Found, Listing, Source, Summary};
 pub use state::{App, Areas, End, Focus, Overlay};
 pub use union::Deletions;
-pub use view::{Look, draw};
+pub use view::draw;
 pub use worker::{about, rows, save};
 
 use crate::model::progress::Progress;

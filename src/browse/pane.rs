@@ -8,10 +8,10 @@ use ratatui::widgets::{Block, Borders, Paragraph};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::keys::FLAGS;
+use super::look::{Look, cut_middle};
 use super::message::Line;
 use super::place::{Place, Row, RowKind};
 use super::state::{App, Focus};
-use super::view::{Look, cut_middle};
 use crate::model::Code;
 use crate::ui::{self, visible};
 

@@ -20,10 +20,11 @@ use ratatui::crossterm::terminal::{
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
 
 use super::keys::{Action, action};
+use super::look::Look;
 use super::message::{Answer, Request};
 use super::source::Source;
 use super::state::{App, End};
-use super::view::{Look, draw};
+use super::view::draw;
 use super::worker::{self, Workers};
 use super::{Message, Outside};
 

@@ -1,69 +1,25 @@
 //! The steps of a night, and what happens when one of them fails.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use super::children;
-use super::config::{Config, Mode};
-use super::log::Log;
+use super::config::Mode;
 use super::process::{Ended, Group, end_left};
 use super::record::{Record, State};
-use super::serving::{self, Checked};
+use super::run::{Job, Run};
+use super::serving;
 use super::step::{HAND_OVER, bytes, counted, own_command, result_of};
 use super::summary::{PruneFigures, StepReport, StepResult, Summary};
-use crate::registry::Registry;
 use jiff::Timestamp;
-
-/// Names the job's process to the steps that are regsql itself.
-pub const PARENT_VARIABLE: &str = "REGSQL_NIGHTLY_PARENT";
 
 /// How often the registry is started, and the pause in between.
 const START_ATTEMPTS: u32 = 2;
 const START_PAUSE: Duration = Duration::from_secs(2);
 /// The most that is read of the metrics, in bytes.
 const MAX_METRICS_BYTES: u64 = 256 << 20;
-
-/// What a run needs.
-pub struct Job<'a> {
-    /// What to do.
-    pub config: &'a Config,
-    /// The file it came from, for messages.
-    pub config_file: &'a Path,
-    /// The database.
-    pub database: &'a Path,
-    /// regsql itself.
-    pub program: &'a Path,
-    /// The registry, asked with its usual timeout.
-    pub registry: Arc<Registry>,
-    /// The same for whole pulls, which take long.
-    pub puller: Arc<Registry>,
-    /// The log.
-    pub log: &'a Log<'a>,
-    /// Whether a person asked to stop.
-    pub is_stopped: &'a dyn Fn() -> bool,
-}
-
-/// A run that is under way.
-pub(super) struct Run<'a> {
-    pub(super) job: &'a Job<'a>,
-    pub(super) record: Record,
-    pub(super) steps: Vec<StepReport>,
-    pub(super) began: Timestamp,
-    /// Since when the registry is down.
-    pub(super) down_since: Option<Instant>,
-    pub(super) down: Duration,
-    pub(super) is_healed: bool,
-    /// The registry was touched, or what it serves.
-    pub(super) needs_check: bool,
-    pub(super) deleted: Option<PruneFigures>,
-    pub(super) purged_bytes: Option<u64>,
-    pub(super) check: Option<Checked>,
-    pub(super) next: Vec<String>,
-}
 
 impl Job<'_> {
     /// Does the night's work. `left` is what a killed run left; `heals_only` ends after what that needs.
@@ -108,32 +64,7 @@ impl Job<'_> {
     }
 }
 
-impl<'a> Run<'a> {
-    fn new(job: &'a Job<'a>, record: Record) -> Self {
-        Self {
-            job,
-            record,
-            steps: Vec::new(),
-            began: Timestamp::now(),
-            down_since: None,
-            down: Duration::ZERO,
-            is_healed: false,
-            needs_check: false,
-            deleted: None,
-            purged_bytes: None,
-            check: None,
-            next: Vec::new(),
-        }
-    }
-
-    pub(super) fn say(&self, text: &str) {
-        self.job.log.line(text);
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        (self.job.is_stopped)()
-    }
-
+impl Run<'_> {
     /// Puts right what a killed run left, and a registry that does not run. False when the registry
     /// does not serve: then nothing is deleted, since nothing would show that it serves afterwards.
     fn heal(&mut self, left: Option<&State>) -> bool {

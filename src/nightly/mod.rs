@@ -16,13 +16,14 @@ mod job;
 mod log;
 pub mod process;
 mod record;
+mod run;
 mod serving;
 mod step;
 mod summary;
 
 pub use config::{Config, ConfigError, Mode, RegistryTable};
-pub use job::{Job, PARENT_VARIABLE};
 pub use log::{Log, LogError};
 pub use record::{Record, RecordError, State};
+pub use run::{Job, PARENT_VARIABLE};
 pub use serving::Checked;
 pub use summary::{PruneFigures, StepReport, StepResult, Summary};

@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::children;
-use super::job::{PARENT_VARIABLE, Run};
+
 use super::process::{Ended, Group};
 use super::record::State;
+use super::run::{PARENT_VARIABLE, Run};
 use super::summary::{PruneFigures, StepReport, StepResult};
 use crate::ui;
 
