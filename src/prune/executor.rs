@@ -11,11 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::age::Clock;
+use super::environment::{Environment, PlannedDeletion, ServingRegistry, Step};
 use super::name::{SkipGroup, Skipped};
-use super::need::Needed;
-use super::online::ServingRegistry;
 use super::places;
-use super::run::{Environment, PlannedDeletion, Step};
 use super::steps::Steps;
 use crate::graph::{Graph, Item};
 use crate::model::{ByKind, Kind, Name};
@@ -64,6 +62,16 @@ pub struct Outcome {
     pub is_interrupted: bool,
     /// The disk had no room for something.
     pub is_disk_full: bool,
+}
+
+/// What must stay.
+#[derive(Debug, Default)]
+pub struct Needed {
+    pub(super) paths: HashSet<PathBuf>,
+    pub(super) repositories: HashSet<PathBuf>,
+    pub(super) is_everything: bool,
+    /// Why, where it is not that something else needs it.
+    pub(super) reasons: HashMap<PathBuf, String>,
 }
 
 /// A deletion under way.

@@ -15,6 +15,7 @@ mod authority;
 mod check;
 mod choose;
 mod document;
+mod environment;
 mod executor;
 mod manifests;
 mod marked;
@@ -40,17 +41,16 @@ pub use authority::{
 };
 pub use choose::Chosen;
 pub use document::{Document, DocumentError, Mode, Origin, Saved};
+pub use environment::{Environment, PlannedDeletion, ServingRegistry, Step};
 pub use executor::Outcome;
 pub use marked::Marked;
 pub use name::{NameSet, SkipGroup, Skipped};
-pub use online::{ServingRegistry, check_registry};
+pub use online::check_registry;
 pub use plan::{Plan, Policy, has_lost_blobs, plan};
 pub use protect::{Protect, ProtectError};
 pub use protected::{named_count, unmatched_patterns};
 pub use rescue::NeededAgain;
-pub use run::{
-    Deleted, Environment, PlannedDeletion, RunError, RunOptions, Step, check_room, run, run_in,
-};
+pub use run::{Deleted, RunError, RunOptions, check_room, run, run_in};
 pub use space::NotFreed;
 pub use undoable::NeededToUndo;
 pub use via_api::{ApiDeletion, keep_what_the_api_deletes};

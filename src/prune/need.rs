@@ -1,7 +1,7 @@
 //! What must stay although the plan says otherwise: something changed, or could not be removed, and
 //! what stays with it must be whole. In doubt everything stays.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,6 @@ use crate::graph::{BlobId, Item};
 use crate::model::{Certainty, Digest, Kind, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::Content;
 use crate::storage::paths;
-
-/// What must stay.
-#[derive(Debug, Default)]
-pub struct Needed {
-    paths: HashSet<PathBuf>,
-    repositories: HashSet<PathBuf>,
-    is_everything: bool,
-    /// Why, where it is not that something else needs it.
-    pub(super) reasons: HashMap<PathBuf, String>,
-}
 
 impl Executor<'_> {
     /// Whether a step must not be made.

@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::check::Checked;
+use super::environment::ServingRegistry;
 use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
 use crate::graph::{BlobId, Graph, Item};
@@ -26,18 +27,6 @@ const QUESTIONS: usize = 8;
 
 /// Things of the storage that the registry is asked for to find out whether it is its registry.
 const SAMPLES: usize = 5;
-
-/// A running registry, as far as deleting beside it goes.
-pub trait ServingRegistry: Sync {
-    /// Deletes a layer link through the API. Gives why it could not; what is not there is no reason.
-    fn delete_link(&self, repository: &str, digest: &Digest) -> Result<(), String>;
-    /// Deletes a revision and every tag that points at it, in the same way.
-    fn delete_revision(&self, repository: &str, digest: &Digest) -> Result<(), String>;
-    /// Whether it serves a blob to a repository.
-    fn serves_link(&self, repository: &str, digest: &Digest) -> Result<bool, String>;
-    /// Whether it serves a manifest by its digest.
-    fn serves_revision(&self, repository: &str, digest: &Digest) -> Result<bool, String>;
-}
 
 impl ServingRegistry for Registry {
     fn delete_link(&self, repository: &str, digest: &Digest) -> Result<(), String> {

@@ -14,16 +14,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::age::Clock;
+use super::environment::{Environment, PlannedDeletion, ServingRegistry, Step};
 use super::executor::{Destination, Executor, Outcome, Phase};
-use super::online::ServingRegistry;
 use super::plan::Plan;
 use super::steps::Steps;
-use crate::graph::Graph;
 use crate::model::Kind;
-use crate::model::progress::Progress;
 use crate::storage::StorageWriter;
 use crate::trash::aside::Aside;
 use crate::trash::{
@@ -35,61 +30,6 @@ const PUTS_ASIDE: &str = "no trash can be used: what goes stays beside its place
 
 /// How often a wait looks whether it is to end.
 const SLICE: Duration = Duration::from_millis(50);
-
-/// A plan that is to be carried out.
-pub trait PlannedDeletion {
-    /// What the storage held when it was planned.
-    fn graph(&self) -> &Graph;
-    /// What goes.
-    fn plan(&self) -> &Plan;
-    /// What time it is, and how old a thing must be to go.
-    fn clock(&self) -> Clock;
-}
-
-/// What surrounds a deletion: whoever looks on, the clock, and what can stop it.
-pub trait Environment {
-    /// Something that a person may want to read.
-    fn note(&self, text: &str);
-    /// Something that a person should read.
-    fn warn(&self, text: &str);
-    /// Something that helps when one looks for a fault.
-    fn detail(&self, text: &str);
-    /// Where the number of steps is shown.
-    fn progress(&self) -> &dyn Progress;
-    /// How often a person asked to stop. At the first time no further step is made; a second time ends
-    /// the wait for pushes under way too.
-    fn stop_count(&self) -> u32;
-    /// Waits, not much longer than `duration`. A test may let its own clock go on instead.
-    fn sleep(&self, duration: Duration);
-    /// The time, for the names of runs and their records.
-    fn now(&self) -> Timestamp;
-    /// Called before each step. A test may change the storage here, as a registry would.
-    fn before(&self, _step: Step) {}
-
-    /// Whether a person asked to stop.
-    fn is_stopped(&self) -> bool {
-        self.stop_count() > 0
-    }
-}
-
-/// What a deletion does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Plans again, under the lock.
-    Plan,
-    /// Writes the list of the run, or goes on without one.
-    Begin,
-    /// Looks at the item with this number in the order of the deletion, and removes it.
-    Remove(usize),
-    /// Waits for pushes under way.
-    Wait,
-    /// Reads all repositories again.
-    Recheck,
-    /// Writes down that the run has come to its end.
-    Record,
-    /// Frees what the run holds, since no trash was wanted.
-    Purge,
-}
 
 /// How a deletion is made.
 #[derive(Clone, Copy)]

@@ -9,10 +9,11 @@
 use std::path::Path;
 
 use super::check::Checked;
+use super::environment::ServingRegistry;
 use super::executor::Executor;
 use super::manifests::Named;
 use super::name::SkipGroup;
-use super::online::{Remembered, ServingRegistry, still_served};
+use super::online::{Remembered, still_served};
 use crate::graph::BlobId;
 use crate::model::{Certainty, Code, Digest, Kind, is_repository_name, text_of};
 use crate::scan::{Names, RepositoryFacts};
