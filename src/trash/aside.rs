@@ -11,9 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::direct;
+use super::files::missing_is_fine;
 use super::lock::StorageLock;
 use super::paths::OWN;
-use super::run::{PutBack, missing_is_fine};
+use super::run::PutBack;
 use super::tree::Left;
 use crate::storage::{Content, FileFacts, FileKind, Storage, StorageWriter, walk_up};
 

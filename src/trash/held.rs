@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::destination::Destination;
 use super::error::TrashError;
+use super::files::{exists, read_list};
 use super::list::in_order;
 use super::moves::{Move, MoveKind};
 use super::paths::{DONE, TRASH};
-use super::run::{exists, read_list};
 use crate::storage::{Content, Storage};
 
 /// A run, and what of its list is still in the trash.

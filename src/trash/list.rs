@@ -7,11 +7,10 @@ use jiff::Timestamp;
 
 use super::destination::Destination;
 use super::error::TrashError;
+use super::files::{exists, names, read_first_line, read_list};
 use super::moves::{Counts, Move, MoveKind, RunHeader};
 use super::paths::{DONE, MOVES, TRASH};
-use super::run::{exists, read_list};
-use super::summary::read_first_line;
-use crate::storage::{FileKind, Storage};
+use crate::storage::Storage;
 
 /// A run in the trash.
 #[derive(Debug)]
@@ -106,25 +105,6 @@ pub(super) fn next_sequence(storage: &dyn Storage) -> Result<u64, TrashError> {
         Header::Missing | Header::Unreadable => 0,
     });
     Ok(known.max().unwrap_or(0).saturating_add(1))
-}
-
-/// Names in the trash, sorted.
-pub(super) fn names(storage: &dyn Storage) -> Result<Vec<String>, TrashError> {
-    let entries = match storage.list(Path::new(TRASH)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => {
-            return Err(TrashError::Read { path: storage.root().join(TRASH), source });
-        }
-        Ok(entries) => entries,
-    };
-    // A plain file is no run; a link in the place of one counts as damaged.
-    let mut names: Vec<String> = entries
-        .into_iter()
-        .filter(|entry| matches!(entry.kind, FileKind::Directory | FileKind::Symlink))
-        .filter_map(|entry| entry.name.into_string().ok())
-        .collect();
-    names.sort_unstable();
-    Ok(names)
 }
 
 fn info(storage: &dyn Storage, run: String) -> RunInfo {

@@ -12,6 +12,7 @@ pub mod aside;
 mod destination;
 pub mod direct;
 mod error;
+mod files;
 mod held;
 mod in_place;
 mod list;
@@ -33,11 +34,12 @@ pub use error::TrashError;
 pub use held::{HeldRun, held};
 pub use list::{RunInfo, RunState, list, newest};
 pub use lock::{StorageLock, lock_job};
+pub use moves::RunSummary;
 pub use moves::{Counts, Move, MoveKind, RunHeader};
 pub use purge::{PurgeOptions, PurgeReport, PurgedRun, purge, purge_one, purge_preview};
 pub use remover::{BeginOptions, FileTrash, Keeping, Remover, Trash, Way};
 pub use reserve::fill as fill_reserve;
-pub use run::{PutBack, RemovedDirectory, RunSummary, TrashRun};
+pub use run::{PutBack, RemovedDirectory, TrashRun};
 pub use summary::{LastRun, TrashSummary, record_exit, record_last, summary};
 pub use tree::Left;
 pub use undo::{UndoReport, roll_back, undo};
@@ -56,6 +58,6 @@ pub fn place_in_trash(
     path: &std::path::Path,
 ) -> Result<std::path::PathBuf, TrashError> {
     let directory = run::existing(storage, run)?;
-    let (header, moves) = run::read_list(storage, &directory)?;
+    let (header, moves) = files::read_list(storage, &directory)?;
     Ok(destination::Destination::new(&directory, header.schema, &moves).of_path(path))
 }

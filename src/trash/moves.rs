@@ -123,6 +123,20 @@ impl Counts {
     }
 }
 
+/// What a run really did: `done.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// What it took and did not put back.
+    pub taken: Counts,
+    /// The sizes of that together.
+    pub size_bytes: u64,
+    /// How much it took and put back, because something needed it.
+    pub put_back_count: u64,
+    /// When it ended.
+    #[serde(with = "time_text")]
+    pub finished_at: Timestamp,
+}
+
 /// The first line of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunHeader {

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 
 use super::destination::Destination;
 use super::error::TrashError;
+use super::files::{error_at, exists, read_list, remove_half_done};
 use super::list::{Header, in_order};
 use super::lock::StorageLock;
 use super::moves::{Counts, Move, MoveKind, SCHEMA};
 use super::paths::{DONE, FILES, GONE, TRASH};
 use super::reserve;
-use super::run::{error_at, existing, exists, read_list, remove_half_done};
+use super::run::existing;
 use super::tree::{remove_empty_directories, remove_tree};
 use super::undo::remove_run;
 use crate::storage::{Allocation, Storage, StorageWriter};

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::destination::Destination;
 use super::error::TrashError;
+use super::files::{error_at, exists, missing_is_fine, read_list, remove_half_done};
 use super::in_place::is_in_place;
 use super::list::next_sequence;
 use super::lock::StorageLock;
-use super::moves::{self, Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader, SCHEMA};
+use super::moves::{self, MAX_MOVES_BYTES, Move, MoveKind, RunHeader, RunSummary, SCHEMA};
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
 use super::reserve::{self, is_full, with_reserve};
 use super::tree::{create_if_missing, remove_tree};
@@ -65,20 +65,6 @@ pub enum RemovedDirectory {
     NotEmpty,
     /// It was not there.
     NotThere,
-}
-
-/// What a run really did: `done.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// What it took and did not put back.
-    pub taken: Counts,
-    /// The sizes of that together.
-    pub size_bytes: u64,
-    /// How much it took and put back, because something needed it.
-    pub put_back_count: u64,
-    /// When it ended.
-    #[serde(with = "moves::time_text")]
-    pub finished_at: Timestamp,
 }
 
 impl<'s> TrashRun<'s> {
@@ -523,57 +509,4 @@ pub(super) fn existing(storage: &dyn Storage, run: &str) -> Result<PathBuf, Tras
         }
         Err(source) => Err(TrashError::Read { path: storage.root().join(directory), source }),
     }
-}
-
-/// The list of the run in `directory`.
-pub(super) fn read_list(
-    storage: &dyn Storage,
-    directory: &Path,
-) -> Result<(RunHeader, Vec<Move>), TrashError> {
-    let file = directory.join(MOVES);
-    let shown = storage.root().join(&file);
-    let content = storage
-        .read(&file, MAX_MOVES_BYTES)
-        .map_err(|source| TrashError::Read { path: shown.clone(), source })?;
-    if !content.is_whole {
-        let source = io::ErrorKind::FileTooLarge.into();
-        return Err(TrashError::Read { path: shown, source });
-    }
-    moves::read(&content.bytes, storage.layout(), &shown)
-}
-
-/// Removes what a killed process was copying into a run, or removing from it.
-pub(super) fn remove_half_done(storage: &dyn StorageWriter, directory: &Path) -> io::Result<()> {
-    for entry in storage.list(directory)? {
-        let name = entry.name.to_string_lossy();
-        if name.starts_with(COPYING) || name.starts_with(GONE) {
-            remove_tree(storage, &directory.join(&entry.name))?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether anything has that name.
-pub(super) fn exists(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
-    match storage.stat(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-pub(super) fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// The error of writing at `path`.
-pub(super) fn error_at(
-    storage: &dyn Storage,
-    path: &Path,
-) -> impl FnOnce(io::Error) -> TrashError + use<> {
-    let path = storage.root().join(path);
-    move |source| TrashError::Write { path, source }
 }

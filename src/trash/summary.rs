@@ -7,14 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::TrashError;
-use super::list::names;
-use super::moves::{self, Counts, RunHeader};
+use super::files::{error_at, missing_is_fine, names, read_first_line};
+use super::moves::{self, Counts, RunHeader, RunSummary};
 use super::paths::{DONE, MOVES, OWN, PARTIAL, TRASH};
-use super::run::{RunSummary, error_at, missing_is_fine};
 use crate::storage::{Storage, StorageWriter};
-
-/// The first line of a list is far shorter.
-const MAX_HEADER_BYTES: u64 = 64 << 10;
 
 /// Beside the trash, so that a purge leaves it.
 pub(super) const LAST: &str = "last.json";
@@ -73,16 +69,6 @@ pub fn summary(storage: &dyn Storage) -> TrashSummary {
 
 fn read<T: for<'de> Deserialize<'de>>(storage: &dyn Storage, path: &Path) -> Option<T> {
     read_first_line(storage, path).ok().flatten()
-}
-
-/// The JSON in the first line of a file; `None` when it is something else.
-pub(super) fn read_first_line<T: for<'de> Deserialize<'de>>(
-    storage: &dyn Storage,
-    path: &Path,
-) -> io::Result<Option<T>> {
-    let content = storage.read(path, MAX_HEADER_BYTES)?;
-    let line = content.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(serde_json::from_slice(line).ok())
 }
 
 /// Writes down the exit code of a command that was to delete and began at `started_at`. One that came to

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::error::TrashError;
+use super::files::{error_at, exists, remove_half_done};
 use super::lock::StorageLock;
+use super::moves::RunSummary;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, MOVES, PARTIAL};
-use super::run::{PutBack, RunSummary, TrashRun, error_at, existing, exists, remove_half_done};
+use super::run::{PutBack, TrashRun, existing};
 use super::tree::{Left, remove_empty_directories, remove_tree};
 use crate::storage::StorageWriter;
 

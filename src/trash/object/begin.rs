@@ -8,7 +8,7 @@ use md5::{Digest as _, Md5};
 
 use super::journal::{Entry, Fate, Journal};
 use super::requests::{error_at, parallel};
-use super::run::ObjectRun;
+use super::run::{ObjectRun, Refused};
 use super::{ObjectTrash, Way};
 use crate::model::MAX_MANIFEST_BYTES;
 use crate::storage::MAX_COPY_BYTES;
@@ -23,9 +23,6 @@ const MAX_RUNS_A_SECOND: u32 = 99;
 
 /// Versions of this number of objects are asked for one by one; of more they are listed.
 const MOST_HEADS: usize = 500;
-
-/// Why things of the list cannot go, by their number.
-pub(super) type Refused = HashMap<usize, String>;
 
 impl ObjectTrash {
     pub(super) fn begin_run(

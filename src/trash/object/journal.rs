@@ -15,10 +15,20 @@ use serde::{Deserialize, Serialize};
 use crate::model::{bytes_of, text_of};
 use crate::storage::Layout;
 use crate::trash::error::TrashError;
-use crate::trash::moves::{self, MAX_MOVES_BYTES, Move, RunHeader};
+use crate::trash::moves::{self, MAX_MOVES_BYTES, Move, RunHeader, RunSummary};
 
 /// Begins the line between moves and objects.
 const OBJECTS: &str = "objects";
+
+/// How a run ended: `done.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Done {
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    /// Things of the list that the run did not take, or put back, by their numbers.
+    #[serde(default)]
+    pub stayed: Vec<usize>,
+}
 
 /// What becomes of an object, now and when it is purged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::ObjectTrash;
-use super::journal::{Entry, Fate, Journal};
+use super::journal::{Done, Entry, Fate, Journal};
 use super::requests::{delete_all, error_at, forget_versions, parallel};
 use super::restore::{Restored, copy_key, is_alike, is_of_run};
-use super::runs::Done;
 use crate::model::{LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::object::{Abilities, BucketErrorKind, MultipartUpload, Object};
 use crate::trash::error::TrashError;

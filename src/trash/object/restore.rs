@@ -6,16 +6,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::ObjectTrash;
-use super::journal::{Entry, Fate, Journal};
+use super::journal::{Done, Entry, Fate, Journal};
 use super::requests::{delete_all, error_at, forget_versions, io_error, parallel, write};
-use super::runs::Done;
 use crate::model::Digest;
 use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, PutCondition};
 use crate::storage::{Content, sha256};
 use crate::trash::error::TrashError;
-use crate::trash::moves::{Counts, Move, MoveKind};
+use crate::trash::moves::{Counts, Move, MoveKind, RunSummary};
 use crate::trash::paths::{DONE, FILES, MOVES, TRASH, run_directory};
-use crate::trash::run::RunSummary;
 use crate::trash::tree::Left;
 use crate::trash::undo::UndoReport;
 

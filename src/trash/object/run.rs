@@ -7,20 +7,21 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ObjectTrash;
-use super::begin::Refused;
-use super::journal::{Entry, Fate, Journal};
+use super::journal::{Done, Entry, Fate, Journal};
 use super::requests::{delete_all, io_error, parallel};
 use super::restore::{Restored, read_entry};
-use super::runs::Done;
 use crate::storage::object::{Abilities, BucketError, BucketErrorKind, DeleteCondition, Object};
 use crate::storage::{Content, FileFacts, FileKind};
 use crate::trash::error::TrashError;
-use crate::trash::moves::MoveKind;
+use crate::trash::moves::{MoveKind, RunSummary};
 use crate::trash::remover::Remover;
-use crate::trash::run::{PutBack, RemovedDirectory, RunSummary};
+use crate::trash::run::{PutBack, RemovedDirectory};
 
 /// Things taken in one go: what S3 deletes with one request.
 const BATCH: usize = 1000;
+
+/// Why things of the list cannot go, by their number.
+pub(super) type Refused = HashMap<usize, String>;
 
 /// A run, and what it has taken so far.
 pub struct ObjectRun<'t> {

@@ -6,10 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::ObjectTrash;
-use super::journal::{Entry, Journal};
+use super::journal::{Done, Entry, Journal};
 use super::requests::{error_at, forget_versions, write};
 use super::restore::read_entry;
 use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, Version};
@@ -19,21 +17,10 @@ use crate::trash::held::{HeldRun, ReadTaken};
 use crate::trash::list::{RunInfo, RunState};
 use crate::trash::moves::{Counts, MAX_MOVES_BYTES, Move, MoveKind, RunHeader};
 use crate::trash::paths::{DONE, MOVES, OWN, TRASH, run_directory};
-use crate::trash::run::RunSummary;
 use crate::trash::summary::{LAST, LastRun};
 
 /// The first line of a list is far shorter.
 const MAX_HEADER_BYTES: u64 = 64 << 10;
-
-/// How a run ended: `done.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Done {
-    #[serde(flatten)]
-    pub summary: RunSummary,
-    /// Things of the list that the run did not take, or put back, by their numbers.
-    #[serde(default)]
-    pub stayed: Vec<usize>,
-}
 
 /// A run in the trash.
 pub(super) struct Run {
