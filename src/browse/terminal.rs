@@ -1,11 +1,12 @@
 //! The terminal: taken over on standard error, so that standard output pipes, and given back whatever
 //! happens: the end, a panic, Ctrl-C, Ctrl-Z, SIGTERM.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Stderr, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -34,11 +35,33 @@ type Screen = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
 /// cursor before what was written since.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Held by whoever writes to the terminal, so that a thread that panics gives it back between two pictures,
+/// and nothing is written over what the panic says.
+static WRITING: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// This thread holds [`WRITING`], and would wait for itself when it panics.
+    static IS_WRITING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Writes to the terminal as long as it is ours.
+fn while_taken<T>(write: impl FnOnce() -> io::Result<T>) -> Result<T, String> {
+    let _held = hold();
+    if !IS_TAKEN.load(Ordering::SeqCst) {
+        return Err(PANICKED.into());
+    }
+    IS_WRITING.set(true);
+    let written = write();
+    IS_WRITING.set(false);
+    written.map_err(|error| format!("cannot draw on the terminal: {error}"))
+}
+
 /// Gives the terminal back when it goes.
 struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        let _held = hold();
         give_back();
     }
 }
@@ -49,6 +72,11 @@ fn take() -> io::Result<Guard> {
     let guard = Guard;
     execute!(io::stderr(), EnterAlternateScreen, EnableMouseCapture)?;
     Ok(guard)
+}
+
+/// Waits until no other thread writes to the terminal.
+fn hold() -> Option<MutexGuard<'static, ()>> {
+    (!IS_WRITING.get()).then(|| WRITING.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn give_back() {
@@ -79,6 +107,8 @@ pub fn run(
     let before = std::panic::take_hook();
     let on_panic = to.clone();
     std::panic::set_hook(Box::new(move |info| {
+        // Nothing else is written until all is said.
+        let _held = hold();
         give_back();
         before(info);
         drop(on_panic.send(Message::Panicked));
@@ -99,21 +129,18 @@ fn show(
     let shown = |error: io::Error| format!("cannot draw on the terminal: {error}");
     let look = Look { has_color: outside.has_color };
     let mut guard = Some(take().map_err(shown)?);
-    let mut screen = new_screen().map_err(shown)?;
+    let mut screen = while_taken(new_screen)?;
     read_input(to);
     stop_on_signal(to);
     let mut typed = TypedAhead::default();
     while app.end.is_none() {
-        if !IS_TAKEN.load(Ordering::SeqCst) {
-            return Err(PANICKED.into());
-        }
-        screen.draw(|frame| draw(frame, app, look)).map_err(shown)?;
+        while_taken(|| screen.draw(|frame| draw(frame, app, look)).map(drop))?;
         let mut is_empty = false;
         for request in std::mem::take(&mut app.requests) {
             match workers.ask(request) {
                 None => {}
                 Some(Request::Rescan) => worker::rescan(outside, to),
-                Some(Request::Copy(text)) => copy(&text).map_err(shown)?,
+                Some(Request::Copy(text)) => while_taken(|| copy(&text))?,
                 Some(Request::Suspend) => {
                     drop(guard.take());
                     stop();
@@ -127,7 +154,7 @@ fn show(
             }
         }
         if is_empty {
-            screen = new_screen().map_err(shown)?;
+            screen = while_taken(new_screen)?;
             continue;
         }
         if let Some(event) = typed.next(app) {
