@@ -94,7 +94,7 @@ fn why(app: &App) -> Vec<PaneLine> {
 /// What the row itself says, which is there at once.
 fn facts(row: &Row, app: &App) -> Vec<PaneLine> {
     let mut lines = vec![line(LineKind::Heading, visible(&row.name).into_owned())];
-    let bytes = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let bytes = |bytes: u64| ui::bytes(bytes);
     let at_least = if row.is_at_least || app.facts.is_at_least { "at least " } else { "" };
     match row.kind {
         RowKind::Group
@@ -152,7 +152,7 @@ fn marks(app: &App, width: usize) -> Vec<PaneLine> {
     let mut lines = Vec::new();
     for (place, mark) in app.marks.iter().enumerate() {
         let adds = match app.adds.get(place) {
-            Some(Some(bytes)) => ui::bytes(i64::try_from(*bytes).unwrap_or(i64::MAX)),
+            Some(Some(bytes)) => ui::bytes(*bytes),
             _ => "…".into(),
         };
         let gap = 13usize.saturating_sub(adds.width());

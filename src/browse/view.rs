@@ -319,7 +319,7 @@ fn draw_marks(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
                     count => format!(" · {count} of it stays (m)"),
                 };
                 let at_least = if app.facts.is_at_least { "at least " } else { "" };
-                let freed = ui::bytes(i64::try_from(union.freed_bytes).unwrap_or(i64::MAX));
+                let freed = ui::bytes(union.freed_bytes);
                 format!(" {count} {marks}: deleting all together frees {at_least}{freed}{stay}")
             }
             None => format!(" {count} {marks}: working out what they free together …"),
@@ -414,7 +414,7 @@ fn bar(share: f64, width: usize) -> String {
 
 /// `1.2 GiB`: one digit behind the point, for a column.
 fn short_bytes(bytes: u64) -> String {
-    let long = ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let long = ui::bytes(bytes);
     match long.split_once('.') {
         Some((whole, rest)) => format!("{whole}.{}{}", &rest[..1], &rest[3..]),
         None => long,

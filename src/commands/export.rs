@@ -89,7 +89,7 @@ fn open(destination: &Path) -> Result<Box<dyn Destination>> {
 fn export(context: &Context, options: &ExportOptions<'_>, lake: &dyn Destination) -> Result {
     let exported = lake::export(options, lake)?;
     let place = format!("{}/{}", exported.partition.registry, exported.partition.scan);
-    let size = ui::bytes(i64::try_from(exported.size_bytes).unwrap_or(i64::MAX));
+    let size = ui::bytes(exported.size_bytes);
     let (tables, rows) = (exported.table_count, exported.row_count);
     context.printer.note(&if exported.is_unchanged {
         format!("{}: {place} is there already, nothing was changed ({size})", lake.place())

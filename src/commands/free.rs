@@ -69,7 +69,7 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
     let choice = free_with_untagged(&graph, &selected.tags, rest, args.order);
     let freed_bytes = without_tags.bytes.saturating_add(choice.freed_bytes);
     let is_enough = freed_bytes >= args.bytes;
-    let bytes = |bytes: u64| ui::bytes(bytes as i64);
+    let bytes = |bytes: u64| ui::bytes(bytes);
     let mut notes = Vec::new();
     if without_tags.bytes > 0 {
         notes.push(format!("{} come free without dropping a tag.", without_tags.text()));
@@ -182,7 +182,7 @@ impl WithoutTags {
     }
 
     fn text(&self) -> String {
-        let bytes = |bytes: u64| ui::bytes(bytes as i64);
+        let bytes = |bytes: u64| ui::bytes(bytes);
         match self.bytes.saturating_sub(self.now_bytes) {
             0 => bytes(self.bytes),
             later => format!(

@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: &HtmlArgs) -> Result {
         out.flush()?;
     } else {
         crate::export::replace_file(&args.output, |out| out.write_all(&page))?;
-        let size = ui::bytes(i64::try_from(page.len()).unwrap_or(i64::MAX));
+        let size = ui::bytes(page.len());
         context.printer.note(&format!("wrote {} ({size})", args.output.display()));
     }
     Ok(Outcome::Done)

@@ -32,14 +32,14 @@ pub fn beside(planned_bytes: u64, measured_bytes: Option<i64>, not_freed: NotFre
     if planned_bytes < NOISE_BYTES {
         return String::new();
     }
-    let size = ui::bytes(i64::try_from(measured.unsigned_abs()).unwrap_or(i64::MAX));
+    let size = ui::bytes(measured.unsigned_abs());
     let direction = if measured < 0 { "less" } else { "more" };
     let text = format!("; the disk has {size} {direction} free than before");
     let missing = i128::from(planned_bytes) - i128::from(measured);
     if missing.unsigned_abs() <= u128::from(NOISE_BYTES.max(planned_bytes / 20)) {
         return text;
     }
-    let amount = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let amount = |bytes: u64| ui::bytes(bytes);
     let mut reasons = Vec::new();
     if missing > 0 && not_freed.hard_linked_bytes > 0 {
         let bytes = amount(not_freed.hard_linked_bytes);

@@ -170,7 +170,7 @@ fn shown(summary: &Summary, is_dry_run: bool) -> String {
     let mut line = |words: String| {
         let _infallible = writeln!(text, "{words}");
     };
-    let bytes = |count: u64| ui::bytes(i64::try_from(count).unwrap_or(i64::MAX));
+    let bytes = |count: u64| ui::bytes(count);
     if is_dry_run {
         line(format!("Dry run of the night job of {}: nothing was changed", summary.storage));
     } else {

@@ -476,7 +476,7 @@ fn time_option(seconds: u64) -> String {
 /// Why the plan is too large to be carried out.
 fn too_much(args: &PruneArgs, planned: &Planned) -> Option<String> {
     let freed = planned.plan.freed_bytes;
-    let shown = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let shown = |bytes: u64| ui::bytes(bytes);
     if let Some(limit) = args.guards.max_delete_bytes
         && freed > limit
     {

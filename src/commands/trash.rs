@@ -300,7 +300,7 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_byte
         not_freed.hard_linked_bytes += run.hard_linked_bytes;
         not_freed.sparse_bytes += run.sparse_bytes;
         let verb = if is_dry_run { "would remove" } else { "removed" };
-        let bytes = ui::bytes(run.size_bytes as i64);
+        let bytes = ui::bytes(run.size_bytes);
         // The reason below says that the run stays.
         let has_failed = report.failed.iter().any(|(failed, _)| *failed == run.run);
         if !has_failed || run.counts != Counts::default() {
@@ -340,7 +340,7 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_byte
     let freed = if is_dry_run { "would free" } else { "freed" };
     let at_most = if not_freed.hard_linked_bytes > 0 { "at most " } else { "" };
     let measured = beside(size_bytes, measured_bytes, not_freed);
-    printer.note(&format!("{freed} {at_most}{}{measured}", ui::bytes(size_bytes as i64)));
+    printer.note(&format!("{freed} {at_most}{}{measured}", ui::bytes(size_bytes)));
 }
 
 /// A bucket that keeps what was deleted frees it by itself, and later.

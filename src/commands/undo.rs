@@ -147,7 +147,7 @@ pub fn warn_of(context: &Context, lines: impl ExactSizeIterator<Item = String>, 
 fn show(context: &Context, report: &UndoReport) {
     let printer = &context.printer;
     let run = &report.run;
-    let bytes = ui::bytes(report.restored_bytes as i64);
+    let bytes = ui::bytes(report.restored_bytes);
     printer.note(&format!("put back {} ({bytes}) of run {run}", counted(&report.restored)));
     if report.in_place_count > 0 {
         printer.note(&format!("{} were in their place already", report.in_place_count));

@@ -212,7 +212,7 @@ fn show(context: &Context, summary: &ContentSummary) {
         "read {} of {} blobs, {} in {} ({} a second): {} right, {} not",
         summary.right_count + summary.wrong_count,
         summary.selected_count,
-        ui::bytes(summary.read_bytes as i64),
+        ui::bytes(summary.read_bytes),
         ui::duration_ms(milliseconds),
         ui::bytes(per_second as i64),
         summary.right_count,

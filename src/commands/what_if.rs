@@ -22,7 +22,7 @@ impl Expected {
     /// What is more than expected, in words.
     fn exceeded(self, found: &Removal) -> Vec<String> {
         let tags = found.goes[Kind::Tag].len() as u64;
-        let shown = |bytes: u64| ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let shown = |bytes: u64| ui::bytes(bytes);
         let bytes = self.max_bytes.filter(|max| found.freed_bytes > *max).map(|max| {
             format!(
                 "{} would come free, and --expect-max-bytes is {}",
@@ -108,7 +108,7 @@ fn sentence(selection: &Selection, found: &Removal, is_at_least: bool) -> String
     if parts.is_empty() {
         return "Nothing is selected, so nothing would come free.".into();
     }
-    let bytes = |bytes: u64| ui::bytes(bytes as i64);
+    let bytes = |bytes: u64| ui::bytes(bytes);
     let at_least = if is_at_least { "at least " } else { "" };
     let kept = match found.shared_bytes() {
         0 => String::new(),

@@ -234,5 +234,5 @@ pub(super) fn counted(figures: &PruneFigures) -> String {
 }
 
 pub(super) fn bytes(count: u64) -> String {
-    ui::bytes(i64::try_from(count).unwrap_or(i64::MAX))
+    ui::bytes(count)
 }

@@ -1,8 +1,10 @@
 //! Figures as a person reads them.
 
-/// `512 B`, `1.234 GiB`: binary units, as disks are counted by those who run out of one.
-pub fn bytes(count: i64) -> String {
+/// `512 B`, `1.234 GiB`: binary units, as disks are counted by those who run out of one. No more than an
+/// `i64` holds is shown.
+pub fn bytes(count: impl TryInto<i64>) -> String {
     const UNITS: &[&str] = &["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let count = count.try_into().unwrap_or(i64::MAX);
     if count.unsigned_abs() < 1024 {
         return format!("{count} B");
     }
@@ -142,7 +144,7 @@ mod tests {
         assert_eq!(bytes(1024), "1.000 KiB");
         assert_eq!(bytes(1024 * 1024 - 1), "1023.999 KiB");
         assert_eq!(bytes((1 << 30) - 1), "1.000 GiB");
-        assert_eq!(bytes(3_044_051_157), "2.835 GiB");
+        assert_eq!(bytes(3_044_051_157_u64), "2.835 GiB");
         assert_eq!(bytes(-2048), "-2.000 KiB");
         assert_eq!(bytes(i64::MAX), "8.000 EiB");
     }

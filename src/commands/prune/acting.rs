@@ -208,7 +208,7 @@ fn plan_again(
         return Ok(planned);
     }
     let seen = planned.plan.names(&planned.graph).collect();
-    // Not by the reason: that something was pushed 59 s ago and now 60 s ago is no news.
+    // The reason is left out: it has an age in it, which changes from second to second.
     let key = |skipped: &Skipped| (skipped.group, skipped.name.clone());
     let shown: BTreeSet<_> = planned.plan.skipped.iter().map(key).collect();
     drop(planned);
@@ -269,7 +269,7 @@ fn report(
 ) -> Result {
     let Deleted { planned, outcome, trash_run, .. } = deleted;
     let counts = outcome.counts;
-    let bytes = ui::bytes(outcome.size_bytes as i64);
+    let bytes = ui::bytes(outcome.size_bytes);
     let mut text = Vec::new();
     let mut newly_skipped = planned.newly_skipped.clone();
     newly_skipped.extend(outcome.skipped.iter().cloned());

@@ -226,7 +226,7 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
         let size_bytes = total_bytes(items.iter().map(|item| item.name.size_bytes()));
         let bytes = match size_bytes {
             0 => String::new(),
-            size_bytes => format!(", {}", ui::bytes(size_bytes as i64)),
+            size_bytes => format!(", {}", ui::bytes(size_bytes)),
         };
         let when = match group {
             SkipGroup::NotYet | SkipGroup::Unseen => "; a later run takes them",
@@ -266,7 +266,7 @@ pub fn skipped(skipped: &[Skipped], shows_all: bool, out: &mut dyn Write) -> io:
 
 /// What comes free, "at most" where other names of the same files hold it.
 pub fn freed(planned: &Planned) -> String {
-    let freed = ui::bytes(planned.plan.freed_bytes as i64);
+    let freed = ui::bytes(planned.plan.freed_bytes);
     if planned.not_freed.hard_linked_count > 0 { format!("at most {freed}") } else { freed }
 }
 
@@ -274,13 +274,13 @@ pub fn freed(planned: &Planned) -> String {
 fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     let plan = &planned.plan;
     if plan.shared_bytes > 0 {
-        let shared = ui::bytes(plan.shared_bytes as i64);
+        let shared = ui::bytes(plan.shared_bytes);
         writeln!(out, "Stays: {shared} that other images share")?;
     }
     let later_bytes = planned.later_bytes;
     let later = format!(
         "{} more when it is {} old",
-        ui::bytes(later_bytes as i64),
+        ui::bytes(later_bytes),
         time_option(planned.policy.clock.min_age.as_secs()),
     );
     if plan.is_empty() {
@@ -304,7 +304,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     let linked = planned.not_freed;
     if linked.hard_linked_count > 0 {
         let blobs = ui::counted(&[(linked.hard_linked_count, "blob", "blobs")]);
-        let bytes = ui::bytes(linked.hard_linked_bytes as i64);
+        let bytes = ui::bytes(linked.hard_linked_bytes);
         writeln!(out, "(other hard links, such as a snapshot's, hold {blobs}, {bytes}, of that)")?;
     }
     if later_bytes > plan.freed_bytes {

@@ -83,7 +83,7 @@ fn report_deleted(
     let mut text = Vec::new();
     show::skipped(&skipped, args.all, &mut text)?;
     writeln!(text, "Deleted {} through the API", show::counted(&document.counts))?;
-    let bytes = crate::ui::bytes(planned.plan.freed_bytes as i64);
+    let bytes = crate::ui::bytes(planned.plan.freed_bytes);
     writeln!(
         text,
         "The space, {bytes}, comes free when garbage is collected: regsql prune --garbage"

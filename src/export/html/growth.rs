@@ -154,7 +154,7 @@ fn tick(largest: u64) -> u64 {
 
 /// `512 MiB`: powers of two need no digits behind the point.
 fn axis_bytes(bytes: u64) -> String {
-    ui::bytes(i64::try_from(bytes).unwrap_or(i64::MAX)).replace(".000", "").replace(".500", ".5")
+    ui::bytes(bytes).replace(".000", "").replace(".500", ".5")
 }
 
 #[cfg(test)]
