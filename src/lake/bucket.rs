@@ -107,7 +107,8 @@ impl InBucket {
         if object.md5.is_some_and(|md5| md5[..] == Md5::digest(bytes)[..]) {
             return Ok(true);
         }
-        match self.bucket.get(&object.key, None, object.etag.as_deref()) {
+        let all = Some(0..object.size_bytes);
+        match self.bucket.get(&object.key, all, object.etag.as_deref()) {
             Ok(there) => Ok(there == bytes),
             Err(error)
                 if matches!(error.kind, BucketErrorKind::Changed | BucketErrorKind::NotFound) =>

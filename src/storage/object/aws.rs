@@ -15,7 +15,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCr
 use object_store::client::HttpRequestBody;
 use object_store::{CredentialProvider, StaticCredentialProvider};
 
-use super::http::{Bounds, agent, encode, exchange};
+use super::http::{Bounds, agent, encode, exchange, read_bounded};
 use super::runtime::{Connector, retries};
 use super::xml;
 
@@ -141,17 +141,6 @@ fn web_identity(
 /// The most that is read of a file of profiles, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The text of a file that is no longer than such a file is.
-fn read_bounded(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(std::io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(text)
-}
-
 /// The profiles of both files.
 struct Files {
     profiles: BTreeMap<String, Profile>,
@@ -172,7 +161,9 @@ impl Files {
         for (path, is_config) in [(config, true), (credentials, false)] {
             let Some(path) = path else { continue };
             files.places.push(format!("`{}`", path.display()));
-            match read_bounded(&path) {
+            let text = read_bounded(&path, MAX_FILE_BYTES)
+                .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
+            match text {
                 Ok(text) => files.add(&text, is_config),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(format!("cannot read `{}`: {error}", path.display())),

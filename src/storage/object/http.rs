@@ -1,10 +1,12 @@
 //! Requests over HTTP: timeouts, bounds, retries with jitter, and as many at a time as the provider
 //! takes.
 
+use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +22,9 @@ use super::{BucketError, BucketErrorKind};
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// As much of an error's body as is read, in bytes.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
+/// The most that is read of `AWS_CA_BUNDLE`, in bytes: the certificates of all public authorities have a
+/// quarter of a megabyte.
+const MAX_BUNDLE_BYTES: u64 = 16 << 20;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a request may take, with its answer.
@@ -338,7 +343,8 @@ fn system_roots() -> Arc<Vec<Certificate<'static>>> {
         let system = rustls_native_certs::load_native_certs().certs;
         let mut roots: Vec<_> =
             system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        let bundle = std::env::var_os("AWS_CA_BUNDLE").and_then(|path| std::fs::read(path).ok());
+        let bundle = std::env::var_os("AWS_CA_BUNDLE")
+            .and_then(|path| read_bounded(Path::new(&path), MAX_BUNDLE_BYTES).ok());
         for item in bundle.iter().flat_map(|pem| ureq::tls::parse_pem(pem)).flatten() {
             if let ureq::tls::PemItem::Certificate(certificate) = item {
                 roots.push(certificate);
@@ -347,6 +353,19 @@ fn system_roots() -> Arc<Vec<Certificate<'static>>> {
         Arc::new(roots)
     });
     Arc::clone(roots)
+}
+
+/// The content of a file of the environment.
+///
+/// # Errors
+/// When it cannot be read, or is longer than `limit` bytes.
+pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is longer than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Neither this machine nor a service that only machines of a cloud have is reached through a proxy.

@@ -153,7 +153,7 @@ impl ObjectStorage {
             ("blobs/ and repositories/ lie here without docker/registry/v2/".to_owned(), hint)
         } else if shown.is_empty() {
             let hint = "give the bucket and the rootdirectory of the registry's configuration, without \
-                        docker/registry/v2; what nobody has pushed to yet holds nothing";
+                        docker/registry/v2; a registry without any push has no objects yet";
             ("nothing lies here".to_owned(), hint)
         } else {
             let hint = "give the prefix that docker/registry/v2/ lies below: the rootdirectory of the registry's \
