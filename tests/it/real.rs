@@ -14,4 +14,4 @@ pub mod pushes;
 mod readonly;
 pub mod registry;
 pub mod skopeo;
-mod snapshot;
+pub mod snapshot;

@@ -10,6 +10,8 @@ use regsql::sample::{RegistryBuilder, paths};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::real::snapshot::VIEWS;
+
 /// Something that happens to a storage between two scans.
 type Change<'a> = &'a dyn Fn(&Storage);
 
@@ -76,22 +78,7 @@ fn text(bytes: &[u8]) -> String {
 pub fn content(database: &Path) -> Vec<String> {
     let connection = Connection::open(database).unwrap();
     let mut rows = Vec::new();
-    for view in [
-        "blobs",
-        "layers",
-        "manifests",
-        "manifest_references",
-        "repositories",
-        "tags",
-        "tag_history",
-        "revisions",
-        "layer_links",
-        "uploads",
-        "orphan_blobs",
-        "problems",
-        "unreadable_roots",
-        "totals",
-    ] {
+    for view in VIEWS {
         let mut statement = connection.prepare(&format!("SELECT * FROM {view}")).unwrap();
         let columns = statement.column_count();
         let mut found = statement.query([]).unwrap();

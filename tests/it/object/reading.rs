@@ -9,28 +9,10 @@ use super::servers::{Kind, Server, objects, upload};
 use crate::env::{regsql, shown};
 use crate::real::known::Known;
 use crate::real::registry::Registry;
+use crate::real::snapshot::VIEWS;
 
 /// What all keys begin with.
 const PREFIX: &str = "team/registry/";
-
-/// Views of the storage. Others are about scans, roots and pulls.
-const VIEWS: [&str; 15] = [
-    "blobs",
-    "layers",
-    "manifests",
-    "manifest_references",
-    "repositories",
-    "tags",
-    "tag_history",
-    "revisions",
-    "layer_links",
-    "uploads",
-    "orphan_blobs",
-    "problems",
-    "unreadable_roots",
-    "reclaimable",
-    "totals",
-];
 
 /// What two registries differ in that got the same pushes one after the other: when each thing was pushed, and
 /// the ids of uploads, which the registry makes up.
@@ -43,7 +25,7 @@ fn is_of_the_push(view: &str, column: &str) -> bool {
 fn rows(database: &Path, skip: &dyn Fn(&str, &str) -> bool) -> BTreeSet<String> {
     let connection = Connection::open(database).unwrap();
     let mut rows = BTreeSet::new();
-    for view in VIEWS {
+    for view in VIEWS.into_iter().chain(["reclaimable"]) {
         let mut statement = connection.prepare(&format!("SELECT * FROM {view}")).unwrap();
         let columns: Vec<String> = statement.column_names().iter().map(|n| (*n).into()).collect();
         let mut found = statement.query([]).unwrap();
