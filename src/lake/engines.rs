@@ -183,8 +183,9 @@ impl fmt::Display for Statements<'_> {
     }
 }
 
-/// What an engine calls a bucket: Hadoop, which Spark and Trino read with, has other words than regsql, and
-/// Azure's accounts stand in the address in three ways. What is after a question mark an engine is told elsewhere.
+/// The address of a bucket as an engine writes it: Hadoop, with which Spark and Trino read, has other schemes than
+/// regsql, and each engine puts the Azure account in another place. Options after a question mark (endpoint, region)
+/// are left out: they belong into the engine's own configuration.
 fn address_for(engine: Engine, place: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = place.split_once("://") else { return place.into() };
     let path = rest.split_once('?').map_or(rest, |(path, _)| path).trim_end_matches('/');
