@@ -1,13 +1,14 @@
 //! Who holds references besides the storage: written with a snapshot, and read back by whoever deletes.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row as SqlRow, params};
 
-use super::{DatabaseError, roots};
+use super::DatabaseError;
 use crate::graph::{BlobId, ExternalRoot};
 use crate::model::authority::{Authority, Evidence, EvidenceCode, Suspicion, suspicion};
+use crate::model::{bytes_of, text_of};
 use crate::roots::{Form, Source};
 
 /// What a scan knows of it.
@@ -115,7 +116,7 @@ pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlit
 }
 
 fn load_roots(connection: &Connection, record: &RootsRecord) -> rusqlite::Result<()> {
-    roots::write_sources(connection, &record.sources)?;
+    write_sources(connection, &record.sources)?;
     let mut insert = connection.prepare("INSERT INTO external_root VALUES (?1, ?2, ?3)")?;
     for root in &record.external {
         insert.execute(params![root.repository, root.blob, root.keeps_revisions])?;
@@ -200,7 +201,7 @@ pub fn previous_roots(database: &Path) -> Result<Option<PreviousRoots>, Database
             let authority: String = row.get(1)?;
             let sources = connection
                 .prepare(include_str!("sql/previous_roots.sql"))?
-                .query_map([], roots::read_source)?
+                .query_map([], read_source)?
                 .collect::<rusqlite::Result<_>>()?;
             let authority = match authority.as_str() {
                 "roots" => Authority::Roots,
@@ -218,4 +219,45 @@ pub fn previous_roots(database: &Path) -> Result<Option<PreviousRoots>, Database
         Err(error) if error.is_damage() => Ok(None),
         read => read,
     }
+}
+
+/// Writes what is known of the files.
+fn write_sources(connection: &Connection, sources: &[Source]) -> rusqlite::Result<()> {
+    let mut insert = connection
+        .prepare("INSERT INTO root_source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    for (id, source) in (0_i64..).zip(sources) {
+        insert.execute(params![
+            id,
+            text_of(source.path.as_os_str()),
+            source.form.as_str(),
+            source.row_count as i64,
+            source.exported_ns,
+            source.has_blobs,
+            source.has_manifests_elsewhere,
+            source.has_pulls,
+            source.has_streams,
+        ])?;
+    }
+    Ok(())
+}
+
+/// A file of roots as the snapshot knows it; its content is not known.
+fn read_source(row: &SqlRow<'_>) -> rusqlite::Result<Source> {
+    let path: String = row.get(0)?;
+    Ok(Source {
+        path: bytes_of(&path).map(PathBuf::from).unwrap_or_default(),
+        form: match row.get_ref(1)?.as_str()? {
+            "csv" => Form::Csv,
+            "tsv" => Form::Tsv,
+            "json" => Form::Json,
+            _ => Form::Words,
+        },
+        row_count: row.get::<_, i64>(2)? as u64,
+        exported_ns: row.get(3)?,
+        sha256: [0; 32],
+        has_blobs: row.get(4)?,
+        has_manifests_elsewhere: row.get(5)?,
+        has_pulls: row.get(6)?,
+        has_streams: row.get(7)?,
+    })
 }

@@ -2,117 +2,24 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use rusqlite::{Connection, Statement, params};
 
-use super::authority::{self, AuthorityRecord};
+use super::authority;
 use super::content::blob_at;
 use super::images::{AgeOfTag, ImageTables};
 use super::reclaimable::load_reclaimable;
+use super::rows::{NO_MEDIA_TYPE, Snapshot, SortedTexts, Totals};
 use super::summaries::load_summaries;
 use super::verified::{self, VerifiedTimes};
-use crate::graph::{Accounts, GroupAccount, RevisionAccount};
+use crate::graph::RevisionAccount;
 use crate::model::{
     Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
 };
 use crate::scan::{
-    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogTag, TagVerdict, TextNumber,
-    describe_blobs,
+    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogTag,
+    TextNumber, describe_blobs,
 };
-
-/// What is to be written of one scan.
-pub struct Snapshot<'a> {
-    /// The storage.
-    pub graph: &'a Catalog,
-    /// Its figures.
-    pub accounts: &'a Accounts,
-    /// Figures of repositories by the parts of their names.
-    pub groups: &'a [GroupAccount],
-    /// Whether each tag can be pulled.
-    pub verdicts: &'a [TagVerdict],
-    /// What is wrong with it, sorted.
-    pub findings: &'a [Finding],
-    /// Who else holds references.
-    pub authority: &'a AuthorityRecord,
-    /// About the scan itself.
-    pub scan: ScanRecord,
-}
-
-/// About a scan.
-#[derive(Clone, Debug)]
-pub struct ScanRecord {
-    /// The registry's root directory.
-    pub root: String,
-    /// When it began, in nanoseconds since 1970.
-    pub started_ns: i64,
-    /// When it ended, in nanoseconds since 1970.
-    pub finished_ns: i64,
-    /// How long it took.
-    pub duration_ms: i64,
-    /// Everything could be read.
-    pub is_complete: bool,
-    /// What lies beside each blob and link was looked at, too.
-    pub is_deep: bool,
-    /// Hash over all names, sizes and times.
-    pub fingerprint: [u8; 32],
-    /// The registry behind a pull-through cache, by its configuration.
-    pub proxy_url: Option<String>,
-    /// More percent of all tags missing at once than this has vanished.
-    pub max_vanished_percent: u8,
-    /// The file system that holds the blobs, if that is known.
-    pub disk: Option<DiskSpace>,
-    /// Figures that are no part of the registry: what lies in the trash, the last deletion.
-    pub other_totals: Vec<(&'static str, i64)>,
-}
-
-/// How large a file system is, and how full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiskSpace {
-    /// All of it, in bytes.
-    pub size_bytes: i64,
-    /// What is free for whoever is not root, in bytes.
-    pub free_bytes: i64,
-}
-
-/// Figures about the whole storage, by their names in the `totals` view.
-pub type Totals = BTreeMap<Cow<'static, str>, i64>;
-
-/// Marks a layer whose manifests do not say its media type: no row of `media_type` has this id.
-pub(super) const NO_MEDIA_TYPE: i64 = -1;
-
-/// Texts in the file are sorted, so that the numbers do not depend on the order of reading.
-pub(super) struct SortedTexts<'a> {
-    sorted: Vec<&'a str>,
-    place_of: Vec<i64>,
-}
-
-impl<'a> SortedTexts<'a> {
-    fn new(texts: &'a [String]) -> Self {
-        let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_unstable_by_key(|at| &texts[*at]);
-        let mut place_of = vec![0; texts.len()];
-        for (place, at) in (0..).zip(&order) {
-            place_of[*at] = place;
-        }
-        Self { sorted: order.into_iter().map(|at| texts[at].as_str()).collect(), place_of }
-    }
-
-    pub fn id(&self, number: Option<TextNumber>) -> Option<i64> {
-        number.map(|number| self.place_of[number.place()])
-    }
-}
-
-/// The part of the tables that needs no figures, so that it can be written while those are worked
-/// out.
-pub fn load_references(connection: &Connection, graph: &Catalog) -> rusqlite::Result<()> {
-    let media_types = SortedTexts::new(&graph.media_types);
-    let build_steps = SortedTexts::new(&graph.build_steps);
-    texts(connection, "INSERT INTO media_type VALUES (?1, ?2)", &media_types)?;
-    insert_build_steps(connection, graph, &build_steps)?;
-    references(connection, graph, &media_types, &build_steps)?;
-    aliases(connection, graph)
-}
 
 /// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is
 /// the snapshot whose place this one takes.
@@ -133,7 +40,7 @@ pub fn load_figures(
     let created_ns = graph.created_ns();
     manifests(connection, snapshot, &media_types, &created_ns)?;
     repositories(connection, snapshot, &created_ns)?;
-    load_summaries(connection, snapshot, &described, &media_types, &build_steps)?;
+    load_summaries(connection, snapshot, &described, &media_types)?;
     problems(connection, snapshot)?;
     authority::load(connection, snapshot.authority)?;
     load_reclaimable(connection, graph, snapshot.accounts, snapshot.scan.finished_ns)?;
@@ -147,38 +54,6 @@ pub fn load_figures(
         insert.execute(params![name, value])?;
     }
     Ok(totals)
-}
-
-fn texts(connection: &Connection, sql: &str, texts: &SortedTexts<'_>) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare(sql)?;
-    for (id, text) in (0_i64..).zip(&texts.sorted) {
-        insert.execute(params![id, text])?;
-    }
-    Ok(())
-}
-
-fn insert_build_steps(
-    connection: &Connection,
-    graph: &Catalog,
-    build_steps: &SortedTexts<'_>,
-) -> rusqlite::Result<()> {
-    // Count, bytes and the largest of the layers behind each.
-    let mut layers = vec![(0_i64, 0_i64, 0_i64); build_steps.sorted.len()];
-    for (description, file) in describe_blobs(graph).iter().zip(&graph.files) {
-        if let (Some(step), Some(file)) = (build_steps.id(description.build_step), file) {
-            let (count, bytes, largest) = &mut layers[step as usize];
-            *count += 1;
-            *bytes = bytes.saturating_add(file.size_bytes as i64);
-            *largest = (*largest).max(file.size_bytes as i64);
-        }
-    }
-    let mut insert = connection.prepare("INSERT INTO build_step VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (id, (text, (count, bytes, largest))) in
-        (0_i64..).zip(build_steps.sorted.iter().zip(layers))
-    {
-        insert.execute(params![id, text, count, bytes, largest])?;
-    }
-    Ok(())
 }
 
 fn blobs(
@@ -276,56 +151,6 @@ fn manifests(
             platform(body.and_then(|body| body.variant)),
             created_ns,
         ])?;
-    }
-    Ok(())
-}
-
-fn references(
-    connection: &Connection,
-    graph: &Catalog,
-    media_types: &SortedTexts<'_>,
-    build_steps: &SortedTexts<'_>,
-) -> rusqlite::Result<()> {
-    // A text that is bound is copied for each row: the few roles stand in the statements instead.
-    let prepare = |role: Role| {
-        let role = role.as_str();
-        let sql =
-            format!("INSERT INTO reference VALUES (?1, ?2, '{role}', ?3, ?4, ?5, ?6, ?7, ?8)");
-        connection.prepare(&sql)
-    };
-    let mut inserts: BTreeMap<Role, Statement<'_>> = BTreeMap::new();
-    let mut reversed = Vec::new();
-    for manifest in &graph.manifests {
-        for (position, reference) in (0_u32..).zip(manifest.references()) {
-            reversed.push((reference.blob, manifest.blob, position));
-            let insert = match inserts.entry(reference.role) {
-                Entry::Occupied(insert) => insert.into_mut(),
-                Entry::Vacant(place) => place.insert(prepare(reference.role)?),
-            };
-            insert.execute(params![
-                manifest.blob,
-                position,
-                reference.blob,
-                reference.declared_bytes.get().and_then(|bytes| i64::try_from(bytes).ok()),
-                media_types.id(reference.media_type),
-                reference.platform.map(|number| graph.platforms[number.place()].as_str()),
-                build_steps.id(reference.build_step),
-                reference.is_external,
-            ])?;
-        }
-    }
-    reversed.sort_unstable();
-    let mut insert = connection.prepare("INSERT INTO referenced_by VALUES (?1, ?2, ?3)")?;
-    for (blob, manifest, position) in reversed {
-        insert.execute(params![blob, manifest, position])?;
-    }
-    Ok(())
-}
-
-fn aliases(connection: &Connection, graph: &Catalog) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare("INSERT INTO alias VALUES (?1, ?2)")?;
-    for (blob, target) in graph.sorted_aliases() {
-        insert.execute(params![blob, target])?;
     }
     Ok(())
 }
@@ -531,21 +356,24 @@ fn totals(snapshot: &Snapshot<'_>, described: &[BlobDescription]) -> Totals {
         let total = totals.entry(Cow::Borrowed(name)).or_default();
         *total = i64::saturating_add(*total, i64::try_from(value).unwrap_or(i64::MAX));
     };
+    let mut of_kinds = BTreeMap::new();
+    for (file, description) in graph.files.iter().zip(described) {
+        let Some(file) = file else { continue };
+        let (count, bytes) = of_kinds.entry(description.kind).or_insert((0, 0_u64));
+        *count += 1;
+        *bytes = bytes.saturating_add(file.size_bytes);
+    }
     for (kind, count, bytes) in [
-        (None, "blob_count", "blob_bytes"),
-        (Some(BlobKind::Layer), "layer_count", "layer_bytes"),
-        (Some(BlobKind::Config), "config_count", "config_bytes"),
-        (Some(BlobKind::Manifest), "manifest_count", "manifest_bytes"),
-        (Some(BlobKind::Index), "index_count", "index_bytes"),
-        (Some(BlobKind::Unknown), "unknown_count", "unknown_bytes"),
+        (BlobKind::Layer, "layer_count", "layer_bytes"),
+        (BlobKind::Config, "config_count", "config_bytes"),
+        (BlobKind::Manifest, "manifest_count", "manifest_bytes"),
+        (BlobKind::Index, "index_count", "index_bytes"),
+        (BlobKind::Unknown, "unknown_count", "unknown_bytes"),
     ] {
-        add(count, 0);
-        add(bytes, 0);
-        for (file, description) in graph.files.iter().zip(described) {
-            if let Some(file) = file.filter(|_| kind.is_none_or(|kind| kind == description.kind)) {
-                add(count, 1);
-                add(bytes, file.size_bytes);
-            }
+        let of_kind = of_kinds.get(&kind).copied().unwrap_or_default();
+        for (count, bytes) in [(count, bytes), ("blob_count", "blob_bytes")] {
+            add(count, of_kind.0);
+            add(bytes, of_kind.1);
         }
     }
     for (repository, account) in graph.repositories.iter().zip(&accounts.repositories) {

@@ -6,6 +6,7 @@ mod content;
 mod guard;
 mod images;
 mod load;
+mod lock;
 mod migrate;
 mod open;
 mod publish;
@@ -14,6 +15,7 @@ mod reclaimable;
 mod references;
 mod remembered;
 mod roots;
+mod rows;
 mod schema;
 mod stamp;
 mod summaries;
@@ -27,9 +29,9 @@ pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
 };
 pub use guard::{Guard, Stopper};
-pub use load::{DiskSpace, ScanRecord, Snapshot, Totals};
 #[cfg(test)]
-pub(crate) use load::{load_figures, load_references};
+pub(crate) use load::load_figures;
+pub use lock::{WriteLock, remove_unfinished};
 pub use migrate::{
     PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables, is_scan_current,
 };
@@ -39,13 +41,15 @@ pub use open::{
     total, unreadable_text,
 };
 pub use publish::{
-    NewDatabase, PreviousScan, WriteLock, previous_scan, previous_scan_if_whole, publish_unchanged,
-    remove_unfinished,
+    NewDatabase, PreviousScan, previous_scan, previous_scan_if_whole, publish_unchanged,
 };
 pub use read_graph::{ReadGraphError, read_graph};
 pub use references::References;
+#[cfg(test)]
+pub(crate) use references::load_references;
 pub use remembered::remembered;
 pub use roots::{ResolvedRow, StoredRoot};
+pub use rows::{DiskSpace, ScanRecord, Snapshot, Totals};
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;
 pub use witness::{

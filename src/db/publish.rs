@@ -6,107 +6,19 @@
 //! updates the old file in one ordinary transaction.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use super::load::{ScanRecord, Snapshot, Totals, load_figures};
+use super::load::load_figures;
+use super::lock::{NEW_FILE_PRAGMAS, WriteLock, beside, forget_unfinished, note_unfinished};
 use super::references::References;
+use super::rows::{ScanRecord, Snapshot, Totals};
 use super::{DatabaseError, migrate, remembered};
 use crate::scan::STALE_UPLOAD_NS;
-
-/// How long a writer waits for one that is soon done.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
-
-/// One writer at a time for one database.
-#[must_use]
-#[derive(Debug)]
-pub struct WriteLock {
-    path: PathBuf,
-    database: PathBuf,
-    _file: File,
-}
-
-impl WriteLock {
-    /// Takes the lock beside `database`. A check of content takes it for a moment every few seconds,
-    /// which is waited for.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Scanning`] when another scan holds it.
-    pub fn take(database: &Path) -> Result<Self, DatabaseError> {
-        let began = Instant::now();
-        loop {
-            if let Some(lock) = Self::try_take(database)? {
-                return Ok(lock);
-            }
-            if began.elapsed() >= LOCK_PATIENCE {
-                return Err(DatabaseError::Scanning(database.to_owned()));
-            }
-            std::thread::sleep(LOCK_PAUSE);
-        }
-    }
-
-    /// Takes the lock beside `database`, unless another process holds it.
-    pub fn try_take(database: &Path) -> Result<Option<Self>, DatabaseError> {
-        let path = beside(database, ".lock")?;
-        let error = |source| DatabaseError::Write { path: path.clone(), source };
-        loop {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
-                .map_err(error)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(fs::TryLockError::WouldBlock) => return Ok(None),
-                Err(fs::TryLockError::Error(source)) => return Err(error(source)),
-            }
-            // The last holder may have removed the file between opening and locking it.
-            if is_same_file(&file, &path) {
-                return Ok(Some(Self { path, database: database.to_owned(), _file: file }));
-            }
-        }
-    }
-
-    /// The database that it is about.
-    pub(crate) fn database(&self) -> &Path {
-        &self.database
-    }
-}
-
-impl Drop for WriteLock {
-    fn drop(&mut self) {
-        // Removed while still locked; whoever waits for it looks again. A leftover does no harm.
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-/// `.<name><suffix>` in the database's directory.
-pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseError> {
-    let name = database.file_name().ok_or_else(|| DatabaseError::Write {
-        path: database.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidInput, "it names no file"),
-    })?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(suffix);
-    Ok(database.with_file_name(hidden))
-}
 
 /// What the last scan left.
 #[derive(Clone, Debug)]
@@ -191,11 +103,6 @@ fn is_own(database: &Path) -> bool {
         && header[68..] == migrate::APPLICATION_ID.to_be_bytes()
 }
 
-/// For a file that is thrown away on any error. Sorting for an index uses a second thread.
-pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; \
-     PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; \
-     PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";
-
 /// A file that is to take the place of the database. Dropped unpublished, it is removed.
 pub struct NewDatabase<'a> {
     lock: &'a WriteLock,
@@ -205,25 +112,6 @@ pub struct NewDatabase<'a> {
     /// The file whose place it takes.
     old: Option<Connection>,
     has_lost_history: bool,
-}
-
-/// The files that this process is writing now.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-pub(super) fn note_unfinished(path: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
-}
-
-pub(super) fn forget_unfinished(path: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != path);
-}
-
-/// Removes what this process has written of a new database, before it ends in the middle of that. The
-/// database itself stays as it was.
-pub fn remove_unfinished() {
-    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        drop(fs::remove_file(path));
-    }
 }
 
 impl Drop for NewDatabase<'_> {
@@ -239,7 +127,7 @@ impl<'a> NewDatabase<'a> {
     /// Makes the file, with the history of the old one. Errors name the database, not the file that
     /// only stands in for it.
     pub fn create(lock: &'a WriteLock) -> Result<Self, DatabaseError> {
-        let database = &lock.database;
+        let database = lock.database();
         let path = beside(database, ".new")?;
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         match fs::remove_file(&path) {
@@ -312,12 +200,13 @@ impl<'a> NewDatabase<'a> {
             super::witness::record(connection)?;
             Ok(totals)
         })?;
-        let database = &self.lock.database;
+        let database = self.lock.database();
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
+        // No index but the one of aliases is about what the other thread may still be writing.
+        migrate::create_indices(connection).map_err(on_sqlite)?;
         references()?.take_into(connection)?;
         let finish = || {
-            migrate::create_indices(connection)?;
             migrate::apply_views(connection)?;
             super::content::mark_broken_tags(connection)?;
             connection.execute_batch(include_str!("sql/mark_unknown.sql"))?;
@@ -330,12 +219,12 @@ impl<'a> NewDatabase<'a> {
     }
 
     fn rename(&mut self) -> Result<(), DatabaseError> {
-        let database = &self.lock.database;
-        let connection = self.connection.take().ok_or_else(|| published(&self.lock.database))?;
+        let database = self.lock.database();
+        let connection = self.connection.take().ok_or_else(|| published(self.lock.database()))?;
         if let Err((connection, source)) = connection.close() {
             // Kept open, so that dropping removes the file.
             self.connection = Some(connection);
-            return Err(DatabaseError::from_sqlite_write(&self.lock.database, source));
+            return Err(DatabaseError::from_sqlite_write(self.lock.database(), source));
         }
         // That of a file that is damaged or gone would be taken for the new file's, and undo it.
         let mut journal = database.as_os_str().to_owned();
@@ -349,13 +238,13 @@ impl<'a> NewDatabase<'a> {
             .and_then(|()| File::open(directory_of(database))?.sync_all());
         renamed.map_err(|source| {
             drop(fs::remove_file(&self.path));
-            DatabaseError::Write { path: database.clone(), source }
+            DatabaseError::Write { path: database.to_owned(), source }
         })
     }
 
     /// Runs statements in a transaction while the file whose place it takes is attached as `before`.
     pub(super) fn with_old(&self, sql: &str) -> Result<(), DatabaseError> {
-        let database = &self.lock.database;
+        let database = self.lock.database();
         let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
         let run = || {
             let path = database.as_os_str().as_encoded_bytes();
@@ -371,14 +260,14 @@ impl<'a> NewDatabase<'a> {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
-        let connection = self.connection.as_ref().ok_or_else(|| published(&self.lock.database))?;
+        let connection = self.connection.as_ref().ok_or_else(|| published(self.lock.database()))?;
         let run = || {
             let transaction = connection.unchecked_transaction()?;
             let result = work(&transaction)?;
             transaction.commit()?;
             Ok(result)
         };
-        run().map_err(|source| DatabaseError::from_sqlite_write(&self.lock.database, source))
+        run().map_err(|source| DatabaseError::from_sqlite_write(self.lock.database(), source))
     }
 }
 
@@ -469,7 +358,7 @@ pub fn publish_unchanged(
     scan: &ScanRecord,
     parts: Option<&[u8]>,
 ) -> Result<Totals, DatabaseError> {
-    let database = &lock.database;
+    let database = lock.database();
     let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut connection = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;

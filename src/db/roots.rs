@@ -1,7 +1,6 @@
 //! Rows of roots in a new database: written before the storage is known, read again when it is.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, Row as SqlRow, params};
@@ -9,8 +8,8 @@ use rusqlite::{Connection, Row as SqlRow, params};
 use super::DatabaseError;
 use super::publish::NewDatabase;
 use crate::graph::BlobId;
-use crate::model::{Digest, bytes_of, text_of};
-use crate::roots::{Batch, Form, Origin, RootKind, Source};
+use crate::model::Digest;
+use crate::roots::{Batch, Origin, RootKind};
 
 /// A row that was written.
 pub struct StoredRoot<'a> {
@@ -143,27 +142,6 @@ impl NewDatabase<'_> {
     }
 }
 
-/// A file of roots as the snapshot knows it; its content is not known.
-pub(super) fn read_source(row: &SqlRow<'_>) -> rusqlite::Result<Source> {
-    let path: String = row.get(0)?;
-    Ok(Source {
-        path: bytes_of(&path).map(PathBuf::from).unwrap_or_default(),
-        form: match row.get_ref(1)?.as_str()? {
-            "csv" => Form::Csv,
-            "tsv" => Form::Tsv,
-            "json" => Form::Json,
-            _ => Form::Words,
-        },
-        row_count: row.get::<_, i64>(2)? as u64,
-        exported_ns: row.get(3)?,
-        sha256: [0; 32],
-        has_blobs: row.get(4)?,
-        has_manifests_elsewhere: row.get(5)?,
-        has_pulls: row.get(6)?,
-        has_streams: row.get(7)?,
-    })
-}
-
 fn each(
     connection: &Connection,
     mut take: impl FnMut(i64, &StoredRoot<'_>) -> rusqlite::Result<()>,
@@ -197,24 +175,4 @@ fn stored<'a>(row: &'a SqlRow<'_>) -> rusqlite::Result<StoredRoot<'a>> {
         tag: row.get_ref(4)?.as_str_or_null()?,
         digest: if sha256.is_some() { sha256 } else { other()? },
     })
-}
-
-/// Writes what is known of the files.
-pub(super) fn write_sources(connection: &Connection, sources: &[Source]) -> rusqlite::Result<()> {
-    let mut insert = connection
-        .prepare("INSERT INTO root_source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
-    for (id, source) in (0_i64..).zip(sources) {
-        insert.execute(params![
-            id,
-            text_of(source.path.as_os_str()),
-            source.form.as_str(),
-            source.row_count as i64,
-            source.exported_ns,
-            source.has_blobs,
-            source.has_manifests_elsewhere,
-            source.has_pulls,
-            source.has_streams,
-        ])?;
-    }
-    Ok(())
 }

@@ -4,22 +4,29 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::load::{NO_MEDIA_TYPE, Snapshot, SortedTexts};
+use super::rows::{NO_MEDIA_TYPE, Snapshot, SortedTexts};
 use crate::model::ManifestKind;
 use crate::scan::{
     BlobDescription, BlobKind, Catalog, CatalogManifest, TextNumber, base_images, changing_steps,
 };
 
-/// Fills `base_image`, `changing_step`, `name_prefix`, `media_type_use` and `platform_use`.
+/// Fills `base_image` and `changing_step`, which need no figures.
+pub(super) fn load_image_summaries(
+    connection: &Connection,
+    catalog: &Catalog,
+    build_steps: &SortedTexts<'_>,
+) -> rusqlite::Result<()> {
+    bases(connection, catalog)?;
+    steps(connection, catalog, build_steps)
+}
+
+/// Fills `name_prefix`, `media_type_use` and `platform_use`.
 pub(super) fn load_summaries(
     connection: &Connection,
     snapshot: &Snapshot<'_>,
     described: &[BlobDescription],
     media_types: &SortedTexts<'_>,
-    build_steps: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
-    bases(connection, snapshot.graph)?;
-    steps(connection, snapshot.graph, build_steps)?;
     prefixes(connection, snapshot)?;
     media_type_uses(connection, snapshot.graph, described, media_types)?;
     platforms(connection, snapshot)

@@ -4,3 +4,5 @@ INSERT INTO main.build_step SELECT * FROM side.build_step;
 INSERT INTO main.reference SELECT * FROM side.reference;
 INSERT INTO main.referenced_by SELECT * FROM side.referenced_by;
 INSERT INTO main.alias SELECT * FROM side.alias;
+INSERT INTO main.base_image SELECT * FROM side.base_image;
+INSERT INTO main.changing_step SELECT * FROM side.changing_step;

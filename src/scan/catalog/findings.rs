@@ -152,10 +152,10 @@ impl Collector<'_> {
         let mut missing_blobs: BTreeMap<(Code, BlobId), BTreeSet<BlobId>> = BTreeMap::new();
         for &node in nodes {
             let manifest = &self.catalog.manifests[node as usize];
-            let path = blob_path(self.catalog, manifest.blob);
             if let Some((code, detail)) = &manifest.fault {
                 let is_normal = self.catalog.is_pull_through && *code == Code::ManifestMissing;
                 if !is_normal {
+                    let path = blob_path(self.catalog, manifest.blob);
                     self.find(*code, Some(manifest.blob), path, detail.clone());
                 }
             }

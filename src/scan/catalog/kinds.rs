@@ -6,7 +6,7 @@ use crate::scan::TextNumber;
 use super::{Catalog, CatalogManifest};
 
 /// What a blob is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlobKind {
     /// Named as a layer.
     Layer,

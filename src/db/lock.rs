@@ -1,0 +1,123 @@
+//! One writer at a time for one database, and the files beside it that the writer makes: each is whole and
+//! renamed, or thrown away.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::DatabaseError;
+
+/// How long a writer waits for one that is soon done.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// One writer at a time for one database.
+#[must_use]
+#[derive(Debug)]
+pub struct WriteLock {
+    path: PathBuf,
+    database: PathBuf,
+    _file: File,
+}
+
+impl WriteLock {
+    /// Takes the lock beside `database`. A check of content takes it for a moment every few seconds,
+    /// which is waited for.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Scanning`] when another scan holds it.
+    pub fn take(database: &Path) -> Result<Self, DatabaseError> {
+        let began = Instant::now();
+        loop {
+            if let Some(lock) = Self::try_take(database)? {
+                return Ok(lock);
+            }
+            if began.elapsed() >= LOCK_PATIENCE {
+                return Err(DatabaseError::Scanning(database.to_owned()));
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+    }
+
+    /// Takes the lock beside `database`, unless another process holds it.
+    pub fn try_take(database: &Path) -> Result<Option<Self>, DatabaseError> {
+        let path = beside(database, ".lock")?;
+        let error = |source| DatabaseError::Write { path: path.clone(), source };
+        loop {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(error)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(fs::TryLockError::Error(source)) => return Err(error(source)),
+            }
+            // The last holder may have removed the file between opening and locking it.
+            if is_same_file(&file, &path) {
+                return Ok(Some(Self { path, database: database.to_owned(), _file: file }));
+            }
+        }
+    }
+
+    /// The database that it is about.
+    pub(crate) fn database(&self) -> &Path {
+        &self.database
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // Removed while still locked; whoever waits for it looks again. A leftover does no harm.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// `.<name><suffix>` in the database's directory.
+pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseError> {
+    let name = database.file_name().ok_or_else(|| DatabaseError::Write {
+        path: database.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "it names no file"),
+    })?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(suffix);
+    Ok(database.with_file_name(hidden))
+}
+
+/// For a file that is thrown away on any error. Sorting for an index uses a second thread.
+pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; \
+     PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; \
+     PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";
+
+/// The files that this process is writing now.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+pub(super) fn note_unfinished(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+}
+
+pub(super) fn forget_unfinished(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != path);
+}
+
+/// Removes what this process has written of a new database, before it ends in the middle of that. The
+/// database itself stays as it was.
+pub fn remove_unfinished() {
+    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        drop(fs::remove_file(path));
+    }
+}

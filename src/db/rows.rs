@@ -1,0 +1,91 @@
+//! What is written of one scan, apart from the rows themselves.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::authority::AuthorityRecord;
+use crate::graph::{Accounts, GroupAccount};
+use crate::model::Finding;
+use crate::scan::{Catalog, TagVerdict, TextNumber};
+
+/// What is to be written of one scan.
+pub struct Snapshot<'a> {
+    /// The storage.
+    pub graph: &'a Catalog,
+    /// Its figures.
+    pub accounts: &'a Accounts,
+    /// Figures of repositories by the parts of their names.
+    pub groups: &'a [GroupAccount],
+    /// Whether each tag can be pulled.
+    pub verdicts: &'a [TagVerdict],
+    /// What is wrong with it, sorted.
+    pub findings: &'a [Finding],
+    /// Who else holds references.
+    pub authority: &'a AuthorityRecord,
+    /// About the scan itself.
+    pub scan: ScanRecord,
+}
+
+/// About a scan.
+#[derive(Clone, Debug)]
+pub struct ScanRecord {
+    /// The registry's root directory.
+    pub root: String,
+    /// When it began, in nanoseconds since 1970.
+    pub started_ns: i64,
+    /// When it ended, in nanoseconds since 1970.
+    pub finished_ns: i64,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// Everything could be read.
+    pub is_complete: bool,
+    /// What lies beside each blob and link was looked at, too.
+    pub is_deep: bool,
+    /// Hash over all names, sizes and times.
+    pub fingerprint: [u8; 32],
+    /// The registry behind a pull-through cache, by its configuration.
+    pub proxy_url: Option<String>,
+    /// More percent of all tags missing at once than this has vanished.
+    pub max_vanished_percent: u8,
+    /// The file system that holds the blobs, if that is known.
+    pub disk: Option<DiskSpace>,
+    /// Figures that are no part of the registry: what lies in the trash, the last deletion.
+    pub other_totals: Vec<(&'static str, i64)>,
+}
+
+/// How large a file system is, and how full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of it, in bytes.
+    pub size_bytes: i64,
+    /// What is free for whoever is not root, in bytes.
+    pub free_bytes: i64,
+}
+
+/// Figures about the whole storage, by their names in the `totals` view.
+pub type Totals = BTreeMap<Cow<'static, str>, i64>;
+
+/// Marks a layer whose manifests do not say its media type: no row of `media_type` has this id.
+pub(super) const NO_MEDIA_TYPE: i64 = -1;
+
+/// Texts in the file are sorted, so that the numbers do not depend on the order of reading.
+pub(super) struct SortedTexts<'a> {
+    pub sorted: Vec<&'a str>,
+    place_of: Vec<i64>,
+}
+
+impl<'a> SortedTexts<'a> {
+    pub fn new(texts: &'a [String]) -> Self {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_unstable_by_key(|at| &texts[*at]);
+        let mut place_of = vec![0; texts.len()];
+        for (place, at) in (0..).zip(&order) {
+            place_of[*at] = place;
+        }
+        Self { sorted: order.into_iter().map(|at| texts[at].as_str()).collect(), place_of }
+    }
+
+    pub fn id(&self, number: Option<TextNumber>) -> Option<i64> {
+        number.map(|number| self.place_of[number.place()])
+    }
+}
