@@ -118,10 +118,14 @@ impl TextNumbers {
         next
     }
 
-    /// What `of` says of the text with this number; `false` when there is none.
-    pub fn any(&self, number: TextNumber, of: impl Fn(&str) -> bool) -> bool {
+    /// What `of` says of each text until now, by number.
+    pub fn flags(&self, of: impl Fn(&str) -> bool) -> Vec<bool> {
         let numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        numbers.iter().any(|(text, other)| *other == number && of(text))
+        let mut flags = vec![false; numbers.len()];
+        for (text, number) in &*numbers {
+            flags[number.place()] = of(text);
+        }
+        flags
     }
 
     /// All texts, by number.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -289,6 +290,8 @@ impl KnownContents {
 /// What manifests said when the last scan read them, by the numbers of this scan.
 pub(super) struct KnownBodies<'a> {
     known: &'a KnownContents,
+    /// Each is taken when it is asked for: there are millions of references in them.
+    manifests: Vec<(u32, Mutex<Option<ManifestBody>>)>,
     /// For each present blob the number it had, if its file is the same.
     same_file: Vec<u32>,
     /// This scan's numbers for those of the last; `NONE` where it was not asked for yet.
@@ -319,7 +322,10 @@ fn memoised(numbers: &[AtomicU32], at: u32, number: impl FnOnce() -> Option<u32>
 
 impl<'a> KnownBodies<'a> {
     /// Both lists of blobs are in digest order.
-    pub(super) fn new(known: &'a KnownContents, blobs: &[BlobFacts]) -> Self {
+    pub(super) fn new(known: &'a mut KnownContents, blobs: &[BlobFacts]) -> Self {
+        let manifests = std::mem::take(&mut known.bodies.manifests).into_iter();
+        let manifests =
+            manifests.map(|(blob, body)| (blob, Mutex::new(Some(body)))).collect();
         let old = &known.contents.blobs;
         let mut same_file = vec![NONE; blobs.len()];
         let numbers = unasked(old.len() + known.contents.absent.len());
@@ -351,6 +357,7 @@ impl<'a> KnownBodies<'a> {
             platforms: unasked(known.bodies.platforms.len()),
             build_steps: unasked(known.bodies.build_steps.len()),
             is_plain,
+            manifests,
             known,
         }
     }
@@ -364,7 +371,7 @@ impl<'a> KnownBodies<'a> {
         self.old_number(blob).is_some_and(|number| self.is_plain[number as usize])
     }
 
-    /// What the manifest says, if neither it nor its config has changed.
+    /// What the manifest says, if neither it nor its config has changed. Only the first who asks gets it.
     pub(super) fn body(
         &self,
         blob: u32,
@@ -372,9 +379,9 @@ impl<'a> KnownBodies<'a> {
         texts: &Texts,
     ) -> Option<ManifestBody> {
         let number = self.old_number(blob)?;
-        let manifests = &self.known.bodies.manifests;
-        let at = manifests.binary_search_by_key(&number, |manifest| manifest.0).ok()?;
-        let mut body = manifests[at].1.clone();
+        let at = self.manifests.binary_search_by_key(&number, |manifest| manifest.0).ok()?;
+        let mut body =
+            self.manifests[at].1.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let bodies = &self.known.bodies;
         let media_type = renumbering(&self.media_types, &bodies.media_types, &texts.media_types);
         let platform = renumbering(&self.platforms, &bodies.platforms, &texts.platforms);

@@ -137,9 +137,15 @@ impl Reader<'_> {
             let facts: Vec<ManifestFacts> =
                 round.par_iter().filter_map(|candidate| self.read(candidate, is_orphan)).collect();
             let mut next: HashMap<u32, Candidate> = HashMap::new();
+            let is_manifest_type = self.texts.media_types.flags(media_type::is_manifest);
             for body in facts.iter().filter_map(|manifest| manifest.body.as_ref()) {
                 for reference in &body.references {
-                    let Some(candidate) = self.child(body.kind, reference) else { continue };
+                    let is_typed = reference
+                        .media_type
+                        .is_some_and(|number| is_manifest_type[number.place()]);
+                    let Some(candidate) = self.child(body.kind, reference, is_typed) else {
+                        continue;
+                    };
                     // One index may say what it is and another may not: the surer one counts.
                     let known = seen.get(&reference.blob);
                     if known.is_none_or(|known| !is_orphan && *known < candidate.certainty) {
@@ -155,8 +161,12 @@ impl Reader<'_> {
 
     /// What a manifest names, to be read if it may be a manifest. What is not there is no fault of
     /// an index, as other platforms are often left out; what is there and could not be seen is one.
-    fn child(&self, kind: ManifestKind, reference: &ReferenceFacts) -> Option<Candidate> {
-        let is_typed = reference.media_type.is_some_and(|number| self.is_manifest_type(number));
+    fn child(
+        &self,
+        kind: ManifestKind,
+        reference: &ReferenceFacts,
+        is_typed: bool,
+    ) -> Option<Candidate> {
         let certainty = Certainty::of_named(kind, reference.role, is_typed)?;
         let candidate = |digest, certainty| Candidate { blob: reference.blob, digest, certainty };
         if let Some(blob) = self.blobs.get(reference.blob as usize) {
@@ -173,10 +183,6 @@ impl Reader<'_> {
         let digest = self.numbers.absent_digest(reference.blob)?;
         (self.unseen.is_many || self.unseen.digests.contains(&digest))
             .then(|| candidate(digest, Certainty::Certain))
-    }
-
-    fn is_manifest_type(&self, number: TextNumber) -> bool {
-        self.texts.media_types.any(number, media_type::is_manifest)
     }
 
     /// Of each blob, whether it was read or a manifest names it as a part. What a manifest is only about

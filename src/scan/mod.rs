@@ -273,7 +273,7 @@ impl Walked {
 pub fn read_manifests(
     storage: &dyn Storage,
     mut walked: Walked,
-    known: Option<KnownContents>,
+    mut known: Option<KnownContents>,
     progress: &dyn Progress,
 ) -> Facts {
     let fingerprint = walked.fingerprint();
@@ -290,7 +290,7 @@ pub fn read_manifests(
     let numbers = DigestNumbers::new(&blobs);
     let texts = Texts::default();
     let unseen = unseen(&walked.blobs.notes);
-    let bodies = known.as_ref().map(|known| KnownBodies::new(known, &blobs));
+    let bodies = known.as_mut().map(|known| KnownBodies::new(known, &blobs));
     let reader = Reader {
         storage,
         blobs: &blobs,
