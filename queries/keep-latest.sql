@@ -38,6 +38,8 @@ WITH candidate AS MATERIALIZED (
     SELECT
         t.repository_id,
         t.manifest_id,
+        o.has_equal_pushes,
+        o.has_equal_creations,
         MAX(CASE WHEN t.name GLOB COALESCE(:match, '*') THEN t.version_key END) AS version_key,
         MAX(CASE WHEN t.name GLOB COALESCE(:match, '*') AND c.class IS NOT 'referrer' THEN t.pushed_ns END) AS pushed_ns,
         MAX(CASE WHEN t.name GLOB COALESCE(:match, '*') AND c.class IS NOT 'referrer' THEN t.name END) AS name,
@@ -48,10 +50,13 @@ WITH candidate AS MATERIALIZED (
             OR (COALESCE(:order, 'version') = 'version' AND t.version_key IS NULL AND c.class IS NOT 'commit')
             OR (COALESCE(:order, 'version') IN ('pushed', 'pulled') AND t.pushed_ns IS NULL)
         ) AS is_kept
-    FROM tag t
-    JOIN repository r ON r.id = t.repository_id
+    -- Where no more images are than stay, nothing goes.
+    FROM image_order o
+    CROSS JOIN repository r ON r.id = o.repository_id
+    CROSS JOIN tag t ON t.repository_id = o.repository_id
     LEFT JOIN tag_class c ON c.tag_id = t.id
     WHERE t.manifest_id IS NOT NULL AND r.name GLOB COALESCE(:repository, '*')
+        AND o.image_count > COALESCE(:keep, 5)
     GROUP BY t.repository_id, t.manifest_id
 ),
 -- Tagged platforms of tagged indexes.
@@ -65,34 +70,29 @@ part AS MATERIALIZED (
 ),
 valued AS (
     SELECT
-        i.*,
-        e.created_ns,
+        i.repository_id, i.manifest_id, i.version_key, i.name, i.is_kept,
+        x.created_ns,
         CASE COALESCE(:order, 'version')
             WHEN 'version' THEN i.version_key
-            WHEN 'created' THEN CASE WHEN e.has_equal_creations = 0 THEN e.created_ns END
+            WHEN 'created' THEN CASE WHEN i.has_equal_creations = 0 THEN x.created_ns END
             WHEN 'pushed' THEN CASE
-                WHEN e.has_equal_pushes = 0 THEN i.pushed_ns
-                WHEN e.has_equal_creations = 0 THEN e.created_ns
+                WHEN i.has_equal_pushes = 0 THEN i.pushed_ns
+                WHEN i.has_equal_creations = 0 THEN x.created_ns
             END
             WHEN 'pulled' THEN CASE
                 WHEN EXISTS (SELECT 1 FROM pull_coverage) OR EXISTS (SELECT 1 FROM root_pull)
-                    THEN MAX(i.pushed_ns, COALESCE(e.pulled_ns, 0))
+                    THEN MAX(i.pushed_ns, COALESCE((
+                        SELECT MAX(p.pulled_ns) FROM tag g JOIN tag_pull p ON p.tag_id = g.id
+                        WHERE g.manifest_id = i.manifest_id AND g.repository_id = i.repository_id
+                    ), 0))
             END
         END AS value,
         CASE
-            WHEN COALESCE(:order, 'version') = 'pushed' AND e.has_equal_pushes THEN 'created'
+            WHEN COALESCE(:order, 'version') = 'pushed' AND i.has_equal_pushes THEN 'created'
             ELSE COALESCE(:order, 'version')
         END AS ranked_by
     FROM candidate i
-    LEFT JOIN (
-        SELECT x.repository_id, x.manifest_id, x.created_ns, t.has_equal_pushes, t.has_equal_creations,
-            CASE WHEN :order = 'pulled' THEN (
-                SELECT MAX(p.pulled_ns) FROM tag g JOIN tag_pull p ON p.tag_id = g.id
-                WHERE g.manifest_id = x.manifest_id AND g.repository_id = x.repository_id
-            ) END AS pulled_ns
-        FROM image x
-        JOIN image_order t ON t.repository_id = x.repository_id
-    ) e ON e.repository_id = i.repository_id AND e.manifest_id = i.manifest_id
+    LEFT JOIN image x ON x.repository_id = i.repository_id AND x.manifest_id = i.manifest_id
     WHERE i.name IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM part p WHERE p.repository_id = i.repository_id AND p.manifest_id = i.manifest_id)
 ),

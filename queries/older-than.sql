@@ -40,5 +40,5 @@ WHERE i.is_kept = 0
         WHERE o.manifest_id = i.manifest_id AND o.repository_id = i.repository_id AND o.name NOT GLOB :match))
     AND i.newer_image_count >= COALESCE(:keep, 0)
     AND i.newest_tag_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
-ORDER BY i.newest_tag_ns, r.name, t.manifest_id, t.name
+ORDER BY i.newest_tag_ns, i.repository_id, t.manifest_id, t.id
 LIMIT COALESCE(:limit, -1)

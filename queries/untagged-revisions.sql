@@ -37,5 +37,5 @@ WHERE v.is_tagged = 0 AND v.is_held = 0
     AND r.name GLOB COALESCE(:repository, '*')
     AND (COALESCE(:older_than, 0) = 0
         OR v.pushed_ns <= (SELECT finished_ns FROM scan) - :older_than * 86400000000000)
-ORDER BY v.exclusive_bytes DESC, r.name, v.blob_id
+ORDER BY v.exclusive_bytes DESC, v.repository_id, v.blob_id
 LIMIT COALESCE(:limit, -1)
