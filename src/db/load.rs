@@ -17,8 +17,7 @@ use crate::model::{
     Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
 };
 use crate::scan::{
-    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogTag,
-    TextNumber, describe_blobs,
+    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogTag, TextNumber, describe_blobs,
 };
 
 /// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is

@@ -324,8 +324,7 @@ impl<'a> KnownBodies<'a> {
     /// Both lists of blobs are in digest order.
     pub(super) fn new(known: &'a mut KnownContents, blobs: &[BlobFacts]) -> Self {
         let manifests = std::mem::take(&mut known.bodies.manifests).into_iter();
-        let manifests =
-            manifests.map(|(blob, body)| (blob, Mutex::new(Some(body)))).collect();
+        let manifests = manifests.map(|(blob, body)| (blob, Mutex::new(Some(body)))).collect();
         let old = &known.contents.blobs;
         let mut same_file = vec![NONE; blobs.len()];
         let numbers = unasked(old.len() + known.contents.absent.len());

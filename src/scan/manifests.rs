@@ -140,9 +140,8 @@ impl Reader<'_> {
             let is_manifest_type = self.texts.media_types.flags(media_type::is_manifest);
             for body in facts.iter().filter_map(|manifest| manifest.body.as_ref()) {
                 for reference in &body.references {
-                    let is_typed = reference
-                        .media_type
-                        .is_some_and(|number| is_manifest_type[number.place()]);
+                    let is_typed =
+                        reference.media_type.is_some_and(|number| is_manifest_type[number.place()]);
                     let Some(candidate) = self.child(body.kind, reference, is_typed) else {
                         continue;
                     };
