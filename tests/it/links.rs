@@ -72,6 +72,16 @@ fn every_link_of_the_docs_leads_to_a_file_and_a_heading() {
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
 }
 
+/// The book has the pages of docs/ alone, and a link out of it leads nowhere.
+#[test]
+fn no_page_of_the_book_leads_out_of_it() {
+    for page in pages().iter().filter(|page| page.parent().unwrap().ends_with("docs")) {
+        for link in links(&fs::read_to_string(page).unwrap()) {
+            assert!(!link.starts_with("../"), "{}: {link}", page.display());
+        }
+    }
+}
+
 #[test]
 fn the_book_lists_every_page() {
     let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
