@@ -29,6 +29,15 @@ struct Night {
 const PRUNE: &str =
     "[prune]\nreports = [\"untagged-revisions\"]\ngarbage = true\nmin_age = \"0s\"\n";
 
+/// The steps of a night with [`purged`], in their order.
+const STEPS: [&str; 9] =
+    ["scan", "plan", "downtime-begin", "stop", "prune", "purge", "start", "check", "downtime-end"];
+
+/// A configuration that also purges the trash at once.
+fn purged(text: &str) -> String {
+    text.replace("garbage = true", "garbage = true\npurge_older_than = \"0s\"")
+}
+
 impl Night {
     /// A registry with three tags, an untagged image and an orphan blob.
     fn new() -> Self {

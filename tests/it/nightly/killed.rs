@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::Night;
+use super::{Night, STEPS, purged};
 use crate::env::{LIMIT, wait_until};
 
 /// Starts a run and waits until it is at a step.
@@ -27,21 +27,10 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn the_next_run_heals_a_run_that_was_killed_at_any_step() {
-    for step in [
-        "scan",
-        "plan",
-        "downtime-begin",
-        "stop",
-        "prune",
-        "purge",
-        "start",
-        "check",
-        "downtime-end",
-    ] {
+    for step in STEPS {
         let night = Night::new();
         night.write_config(|text| {
-            text.replace("garbage = true", "garbage = true\npurge_older_than = \"0s\"")
-                .replace(">>events && ", ">>events && sleep 0.2 && ")
+            purged(&text).replace(">>events && ", ">>events && sleep 0.2 && ")
         });
         let mut child = run_until(&night, step);
         child.kill().unwrap();

@@ -1,31 +1,15 @@
 //! A night in which nothing goes wrong.
 
-use super::Night;
+use super::{Night, STEPS, purged};
 use crate::monitoring::promtool::check_metrics;
 
 #[test]
 fn a_night_stops_deletes_purges_starts_looks_and_tells_in_this_order() {
     let night = Night::new();
-    night.write_config(|text| {
-        text.replace("garbage = true", "garbage = true\npurge_older_than = \"0s\"")
-    });
+    night.write_config(|text| purged(&text));
     let text = night.ends(0, &[]);
     assert_eq!(night.events(), "begin stop start end", "{text}");
-    assert_eq!(
-        night.steps(),
-        [
-            "scan done",
-            "plan done",
-            "downtime-begin done",
-            "stop done",
-            "prune done",
-            "purge done",
-            "start done",
-            "check done",
-            "downtime-end done"
-        ],
-        "{text}"
-    );
+    assert_eq!(night.steps(), STEPS.map(|step| format!("{step} done")), "{text}");
     assert!(night.is_pruned(), "{text}");
     night.assert_whole();
 
@@ -92,17 +76,7 @@ fn a_dry_run_shows_each_step_and_changes_nothing() {
     });
     let before = night.tree();
     let text = night.ends(0, &["--dry-run"]);
-    for step in [
-        "scan",
-        "plan",
-        "downtime-begin",
-        "stop",
-        "prune",
-        "purge",
-        "start",
-        "check",
-        "downtime-end",
-    ] {
+    for step in STEPS {
         assert!(text.lines().any(|line| line.trim_start().starts_with(step)), "{step}: {text}");
     }
     assert!(text.contains("would run: regsql prune"), "{text}");
