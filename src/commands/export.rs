@@ -102,6 +102,8 @@ fn export(context: &Context, options: &ExportOptions<'_>, lake: &dyn Destination
 /// The statements for the lake in a directory.
 fn statements(engine: Engine, destination: &Path) -> Result<String> {
     let place = if is_address(destination) {
+        // Sees that it is one, and that its options are.
+        storage::locate(destination)?;
         destination.to_owned()
     } else {
         std::path::absolute(destination)?

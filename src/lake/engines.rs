@@ -4,12 +4,12 @@
 //! each digest the number of its blob, where the files have it. It shows a scan only when `scan_info`, which
 //! is published last, has it.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use clap::ValueEnum;
 
 use super::LakeError;
+use super::address::Address;
 use super::table::{Column, LAST, Table, Type, tables};
 
 /// An engine.
@@ -28,21 +28,24 @@ pub enum Engine {
 }
 
 /// The statements for a lake; `Display` writes them.
-pub struct Statements<'a> {
+pub struct Statements {
     engine: Engine,
-    place: Cow<'a, str>,
+    address: Address,
+    /// Where the lake lies, as the engine writes it.
+    place: String,
     tables: Vec<Table>,
 }
 
-impl<'a> Statements<'a> {
-    /// For the lake at `place`.
+impl Statements {
+    /// For the lake in the directory `place`, or at an address of a bucket.
     ///
     /// # Errors
     /// When the tables of a database cannot be made in memory.
-    pub fn new(engine: Engine, place: &'a str) -> Result<Self, LakeError> {
+    pub fn new(engine: Engine, place: &str) -> Result<Self, LakeError> {
         let in_memory = |source| LakeError::Read { database: ":memory:".into(), source };
-        let place = address_for(engine, place.trim_end_matches('/'));
-        Ok(Self { engine, place, tables: tables().map_err(in_memory)? })
+        let address = Address::new(place);
+        let place = address.text_for(engine);
+        Ok(Self { engine, address, place, tables: tables().map_err(in_memory)? })
     }
 
     /// `scan_info` first: the others look at it.
@@ -66,17 +69,17 @@ impl<'a> Statements<'a> {
 
     /// What a view of a table reads: the columns of its files, and `registry` and `scan`.
     fn files(&self, table: &str) -> String {
-        let place = self.place.replace('\'', "''");
+        let place = &self.place;
         match self.engine {
             Engine::DuckDb => format!(
                 "read_parquet('{}/{table}/*/*/*.parquet', hive_partitioning = true, \
                  hive_types = {{'registry': VARCHAR, 'scan': VARCHAR}}, union_by_name = true)",
-                literal_glob(&place)
+                literal_glob(place)
             ),
             Engine::ClickHouse => format!(
                 "(SELECT *, decodeURLComponent(extract(_path, '/registry=([^/]*)/')) AS registry, \
                  extract(_path, '/scan=([^/]*)/') AS scan FROM {} SETTINGS use_hive_partitioning = 0)",
-                clickhouse_files(&format!("{place}/{table}/*/*/*.parquet")),
+                self.address.clickhouse_files(table),
             ),
             Engine::Spark | Engine::Trino => self.files_name(table),
         }
@@ -84,7 +87,7 @@ impl<'a> Statements<'a> {
 
     /// What must be there before the view of a table can be made.
     fn preparation(&self, table: &Table) -> Option<String> {
-        let place = format!("{}/{}", self.place.replace('\'', "''"), table.name);
+        let place = format!("{}/{}", self.place, table.name);
         let files = self.files_name(table.name);
         match self.engine {
             Engine::DuckDb | Engine::ClickHouse => None,
@@ -162,13 +165,17 @@ impl<'a> Statements<'a> {
     }
 }
 
-impl fmt::Display for Statements<'_> {
+impl fmt::Display for Statements {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.engine == Engine::Spark {
             // The name `007` is no number.
             writeln!(out, "SET spark.sql.sources.partitionColumnTypeInference.enabled = false;")?;
             // `graph` follows as many edges as there are, and not a million alone.
             writeln!(out, "SET spark.sql.cteRecursionRowLimit = -1;\n")?;
+        }
+        if let Some(secret) = self.address.duckdb_secret().filter(|_| self.engine == Engine::DuckDb)
+        {
+            writeln!(out, "{secret}\n")?;
         }
         if self.engine == Engine::ClickHouse {
             writeln!(out, "SET join_use_nulls = 1;\n")?;
@@ -180,27 +187,6 @@ impl fmt::Display for Statements<'_> {
             writeln!(out, "{}\n", self.view(table))?;
         }
         Ok(())
-    }
-}
-
-/// The address of a bucket as an engine writes it: Hadoop, with which Spark and Trino read, has other schemes than
-/// regsql, and each engine puts the Azure account in another place. Options after a question mark (endpoint, region)
-/// are left out: they belong into the engine's own configuration.
-fn address_for(engine: Engine, place: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = place.split_once("://") else { return place.into() };
-    let path = rest.split_once('?').map_or(rest, |(path, _)| path).trim_end_matches('/');
-    match (scheme, engine) {
-        ("s3", Engine::Spark) => format!("s3a://{path}").into(),
-        ("az", Engine::Spark | Engine::Trino) => {
-            let (account, path) = path.split_once('/').unwrap_or((path, ""));
-            let (container, path) = path.split_once('/').unwrap_or((path, ""));
-            format!("abfss://{container}@{account}.dfs.core.windows.net/{path}").into()
-        }
-        ("az", Engine::DuckDb) => {
-            let (account, path) = path.split_once('/').unwrap_or((path, ""));
-            format!("az://{account}.blob.core.windows.net/{path}").into()
-        }
-        _ => format!("{scheme}://{path}").into(),
     }
 }
 
@@ -234,49 +220,4 @@ fn literal_glob(path: &str) -> String {
         char => char.to_string(),
     };
     path.chars().map(literal).collect()
-}
-
-/// `ClickHouse` reads a bucket through its HTTPS address.
-fn clickhouse_files(glob: &str) -> String {
-    let bucket = |rest: &str, host: &str| {
-        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-        format!("s3('https://{host}/{bucket}/{key}', 'Parquet')")
-    };
-    if let Some(rest) = glob.strip_prefix("az://") {
-        let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
-        let (container, path) = rest.split_once('/').unwrap_or((rest, ""));
-        // Its key goes into the named collection `azure`, or into the server's configuration.
-        format!(
-            "azureBlobStorage(azure, storage_account_url = 'https://{account}.blob.core.windows.net', \
-             container = '{container}', blob_path = '{path}', format = 'Parquet')"
-        )
-    } else if let Some(rest) = glob.strip_prefix("s3://") {
-        bucket(rest, "s3.amazonaws.com")
-    } else if let Some(rest) = glob.strip_prefix("gs://") {
-        bucket(rest, "storage.googleapis.com")
-    } else {
-        format!("file('{glob}', 'Parquet')")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_engine_gets_a_bucket_s_address_as_it_writes_it() {
-        let of = |engine, place| address_for(engine, place).into_owned();
-        assert_eq!(of(Engine::DuckDb, "/srv/a?b"), "/srv/a?b");
-        assert_eq!(of(Engine::DuckDb, "s3://b/lake?endpoint=http://127.0.0.1:1"), "s3://b/lake");
-        assert_eq!(of(Engine::Spark, "s3://b/lake"), "s3a://b/lake");
-        assert_eq!(of(Engine::Trino, "gs://b/lake"), "gs://b/lake");
-        assert_eq!(
-            of(Engine::Spark, "az://acme/c/lake/x"),
-            "abfss://c@acme.dfs.core.windows.net/lake/x"
-        );
-        assert_eq!(
-            of(Engine::DuckDb, "az://acme/c/lake"),
-            "az://acme.blob.core.windows.net/c/lake"
-        );
-    }
 }

@@ -10,6 +10,7 @@
 //! grows with the graph and not with the rows; files are written aside, so that no engine reads a part.
 //! Prints nothing. Engines report; only regsql deletes.
 
+mod address;
 #[cfg(feature = "object-storage")]
 mod bucket;
 mod csv;

@@ -10,6 +10,7 @@ spark, or trino, whose statements are only parsed.
 """
 
 import collections
+import contextlib
 import datetime
 import decimal
 import json
@@ -28,6 +29,12 @@ class DuckDb:
 
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
+        with contextlib.suppress(ImportError):
+            # Extensions of PyPI, where there are some: those that a statement needs are loaded from there.
+            import duckdb_ext
+
+            (place,) = duckdb_ext.__path__
+            self.connection.execute(f"SET extension_directory = '{place}/extensions'")
         self.connection.execute(statements)
 
     def rows(self, sql):

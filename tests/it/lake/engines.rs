@@ -2,10 +2,11 @@
 //! plain Python works out.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{exports, sample};
 use crate::env::{REGSQL, program, regsql, shown};
+use crate::object::servers::{Kind, Server};
 
 /// The Python of a virtual environment that `tests/python` made.
 fn python(environment: &str) -> PathBuf {
@@ -14,11 +15,21 @@ fn python(environment: &str) -> PathBuf {
     path
 }
 
-/// Runs the check of an engine on exports of three registries, one of them exported twice.
+/// Runs the check of an engine on exports of three registries, one of them exported twice, into a directory or a bucket.
 #[track_caller]
-fn check(engine: &str, environment: &str) -> String {
+fn check(engine: &str, environment: &str, bucket: Option<&Server>) -> String {
     let shop = sample::shop();
-    let lake = shop.path().join("lake");
+    let lake = match bucket {
+        None => shop.path().join("lake"),
+        Some(server) => server.url("fleet/lake").into(),
+    };
+    let variables = bucket.map_or_else(Vec::new, Server::variables);
+    let exports = |database: &Path, lake: &Path, arguments: &[&str]| {
+        let mut command = regsql();
+        command.arg("--db").arg(database).arg("export").arg(lake).args(arguments);
+        let output = command.envs(variables.clone()).output().unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+    };
     let mut given: Vec<(&str, PathBuf)> = Vec::new();
     shop.age(40);
     exports(&shop.database(), &lake, &["--registry", "shop"]);
@@ -39,14 +50,14 @@ fn check(engine: &str, environment: &str) -> String {
     let mut command = program(python(environment).to_str().unwrap());
     command.arg(script).args([engine, REGSQL]).arg(&lake);
     command.args(given.iter().map(|(name, path)| format!("{name}={}", path.display())));
-    let output = command.env("HOME", shop.path()).output().unwrap();
+    let output = command.env("HOME", shop.path()).envs(variables).output().unwrap();
     assert!(output.status.success(), "{}", shown(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
 fn duckdb_reads_what_the_databases_say() {
-    let told = check("duckdb", "target/python");
+    let told = check("duckdb", "target/python", None);
     let count =
         std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/queries/fleet")).unwrap().count();
     assert_eq!(told.matches("worked out by hand").count(), count, "{told}");
@@ -55,7 +66,7 @@ fn duckdb_reads_what_the_databases_say() {
 
 #[test]
 fn statements_for_trino_can_be_parsed() {
-    let told = check("trino", "target/python");
+    let told = check("trino", "target/python", None);
     assert!(told.contains("parsed by sqlglot"), "{told}");
 }
 
@@ -63,8 +74,20 @@ fn statements_for_trino_can_be_parsed() {
 #[test]
 fn another_engine_reads_what_the_databases_say() {
     if let Ok(engine) = std::env::var("REGSQL_TEST_ENGINE") {
-        let told = check(&engine, "target/engines");
+        let told = check(&engine, "target/engines", None);
         std::io::stderr().write_all(told.as_bytes()).unwrap();
+    }
+}
+
+/// The same for engines that read a bucket without more than what `tests/engines/run` installs.
+#[test]
+fn another_engine_reads_a_bucket_s_lake() {
+    if let Ok(engine) = std::env::var("REGSQL_TEST_ENGINE")
+        && engine != "spark"
+    {
+        let told = check(&engine, "target/engines", Some(&Server::start(Kind::Moto)));
+        let lines: String = told.lines().map(|line| format!("in a bucket: {line}\n")).collect();
+        std::io::stderr().write_all(lines.as_bytes()).unwrap();
     }
 }
 
