@@ -20,11 +20,15 @@ today AS (
     SELECT MAX(finished_at) AS at FROM latest
 ),
 layer AS (
-    SELECT r.registry AS registry, r.scan AS scan, r.manifest_id AS manifest_id, MIN(r.position) AS position
+    SELECT
+        r.registry AS registry,
+        r.scan AS scan,
+        r.manifest_id AS manifest_id,
+        r.digest AS digest,
+        ROW_NUMBER() OVER (PARTITION BY r.registry, r.scan, r.manifest_id ORDER BY r.position) AS height
     FROM manifest_references r
     JOIN latest t ON t.registry = r.registry AND t.scan = r.scan
     WHERE r.role = 'layer'
-    GROUP BY r.registry, r.scan, r.manifest_id
 ),
 image AS (
     SELECT
@@ -34,12 +38,10 @@ image AS (
         m.digest AS manifest_digest,
         m.layer_count AS layer_count,
         CASE WHEN m.created_at >= TIMESTAMP '1980-01-02 00:00:00' THEN m.created_at END AS created_at,
-        r.digest AS digest
+        l.digest AS digest
     FROM manifests m
     JOIN layer l ON l.registry = m.registry AND l.scan = m.scan AND l.manifest_id = m.blob_id
-    JOIN manifest_references r
-        ON r.registry = l.registry AND r.scan = l.scan AND r.manifest_id = l.manifest_id AND r.position = l.position
-    WHERE m.kind = 'image'
+    WHERE m.kind = 'image' AND l.height = 1
 ),
 size AS (
     SELECT l.digest AS digest, MAX(l.size_bytes) AS size_bytes
