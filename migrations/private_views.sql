@@ -179,6 +179,7 @@ SELECT
     END AS reason,
     CASE
         WHEN MAX(detail LIKE '%Permission denied%') THEN 'scan as root or the registry''s user'
+        WHEN MAX(detail LIKE 'GET of `%') THEN 'regsql report problems shows what the provider says of each'
         WHEN COUNT(*) = SUM(code = 'symlink-not-followed') THEN 'mount what it leads to there instead'
         ELSE 'look at the disk or its mount'
     END AS advice

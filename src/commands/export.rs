@@ -109,7 +109,8 @@ fn statements(engine: Engine, destination: &Path) -> Result<String> {
         std::path::absolute(destination)?
     };
     let place = place.to_str().ok_or_else(|| {
-        Error::new(format!("`{}` is not UTF-8, which statements are", destination.display()))
+        Error::new(format!("the path `{}` is not UTF-8", destination.display()))
+            .with_hint("SQL statements are UTF-8: export to a path whose name is")
     })?;
     Ok(Statements::new(engine, place)?.to_string())
 }

@@ -18,7 +18,9 @@ use super::partition::Partition;
 use super::staging::{Part, Staging};
 use super::table::LAST;
 use super::{LakeError, MARKER};
-use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, PutCondition};
+use crate::storage::object::{
+    Bucket, BucketError, BucketErrorKind, Object, PutCondition, each_page,
+};
 
 /// How long a broken upload is left to be gone on with.
 const ABANDONED_NS: i64 = 24 * 3600 * 1_000_000_000;
@@ -50,15 +52,8 @@ impl InBucket {
     /// Every object whose key begins so.
     fn objects(&self, prefix: &str) -> Result<Vec<Object>, LakeError> {
         let mut objects = Vec::new();
-        let mut next: Option<String> = None;
-        loop {
-            let page = self.bucket.list(prefix, false, next.as_deref())?;
-            objects.extend(page.objects);
-            next = page.next;
-            if next.is_none() {
-                return Ok(objects);
-            }
-        }
+        each_page(&*self.bucket, prefix, false, &mut |page| objects.extend(page.objects))?;
+        Ok(objects)
     }
 
     /// A small object; `None` when nothing has the key.

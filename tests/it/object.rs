@@ -2,8 +2,11 @@
 
 mod beside;
 mod bucket;
+mod clouds;
 mod crash;
 mod deleting;
+mod fake;
+mod faults;
 mod lock;
 mod purge;
 mod pushes;

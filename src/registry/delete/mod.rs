@@ -129,7 +129,7 @@ pub enum Stop {
         outcome: DeleteOutcome,
     },
     /// The registry as a whole fails.
-    #[error("the registry fails")]
+    #[error("the registry answers with errors, so nothing more was asked of it")]
     Failed(#[source] Arc<RegistryError>),
     /// The caller wanted no more.
     #[error("stopped before the end")]

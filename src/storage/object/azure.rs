@@ -14,6 +14,7 @@ use object_store::client::HttpRequestBody;
 
 use super::aws::Environment;
 use super::http::{Asked, Bounds, Http, Reply, Wanted, encode, query as query_of};
+use super::pages::Markers;
 use super::runtime::{Connector, Credentials, retries};
 use super::xml;
 use super::{
@@ -243,10 +244,15 @@ impl Azure {
             (code, "") => format!("{code} ({})", reply.status),
             (code, first) => format!("{code} ({}): {first}", reply.status),
         };
-        let error = asked.error(kind, &words);
+        let error = reply.explain(asked.error(kind, &words));
         let is_skewed = detail.contains("Date") || detail.contains("expir");
         let hint = match code.as_str() {
-            "ContainerNotFound" => "there is no such container in the account: check its name",
+            // The clock is known.
+            _ if error.hint.is_some() => return error,
+            "ContainerNotFound" => {
+                "check the container's name and the account; `container` and `accountname` of the registry's \
+                 configuration have them"
+            }
             "AuthenticationFailed" if is_skewed => "set the clock of this machine",
             "AuthenticationFailed" => "the key or token is not that of the account",
             "InvalidAuthenticationInfo" => HINT,
@@ -280,9 +286,6 @@ impl Azure {
         let read = read_page(&reply.body);
         let (rows, prefixes, marker) =
             read.map_err(|reason| asked.error(BucketErrorKind::BadAnswer, &reason))?;
-        if marker.is_some() && marker.as_deref() == next {
-            return Err(asked.error(BucketErrorKind::BadAnswer, "the listing does not go on"));
-        }
         Ok((rows, prefixes, marker))
     }
 
@@ -570,6 +573,7 @@ impl Bucket for Azure {
             return if is_it { Ok(()) } else { Err(asked.error(BucketErrorKind::Changed, reason)) };
         }
         let mut next: Option<String> = None;
+        let mut markers = Markers::default();
         let mut found = None;
         let query = [("include", "versions,deleted"), ("prefix", key)];
         loop {
@@ -580,6 +584,7 @@ impl Bucket for Azure {
                 row.object.key == key && is_it
             }));
             next = marker;
+            markers.pass(self, key, next.as_deref())?;
             if found.is_some() || next.is_none() {
                 break;
             }

@@ -257,9 +257,6 @@ impl Gcs {
         }
         let address = format!("{}/o", self.base);
         let (listing, _): (Listing, _) = self.json(asked, Method::GET, &address, &all, &[])?;
-        if listing.next_page_token.is_some() && listing.next_page_token.as_deref() == next {
-            return Err(asked.error(BucketErrorKind::BadAnswer, "the listing does not go on"));
-        }
         Ok(listing)
     }
 
@@ -314,6 +311,7 @@ fn failed(asked: Asked<'_>, reply: &Reply) -> BucketError {
     use BucketErrorKind as Kind;
     let body: Body = serde_json::from_slice(&reply.body).unwrap_or_default();
     let kind = match reply.status {
+        _ if reply.is_throttled() => Kind::Throttled,
         404 => Kind::NotFound,
         304 | 409 | 412 => Kind::Changed,
         401 | 403 => Kind::Denied,
@@ -328,11 +326,15 @@ fn failed(asked: Asked<'_>, reply: &Reply) -> BucketError {
         format!("{}: {}", reply.status, body.error.message)
     };
     let is_bucket = body.error.message.contains("bucket does not exist");
-    let error = asked.error(kind, &words);
+    let error = reply.explain(asked.error(kind, &words));
     match kind {
-        Kind::NotFound if is_bucket || asked.key.is_empty() => {
-            error.with_hint("there is no such bucket: check its name")
-        }
+        // The clock is known.
+        Kind::Denied if error.hint.is_some() => error,
+        Kind::NotFound if is_bucket || asked.key.is_empty() || asked.request == "LIST" => error
+            .with_hint(
+                "check the bucket's name: `bucket` of the registry's configuration has it, and `gcloud storage ls` \
+                 shows those of a project",
+            ),
         Kind::Denied if reply.status == 401 => error.with_hint(HINT),
         Kind::Denied => error.with_hint(
             "give the account the role Storage Object Viewer on the bucket, to delete Storage Object \

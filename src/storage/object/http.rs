@@ -66,6 +66,8 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// Whether an earlier try may have been carried out though its answer was none.
     pub(super) is_repeated: bool,
+    /// How often it was asked for.
+    pub(super) tries: u32,
 }
 
 impl Reply {
@@ -73,9 +75,48 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
+    /// Whether the provider wants fewer requests. Google also says so with 403 ("Usage limits").
+    pub(super) fn is_throttled(&self) -> bool {
+        let is_limit = || {
+            let body = String::from_utf8_lossy(&self.body);
+            body.contains("rateLimitExceeded") || body.contains("userRateLimitExceeded")
+        };
+        matches!(self.status, 429 | 503) || (self.status == 403 && is_limit())
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// The error that this answer is, with what its head and its tries say of it.
+    pub(super) fn explain(&self, mut error: BucketError) -> BucketError {
+        error.reason.push_str(&asked_times(self.tries));
+        let server_ns = self.header("date").and_then(super::http_time);
+        if error.kind == BucketErrorKind::Denied
+            && let Some(server_ns) = server_ns
+            && let Some(skew) = skew(server_ns, jiff::Timestamp::now())
+        {
+            return error.with_hint(format!(
+                "set the clock of this machine: it is {skew} that of the server"
+            ));
+        }
+        error
+    }
+}
+
+/// The difference between two clocks that providers begin to refuse (S3 and Azure: 15 minutes), in seconds.
+const MAX_SKEW_SECONDS: i64 = 5 * 60;
+
+/// How far this machine's clock is from a server's, if that is too far.
+fn skew(server_ns: i64, here: jiff::Timestamp) -> Option<String> {
+    let seconds = here.as_second() - server_ns / 1_000_000_000;
+    let distance = jiff::SignedDuration::from_secs(seconds.abs());
+    let side = if seconds > 0 { "ahead of" } else { "behind" };
+    (seconds.abs() > MAX_SKEW_SECONDS).then(|| format!("{distance:#} {side}"))
+}
+
+fn asked_times(tries: u32) -> String {
+    if tries > 1 { format!(" (asked {tries} times)") } else { String::new() }
 }
 
 /// Bounds of one request.
@@ -184,7 +225,7 @@ impl Http {
             let permit = self.gate.enter();
             self.requests.fetch_add(1, Ordering::Relaxed);
             let result = exchange(&self.agent, &request, bounds);
-            let is_throttled = matches!(&result, Ok(reply) if matches!(reply.status, 429 | 503));
+            let is_throttled = result.as_ref().is_ok_and(Reply::is_throttled);
             permit.leave(is_throttled);
             let (most, wait) = match result {
                 Ok(mut reply) => {
@@ -193,13 +234,16 @@ impl Http {
                     let most = if is_throttled { THROTTLED_TRIES } else { BROKEN_TRIES };
                     if !is_again || tries >= most {
                         reply.is_repeated = is_repeated;
+                        reply.tries = tries;
                         return Ok(reply);
                     }
                     is_repeated |= is_broken;
                     (most, retry_after(&reply.headers))
                 }
                 Err(broken) if broken.is_final || tries >= BROKEN_TRIES => {
-                    return Err(broken.into_error(asked));
+                    let mut error = broken.into_error(asked);
+                    error.reason.push_str(&asked_times(tries));
+                    return Err(error);
                 }
                 Err(broken) => {
                     is_repeated |= broken.was_sent;
@@ -207,7 +251,8 @@ impl Http {
                 }
             };
             debug_assert!(tries < most);
-            std::thread::sleep(wait.unwrap_or_else(|| jittered(tries)).min(MAX_PAUSE));
+            // Not all that were told to wait come again at once, and none without a pause.
+            std::thread::sleep(wait.unwrap_or_default().min(MAX_PAUSE) + jittered(tries));
         }
     }
 }
@@ -255,7 +300,7 @@ pub(super) fn exchange(
         body.truncate(limit as usize);
     }
     let (parts, _) = response.into_parts();
-    Ok(Reply { status, headers: parts.headers, body, is_repeated: false })
+    Ok(Reply { status, headers: parts.headers, body, is_repeated: false, tries: 1 })
 }
 
 /// A request without an answer.
@@ -271,13 +316,7 @@ pub(super) struct Broken {
 
 impl Broken {
     pub(super) fn into_error(self, asked: Asked<'_>) -> BucketError {
-        let error = asked.error(self.kind, &self.reason);
-        match self.kind {
-            BucketErrorKind::Unavailable => {
-                error.with_hint("check the endpoint, the network and HTTPS_PROXY")
-            }
-            _ => error,
-        }
+        asked.error(self.kind, &self.reason)
     }
 
     pub(super) fn reason(&self) -> &str {
@@ -395,8 +434,8 @@ fn jittered(tries: u32) -> Duration {
     pause / 2 + pause.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64 / 2.0)
 }
 
-/// Lets in as many requests as the provider takes: one more after each round that went well, half as
-/// many after a throttled one.
+/// Lets in as many requests as the provider takes: twice as many after each round that went well until one is
+/// throttled, half as many after that one, and from then on one more after each good round.
 #[derive(Debug)]
 struct Gate {
     state: Mutex<GateState>,
@@ -424,12 +463,13 @@ impl Gate {
         let mut state =
             self.freed.wait_while(state, is_full).unwrap_or_else(PoisonError::into_inner);
         state.running += 1;
-        Permit { gate: self, is_left: false }
+        Permit { gate: self, entered_at: Instant::now(), is_left: false }
     }
 }
 
 struct Permit<'a> {
     gate: &'a Gate,
+    entered_at: Instant,
     is_left: bool,
 }
 
@@ -440,13 +480,16 @@ impl Permit<'_> {
         state.running -= 1;
         if is_throttled {
             // All that run are throttled at once: that is one word of the provider, not many.
-            let is_new = state.cut_at.is_none_or(|at| at.elapsed() > Duration::from_millis(500));
+            let is_new = state.cut_at.is_none_or(|at| self.entered_at > at);
             if is_new {
                 state.limit = (state.limit / 2.0).max(1.0);
                 state.cut_at = Some(Instant::now());
             }
         } else {
-            state.limit = (state.limit + 1.0 / state.limit).min(MOST as f64);
+            let more = if state.cut_at.is_none() { 1.0 } else { 1.0 / state.limit };
+            state.limit = (state.limit + more).min(MOST as f64);
+            // Room for one more than left.
+            self.gate.freed.notify_one();
         }
         drop(state);
         self.gate.freed.notify_one();
@@ -527,8 +570,8 @@ mod tests {
     fn a_range_is_cut_from_a_whole_answer_and_a_longer_part_is_refused() {
         let asked = Asked { request: "GET", bucket_url: "s3://bucket", key: "key" };
         let got = |range: Option<Range<u64>>, status, body: &[u8]| {
-            let reply =
-                Reply { status, headers: HeaderMap::new(), body: body.into(), is_repeated: false };
+            let (headers, body) = (HeaderMap::new(), body.into());
+            let reply = Reply { status, headers, body, is_repeated: false, tries: 1 };
             let failed = |reply: &Reply| {
                 asked.error(BucketErrorKind::Unavailable, &reply.status.to_string())
             };
@@ -562,6 +605,15 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_called_wrong_when_providers_refuse_it() {
+        let here = "2026-11-26T12:00:00Z".parse().unwrap();
+        let says = |text: &str| skew(super::super::http_time(text).unwrap(), here);
+        assert_eq!(says("Thu, 26 Nov 2026 12:04:00 GMT"), None);
+        assert_eq!(says("Thu, 26 Nov 2026 13:30:00 GMT").unwrap(), "1h 30m behind");
+        assert_eq!(says("Thu, 26 Nov 2026 11:50:00 GMT").unwrap(), "10m ahead of");
+    }
+
+    #[test]
     fn a_throttled_round_halves_the_requests_at_a_time() {
         let gate = Gate::default();
         let permits: Vec<_> = (0..AT_START).map(|_| gate.enter()).collect();
@@ -572,6 +624,16 @@ mod tests {
         for _ in 0..AT_START {
             gate.enter().leave(false);
         }
-        assert!(gate.state.lock().unwrap().limit as usize > AT_START / 2);
+        let limit = gate.state.lock().unwrap().limit as usize;
+        assert!((AT_START / 2 + 1..AT_START).contains(&limit), "{limit}");
+    }
+
+    #[test]
+    fn a_provider_that_never_throttles_is_asked_for_the_most_soon() {
+        let gate = Gate::default();
+        for _ in AT_START..MOST + 10 {
+            gate.enter().leave(false);
+        }
+        assert_eq!(gate.state.lock().unwrap().limit as usize, MOST);
     }
 }

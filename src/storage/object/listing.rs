@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::Scope;
 
+use super::pages::Markers;
 use super::table::{Builder, MAX_KEY_BYTES, Table};
 use super::{Bucket, BucketError, BucketErrorKind, Object};
 use crate::model::progress::Progress;
@@ -129,11 +130,13 @@ impl Work<'_> {
     fn list_flat(&self, prefix: &str) -> Result<bool, BucketError> {
         let may_split = self.is_splittable(prefix);
         let (mut found, mut next, mut pages, mut shown) = (Vec::new(), None, 0, 0);
+        let mut markers = Markers::default();
         loop {
             if self.has_failed() {
                 return Ok(true);
             }
             let page = self.bucket.list(prefix, false, next.as_deref())?;
+            markers.pass(self.bucket, prefix, page.next.as_deref())?;
             if !page.objects.iter().all(|object| object.key.starts_with(prefix)) {
                 return Err(self.bad(prefix, "it lists keys that do not begin so"));
             }
@@ -178,11 +181,13 @@ impl Work<'_> {
     /// Takes what lies right below a prefix, and gives longer prefixes that the rest begins with.
     fn parts_of(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
         let (mut single, mut names, mut next) = (Vec::new(), BTreeSet::new(), None);
+        let mut markers = Markers::default();
         loop {
             if self.has_failed() {
                 return Ok(Vec::new());
             }
             let page = self.bucket.list(prefix, true, next.as_deref())?;
+            markers.pass(self.bucket, prefix, page.next.as_deref())?;
             for object in page.objects {
                 match object.key.strip_prefix(prefix) {
                     Some(rest) if !rest.contains('/') => single.push(object),

@@ -12,6 +12,7 @@ mod http;
 mod listing;
 #[doc(hidden)]
 pub mod memory;
+mod pages;
 mod runtime;
 pub mod s3;
 mod storage;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Storage;
 
+pub use pages::{each_page, each_version_page};
 pub use storage::ObjectStorage;
 pub(super) use storage::to_io;
 
@@ -312,7 +314,29 @@ impl BucketError {
         } else {
             one_line(&format!("{bucket_url}/{key}"))
         };
-        Self { kind, request, url, reason: one_line(reason), hint: None }
+        let hint = match kind {
+            BucketErrorKind::BadAnswer => Some(
+                "nothing was taken from this answer; run it again, and check that the endpoint is that of the \
+                 object storage and that no proxy answers for it"
+                    .to_owned(),
+            ),
+            BucketErrorKind::Unavailable => {
+                Some("try again later; check the endpoint, the network and HTTPS_PROXY".to_owned())
+            }
+            _ => None,
+        };
+        Self { kind, request, url, reason: one_line(reason), hint }
+    }
+
+    /// The same, with the permission that is missing among the reasons: one thing of many is shown with its reason
+    /// alone.
+    #[must_use]
+    pub fn with_permission(mut self) -> Self {
+        if let (BucketErrorKind::Denied, Some(hint)) = (self.kind, &self.hint) {
+            self.reason = format!("{}; {hint}", self.reason);
+            self.hint = None;
+        }
+        self
     }
 
     /// The same with the next step.

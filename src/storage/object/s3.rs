@@ -13,6 +13,7 @@ use http::Method;
 use md5::{Digest as _, Md5};
 
 use super::http::{Asked, Bounds, Reply, Wanted, encode};
+use super::pages::Markers;
 use super::{
     Abilities, Bucket, BucketError, BucketErrorKind, DeleteCondition, MultipartUpload, Object,
     Page, PutCondition, VersionPage, xml,
@@ -232,7 +233,7 @@ impl S3 {
                     _ if code == "NoSuchKey" || code == "NoSuchVersion" => {}
                     _ => {
                         let asked = self.asked("DELETE", &key);
-                        let error = answers::error_of(asked, 403, &code, &message, "");
+                        let error = answers::error_of(asked, 403, &code, &message);
                         failures.push((key.clone(), error));
                     }
                 }
@@ -352,12 +353,7 @@ impl Bucket for S3 {
             query.push(("continuation-token", next));
         }
         let body = self.document(asked, "", &query)?;
-        let page = answers::page(&body)
-            .map_err(|reason| asked.error(BucketErrorKind::BadAnswer, &reason))?;
-        if page.next.is_some() && page.next.as_deref() == next {
-            return Err(asked.error(BucketErrorKind::BadAnswer, "the listing does not go on"));
-        }
-        Ok(page)
+        answers::page(&body).map_err(|reason| asked.error(BucketErrorKind::BadAnswer, &reason))
     }
 
     fn head(&self, key: &str) -> Result<Option<Object>, BucketError> {
@@ -508,19 +504,16 @@ impl Bucket for S3 {
             }
         }
         let body = self.document(asked, "", &query)?;
-        let page = answers::versions(&body)
-            .map_err(|reason| asked.error(BucketErrorKind::BadAnswer, &reason))?;
-        if page.next.is_some() && page.next.as_deref() == next {
-            return Err(asked.error(BucketErrorKind::BadAnswer, "the listing does not go on"));
-        }
-        Ok(page)
+        answers::versions(&body).map_err(|reason| asked.error(BucketErrorKind::BadAnswer, &reason))
     }
 
     fn restore(&self, key: &str, version: &str) -> Result<(), BucketError> {
         let asked = self.asked("RESTORE", key);
         let mut next: Option<String> = None;
+        let mut markers = Markers::default();
         loop {
             let page = self.list_versions(key, next.as_deref())?;
+            markers.pass(self, key, page.next.as_deref())?;
             for found in &page.versions {
                 if found.object.key != key {
                     continue;
@@ -552,6 +545,7 @@ impl Bucket for S3 {
         let bad = |reason: String| asked.error(BucketErrorKind::BadAnswer, &reason);
         let mut uploads = Vec::new();
         let mut marker: Option<(String, String)> = None;
+        let mut markers = Markers::default();
         loop {
             let mut query = vec![("encoding-type", "url"), ("prefix", prefix), ("uploads", "")];
             if let Some((key, upload_id)) = &marker {
@@ -561,13 +555,13 @@ impl Bucket for S3 {
             let body = self.document(asked, "", &query)?;
             let (some, next) = answers::uploads(&body).map_err(bad)?;
             uploads.extend(some);
-            if next.is_none() || next == marker {
-                break;
-            }
-            marker = next;
+            let Some((key, upload_id)) = next else { break };
+            markers.pass(self, prefix, Some(&format!("{key}\0{upload_id}")))?;
+            marker = Some((key, upload_id));
         }
         for upload in &mut uploads {
             let mut number: Option<String> = None;
+            let mut markers = Markers::default();
             loop {
                 let asked = self.asked("LIST parts", &upload.key);
                 let mut query = vec![("uploadId", upload.upload_id.as_str())];
@@ -584,10 +578,11 @@ impl Bucket for S3 {
                     .map_err(|reason| asked.error(BucketErrorKind::BadAnswer, &reason))?;
                 upload.size_bytes += parts.size_bytes;
                 upload.active_ns = upload.active_ns.max(parts.newest_ns);
-                if parts.next.is_none() || parts.next == number {
+                markers.pass(self, &upload.key, parts.next.as_deref())?;
+                number = parts.next;
+                if number.is_none() {
                     break;
                 }
-                number = parts.next;
             }
         }
         Ok(uploads)

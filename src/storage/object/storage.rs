@@ -18,7 +18,7 @@ use super::gcs::Gcs;
 use super::listing::{Listing, Stray, UPLOADING, list_all};
 use super::s3::S3;
 use super::table::{Item, Table};
-use super::{Bucket, BucketError, BucketErrorKind, Listed, Object};
+use super::{Bucket, BucketError, BucketErrorKind, Listed, Object, each_page};
 use crate::model::progress::{Hidden, Progress};
 use crate::storage::{
     Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState,
@@ -170,9 +170,7 @@ impl ObjectStorage {
     fn list_elsewhere(&self, directory: &str) -> io::Result<Vec<Entry>> {
         let prefix = self.key(&below(directory));
         let mut names = BTreeMap::new();
-        let mut next = None;
-        loop {
-            let page = self.bucket.list(&prefix, true, next.as_deref()).map_err(to_io)?;
+        each_page(&*self.bucket, &prefix, true, &mut |page| {
             for object in page.objects {
                 if let Some(name) = object.key.strip_prefix(&prefix).filter(|name| !name.is_empty())
                 {
@@ -185,11 +183,8 @@ impl ObjectStorage {
                     names.insert(name.to_owned(), FileKind::Directory);
                 }
             }
-            next = page.next;
-            if next.is_none() {
-                break;
-            }
-        }
+        })
+        .map_err(to_io)?;
         if names.is_empty() && !directory.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -213,13 +208,22 @@ impl ObjectStorage {
         let key = self.key(path);
         // Azure's registry makes an object and then fills it: an empty one may no longer be.
         let etag = item.etag().filter(|_| size_bytes > 0);
+        let mut was_changed = false;
         let got = match self.bucket.get(&key, Some(0..limit.saturating_add(1)), etag.as_deref()) {
             Err(error) if error.kind == BucketErrorKind::Changed => {
+                was_changed = true;
                 self.bucket.get(&key, Some(0..limit.saturating_add(1)), None)
             }
             got => got,
         };
-        Ok(content_of(got.map_err(to_io)?, limit))
+        let bytes = got.map_err(|error| to_io(error.with_permission()))?;
+        // A connection that ends early says so only where the answer has a length.
+        if etag.is_some() && !was_changed && (bytes.len() as u64) < size_bytes.min(limit) {
+            let reason = format!("it gave {} of {size_bytes} bytes", bytes.len());
+            let kind = BucketErrorKind::BadAnswer;
+            return Err(to_io(BucketError::new(kind, "GET", self.bucket.url(), &key, &reason)));
+        }
+        Ok(content_of(bytes, limit))
     }
 
     /// What a link says, where its MD5 proves it.
@@ -338,6 +342,10 @@ impl Storage for ObjectStorage {
             return Err(self.nothing_here()?);
         }
         Ok(())
+    }
+
+    fn keeps_empty_directories(&self) -> bool {
+        false
     }
 
     fn strays(&self) -> (Vec<StrayName>, u64) {

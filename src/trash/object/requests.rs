@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, PutCondition};
+use crate::storage::object::{
+    Bucket, BucketError, BucketErrorKind, Object, PutCondition, each_version_page,
+};
 use crate::trash::error::TrashError;
 
 /// Requests under way at once.
@@ -128,9 +130,7 @@ pub fn forget_versions(
 ) -> Result<(), BucketError> {
     let mut there = HashSet::new();
     let (mut older, mut markers) = (Vec::new(), Vec::new());
-    let mut next = None;
-    loop {
-        let page = bucket.list_versions(prefix, next.as_deref())?;
+    each_version_page(bucket, prefix, &mut |page| {
         for version in page.versions {
             let Object { key, version: Some(id), .. } = version.object else { continue };
             if !is_own(&key) {
@@ -144,11 +144,7 @@ pub fn forget_versions(
                 older.push((key, Some(id)));
             }
         }
-        next = page.next;
-        if next.is_none() {
-            break;
-        }
-    }
+    })?;
     markers.retain(|(key, _)| !there.contains(key));
     // Without its marker an older version would be back.
     for some in [older, markers] {
@@ -164,6 +160,7 @@ pub fn forget_versions(
 
 /// An error of a bucket, in the words of a file system.
 pub fn io_error(error: BucketError) -> io::Error {
+    let error = error.with_permission();
     let kind = match error.kind {
         BucketErrorKind::NotFound => io::ErrorKind::NotFound,
         BucketErrorKind::Changed => io::ErrorKind::AlreadyExists,

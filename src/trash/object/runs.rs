@@ -10,7 +10,9 @@ use super::ObjectTrash;
 use super::journal::{Done, Entry, Journal};
 use super::requests::{error_at, forget_versions, write};
 use super::restore::read_entry;
-use crate::storage::object::{Bucket, BucketError, BucketErrorKind, Object, Version};
+use crate::storage::object::{
+    Bucket, BucketError, BucketErrorKind, Object, Version, each_page, each_version_page,
+};
 use crate::storage::{Content, Storage};
 use crate::trash::error::TrashError;
 use crate::trash::held::{HeldRun, ReadTaken};
@@ -36,16 +38,11 @@ impl ObjectTrash {
     pub(super) fn runs(&self) -> Result<Vec<Run>, TrashError> {
         let top = self.own_key(&format!("{TRASH}/"));
         let mut names = Vec::new();
-        let mut next = None;
-        loop {
-            let page = self.bucket().list(&top, true, next.as_deref()).map_err(error_at)?;
+        each_page(self.bucket(), &top, true, &mut |page| {
             let found = page.prefixes.iter().filter_map(|name| name.strip_prefix(&top));
             names.extend(found.map(|name| name.trim_end_matches('/').to_owned()));
-            next = page.next;
-            if next.is_none() {
-                break;
-            }
-        }
+        })
+        .map_err(error_at)?;
         names.sort_unstable();
         names.dedup();
         let mut runs = Vec::new();
@@ -240,15 +237,10 @@ impl ObjectTrash {
         prefix: &str,
         take: &mut dyn FnMut(Object),
     ) -> Result<(), TrashError> {
-        let mut next = None;
-        loop {
-            let page = self.bucket().list(prefix, false, next.as_deref()).map_err(error_at)?;
+        each_page(self.bucket(), prefix, false, &mut |page| {
             page.objects.into_iter().for_each(&mut *take);
-            next = page.next;
-            if next.is_none() {
-                return Ok(());
-            }
-        }
+        })
+        .map_err(error_at)
     }
 
     /// Calls `take` with every version and marker below a prefix.
@@ -257,15 +249,10 @@ impl ObjectTrash {
         prefix: &str,
         take: &mut dyn FnMut(Version),
     ) -> Result<(), TrashError> {
-        let mut next = None;
-        loop {
-            let page = self.bucket().list_versions(prefix, next.as_deref()).map_err(error_at)?;
+        each_version_page(self.bucket(), prefix, &mut |page| {
             page.versions.into_iter().for_each(&mut *take);
-            next = page.next;
-            if next.is_none() {
-                return Ok(());
-            }
-        }
+        })
+        .map_err(error_at)
     }
 
     /// What is known of the last deletion.

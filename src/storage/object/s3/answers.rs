@@ -288,7 +288,7 @@ pub(super) fn failed(asked: Asked<'_>, reply: &Reply, region: &str) -> BucketErr
     let message = xml::leaf(&reply.body, "Message").unwrap_or_default();
     let there = reply.header("x-amz-bucket-region").map(str::to_owned);
     let there = there.or_else(|| xml::leaf(&reply.body, "Region"));
-    let error = error_of(asked, reply.status, &code, &message, region);
+    let error = reply.explain(error_of(asked, reply.status, &code, &message));
     match there.filter(|there| there != region) {
         Some(there) if matches!(reply.status, 301 | 307 | 400 | 403) => BucketError {
             kind: BucketErrorKind::Denied,
@@ -298,18 +298,22 @@ pub(super) fn failed(asked: Asked<'_>, reply: &Reply, region: &str) -> BucketErr
             "the bucket is in region {there} and was asked for in {region}: set AWS_REGION={there}, or \
              `region` in the registry's configuration"
         )),
+        // A redirect by name alone: a new bucket, or an old kind of address.
+        None if matches!(reply.status, 301 | 307) => match xml::leaf(&reply.body, "Endpoint") {
+            Some(endpoint) => error.with_hint(format!(
+                "the bucket is at {endpoint}: set AWS_REGION to the region in that name, or give it as \
+                 `?endpoint=` of the address"
+            )),
+            None => error.with_hint(format!(
+                "the bucket is not in region {region}: set AWS_REGION, and check the endpoint"
+            )),
+        },
         _ => error,
     }
 }
 
 /// An error by its status, code and message.
-pub(super) fn error_of(
-    asked: Asked<'_>,
-    status: u16,
-    code: &str,
-    message: &str,
-    region: &str,
-) -> BucketError {
+pub(super) fn error_of(asked: Asked<'_>, status: u16, code: &str, message: &str) -> BucketError {
     use BucketErrorKind as Kind;
     let kind = match (status, code) {
         (_, "NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion") | (404, _) => {
@@ -332,18 +336,19 @@ pub(super) fn error_of(
     };
     let error = asked.error(kind, &words);
     let hint = match code {
-        "NoSuchBucket" => "there is no such bucket at this endpoint: check its name".to_owned(),
+        "NoSuchBucket" => "check the bucket's name and the endpoint; `bucket` and `regionendpoint` of the registry's \
+            configuration have them"
+            .to_owned(),
         "InvalidAccessKeyId" => "the access key is not known there: check the credentials, and \
             the endpoint if it is not AWS"
             .to_owned(),
         "SignatureDoesNotMatch" => "the secret key is not that of the access key".to_owned(),
-        "RequestTimeTooSkewed" => "set the clock of this machine".to_owned(),
+        "RequestTimeTooSkewed" | "RequestExpired" => "set the clock of this machine".to_owned(),
         "ExpiredToken" | "InvalidToken" => "get new credentials: these have ended".to_owned(),
         "InvalidObjectState" => {
             "it is archived: restore it, or keep the registry's objects out of archive classes"
                 .to_owned()
         }
-        "PermanentRedirect" => format!("the bucket is not in region {region}: set AWS_REGION"),
         _ if matches!(kind, Kind::Denied) => permission_hint(asked.request),
         _ if matches!(kind, Kind::Throttled) => {
             "try again later, or with fewer --io-threads".into()
