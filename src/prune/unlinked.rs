@@ -4,8 +4,11 @@
 //! with a link that is gone (distribution `cachedblobdescriptorstore.go`: the cache is emptied first). From
 //! then on the registry mounts that layer from there and answers 201, without a look at its disk, and
 //! nothing on disk says that the blob is needed. But the API removes the file `link` and leaves its
-//! directory (`linkedblobstore.go`), so each directory of a link without one is a place to ask for.
+//! directory (`linkedblobstore.go`), so each directory of a link without one is a place to ask for. A bucket
+//! has no directories: there each repository may have had a link to each blob of the plan, and the scan knows
+//! of those that went since.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::check::Checked;
@@ -21,6 +24,9 @@ use crate::storage::{Layout, paths};
 
 /// What a registry can be asked for: the algorithms that it knows.
 const ALGORITHMS: [&str; 3] = ["sha256", "sha384", "sha512"];
+
+/// The most that a registry is asked for where no directory says what to ask for.
+const MAX_GUESSES: usize = 10_000;
 
 /// The link of which only the directory is left.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,7 +71,13 @@ impl Executor<'_> {
         let Some(registry) = self.registry else {
             return false;
         };
+        let guessed = if self.storage.keeps_empty_directories() {
+            Vec::new()
+        } else {
+            self.may_have_been_linked(names)
+        };
         let unlinked = names.repositories.iter().flat_map(|found| self.unlinked_in(found));
+        let unlinked = unlinked.chain(guessed);
         // A registry that is asked by an alias remembers what that leads to, as well.
         let (aliases, mut others): (Vec<_>, Vec<_>) = unlinked.partition(Unlinked::is_alias);
         let has_asked = !aliases.is_empty() || !others.is_empty();
@@ -102,6 +114,56 @@ impl Executor<'_> {
             let is_of_use = !self.is_taken(directory) && self.is_of_the_plan(found, &unlinked);
             is_of_use.then_some(unlinked)
         })
+    }
+
+    /// Links to blobs of the plan that are not there and that this run did not take: all that there could have
+    /// been, or if those are too many, those that the scan saw.
+    fn may_have_been_linked(&self, names: &Names) -> Vec<Unlinked> {
+        let layout = self.storage.layout();
+        let blobs: Vec<Digest> = self.planned_blobs().collect();
+        let found: HashMap<&str, &RepositoryFacts> =
+            names.repositories.iter().map(|found| (found.name.as_str(), found)).collect();
+        let known = self.graph.repositories.iter().map(|known| known.name.as_str());
+        let all: BTreeSet<&str> = known.chain(found.keys().copied()).collect();
+        let is_too_many = all.len().saturating_mul(blobs.len()) > MAX_GUESSES;
+        if is_too_many {
+            self.environment.warn(&format!(
+                "a bucket does not show which layers clients deleted through the API: the registry is asked only for \
+                 those deleted since the scan ({} repositories, {} blobs to delete); empty its cache or restart it \
+                 first if clients delete layers, see docs/deleting-in-buckets.md",
+                all.len(),
+                blobs.len()
+            ));
+        }
+        let mut unlinked = Vec::new();
+        for repository in all.into_iter().filter(|name| is_repository_name(name)) {
+            let there: HashSet<&Digest> = found
+                .get(repository)
+                .into_iter()
+                .flat_map(|found| found.layer_links.iter().map(|link| &link.name))
+                .collect();
+            let seen = is_too_many.then(|| self.linked_at_the_scan(repository));
+            let directory = paths::repository(layout, repository);
+            for digest in &blobs {
+                let is_known = seen.as_ref().is_none_or(|seen| seen.contains(digest));
+                let path = directory.as_ref().and_then(|at| paths::layer_link(at, digest));
+                let is_taken = path.is_some_and(|path| self.is_taken(&path));
+                if is_known && !is_taken && !there.contains(digest) {
+                    let (repository, digest) = (repository.to_owned(), digest.clone());
+                    unlinked.push(Unlinked { repository, digest, is_revision: false });
+                }
+            }
+        }
+        unlinked
+    }
+
+    /// What a repository had links to when it was scanned.
+    fn linked_at_the_scan(&self, repository: &str) -> HashSet<&Digest> {
+        let repositories = &self.graph.repositories;
+        let place = repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
+        let links = place.map_or(0..0, |place| repositories[place].links.clone());
+        let links = &self.graph.links[links.start as usize..links.end as usize];
+        links.iter().map(|link| &self.graph.blobs[link.name as usize].digest).collect()
     }
 
     /// Whether the plan takes what a link would lead to.

@@ -276,6 +276,11 @@ pub trait Storage: Sync {
         Ok(())
     }
 
+    /// Whether a directory is there that nothing lies in any more.
+    fn keeps_empty_directories(&self) -> bool {
+        true
+    }
+
     /// The registry's root directory, for people.
     fn root(&self) -> &Path;
 

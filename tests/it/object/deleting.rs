@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::servers::{BUCKET, Kind, Server, objects};
+use regsql::storage::object::DeleteCondition;
+
+use super::servers::{Kind, Server, objects};
 use crate::env::{regsql, shown};
 use crate::real::known::Known;
 use crate::real::registry::Registry;
@@ -24,16 +26,17 @@ struct InBucket {
 }
 
 impl InBucket {
-    fn start(kind: Kind, has_versions: bool) -> Self {
-        let server = Server::start(kind);
-        if has_versions {
-            keep_versions(&server);
-        }
+    fn new(server: Server) -> Self {
+        Self::with_storage(server, "")
+    }
+
+    /// With more lines of the configuration's `storage`.
+    fn with_storage(server: Server, more: &str) -> Self {
         let registry = Registry::start_with(|config| {
             let (before, rest) = config.split_once("storage:\n").unwrap();
             let (_, after) = rest.split_once("http:\n").unwrap();
             let section = server.storage_section(PREFIX.trim_end_matches('/'));
-            format!("{before}{section}http:\n{after}")
+            format!("{before}{section}{more}http:\n{after}")
         });
         let known = Known::full_in(registry);
         let it = Self { server, known, directory: tempfile::tempdir().unwrap() };
@@ -91,19 +94,35 @@ impl InBucket {
     }
 }
 
-/// Lets the bucket keep older versions, as its owner would.
-fn keep_versions(server: &Server) {
-    let address = server.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
-    let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-                <Status>Enabled</Status></VersioningConfiguration>";
-    let path = format!("/{BUCKET}?versioning");
-    let answer = http::request(address, "PUT", &path, &[], body.as_bytes()).unwrap();
-    assert_eq!(answer.status, 200, "{answer:?}");
+/// One server for all, since it takes longer to start than most of them.
+#[test]
+fn what_the_program_deletes_in_s3_is_what_it_deletes_on_disk() {
+    let server = Server::start(Kind::Moto);
+    let bucket = |name: &str| server.another(name);
+    let cases: [(&str, fn(Server)); 7] = [
+        ("deferred", what_is_pruned_comes_back_whole_and_is_gone_after_the_purge),
+        ("versions", with_versions_it_is_kept_as_versions_until_the_purge),
+        ("suspended", with_suspended_versions_it_is_marked_until_the_purge),
+        ("copies", without_a_trash_and_with_copies_it_is_as_clean),
+        ("plans", a_saved_plan_and_a_registry_that_serves_work_as_on_disk),
+        ("through-the-api", the_registry_itself_deletes_through_its_api),
+        ("caches", a_layer_that_a_cache_remembers_stays_until_it_is_forgotten),
+    ];
+    std::thread::scope(|scope| {
+        for (name, case) in cases {
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread
+                .spawn_scoped(scope, {
+                    let server = bucket(name);
+                    move || case(server)
+                })
+                .unwrap();
+        }
+    });
 }
 
-#[test]
-fn what_is_pruned_in_s3_comes_back_whole_and_is_gone_after_the_purge() {
-    let mut it = InBucket::start(Kind::Moto, false);
+fn what_is_pruned_comes_back_whole_and_is_gone_after_the_purge(server: Server) {
+    let mut it = InBucket::new(server);
     let (before, stored_bytes) = (it.keys(), it.stored_bytes());
     let shown = it.prune(&[]);
     assert!(shown.contains("is marked and stays in the bucket"), "{shown}");
@@ -132,9 +151,9 @@ fn what_is_pruned_in_s3_comes_back_whole_and_is_gone_after_the_purge() {
     assert_ends_clean(&mut it);
 }
 
-#[test]
-fn what_is_pruned_in_s3_with_versions_is_kept_as_versions_until_the_purge() {
-    let mut it = InBucket::start(Kind::Moto, true);
+fn with_versions_it_is_kept_as_versions_until_the_purge(server: Server) {
+    server.set_versioning("Enabled");
+    let mut it = InBucket::new(server);
     let before = it.keys();
     let shown = it.prune(&["--trash=versions"]);
     assert!(shown.contains("keeps the data as older versions"), "{shown}");
@@ -152,9 +171,39 @@ fn what_is_pruned_in_s3_with_versions_is_kept_as_versions_until_the_purge() {
     assert_ends_clean(&mut it);
 }
 
-#[test]
-fn without_a_trash_and_with_copies_s3_is_as_clean() {
-    let mut it = InBucket::start(Kind::Moto, false);
+/// What a deletion in such a bucket removes for good is what was written while it was suspended; older versions
+/// from before stay. So nothing is taken for granted: it is marked, as without versions.
+fn with_suspended_versions_it_is_marked_until_the_purge(server: Server) {
+    server.set_versioning("Enabled");
+    let mut it = InBucket::new(server);
+    it.server.set_versioning("Suspended");
+    let (before, stored_bytes) = (it.keys(), it.stored_bytes());
+    let refused = it.output(&[
+        "prune",
+        "--garbage",
+        "--min-age=0s",
+        "--delete",
+        "--offline",
+        "--yes",
+        "--trash=versions",
+        "--max-delete-percent=100",
+        "--trust-storage",
+    ]);
+    assert_eq!(refused.status.code(), Some(2), "{}", self::shown(&refused));
+    let shown = it.prune(&[]);
+    assert!(shown.contains("is marked and stays in the bucket"), "{shown}");
+    assert_eq!(it.stored_bytes(), stored_bytes, "{shown}");
+    it.run(&["undo"], 0);
+    assert_eq!(it.keys(), before, "{shown}");
+    it.assert_all_pullable();
+    it.prune(&[]);
+    it.run(&["trash", "purge", "--yes", "--offline"], 0);
+    assert!(it.stored_bytes() < stored_bytes);
+    assert_ends_clean(&mut it);
+}
+
+fn without_a_trash_and_with_copies_it_is_as_clean(server: Server) {
+    let mut it = InBucket::new(server);
     let before = it.keys();
     let shown = it.prune(&["--trash=copy"]);
     assert!(shown.contains("Copied to the trash"), "{shown}");
@@ -179,9 +228,8 @@ fn without_a_trash_and_with_copies_s3_is_as_clean() {
     assert_ends_clean(&mut it);
 }
 
-#[test]
-fn a_saved_plan_and_a_registry_that_serves_work_in_s3_as_on_disk() {
-    let mut it = InBucket::start(Kind::Moto, false);
+fn a_saved_plan_and_a_registry_that_serves_work_as_on_disk(server: Server) {
+    let mut it = InBucket::new(server);
     let before = it.keys();
     let file = it.directory.path().join("plan.json");
     let file = file.to_str().unwrap();
@@ -208,13 +256,89 @@ fn a_saved_plan_and_a_registry_that_serves_work_in_s3_as_on_disk() {
         "--max-delete-percent=100",
         "--trust-storage",
     ]);
-    assert!(matches!(beside.status.code(), Some(0 | 1)), "{}", self::shown(&beside));
     let shown = self::shown(&beside);
+    assert_eq!(beside.status.code(), Some(0), "{shown}");
     assert!(shown.contains("Listed in the trash"), "{shown}");
     assert!(it.keys().len() < before.len(), "{shown}");
     it.assert_all_pullable();
     it.run(&["undo"], 0);
     assert_eq!(it.keys(), before, "{shown}");
+    it.assert_all_pullable();
+}
+
+/// Whoever may only read the bucket lets the registry delete: it removes tags, revisions and links.
+fn the_registry_itself_deletes_through_its_api(server: Server) {
+    let mut it = InBucket::new(server);
+    let (before, stored_bytes) = (it.keys(), it.stored_bytes());
+    let address = format!("http://{}", it.known.registry.address());
+    let shown = it.run(
+        &[
+            "prune",
+            "untagged-revisions",
+            "--min-age=0s",
+            "--delete",
+            "--via-api",
+            &address,
+            "--yes",
+            "--max-delete-percent=100",
+            "--trust-storage",
+        ],
+        0,
+    );
+    let after = it.keys();
+    let gone = before.iter().filter(|key| !after.contains(key)).collect::<Vec<_>>();
+    assert!(!gone.is_empty() && after.iter().all(|key| before.contains(key)), "{shown}");
+    assert!(gone.iter().all(|(key, ..)| key.contains("/repositories/")), "{gone:#?}");
+    let own = objects(&*it.server.bucket(), &format!("{PREFIX}.regsql/"));
+    assert!(own.is_empty(), "it writes nothing itself: {own:#?}");
+    it.assert_all_pullable();
+
+    // What these needed is garbage now.
+    it.run(&["scan", &it.server.url(PREFIX)], 0);
+    it.prune(&["--no-trash"]);
+    assert!(it.stored_bytes() < stored_bytes);
+    assert_ends_clean(&mut it);
+}
+
+/// In a bucket no directory says that there was a link, and the registry's cache remembers it all the same.
+fn a_layer_that_a_cache_remembers_stays_until_it_is_forgotten(server: Server) {
+    let mut it = InBucket::with_storage(server, "  cache: {blobdescriptor: inmemory}\n");
+    let [seen, unseen, other] = ["seen", "unseen", "other"].map(|name| {
+        let bytes = format!("a layer that is {name}").repeat(100);
+        it.known.registry.put_blob("gone", bytes.as_bytes())
+    });
+    let links = |digest: &str| {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        format!("{PREFIX}docker/registry/v2/repositories/gone/_layers/sha256/{hex}/link")
+    };
+    // One link goes before the scan, one after it; the third one keeps the repository there.
+    let bucket = it.server.bucket();
+    bucket.delete(&links(&unseen), DeleteCondition::Whatever).unwrap();
+    it.run(&["scan", &it.server.url(PREFIX)], 0);
+    bucket.delete(&links(&seen), DeleteCondition::Whatever).unwrap();
+    let online = |it: &InBucket, code| {
+        let address = format!("http://{}", it.known.registry.address());
+        let what = ["prune", "--garbage", "--min-age=0s", "--delete", "--online", "--no-trash"];
+        let how = ["--wait=1s", "--yes", "--max-delete-percent=100", "--trust-storage"];
+        it.run(&[&what[..], &how, &["--registry-url", &address]].concat(), code)
+    };
+    let data = |digest: &str| {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let key = format!("{PREFIX}docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+        bucket.head(&key).unwrap().is_some()
+    };
+    let shown = online(&it, 1);
+    assert!(shown.contains("its link in gone was deleted and is still served"), "{shown}");
+    assert!(data(&seen) && data(&unseen), "{shown}");
+    // That link went through the API, and the cache forgot it with that.
+    assert!(!data(&other), "{shown}");
+    // The cache alone says that it is there.
+    it.known.registry.mount("elsewhere", &seen, "gone");
+
+    it.known.registry.stop();
+    it.known.registry.serve();
+    let shown = online(&it, 0);
+    assert!(!data(&unseen), "{shown}");
     it.assert_all_pullable();
 }
 
@@ -235,7 +359,7 @@ fn assert_ends_clean(it: &mut InBucket) {
 
 #[test]
 fn two_deletions_at_once_in_s3_are_one() {
-    let mut it = InBucket::start(Kind::SeaweedFs, false);
+    let mut it = InBucket::new(Server::start(Kind::SeaweedFs));
     let how = [
         "prune",
         "untagged-revisions",
@@ -280,7 +404,7 @@ impl Drop for Scripted<'_> {
 
 #[test]
 fn a_night_job_deletes_and_purges_in_s3_while_the_registry_is_stopped() {
-    let mut it = InBucket::start(Kind::Moto, false);
+    let mut it = InBucket::new(Server::start(Kind::Moto));
     let stored_bytes = it.stored_bytes();
     it.known.registry.stop();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -21,8 +21,8 @@ use walkdir::WalkDir;
 
 use crate::real::http;
 
-/// The bucket or container of every server.
-pub const BUCKET: &str = "reg";
+/// The first bucket or container of every server.
+const BUCKET: &str = "reg";
 /// What every account of Azurite is called.
 const ACCOUNT: &str = "devstoreaccount1";
 /// The key of that account, as its documentation gives it.
@@ -38,11 +38,16 @@ pub enum Kind {
     FakeGcs,
 }
 
-/// A server with an empty bucket. It ends with the value.
+/// A bucket of a server, empty at first. The server ends with the last of its buckets.
 pub struct Server {
     pub kind: Kind,
-    child: Child,
+    process: Arc<Process>,
     port: u16,
+    bucket: String,
+}
+
+struct Process {
+    child: Mutex<Child>,
     directory: tempfile::TempDir,
 }
 
@@ -57,12 +62,38 @@ impl Server {
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("cannot run {command:?}: {error}; tests/python and tests/node install it")
         });
-        let mut server = Self { kind, child, port, directory };
+        let process = Arc::new(Process { child: Mutex::new(child), directory });
+        let server = Self { kind, process, port, bucket: BUCKET.to_owned() };
         server.wait();
         if kind == Kind::SeaweedFs {
             server.wait_for_writes();
         }
         server
+    }
+
+    /// Another bucket of this server of S3: starting one takes longer than most tests.
+    pub fn another(&self, bucket: &str) -> Self {
+        let process = Arc::clone(&self.process);
+        let another = Self { process, bucket: bucket.to_owned(), ..*self };
+        let answer = another.ask("PUT", "", &[]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        another
+    }
+
+    /// Whether the bucket keeps older versions: `Enabled` or `Suspended`.
+    pub fn set_versioning(&self, status: &str) {
+        let body = format!(
+            "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <Status>{status}</Status></VersioningConfiguration>"
+        );
+        let answer = self.ask("PUT", "?versioning", body.as_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// A request about the bucket, unsigned.
+    fn ask(&self, method: &str, query: &str, body: &[u8]) -> http::Answer {
+        let address = ([127, 0, 0, 1], self.port).into();
+        http::request(address, method, &format!("/{}{query}", self.bucket), &[], body).unwrap()
     }
 
     /// It answers before its volumes can be written to.
@@ -80,7 +111,7 @@ impl Server {
         bucket.delete("ready", DeleteCondition::Whatever).unwrap();
     }
 
-    fn wait(&mut self) {
+    fn wait(&self) {
         let address = ([127, 0, 0, 1], self.port).into();
         let deadline = Instant::now() + Duration::from_mins(2);
         // Whatever it answers, it serves; SeaweedFS only when its bucket is there.
@@ -95,8 +126,9 @@ impl Server {
             if is_ready {
                 return;
             }
-            let log = || std::fs::read_to_string(self.directory.path().join("log")).unwrap();
-            let ended = self.child.try_wait().unwrap();
+            let log =
+                || std::fs::read_to_string(self.process.directory.path().join("log")).unwrap();
+            let ended = self.process.child.lock().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "{:?} ended: {}", self.kind, log());
             assert!(Instant::now() < deadline, "{:?}: {answer:?}, {}", self.kind, log());
             std::thread::sleep(Duration::from_millis(50));
@@ -132,12 +164,12 @@ impl Server {
 
     /// The address of a prefix of its bucket, as a person gives it.
     pub fn url(&self, prefix: &str) -> String {
-        let endpoint = self.endpoint();
+        let (bucket, endpoint) = (&self.bucket, self.endpoint());
         match self.kind {
-            Kind::Moto | Kind::SeaweedFs => format!("s3://{BUCKET}/{prefix}?endpoint={endpoint}"),
-            Kind::Azurite => format!("az://{ACCOUNT}/{BUCKET}/{prefix}?endpoint={endpoint}"),
+            Kind::Moto | Kind::SeaweedFs => format!("s3://{bucket}/{prefix}?endpoint={endpoint}"),
+            Kind::Azurite => format!("az://{ACCOUNT}/{bucket}/{prefix}?endpoint={endpoint}"),
             // An emulator is known by its variable.
-            Kind::FakeGcs => format!("gs://{BUCKET}/{prefix}"),
+            Kind::FakeGcs => format!("gs://{bucket}/{prefix}"),
         }
     }
 
@@ -160,7 +192,7 @@ impl Server {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.clone())
         };
-        let (bucket, endpoint) = (BUCKET.to_owned(), Some(self.endpoint()));
+        let (bucket, endpoint) = (self.bucket.clone(), Some(self.endpoint()));
         match self.kind {
             Kind::Moto | Kind::SeaweedFs => {
                 let options = S3Options { bucket, endpoint, ..S3Options::default() };
@@ -187,17 +219,19 @@ impl Server {
     pub fn storage_section(&self, prefix: &str) -> String {
         format!(
             "storage:\n  s3: {{accesskey: k, secretkey: s, region: us-east-1, regionendpoint: \"{}\", \
-             bucket: {BUCKET}, secure: false, v4auth: true, rootdirectory: /{prefix}}}\n  delete:\n    enabled: true\n  \
+             bucket: {}, secure: false, v4auth: true, rootdirectory: /{prefix}}}\n  delete:\n    enabled: true\n  \
              redirect: {{disable: true}}\n",
-            self.endpoint()
+            self.endpoint(),
+            self.bucket
         )
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let mut child = self.child.lock().unwrap();
+        child.kill().ok();
+        child.wait().ok();
     }
 }
 
