@@ -403,16 +403,28 @@ impl Drop for Scripted<'_> {
 }
 
 #[test]
-fn a_night_job_deletes_and_purges_in_s3_while_the_registry_is_stopped() {
-    let mut it = InBucket::new(Server::start(Kind::Moto));
+fn a_night_job_deletes_and_purges_in_s3_while_the_registry_is_stopped_or_read_only() {
+    let server = Server::start(Kind::Moto);
+    let read_only = server.another("read-only");
+    std::thread::scope(|scope| {
+        scope.spawn(|| spend_a_night(server, false));
+        scope.spawn(|| spend_a_night(read_only, true));
+    });
+}
+
+fn spend_a_night(server: Server, is_read_only: bool) {
+    let mut it = InBucket::new(server);
     let stored_bytes = it.stored_bytes();
     it.known.registry.stop();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (here, url) = (it.directory.path(), it.server.url(PREFIX));
     let config = fs::read_to_string(it.known.registry.config()).unwrap();
-    fs::write(here.join("config.yml"), config.replace("127.0.0.1:0", &free.to_string())).unwrap();
+    let config = config.replace("127.0.0.1:0", &free.to_string());
+    fs::write(here.join("config.yml"), &config).unwrap();
+    let takes_no_pushes = "  maintenance: {readonly: {enabled: true}}\nhttp:\n";
+    fs::write(here.join("readonly.yml"), config.replacen("http:\n", takes_no_pushes, 1)).unwrap();
     let start = "if ! kill -0 $(cat pid) 2>/dev/null; then\n\
-        env -u AWS_CA_BUNDLE docker-registry serve config.yml >registry.log 2>&1 </dev/null &\n\
+        env -u AWS_CA_BUNDLE docker-registry serve ${1:-config.yml} >registry.log 2>&1 </dev/null &\n\
         echo $! >pid\nfi\n";
     let stop = "kill $(cat pid); while kill -0 $(cat pid) 2>/dev/null; do sleep 0.02; done; true\n";
     fs::write(here.join("start"), start).unwrap();
@@ -425,6 +437,16 @@ fn a_night_job_deletes_and_purges_in_s3_while_the_registry_is_stopped() {
          max_delete_percent = 100\ntrust_storage = true\npurge_older_than = \"0s\"\n\
          [check]\npull = 20\nwait = \"20s\"\n[limits]\nstep = \"50s\"\n"
     );
+    let night = if is_read_only {
+        let stop =
+            format!("{cd}stop && cd {} && sh ./start readonly.yml && sleep 0.5", here.display());
+        let start = format!("{cd}stop && cd {} && sh ./start", here.display());
+        let night =
+            night.replace(&format!("stop = \"{cd}stop\""), &format!("read_only = \"{stop}\""));
+        night.replace(&format!("start = \"{cd}start\""), &format!("read_write = \"{start}\""))
+    } else {
+        night
+    };
     fs::write(here.join("night.toml"), night).unwrap();
     let registry = Scripted(here);
     assert!(registry.shell("sh ./start"));
@@ -442,6 +464,7 @@ fn a_night_job_deletes_and_purges_in_s3_while_the_registry_is_stopped() {
     let log = fs::read_to_string(here.join("log")).unwrap();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(serves(), "{log}");
+    assert_eq!(log.contains("is read-only"), is_read_only, "{log}");
     assert!(it.stored_bytes() < stored_bytes, "{log}");
     drop(registry);
     it.known.registry.serve();

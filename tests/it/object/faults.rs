@@ -589,7 +589,7 @@ fn a_deletion_that_lacks_a_permission_names_it_and_deletes_nothing() {
         ("lists", Ask::is_list, "s3:ListBucket", 2),
         ("uploads", |ask| ask.query("uploads").is_some(), "s3:ListBucketMultipartUploads", 2),
     ];
-    for (name, is_denied, says, code) in cases {
+    let check = |(name, is_denied, says, code): (&str, Is, &str, i32)| {
         let it = Refusing::start();
         let before = it.keys();
         *it.rule.lock().unwrap() = rule(move |ask| is_denied(ask).then(denied));
@@ -611,7 +611,12 @@ fn a_deletion_that_lacks_a_permission_names_it_and_deletes_nothing() {
         assert!(it.keys().len() < before.len(), "{name}: {}", shown(&done));
         let undone = it.run(&["undo"]);
         assert_eq!(it.keys(), before, "{name}: {}", shown(&undone));
-    }
+    };
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || check(case));
+        }
+    });
 }
 
 #[test]
