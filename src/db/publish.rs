@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
@@ -191,6 +192,7 @@ impl<'a> NewDatabase<'a> {
         snapshot: &Snapshot<'_>,
         references: impl FnOnce() -> Result<References<'r>, DatabaseError>,
     ) -> Result<Totals, DatabaseError> {
+        let remembered = self.flush();
         let totals = self.in_transaction(|connection| {
             forget_pulls_of_another(connection, self.old.as_ref(), &snapshot.scan.root)?;
             let totals = load_figures(connection, snapshot, self.old.as_ref())?;
@@ -200,6 +202,7 @@ impl<'a> NewDatabase<'a> {
             super::witness::record(connection)?;
             Ok(totals)
         })?;
+        let figures = self.flush();
         let database = self.lock.database();
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
@@ -213,9 +216,22 @@ impl<'a> NewDatabase<'a> {
             connection.execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
         };
         finish().map_err(on_sqlite)?;
+        // What the disk refused is said once, to whoever asked first.
+        for flush in [remembered, figures].into_iter().flatten() {
+            let flushed = flush.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            flushed.map_err(|source| DatabaseError::Write { path: database.to_owned(), source })?;
+        }
         self.old = None;
         self.rename()?;
         Ok(totals)
+    }
+
+    /// Sends what is written to the disk while more is worked out. `None` when no thread can be had: all is
+    /// synced at the end.
+    fn flush(&self) -> Option<JoinHandle<io::Result<()>>> {
+        let path = self.path.clone();
+        let sync = move || File::open(path)?.sync_data();
+        thread::Builder::new().name("regsql-flush".into()).spawn(sync).ok()
     }
 
     fn rename(&mut self) -> Result<(), DatabaseError> {

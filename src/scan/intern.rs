@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ impl<'a> DigestNumbers<'a> {
     /// The digest's number, a new one if it has none.
     pub fn number(&self, digest: &Digest) -> u32 {
         self.present(digest).unwrap_or_else(|| {
-            let mut absent = self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
             let next = self.present_count() + absent.len() as u32;
             *absent.entry(digest.clone()).or_insert(next)
         })
@@ -66,14 +66,15 @@ impl<'a> DigestNumbers<'a> {
 
     /// The digest of a number that is not a present blob's. Looks through all of them.
     pub fn absent_digest(&self, number: u32) -> Option<Digest> {
-        let absent = self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         absent.iter().find(|(_, other)| **other == number).map(|(digest, _)| digest.clone())
     }
 
     /// All digests that are not present, by number.
     pub fn into_absent(self) -> Vec<Digest> {
         let first = self.present.len();
-        in_order(self.absent, |number| number as usize - first)
+        let absent = self.absent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        in_order(absent, |number| number as usize - first)
     }
 }
 
@@ -103,24 +104,25 @@ impl TextNumber {
 /// Gives every text a number, by the order of asking.
 #[derive(Debug, Default)]
 pub struct TextNumbers {
-    numbers: Mutex<HashMap<String, TextNumber, RandomState>>,
+    numbers: RwLock<HashMap<String, TextNumber, RandomState>>,
 }
 
 impl TextNumbers {
     /// The text's number, a new one if it has none.
     pub fn number(&self, text: &str) -> TextNumber {
-        let mut numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(number) = numbers.get(text) {
+        // Most texts are known, and many threads ask at once.
+        if let Some(number) = self.numbers.read().unwrap_or_else(PoisonError::into_inner).get(text)
+        {
             return *number;
         }
+        let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
         let next = TextNumber::at(numbers.len() as u32);
-        numbers.insert(text.to_owned(), next);
-        next
+        *numbers.entry(text.to_owned()).or_insert(next)
     }
 
     /// What `of` says of each text until now, by number.
     pub fn flags(&self, of: impl Fn(&str) -> bool) -> Vec<bool> {
-        let numbers = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
         let mut flags = vec![false; numbers.len()];
         for (text, number) in &*numbers {
             flags[number.place()] = of(text);
@@ -130,15 +132,15 @@ impl TextNumbers {
 
     /// All texts, by number.
     pub fn into_texts(self) -> Vec<String> {
-        in_order(self.numbers, TextNumber::place)
+        let numbers = self.numbers.into_inner().unwrap_or_else(PoisonError::into_inner);
+        in_order(numbers, TextNumber::place)
     }
 }
 
 fn in_order<T: Hash + Eq, N>(
-    numbers: Mutex<HashMap<T, N, RandomState>>,
+    numbers: HashMap<T, N, RandomState>,
     place: impl Fn(N) -> usize,
 ) -> Vec<T> {
-    let numbers = numbers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(numbers.len()).collect();
     for (value, number) in numbers {
         all[place(number)] = Some(value);
