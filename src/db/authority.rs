@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row as SqlRow, params};
 
 use super::DatabaseError;
+use super::content::digest_in;
 use crate::graph::{BlobId, ExternalRoot};
 use crate::model::authority::{Authority, Evidence, EvidenceCode, Suspicion, suspicion};
-use crate::model::{bytes_of, text_of};
+use crate::model::{Digest, bytes_of, text_of};
 use crate::roots::{Form, Source};
 
 /// What a scan knows of it.
@@ -260,4 +261,31 @@ fn read_source(row: &SqlRow<'_>) -> rusqlite::Result<Source> {
         has_pulls: row.get(6)?,
         has_streams: row.get(7)?,
     })
+}
+
+/// Hands every blob to `take` that was on disk at the last scan and that its roots named or reached. A
+/// damaged file remembers nothing.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn each_known_before(
+    database: &Path,
+    mut take: impl FnMut(&Digest),
+) -> Result<(), DatabaseError> {
+    let mut read = || -> Result<(), DatabaseError> {
+        let connection = super::open_for_reading(database)?;
+        let mut read = || -> rusqlite::Result<()> {
+            let mut select = connection.prepare(include_str!("sql/previous_known_blobs.sql"))?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                take(&digest_in(row, 0)?);
+            }
+            Ok(())
+        };
+        read().map_err(|source| DatabaseError::from_sqlite(database, source))
+    };
+    match read() {
+        Err(error) if error.is_damage() => Ok(()),
+        read => read,
+    }
 }

@@ -23,7 +23,8 @@ mod verified;
 mod witness;
 
 pub use authority::{
-    AuthorityRecord, PreviousRoots, RootsRecord, StoredAuthority, previous_roots, stored_authority,
+    AuthorityRecord, PreviousRoots, RootsRecord, StoredAuthority, each_known_before,
+    previous_roots, stored_authority,
 };
 pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,

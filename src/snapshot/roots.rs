@@ -32,6 +32,11 @@ const BATCHES: usize = 4;
 /// what is in use.
 const LEAST_PERCENT: u64 = 80;
 
+/// From so many blobs on that an export no longer names and that are still on disk, it is refused. A product
+/// that takes a blob off its list takes it off the disk too, so a few are what its collector could not
+/// delete; more are what half of a list looks like, be it of one repository alone.
+const LEAST_FORGOTTEN: u64 = 10;
+
 /// Which roots a scan reads.
 #[derive(Clone, Debug)]
 pub enum RootsChoice {
@@ -71,6 +76,14 @@ pub enum RootsScanError {
         /// At the last scan.
         before: u64,
     },
+    /// The export lists blobs, and no longer some that the last one did and that are still here.
+    #[error("the roots no longer name {count} of {of} blobs here that they named at the last scan")]
+    Forgotten {
+        /// How many.
+        count: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// Standard input is named more than once.
     #[error("standard input can be read once, and is given {0} times")]
     StandardInputAgain(usize),
@@ -97,7 +110,7 @@ impl RootsScanError {
             }
             Self::StandardInputAgain(_) => "write the others to files".into(),
             Self::NoRoots(_) => "add --roots FILE (docs/roots.md has the exports)".into(),
-            Self::Older(_) | Self::Fewer { .. } => {
+            Self::Older(_) | Self::Fewer { .. } | Self::Forgotten { .. } => {
                 "export them again, or scan with --accept-roots if that is right".into()
             }
             Self::Changed => "scan again when the export is finished".into(),
@@ -119,6 +132,8 @@ struct Plan {
     authority: Authority,
     last: Option<PreviousRoots>,
     is_fall_accepted: bool,
+    /// Where the last scan is.
+    remembered: PathBuf,
     /// The rows of the last scan may be taken over where the files are the same.
     may_take_over: bool,
 }
@@ -129,6 +144,8 @@ pub struct Read<'a> {
     pub authority: Authority,
     sources: Vec<Source>,
     rows: Rows<'a>,
+    /// The database of the last scan, if what its roots named must still be named.
+    witness: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -236,12 +253,12 @@ fn plan(
     root: &str,
     may_take_over: bool,
 ) -> Result<Option<Plan>, RootsReadError> {
-    let remembered = match choice {
+    let remembered_in = match choice {
         RootsChoice::AsBefore(Some(other)) => other,
         _ => database,
     };
-    let may_take_over = may_take_over && remembered == database;
-    let before = db::previous_roots(remembered)?.filter(|before| before.root == root);
+    let may_take_over = may_take_over && remembered_in == database;
+    let before = db::previous_roots(remembered_in)?.filter(|before| before.root == root);
     let (files, authority, is_fall_accepted) = match choice {
         RootsChoice::AsBefore(_) => (&[][..], None, false),
         RootsChoice::Given { files, authority, is_fall_accepted } => {
@@ -269,7 +286,8 @@ fn plan(
     }
     let remembered = last.as_ref().map(|last| last.authority).filter(|_| files.is_empty());
     let authority = authority.or(remembered).unwrap_or(Authority::Both);
-    Ok(Some(Plan { paths, authority, last, is_fall_accepted, may_take_over }))
+    let remembered = remembered_in.to_owned();
+    Ok(Some(Plan { paths, authority, last, is_fall_accepted, remembered, may_take_over }))
 }
 
 impl Plan {
@@ -277,7 +295,8 @@ impl Plan {
         match self.sources_as_before() {
             Some(sources) => {
                 let authority = self.authority;
-                Ok(Read { authority, sources, rows: Rows::AsBefore(Box::new(self)) })
+                let rows = Rows::AsBefore(Box::new(self));
+                Ok(Read { authority, sources, rows, witness: None })
             }
             None => self.write(NewDatabase::create(lock)?),
         }
@@ -301,7 +320,7 @@ impl Plan {
             }
             source.sha256 = sha256_of(path).ok()?;
         }
-        let read = Read { authority: self.authority, sources, rows: Rows::None };
+        let read = Read { authority: self.authority, sources, ..Read::default() };
         (Some(read.fingerprint()) == last.fingerprint).then_some(read.sources)
     }
 
@@ -315,10 +334,19 @@ impl Plan {
         });
         let sources = sources.map_err(RootsScanError::from)?;
         written?;
-        if let Some(last) = self.last.as_ref().filter(|_| !self.is_fall_accepted) {
+        let last = self.last.as_ref().filter(|_| !self.is_fall_accepted);
+        if let Some(last) = last {
             refuse_fall(last, &sources)?;
         }
-        Ok(Read { authority: self.authority, sources, rows: Rows::Written(Box::new(new)) })
+        let lists_blobs = |sources: &[Source]| sources.iter().any(|source| source.has_blobs);
+        let is_witness =
+            |last: &&PreviousRoots| lists_blobs(&last.sources) && lists_blobs(&sources);
+        let witness = last
+            .filter(is_witness)
+            .filter(|_| self.authority == Authority::Both)
+            .map(|_| self.remembered.clone());
+        let rows = Rows::Written(Box::new(new));
+        Ok(Read { authority: self.authority, sources, rows, witness })
     }
 }
 
@@ -420,7 +448,7 @@ pub fn resolve(
     graph: &Graph,
 ) -> Result<(RootsRecord, Graph), RootsReadError> {
     let fingerprint = read.fingerprint();
-    let Read { sources, authority, .. } = read;
+    let Read { sources, authority, witness, .. } = read;
     let mut resolver = Resolver {
         catalog,
         graph,
@@ -476,6 +504,9 @@ pub fn resolve(
         named.chain(catalog.external_roots.iter().map(|root| root.blob)).collect();
     known_blobs.sort_unstable();
     known_blobs.dedup();
+    if let Some(database) = witness {
+        refuse_forgotten(&database, &graph, &known_blobs)?;
+    }
     let record = RootsRecord {
         authority,
         sources,
@@ -486,6 +517,26 @@ pub fn resolve(
         fingerprint,
     };
     Ok((record, graph))
+}
+
+/// `known_blobs` are sorted.
+fn refuse_forgotten(
+    database: &Path,
+    graph: &Graph,
+    known_blobs: &[BlobId],
+) -> Result<(), RootsReadError> {
+    let (mut count, mut of) = (0, 0);
+    db::each_known_before(database, |digest| {
+        let blob = graph.blob_by_digest(digest);
+        if let Some(blob) = blob.filter(|blob| graph.blobs[*blob as usize].size_bytes.is_some()) {
+            of += 1;
+            count += u64::from(known_blobs.binary_search(&blob).is_err());
+        }
+    })?;
+    if count < LEAST_FORGOTTEN {
+        return Ok(());
+    }
+    Err(RootsScanError::Forgotten { count, of }.into())
 }
 
 /// What a repository's name in an export means here.

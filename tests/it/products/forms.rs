@@ -260,3 +260,48 @@ fn an_export_of_one_project_condemns_nothing_of_another() {
     export("");
     assert_eq!(plan(&["--accept-roots"])["counts"]["revisions"], 1);
 }
+
+#[test]
+fn an_export_that_lacks_half_of_one_repository_is_refused_after_a_whole_one() {
+    let mut registry = RegistryBuilder::new();
+    let mut rows = Vec::new();
+    for repository in 0..9 {
+        for number in 0..8 {
+            let config =
+                registry.blob(format!("{{\"rootfs\":{{}},\"n\":[{repository},{number}]}}"));
+            let layer = registry.layer(&format!("{repository} {number}"), 900 + number);
+            rows.extend([config, layer].map(|blob| (repository, blob.digest.to_string())));
+        }
+    }
+    let registry = Registry::of(&registry);
+    let write = |is_named: &dyn Fn(usize, &(u64, String)) -> bool| {
+        let named = rows.iter().enumerate().filter(|(at, row)| is_named(*at, row));
+        let lines: String = named.map(|(_, (_, digest))| format!(",,{digest},blob\n")).collect();
+        // More rows of things that are not here: the length says nothing.
+        let pad: String = (0..20).map(|n| format!(",,{:064x},blob\n", n)).collect();
+        let text = format!("repository,tag,digest,kind\n{lines}{pad}");
+        std::fs::write(registry.path("roots.csv"), text).unwrap();
+    };
+    let half = |at: usize, (repository, _): &(u64, String)| *repository != 4 || at % 2 == 0;
+    let scan = ["scan", "registry", "--roots", "roots.csv"];
+    write(&|_, _| true);
+    registry.stdout(&scan);
+    let blobs = registry.rows("SELECT count(*) AS count FROM blobs")[0]["count"].clone();
+    // Eight blobs are what a collector may have left, and are garbage.
+    write(&half);
+    assert_eq!(registry.run(&scan).status.code(), Some(0));
+    assert_eq!(registry.rows("SELECT count(*) AS count FROM orphan_blobs")[0]["count"], 8);
+    write(&|_, _| true);
+    registry.stdout(&scan);
+    let most = |at: usize, row: &(u64, String)| half(at, row) && (row.0 != 5 || at % 4 != 0);
+    write(&most);
+    let said = registry.stderr(&scan);
+    assert!(said.contains("no longer name 12 of 144 blobs here"), "{said}");
+    assert!(said.contains("--accept-roots"), "{said}");
+    let delete =
+        ["prune", "--garbage", "--min-age=0s", "--delete", "--offline", "--yes", "--no-trash"];
+    assert_eq!(registry.run(&delete).status.code(), Some(2));
+    assert_eq!(registry.rows("SELECT count(*) AS count FROM blobs")[0]["count"], blobs);
+    assert_eq!(registry.run(&[&scan[..], &["--accept-roots"]].concat()).status.code(), Some(0));
+    assert_eq!(registry.rows("SELECT count(*) AS count FROM orphan_blobs")[0]["count"], 12);
+}
