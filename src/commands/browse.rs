@@ -14,7 +14,7 @@ use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::StorageArgs;
 use crate::db::{self, DatabaseError};
 use crate::prune::Protect;
-use crate::report::{QueryError, ScanInfo};
+use crate::report::ScanInfo;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions};
 use crate::trash;
 
@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: &BrowseArgs) -> Result {
             context.printer.results(&format!("{line}\n"))?;
             Ok(Outcome::Done)
         }
-        End::Interrupted => Err(QueryError::Interrupted.into()),
+        End::Interrupted => Err(Error::stopped("browse was stopped: no plan was written")),
     }
 }
 

@@ -34,6 +34,11 @@ pub struct Error {
     hints: Vec<String>,
 }
 
+/// A person stopped the command: what that leaves.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Stopped(String);
+
 /// What a command gives.
 pub type Result<T = Outcome> = std::result::Result<T, Error>;
 
@@ -47,6 +52,11 @@ impl Error {
     /// An error with nothing behind it.
     pub fn new(message: impl Into<String>) -> Self {
         Self { cause: anyhow::Error::msg(message.into()), hints: Vec::new() }
+    }
+
+    /// A person stopped it; `left` says what that leaves.
+    pub fn stopped(left: impl Into<String>) -> Self {
+        Self { cause: Stopped(left.into()).into(), hints: Vec::new() }
     }
 
     /// The same, with a next step.
@@ -87,7 +97,8 @@ impl Error {
     /// A person stopped it.
     pub fn is_interrupted(&self) -> bool {
         self.cause.chain().any(|cause| {
-            matches!(cause.downcast_ref(), Some(QueryError::Interrupted))
+            cause.is::<Stopped>()
+                || matches!(cause.downcast_ref(), Some(QueryError::Interrupted))
                 || matches!(cause.downcast_ref(), Some(RunError::Query(QueryError::Interrupted)))
                 || matches!(cause.downcast_ref(), Some(CheckError::Stopped { .. }))
                 || matches!(cause.downcast_ref(), Some(LakeError::Stopped))
@@ -147,6 +158,7 @@ mod tests {
         assert_eq!(exit_code(&Ok(Outcome::Findings)), 1);
         assert_eq!(exit_code(&Err(closed.into())), 0);
         assert_eq!(exit_code(&Err(RunError::from(QueryError::Interrupted).into())), 130);
+        assert_eq!(exit_code(&Err(Error::stopped("stopped"))), 130);
         assert_eq!(exit_code(&Err(Error::new("no"))), 2);
     }
 

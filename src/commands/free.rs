@@ -103,6 +103,7 @@ pub fn run(context: &Context, args: &FreeArgs) -> Result {
         totals: vec!["freed_bytes".into()],
         may_hide: true,
         tail,
+        is_whole_without_rows: true,
         ..Frame::default()
     };
     snapshot.write(context, args.output.format, frame, |sink| {

@@ -14,7 +14,6 @@ use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::RegistryArgs;
 use crate::export::{render_night, replace_file};
 use crate::nightly::{Config, Job, Log, PARENT_VARIABLE, Record, StepResult, Summary};
-use crate::report::QueryError;
 use crate::storage::{self, AnyStorage, locate};
 use crate::trash::{self, TrashError};
 use crate::ui;
@@ -86,7 +85,9 @@ pub fn run(context: &Context, args: &NightlyArgs) -> Result {
             context.printer.set_reason(&summary.reason());
             Ok(Outcome::Findings)
         }
-        (_, StepResult::Interrupted) => Err(QueryError::Interrupted.into()),
+        (_, StepResult::Interrupted) => {
+            Err(Error::stopped("the job was stopped: the steps above say what it had done"))
+        }
         _ => {
             let mut error = Error::new(summary.reason());
             for next in &summary.next {

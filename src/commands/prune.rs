@@ -457,8 +457,20 @@ fn tell_min_age(context: &Context, saved_seconds: u64, min_age_seconds: u64) {
         context.printer.note(&format!(
             "the plan was saved with --min-age {}; this run keeps what is younger than {}",
             time_option(saved_seconds),
-            time_option(min_age_seconds)
+            time_shown(min_age_seconds)
         ));
+    }
+}
+
+/// A time as a person reads it: `24 h`.
+fn time_shown(seconds: u64) -> String {
+    match seconds {
+        _ if seconds > 86_400 && seconds.is_multiple_of(86_400) => {
+            format!("{} days", seconds / 86_400)
+        }
+        _ if seconds > 0 && seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
+        _ if seconds > 0 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
     }
 }
 
@@ -489,8 +501,9 @@ fn too_much(args: &PruneArgs, planned: &Planned) -> Option<String> {
     let percent = args.guards.max_delete_percent;
     let limit = u128::from(planned.stored_bytes) * u128::from(percent) / 100;
     (u128::from(freed) > limit).then(|| {
+        let needed = (u128::from(freed) * 100).div_ceil(u128::from(planned.stored_bytes.max(1)));
         format!(
-            "refused: {} of {} would come free, and --max-delete-percent is {percent}",
+            "refused: {} of {} would come free, and --max-delete-percent is {percent} ({needed} allows it)",
             shown(freed),
             shown(planned.stored_bytes)
         )

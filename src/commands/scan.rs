@@ -73,7 +73,7 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
             is_fall_accepted: args.accept_roots,
         },
     };
-    end_on_interrupt(context, "stopped: the scan; the database is as it was before");
+    end_on_interrupt(context, "the scan was stopped; the database is as it was before");
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;
     drop(progress);
@@ -104,12 +104,18 @@ pub fn show(context: &Context, summary: &Summary) {
              to be garbage: regsql report authority",
         );
     }
+    let untagged = match total("untagged_revision_count") {
+        0 => String::new(),
+        count => format!(
+            "; {} more by deleting {}",
+            bytes("untagged_bytes"),
+            counted(count, "untagged revision", "untagged revisions"),
+        ),
+    };
     printer.note(&format!(
-        "{} in {}; {} more by deleting {}",
+        "{} in {}{untagged}",
         bytes("orphan_bytes"),
         counted(total("orphan_blob_count"), "orphan blob", "orphan blobs"),
-        bytes("untagged_bytes"),
-        counted(total("untagged_revision_count"), "untagged revision", "untagged revisions"),
     ));
     let [info, warning, error] = summary.findings;
     if info + warning + error > 0 {

@@ -10,7 +10,6 @@ use crate::commands::options::StorageArgs;
 use crate::db::{self, DatabaseError};
 use crate::graph::Graph;
 use crate::model::{bytes_of, text_of};
-use crate::report::QueryError;
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
 #[cfg(feature = "object-storage")]
@@ -140,7 +139,7 @@ fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Sum
     let progress = ui::Bar::new(&context.printer);
     let summary = snapshot::scan(&options, &progress)?;
     if was_interrupted() {
-        return Err(QueryError::Interrupted.into());
+        return Err(Error::stopped("stopped while the storage was scanned"));
     }
     Ok(summary)
 }

@@ -1,6 +1,6 @@
 //! `trash`: see what deletions left in the trash, and free it for good.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -61,7 +61,7 @@ struct PurgeArgs {
     /// them can go. A prune takes it again
     #[arg(long)]
     unfinished: bool,
-    /// You assert that no registry writes to the storage now: in a bucket, data that is only marked is
+    /// Your word that no registry writes to the storage now: in a bucket, data that is only marked is
     /// deleted whatever its age, and without a copy
     #[arg(long)]
     offline: bool,
@@ -82,7 +82,8 @@ pub fn run(context: &Context, args: &TrashArgs) -> Result {
 }
 
 fn list(context: &Context, args: &ListArgs) -> Result {
-    let runs = super::storage::open_to_change(context, &args.storage)?.list()?;
+    let trash = super::storage::open_to_change(context, &args.storage)?;
+    let runs = trash.list()?;
     let format: Format = args.output.format;
     let footer = if runs.iter().any(|run| run.size_bytes > 0) {
         vec!["regsql trash purge frees it; regsql undo RUN puts it back".into()]
@@ -97,6 +98,10 @@ fn list(context: &Context, args: &ListArgs) -> Result {
         ..Frame::default()
     };
     let mut out = context.paged();
+    if runs.is_empty() && format.is_for_people() {
+        writeln!(out, "The trash is empty")?;
+        return out.finish().map(|()| Outcome::Done).map_err(Into::into);
+    }
     {
         let mut sink = ui::sink(format, &mut out, frame, context.printer.look());
         write_rows(sink.as_mut(), &runs)?;
@@ -165,6 +170,7 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         let needed = needed_again(context, trash.as_ref())?;
         trash.purge_preview(&options, &|item| needed.has(item))?
     } else {
+        end_on_interrupt(context, "stopped: nothing was removed from the trash");
         ask(context, args, trash.as_ref(), &options)?;
         let lock = trash.lock()?;
         measure = Some(Measure::begin(storage));
@@ -189,9 +195,11 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         report
     };
     let measured_bytes = measure.and_then(|measure| measure.end(storage));
-    tell(context, &report, args.dry_run, measured_bytes);
+    if !report.is_of_nothing() {
+        tell(context, &report, args.dry_run, measured_bytes);
+    }
     tell_soft(context, trash.as_ref(), &report);
-    tell_younger(context, args, trash.as_ref(), &options)?;
+    tell_younger(context, args, trash.as_ref(), &report, &options)?;
     let is_whole = report.failed.is_empty()
         && report.unfinished.is_empty()
         && report.held_back.is_empty()
@@ -223,17 +231,24 @@ fn tell_younger(
     context: &Context,
     args: &PurgeArgs,
     trash: &dyn Trash,
+    report: &PurgeReport,
     options: &PurgeOptions,
 ) -> Result<()> {
-    if args.older_than.is_zero() {
+    if args.older_than.is_zero() && !report.is_of_nothing() {
         return Ok(());
     }
     let runs = trash.list()?;
-    warn_of_future(context, &runs);
-    let count = runs.iter().filter(|run| !is_meant(run, options)).count();
-    if count > 0 {
-        let what = ui::counted(&[(count as u64, "run", "runs")]);
-        context.printer.note(&format!("{what} younger than --older-than in the trash"));
+    if !args.older_than.is_zero() {
+        warn_of_future(context, &runs);
+    }
+    let nothing = if report.is_of_nothing() { "nothing to purge: " } else { "" };
+    let younger: Vec<&RunInfo> = runs.iter().filter(|run| !is_meant(run, options)).collect();
+    if !younger.is_empty() {
+        let what = ui::counted(&[(younger.len() as u64, "run is", "runs are")]);
+        let bytes = ui::bytes(total_bytes(younger.iter().map(|run| run.size_bytes)));
+        context.printer.note(&format!("{nothing}{what} younger than --older-than, {bytes}"));
+    } else if runs.is_empty() && report.is_of_nothing() {
+        context.printer.note("nothing to purge: the trash is empty");
     }
     Ok(())
 }
@@ -253,7 +268,7 @@ fn ask(
     if runs.is_empty() {
         return Ok(());
     }
-    let bytes = ui::bytes(total_bytes(runs.iter().map(|run| run.size_bytes)) as i64);
+    let bytes = ui::bytes(total_bytes(runs.iter().map(|run| run.size_bytes)));
     let what = ui::counted(&[(runs.len() as u64, "run", "runs")]);
     if !io::stdin().is_terminal() {
         return Err(Error::new(format!(
@@ -262,10 +277,9 @@ fn ask(
         ))
         .with_hint("add --yes to purge without a question; --dry-run shows what would go"));
     }
-    let blobs = runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.counts.blobs));
-    let blobs = ui::counted(&[(blobs, "blob", "blobs")]);
+    let held = counted(&runs.iter().fold(Counts::default(), |sum, run| sum.and(&run.counts)));
     let question =
-        format!("Remove {what} from the trash ({blobs}, {bytes})? This CANNOT BE UNDONE.");
+        format!("Remove {what} from the trash ({held}, {bytes})? This CANNOT BE UNDONE.");
     if context.printer.says_yes(&question)? {
         return Ok(());
     }

@@ -38,15 +38,19 @@ const COMMANDS: &[(&[&str], &str)] = &[
 
 /// Words for an option that is named otherwise here.
 const OPTIONS: &[(&[&str], &str)] = &[
-    (&["csv", "json", "ndjson", "tsv", "markdown", "table"], "--format NAME"),
-    (&["dry-run", "simulate", "n"], "nothing: without --delete, prune only shows its plan"),
-    (&["force", "y", "assume-yes", "no-prompt"], "--yes (with --delete)"),
-    (&["database", "file"], "--db FILE"),
-    (&["age", "older-than", "min-days"], "--min-age TIME, such as 7d"),
-    (&["exclude", "keep-tags", "ignore"], "--protect-tags GLOB or --protect FILE"),
-    (&["root", "path", "registry", "dir"], "--storage STORAGE"),
-    (&["url", "host"], "--registry-url URL"),
-    (&["user", "username", "u"], "--registry-user USER"),
+    (&["csv", "json", "ndjson", "tsv", "markdown", "table"], "use --format NAME"),
+    (&["dry-run", "simulate", "n"], "leave it out: without --delete, prune only shows its plan"),
+    (&["force", "y", "assume-yes", "no-prompt"], "use --yes (with --delete)"),
+    (&["database", "file"], "use --db FILE"),
+    (&["age", "older-than", "min-days"], "use --min-age TIME, such as 7d (with prune)"),
+    (
+        &["min-age"],
+        "ages are for `regsql prune`: save a plan with --save, then use prune --plan with --min-age",
+    ),
+    (&["exclude", "keep-tags", "ignore"], "use --protect-tags GLOB or --protect FILE"),
+    (&["root", "path", "registry", "dir"], "use --storage STORAGE"),
+    (&["url", "host"], "use --registry-url URL"),
+    (&["user", "username", "u"], "use --registry-user USER"),
 ];
 
 /// Says what is wrong with the command line and how to write it.
@@ -94,12 +98,12 @@ fn command(word: &str) -> Option<String> {
     if Catalog::built_in().get(word).is_ok() {
         return Some(format!("`{word}` is a report: regsql report {word}"));
     }
-    meant(COMMANDS, &word.to_lowercase()).map(|meant| format!("here it is: {meant}"))
+    meant(COMMANDS, &word.to_lowercase()).map(|meant| format!("use {meant}"))
 }
 
 fn option(name: &str) -> Option<String> {
     if let Some(meant) = meant(OPTIONS, name) {
-        return Some(format!("here it is: {}", meant.replace("NAME", name)));
+        return Some(meant.replace("NAME", name));
     }
     let catalog = Catalog::built_in();
     let mut params = catalog.reports().flat_map(|report| &report.header.params);
@@ -109,7 +113,7 @@ fn option(name: &str) -> Option<String> {
             "how many rows: -p limit=N for a report (or limit=all), --max-rows N for sql".into(),
         ),
         "all" => Some("all rows of a report: -p limit=all".into()),
-        "repo" => Some("here it is a parameter: -p repository='shop/*'".into()),
+        "repo" => Some("it is a parameter of reports: -p repository='shop/*'".into()),
         _ if is_param => Some(format!("`{name}` is a parameter of reports: -p {name}=VALUE")),
         _ => None,
     }
@@ -130,14 +134,15 @@ mod tests {
     #[test]
     fn the_words_of_other_tools_lead_to_the_command_that_is_meant() {
         assert_eq!(hint_for("regsql tags"), "`tags` is a report: regsql report tags");
-        assert_eq!(hint_for("regsql du"), "here it is: regsql report");
+        assert_eq!(hint_for("regsql du"), "use regsql report");
         assert!(hint_for("regsql gc").contains("regsql prune --garbage"));
         assert!(hint_for("regsql report tags --limit 5").contains("-p limit=N"));
         assert!(hint_for("regsql report tags --limit=5").contains("-p limit=N"));
-        assert_eq!(hint_for("regsql report tags --csv"), "here it is: --format csv");
+        assert_eq!(hint_for("regsql report tags --csv"), "use --format csv");
         assert!(hint_for("regsql prune keep-latest --keep=3").ends_with("-p keep=VALUE"));
         assert!(hint_for("regsql prune --dry-run").contains("without --delete"));
         assert_eq!(hint_for("regsql report tags keep=3"), "a parameter is given as -p keep=3");
+        assert!(hint_for("regsql free 1GiB --min-age 0s").contains("prune --plan"));
         assert_eq!(hint_for("regsql frobnicate"), "none");
     }
 

@@ -88,6 +88,11 @@ const TOTALS: &[(&str, &str, &str)] = &[
         "unreadable_directory_count",
         "Directories of the storage that could not be read.",
     ),
+    (
+        "regsql_unreadable_places",
+        "unreadable_place_count",
+        "Directories, files and symbolic links of the storage that could not be read.",
+    ),
     ("regsql_trash_runs", "trash_run_count", "Deletions whose things lie in the trash."),
     (
         "regsql_trash_unfinished_runs",
@@ -193,7 +198,7 @@ fn scan(connection: &Connection, families: &mut Vec<Family>) -> Result<(), Expor
         ("regsql_disk_bytes", "Size of the file system that holds the blobs.", size),
         (
             "regsql_disk_free_bytes",
-            "What was free of it at the scan, for whoever is not root.",
+            "What was free of it at the scan, for users other than root.",
             free,
         ),
     ];

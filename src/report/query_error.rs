@@ -61,7 +61,7 @@ pub enum QueryError {
         limit: Duration,
     },
     /// A person stopped it.
-    #[error("interrupted")]
+    #[error("the query was stopped")]
     Interrupted,
     /// The database's bytes are wrong.
     #[error("{query} failed: the database is damaged")]

@@ -106,6 +106,23 @@ impl Counts {
         *count = count.saturating_add(1);
     }
 
+    /// Those and `others`.
+    #[must_use]
+    pub fn and(self, others: &Self) -> Self {
+        Self {
+            tags: self.tags.saturating_add(others.tags),
+            revisions: self.revisions.saturating_add(others.revisions),
+            layer_links: self.layer_links.saturating_add(others.layer_links),
+            uploads: self.uploads.saturating_add(others.uploads),
+            blobs: self.blobs.saturating_add(others.blobs),
+            directories: self.directories.saturating_add(others.directories),
+            leftovers: self.leftovers.saturating_add(others.leftovers),
+            tag_history_entries: self
+                .tag_history_entries
+                .saturating_add(others.tag_history_entries),
+        }
+    }
+
     /// How many of all kinds.
     pub fn total(&self) -> u64 {
         [

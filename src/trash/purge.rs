@@ -42,6 +42,16 @@ pub struct PurgeReport {
     pub failed: Vec<(String, TrashError)>,
 }
 
+impl PurgeReport {
+    /// No run was removed, left or tried.
+    pub fn is_of_nothing(&self) -> bool {
+        self.runs.is_empty()
+            && self.unfinished.is_empty()
+            && self.held_back.is_empty()
+            && self.failed.is_empty()
+    }
+}
+
 /// What was, or would be, removed of one run.
 #[derive(Debug, Default)]
 pub struct PurgedRun {

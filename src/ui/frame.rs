@@ -11,6 +11,8 @@ pub struct Frame {
     pub footer: Vec<String>,
     /// It is a part of a longer text: no line under the rows says how many they are.
     pub is_bare: bool,
+    /// The heading and the notes say everything where there are no rows.
+    pub is_whole_without_rows: bool,
     /// Lines at the very end, such as commands to try next.
     pub tail: Vec<String>,
     /// Columns whose sum means something.

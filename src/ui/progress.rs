@@ -1,9 +1,11 @@
 //! A bar on the terminal, or a line a phase for those who asked for details.
 
+use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::human;
 use super::printer::Printer;
@@ -32,6 +34,56 @@ pub fn clear_bar() {
     }
 }
 
+/// Columns at the end of a line that a bar leaves free.
+const FREE_COLUMNS: u16 = 4;
+
+/// The terminal, a little narrower: it shows `^C` where the cursor stands, and behind a bar as wide as
+/// the screen that would stand in the next line, from where the bar can no longer be cleared.
+#[derive(Debug)]
+struct Narrower(Term);
+
+impl TermLike for Narrower {
+    fn width(&self) -> u16 {
+        self.0.size().1.saturating_sub(FREE_COLUMNS).max(1)
+    }
+
+    fn height(&self) -> u16 {
+        self.0.size().0
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_up(n)
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_down(n)
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_right(n)
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_left(n)
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.0.write_line(line)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.0.write_str(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Shows progress on standard error, if it is a terminal.
 pub struct Bar {
     shown: ProgressBar,
@@ -43,7 +95,7 @@ impl Bar {
     /// A bar that shows itself only where `printer` says so.
     pub fn new(printer: &Printer) -> Self {
         let target = if printer.shows_progress() {
-            ProgressDrawTarget::stderr()
+            ProgressDrawTarget::term_like_with_hz(Box::new(Narrower(Term::buffered_stderr())), 20)
         } else {
             ProgressDrawTarget::hidden()
         };

@@ -75,6 +75,9 @@ pub(super) fn shown(value: &Value<'_>, unit: Unit, is_at_least: bool) -> String 
 
 /// The line under a result: rows, what cut them, and what the frame adds.
 pub(super) fn footer(frame: &Frame, end: End) -> String {
+    if frame.is_whole_without_rows && end.rows == 0 {
+        return frame.footer.join(" · ");
+    }
     let mut parts = vec![match end.rows {
         0 => "no rows".to_owned(),
         1 => "1 row".to_owned(),

@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum WhyError {
     /// It is none of the three forms.
-    #[error("`{0}` is neither a digest nor REPO:TAG nor REPO@DIGEST")]
+    #[error(
+        "`{0}` is no repository in the snapshot, no digest, and neither REPO:TAG nor REPO@DIGEST"
+    )]
     NoTarget(String),
     /// No blob has this digest or begins with it.
     #[error("no blob in the snapshot has the digest `{0}`")]
@@ -61,7 +63,8 @@ impl WhyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoTarget(_) => Some(
-                "name a digest (sha256:… or at least four digits of it), REPO:TAG or REPO@DIGEST"
+                "`regsql report repositories` lists repositories; a digest is sha256:… or at least four \
+                 digits of it"
                     .into(),
             ),
             Self::NoBlob(_) => Some(

@@ -4,7 +4,7 @@
 mod journeys;
 mod page_size;
 mod pictures;
-mod real;
+pub mod real;
 mod storm;
 
 use std::path::Path;

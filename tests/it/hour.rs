@@ -1,13 +1,19 @@
 //! The hour in which the disk is full: what one command says the next one must not deny, and a log
 //! must say when, what and why.
 
+mod interrupts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use regsql::sample::RegistryBuilder;
+use regsql::sample::demo::demo_registry;
 use rusqlite::Connection;
 use rusqlite::types::FromSql;
 use serde_json::Value;
+
+use crate::retention::{days_ago, images};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
@@ -20,6 +26,15 @@ impl Demo {
     fn new() -> Self {
         let demo = Self { directory: tempfile::tempdir().unwrap() };
         assert!(demo.run(&["-q", "demo", "d"]).status.success());
+        demo
+    }
+
+    /// Another registry in the place of the demo's.
+    fn of(registry: &RegistryBuilder, more: &[&str]) -> Self {
+        let demo = Self { directory: tempfile::tempdir().unwrap() };
+        registry.write_to(&demo.directory.path().join("d/registry")).unwrap();
+        let output = demo.run(&[&["-q", "scan", "d/registry"], more].concat());
+        assert!(output.status.success(), "{}", crate::env::shown(&output));
         demo
     }
 
@@ -115,7 +130,7 @@ fn a_plan_of_which_nothing_is_old_enough_says_what_comes_when() {
         text.contains("Nothing to delete yet\nWould free 0 B now, and 506.000 MiB more when"),
         "{text}"
     );
-    assert!(text.contains("24h old"), "{text}");
+    assert!(text.contains("24 h old"), "{text}");
 }
 
 #[test]
@@ -281,4 +296,133 @@ fn garbage_of_which_there_is_none_does_not_contradict_the_overview() {
     let count = demo.query("SELECT count(*) FROM revisions WHERE is_tagged = 0 AND is_held = 0");
     assert!(count > 0 && notes.contains(&format!("{count} untagged revision")), "{notes}");
     assert!(notes.contains("regsql prune untagged-revisions --garbage"), "{notes}");
+}
+
+/// A repository in which every image but the last has lost its only tag to the next.
+fn rolling(registry: &mut RegistryBuilder, repository: &str) {
+    images(registry, repository, &[&["latest"], &["latest"], &["latest"], &["1.0"]]);
+}
+
+/// Registries that differ in who keeps what and in what is young.
+fn storages(directory: &Path) -> Vec<(&'static str, Demo)> {
+    let mut uploads = RegistryBuilder::new();
+    rolling(&mut uploads, "team/app");
+    for (days, id) in [(1, "young"), (30, "old")] {
+        uploads.at(days_ago(days));
+        uploads.upload("team/app", id, 70_000, "2026-01-01T00:00:00Z");
+    }
+    let mut held = RegistryBuilder::new();
+    rolling(&mut held, "team/app");
+    rolling(&mut held, "team/web");
+    held.manifest("team/web", "{ this is no manifest");
+    held.blob("an orphan");
+    let mut rooted = RegistryBuilder::new();
+    rolling(&mut rooted, "team/app");
+    let kept = rooted.blob(vec![7; 5_000]);
+    rooted.blob(vec![8; 6_000]);
+    rooted.at(days_ago(50));
+    let layer = rooted.layer("pinned", 40_000);
+    let pinned = rooted.image("team/app").layers([&layer]).push_tag("moved");
+    let layer = rooted.layer("pinned no more", 50_000);
+    rooted.image("team/app").layers([&layer]).push_tag("moved");
+    let mut clean = RegistryBuilder::new();
+    images(&mut clean, "team/app", &[&["1.0"], &["2.0"]]);
+    let roots = directory.join("roots.csv");
+    let rows = format!(
+        "repository,tag,digest,kind\nteam/app,,{},manifest\n,,{},blob\n",
+        pinned.digest, kept.digest
+    );
+    fs::write(&roots, rows).unwrap();
+    vec![
+        ("the demo", Demo::of(&demo_registry(days_ago(0)), &[])),
+        ("uploads, one young and one old", Demo::of(&uploads, &[])),
+        ("a revision that cannot be read, and holds", Demo::of(&held, &[])),
+        ("roots", Demo::of(&rooted, &["--roots", roots.to_str().unwrap()])),
+        ("nothing to delete", Demo::of(&clean, &[])),
+    ]
+}
+
+/// The value of a series without labels.
+fn metric(metrics: &str, name: &str) -> i64 {
+    let start = format!("{name} ");
+    let line = metrics.lines().find(|line| line.starts_with(&start));
+    line.unwrap_or_else(|| panic!("no {name}"))[start.len()..].parse::<f64>().unwrap() as i64
+}
+
+#[test]
+fn overview_free_page_totals_and_metrics_name_one_figure_and_the_plan_carries_it_out() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, demo) in storages(directory.path()) {
+        let scanned_ns = demo.query("SELECT finished_ns FROM scan");
+        for days in [0, 2] {
+            let now_ns = scanned_ns + days * DAY_NS;
+            let database = Connection::open(demo.database()).unwrap();
+            database.execute("UPDATE scan SET finished_ns = ?1", [now_ns]).unwrap();
+            drop(database);
+            let now = time(now_ns);
+            let told = format!("{name}, {days} days after the last write");
+            let (whole, at_once) =
+                (demo.total("reclaimable_bytes"), demo.total("reclaimable_now_bytes"));
+            let size = |bytes: i64| regsql::ui::bytes(bytes);
+            let later = size(whole - at_once);
+            assert_eq!(demo.total("authority_suspected"), 0, "{told}");
+            assert!(days == 0 || whole == at_once, "{told}: what is old can go");
+
+            // Metrics, and the class of each byte.
+            let metrics = demo.text(&["metrics"]);
+            for total in ["reclaimable", "reclaimable_now", "garbage", "orphan", "untagged"] {
+                let exported = metric(&metrics, &format!("regsql_{total}_bytes"));
+                assert_eq!(exported, demo.total(&format!("{total}_bytes")), "{told}: {total}");
+            }
+            let parts = demo.total("garbage_bytes") + demo.total("untagged_bytes");
+            assert_eq!(parts, whole, "{told}: no byte is in two classes");
+
+            // The overview, and the report that it leads to.
+            let overview = demo.json(&["report", "overview"]);
+            let bytes = |figure: &str| {
+                let mut rows = overview.as_array().unwrap().iter();
+                let row = rows.find(|row| row["figure"] == figure);
+                row.map(|row| row["bytes"].as_i64().unwrap_or(0))
+            };
+            assert_eq!(bytes("all of these").unwrap_or(0), whole, "{told}");
+            if at_once < whole {
+                assert_eq!(bytes("- now").unwrap_or(0), at_once, "{told}");
+                assert_eq!(bytes("- when 24 h old"), Some(whole - at_once), "{told}");
+            }
+            let garbage = demo.json(&["report", "garbage"]);
+            let last = garbage.as_array().unwrap().last().unwrap();
+            assert_eq!(last["freed_bytes"].as_i64().unwrap_or(0), whole, "{told}");
+            assert_eq!(last["now_bytes"].as_i64().unwrap_or(0), at_once, "{told}");
+
+            // `free`, which says it in words.
+            let text = demo.text(&["free", "1"]).split_whitespace().collect::<Vec<_>>().join(" ");
+            let said = match (whole, whole - at_once) {
+                (0, _) => "Report `keep-latest` names no tag.".to_owned(),
+                (_, 0) => format!("{} come free without dropping a tag.", size(whole)),
+                _ => format!(
+                    "{} ({} now, and {later} more when it is 24 h old) come free without",
+                    size(whole),
+                    size(at_once)
+                ),
+            };
+            assert!(text.contains(&said), "{told}: {said}: {text}");
+
+            // The page.
+            let page = demo.text(&["html", "-o", "-"]);
+            let mut tiles = page.split("<div class=\"tile\">");
+            let tile = tiles.find(|tile| tile.contains("\"#garbage\"")).unwrap_or_default();
+            assert!(tile.contains(&format!("title=\"{whole} bytes\"")), "{told}: {tile:.400}");
+            assert!(whole == 0 || tile.contains(&size(at_once)), "{told}: {tile:.400}");
+
+            // What the plan frees now, and what it says of later.
+            let all = demo.planned(&now, &["untagged-revisions", "--garbage"]);
+            assert_eq!(all, at_once, "{told}");
+            let steps = demo.json(&["report", "next-steps", "-p", "limit=all"]);
+            let mut steps = steps.as_array().unwrap().iter();
+            if let Some(step) = steps.find(|step| step["command"] == "regsql prune --garbage") {
+                let garbage = demo.planned(&now, &["--garbage"]);
+                assert_eq!(step["freed_bytes"].as_i64().unwrap_or(0), garbage, "{told}");
+            }
+        }
+    }
 }

@@ -326,6 +326,6 @@ fn ctrl_c_stops_a_query_and_keeps_its_rows_whole() {
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(shown(&output), "exit 130\n--- stderr\nerror: interrupted\n");
+    assert_eq!(shown(&output), "exit 130\n--- stderr\nerror: the query was stopped\n");
     assert_eq!(text, "[\n{\"a\":1}\n]\n");
 }

@@ -316,7 +316,7 @@ fn free_says_what_can_come_free_when_the_goal_is_too_high() {
     71.003 MiB (59.003 MiB now, and 12.000 MiB more when it is 24 h old) come free without dropping a tag.
     Report `keep-latest` names no tag.
 
-    no rows · scan of 3 minutes ago, took 1.2 s
+    scan of 3 minutes ago, took 1.2 s
 
     regsql prune untagged-revisions --garbage  deletes that
     --- stderr

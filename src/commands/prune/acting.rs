@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, time_option, vanished};
-use crate::commands::error::{Outcome, Result};
+use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, time_shown, vanished};
+use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::measure::{Measure, beside};
 use crate::commands::options::StorageArgs;
 use crate::commands::result::Snapshot;
@@ -17,7 +17,6 @@ use crate::prune::{
     self, Clock, Deleted, Document, Environment, Mode, Plan, PlannedDeletion, RunError, RunOptions,
     ServingRegistry, Skipped, now_on,
 };
-use crate::report::QueryError;
 use crate::trash::{Keeping, Trash};
 use crate::ui;
 
@@ -104,7 +103,7 @@ fn act(
     let deleted = deleted.map_err(|error| match error {
         RunError::Trash(error) => error.into(),
         RunError::Plan(error) => error,
-        RunError::Stopped => QueryError::Interrupted.into(),
+        RunError::Stopped => Error::stopped(NOTHING_DELETED),
     })?;
     let outcome = report(context, args, &deleted, measure.end(trash.storage()), keeping)?;
     if deleted.outcome.is_disk_full {
@@ -116,8 +115,14 @@ fn act(
              then run this again, or add --no-trash"
         });
     }
-    if deleted.outcome.is_interrupted || was_interrupted() {
-        return Err(QueryError::Interrupted.into());
+    if deleted.outcome.is_interrupted {
+        return Err(Error::stopped(
+            "stopped before the end: what stands above was deleted, and the next run takes the rest",
+        ));
+    }
+    if was_interrupted() {
+        return Err(Error::stopped("stopped after the deletion; the database is older than it")
+            .with_hint("`regsql scan` reads the storage again"));
     }
     let is_recorded = deleted.is_recorded;
     // A scan takes as much memory as all of this.
@@ -178,8 +183,11 @@ impl PlannedDeletion for Planned {
     }
 }
 
+/// What a stop before the first step leaves.
+const NOTHING_DELETED: &str = "stopped: nothing was deleted";
+
 fn stop_if_interrupted() -> Result<()> {
-    if was_interrupted() { Err(QueryError::Interrupted.into()) } else { Ok(()) }
+    if was_interrupted() { Err(Error::stopped(NOTHING_DELETED)) } else { Ok(()) }
 }
 
 /// Scans again and works the plan out again, unless nothing has changed since it was shown.
@@ -201,7 +209,10 @@ fn plan_again(
     };
     // Someone else may have scanned since.
     let is_same_scan = Snapshot::open(context, None)?.origin(context)? == planned.origin;
-    let summary = super::rescan(context)?;
+    let summary = super::rescan(context).map_err(|error| match error.is_interrupted() {
+        true => Error::stopped(NOTHING_DELETED),
+        false => error,
+    })?;
     vanished::refuse(context, args)?;
     if is_same_scan && summary.is_unchanged && now_ns >= planned.policy.clock.now_ns {
         vanished::begin(context, &planned);
@@ -220,33 +231,36 @@ fn plan_again(
 }
 
 /// Where that is which went, and when its space comes free.
-fn kept(run: &str, bytes: &str, keeping: Keeping, out: &mut Vec<u8>) -> std::io::Result<()> {
-    let only_with = format!("The space, {bytes}, comes free only with regsql trash purge");
+fn kept(run: &str, size_bytes: u64, keeping: Keeping, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let bytes = ui::bytes(size_bytes);
+    // Links alone hold no space to speak of.
+    let only_with = (size_bytes > 0)
+        .then(|| format!("The space, {bytes}, comes free only with regsql trash purge"));
     match keeping {
         Keeping::Renamed => {
             writeln!(out, "Moved to the trash as run {run}: regsql undo {run} puts it back")?;
-            writeln!(out, "{only_with}")
+            only_with.iter().try_for_each(|line| writeln!(out, "{line}"))
         }
         Keeping::Copied => {
             writeln!(out, "Copied to the trash as run {run}: regsql undo {run} puts it back")?;
-            writeln!(out, "{only_with}")
+            only_with.iter().try_for_each(|line| writeln!(out, "{line}"))
         }
         Keeping::Versions => {
             writeln!(out, "Listed in the trash as run {run}: regsql undo {run} puts it back")?;
             writeln!(out, "The bucket keeps the data as older versions")?;
-            writeln!(out, "{only_with}")
+            only_with.iter().try_for_each(|line| writeln!(out, "{line}"))
         }
         Keeping::Marked { margin_seconds } => {
             writeln!(out, "Listed in the trash as run {run}: regsql undo {run} puts it back")?;
             writeln!(out, "The data of blobs and uploads is marked and stays in the bucket")?;
             let from = match margin_seconds {
                 0 => " --offline".to_owned(),
-                seconds => format!(", in {} at the earliest", time_option(seconds)),
+                seconds => format!(", in {} at the earliest", time_shown(seconds)),
             };
-            writeln!(out, "{only_with}{from}")
+            only_with.iter().try_for_each(|line| writeln!(out, "{line}{from}"))
         }
         Keeping::Soft { seconds } => {
-            let days = time_option(seconds);
+            let days = time_shown(seconds);
             writeln!(
                 out,
                 "Listed in the trash as run {run}: regsql undo {run} puts it back for {days}"
@@ -281,14 +295,14 @@ fn report(
     }
     writeln!(text, "Deleted {}", show::counted(&counts))?;
     match trash_run {
-        Some(run) => kept(run, &bytes, keeping, &mut text)?,
+        Some(run) => kept(run, outcome.size_bytes, keeping, &mut text)?,
         None if outcome.moved == crate::trash::Counts::default() => {}
         None => {
             let measured = beside(outcome.size_bytes, measured_bytes, planned.not_freed);
             let at_most = if planned.not_freed.hard_linked_count > 0 { "at most " } else { "" };
             writeln!(text, "Freed {at_most}{bytes}{measured}")?;
             if let Keeping::Soft { seconds } = keeping {
-                writeln!(text, "The bucket keeps what was deleted for {}", time_option(seconds))?;
+                writeln!(text, "The bucket keeps what was deleted for {}", time_shown(seconds))?;
             }
         }
     }

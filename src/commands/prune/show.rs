@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::{FormatArg, Planned, PruneArgs, time_option};
+use super::{FormatArg, Planned, PruneArgs, time_shown};
 use crate::commands::Context;
 use crate::commands::error::{Outcome, Result};
 use crate::graph::{Graph, total_bytes};
@@ -281,7 +281,7 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
     let later = format!(
         "{} more when it is {} old",
         ui::bytes(later_bytes),
-        time_option(planned.policy.clock.min_age.as_secs()),
+        time_shown(planned.policy.clock.min_age.as_secs()),
     );
     if plan.is_empty() {
         writeln!(out, "Nothing to delete{}", if later_bytes > 0 { " yet" } else { "" })?;

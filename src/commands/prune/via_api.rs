@@ -4,11 +4,10 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use super::{Planned, PruneArgs, show};
-use crate::commands::error::{Outcome, Result};
+use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::{Context, on_interrupt, was_interrupted};
 use crate::prune::{ApiDeletion, Document, Mode, SkipGroup, Skipped};
 use crate::registry::delete::{self, Outcome as Became, Stop};
-use crate::report::QueryError;
 
 /// Deletes the plan's tags and revisions. Links and blobs are left for a collection of garbage.
 pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) -> Result {
@@ -49,7 +48,7 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
         skipped.is_empty() && !(show::outcome(context, &planned.plan.skipped) == Outcome::Findings);
     report_deleted(context, args, &mut document, planned, skipped)?;
     if was_interrupted() {
-        return Err(QueryError::Interrupted.into());
+        return Err(Error::stopped("stopped: what stands above was deleted, and nothing else"));
     }
     // When nothing at all could be deleted, the first reason stands for all.
     let failed = report.outcomes.iter().find_map(|became| match became {

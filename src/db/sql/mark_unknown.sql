@@ -29,4 +29,5 @@ INSERT OR REPLACE INTO total VALUES
     ('unknown_tag_count', (SELECT count(*) FROM tag WHERE is_broken = 3)),
     ('unknown_blob_count', (SELECT count(*) FROM unknown_blob)),
     ('unreadable_directory_count', (SELECT count(*) FROM problem WHERE code = 'directory-unreadable')),
-    ('unreadable_file_count', (SELECT count(*) FROM problem WHERE code = 'file-unreadable'));
+    ('unreadable_file_count', (SELECT count(*) FROM problem WHERE code = 'file-unreadable')),
+    ('unreadable_place_count', (SELECT COALESCE(SUM(place_count), 0) FROM unreadable_place));

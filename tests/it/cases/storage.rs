@@ -384,12 +384,22 @@ fn whatever_could_not_be_read_is_said_first_with_what_helps() {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(message.lines().next().unwrap_or_default().contains(first), "{place}: {message}");
         // What may be tagged is not called untagged, and no tag broken.
-        assert!(message.contains("0 untagged revisions"), "{place}: {message}");
+        assert!(!message.contains("untagged revision"), "{place}: {message}");
         let scanned = on_disk.scanned(&output);
         assert!(!scanned.exists("SELECT 1 FROM tags WHERE is_broken", []), "{place}");
         let overview = scanned.run(&["report", "overview", "--format", "csv"]);
         let overview = String::from_utf8_lossy(&overview.stdout).into_owned();
         let row = overview.lines().nth(1).unwrap_or_default();
         assert!(row.starts_with(&format!("look at,{what}")), "{place}: {overview}");
+        // So do the page, whose first line it is, and the metric that the alert goes by.
+        let page = scanned.run(&["html", "-o", "-"]);
+        let page = String::from_utf8_lossy(&page.stdout).into_owned();
+        let main = page.split("<main>").nth(1).unwrap_or_default();
+        let (line, after) = first.split_once(": ").unwrap();
+        let said = format!("<p class=\"incomplete\" role=\"note\"><strong>{line}");
+        assert!(main.starts_with(&said) && main.contains(after), "{place}: {main:.300}");
+        let metrics = scanned.run(&["metrics"]);
+        let metrics = String::from_utf8_lossy(&metrics.stdout).into_owned();
+        assert!(metrics.contains("\nregsql_unreadable_places 1\n"), "{place}");
     }
 }

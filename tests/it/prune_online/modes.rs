@@ -269,7 +269,7 @@ fn an_empty_repository_with_young_directories_stays_in_one_line_and_is_no_findin
     let plan = bench.ends(0, &prune);
     assert!(plan.contains("1 empty repository"), "{plan}");
     assert!(
-        plan.contains(" now, and 506.000 MiB more when it is 24h old"),
+        plan.contains(" now, and 506.000 MiB more when it is 24 h old"),
         "says how much: {plan}"
     );
     let text = bench.ends(0, &[&prune[..], OFFLINE].concat());

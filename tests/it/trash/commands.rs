@@ -135,15 +135,13 @@ fn a_purge_is_told_before_and_after() {
     assert_snapshot!(purge(&["--older-than", "7d"]), @r#"
     exit 0
     --- stderr
-    freed 0 B
-    1 run younger than --older-than in the trash
+    nothing to purge: 1 run is younger than --older-than, 2.534 KiB
     "#);
     assert_eq!(registry.runs().len(), 1);
     assert_snapshot!(purge(&["--older-than", "3m"]), @r#"
     exit 0
     --- stderr
-    freed 0 B
-    1 run younger than --older-than in the trash
+    nothing to purge: 1 run is younger than --older-than, 2.534 KiB
     "#);
     assert_snapshot!(purge(&[]), @r#"
     exit 0
@@ -172,7 +170,7 @@ fn a_run_that_was_stopped_is_not_purged_and_comes_back_when_asked_for() {
     exit 0
     --- stderr
     warning: run 20261121T070746Z was stopped before its end: 7 things were put back
-    freed 0 B
+    nothing to purge: the trash is empty
     "#);
     before.assert_same(&registry.tree(), "all of it is back");
     assert_eq!(registry.runs(), [""; 0]);
