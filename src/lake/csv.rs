@@ -3,7 +3,7 @@
 //! text is changed for spreadsheets.
 
 use super::LakeError;
-use super::rows::{Cell, Sink};
+use super::rows::Sink;
 use super::staging::{Part, PartFile, Staging};
 use super::table::{Table, Type};
 use crate::model::Digest;
@@ -69,21 +69,38 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Sink for Writer<'_> {
-    fn put(&mut self, column: usize, cell: Cell<'_>) -> Result<(), LakeError> {
-        let field = match cell {
-            Cell::Null => return Ok(()),
-            Cell::Integer(number) => number.to_string(),
-            Cell::Boolean(flag) => flag.to_string(),
-            Cell::Time(micros) => {
-                jiff::Timestamp::from_microsecond(micros).map_or(String::new(), |at| at.to_string())
-            }
-            Cell::Digest(bytes) => Digest::Sha256(bytes).to_string(),
-            Cell::Text(text, _) => text.into_owned(),
-        };
+impl Writer<'_> {
+    fn put(&mut self, column: usize, field: String) {
         let is_other = column > 0 && self.table.columns[column - 1].kind == Type::Digest;
         self.fields[if is_other { column - 1 } else { column }] = field;
-        Ok(())
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn null(&mut self, _column: usize) {}
+
+    fn number(&mut self, column: usize, value: i64) {
+        let is_time = self.table.columns[column].kind == Type::Time;
+        let time = is_time.then(|| jiff::Timestamp::from_microsecond(value));
+        self.put(
+            column,
+            match time {
+                None => value.to_string(),
+                Some(time) => time.map_or(String::new(), |at| at.to_string()),
+            },
+        );
+    }
+
+    fn flag(&mut self, column: usize, value: bool) {
+        self.put(column, value.to_string());
+    }
+
+    fn digest(&mut self, column: usize, value: &[u8; 32]) {
+        self.put(column, Digest::Sha256(*value).to_string());
+    }
+
+    fn text(&mut self, column: usize, value: &str, _number: Option<u32>) {
+        self.put(column, value.to_owned());
     }
 
     fn end_row(&mut self) -> Result<(), LakeError> {

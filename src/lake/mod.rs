@@ -45,7 +45,7 @@ pub use staging::{Part, Staging};
 
 use crate::db::{self, DatabaseError, ReadGraphError};
 use crate::graph::{self, Graph};
-use rows::{Cell, Lookups, Reading, Sink};
+use rows::{Lookups, Reading, Sink};
 use table::{LAST, Source, Table, tables};
 
 /// Stands beside the files of a table's scan when all of them are there.
@@ -297,9 +297,10 @@ enum Work {
     Table(usize),
 }
 
-/// Views with the most rows. Whoever writes the graph or one of these begins first.
-const LARGE: [&str; 6] =
-    ["manifest_references", "layer_links", "blobs", "layers", "revisions", "tags"];
+/// Views with the most rows, which begin first. Those that look blobs up wait for the graph, which another thread
+/// reads meanwhile, and come after those that need not.
+const LARGE: [&str; 7] =
+    ["blobs", "layers", "layer_links", "manifest_references", "revisions", "manifests", "tags"];
 
 fn work_of(tables: &[Table]) -> Vec<Work> {
     let place = |name: &&str| LARGE.iter().position(|large| large == name).unwrap_or(LARGE.len());
@@ -380,18 +381,16 @@ impl Job<'_> {
         };
         match work {
             Work::Graph => self.write_graph(reading),
-            Work::Table(at) => {
-                let table = &self.tables[at];
-                let parts = self.write_table(table, |sink| reading.read(table, sink))?;
-                Ok(vec![(at, parts)])
-            }
+            Work::Table(at) => Ok(vec![(at, self.write_table(reading, &self.tables[at], None)?)]),
         }
     }
 
+    /// Writes a table, of the graph where there is one.
     fn write_table(
         &self,
+        reading: Reading<'_>,
         table: &Table,
-        fill: impl FnOnce(&mut dyn Sink) -> Result<(), LakeError>,
+        graph: Option<&Graph>,
     ) -> Result<Vec<Part>, LakeError> {
         let To { destination, partition, staging } = self.to;
         let part_rows = self.options.part_rows.get();
@@ -399,12 +398,12 @@ impl Job<'_> {
             #[cfg(feature = "parquet")]
             FileFormat::Parquet => {
                 let mut writer = parquet::Writer::new(staging, table, part_rows)?;
-                fill(&mut writer)?;
+                fill(reading, table, graph, &mut writer)?;
                 writer.finish()?
             }
             FileFormat::Csv => {
                 let mut writer = csv::Writer::new(staging, table, part_rows);
-                fill(&mut writer)?;
+                fill(reading, table, graph, &mut writer)?;
                 writer.finish()?
             }
         };
@@ -423,33 +422,54 @@ impl Job<'_> {
         };
         let of_graph = (0..self.tables.len()).zip(self.tables);
         let of_graph = of_graph.filter(|(_, table)| table.source == Source::Graph);
-        let first_blob = self.lookups.first_blob;
-        let number = |blob: graph::BlobId| Cell::Integer(first_blob + i64::from(blob));
-        let write = |(at, table): (usize, &Table)| {
-            let parts = self.write_table(table, |sink| {
-                let repositories = &graph.repositories;
-                let name = |place: Option<u32>| match place {
-                    Some(place) => {
-                        Cell::Text((&*repositories[place as usize].name).into(), Some(place))
-                    }
-                    None => Cell::Null,
-                };
-                match table.name {
-                    table::EDGES => graph::edges(graph, |from, to| {
-                        put_pairs(reading, sink, &number(from), number, to)
-                    }),
-                    table::STARTS => graph::starts(graph, |place, blobs| {
-                        put_pairs(reading, sink, &name(place), number, blobs)
-                    }),
-                    _ => graph::reached(graph, |place, blobs| {
-                        put_pairs(reading, sink, &name(place), number, blobs)
-                    }),
-                }
-            })?;
-            Ok((at, parts))
-        };
-        of_graph.map(write).collect()
+        let written =
+            of_graph.map(|(at, table)| Ok((at, self.write_table(reading, table, Some(graph))?)));
+        written.collect()
     }
+}
+
+/// Hands every row of a table to the sink. It is a function of the sink's type: a million blobs have a hundred million
+/// values.
+fn fill(
+    reading: Reading<'_>,
+    table: &Table,
+    graph: Option<&Graph>,
+    sink: &mut impl Sink,
+) -> Result<(), LakeError> {
+    let Some(graph) = graph else { return reading.read(table, sink) };
+    let first_blob = reading.lookups.first_blob;
+    let number = |blob: graph::BlobId| first_blob + i64::from(blob);
+    let mut put = |first: First<'_>, blobs: &[graph::BlobId]| {
+        reading.check_stop()?;
+        for blob in blobs {
+            match first {
+                First::Number(id) => sink.number(0, id),
+                First::Repository(name, place) => sink.text(0, name, Some(place)),
+                First::Nothing => sink.null(0),
+            }
+            sink.number(1, number(*blob));
+            sink.end_row()?;
+        }
+        Ok(())
+    };
+    let repository = |place: Option<u32>| match place {
+        Some(place) => First::Repository(&graph.repositories[place as usize].name, place),
+        None => First::Nothing,
+    };
+    match table.name {
+        table::EDGES => graph::edges(graph, |from, to| put(First::Number(number(from)), to)),
+        table::STARTS => graph::starts(graph, |place, blobs| put(repository(place), blobs)),
+        _ => graph::reached(graph, |place, blobs| put(repository(place), blobs)),
+    }
+}
+
+/// What stands first in rows of the graph.
+#[derive(Clone, Copy)]
+enum First<'a> {
+    Number(i64),
+    /// Its name, and its place among all.
+    Repository(&'a str, u32),
+    Nothing,
 }
 
 /// Lets no thread wait for a graph that never comes.
@@ -459,22 +479,6 @@ impl Drop for EndsWaiting<'_> {
     fn drop(&mut self) {
         drop(self.0.set(None));
     }
-}
-
-fn put_pairs(
-    reading: Reading<'_>,
-    sink: &mut dyn Sink,
-    first: &Cell<'_>,
-    number: impl Fn(graph::BlobId) -> Cell<'static>,
-    blobs: &[graph::BlobId],
-) -> Result<(), LakeError> {
-    reading.check_stop()?;
-    for blob in blobs {
-        sink.put(0, first.clone())?;
-        sink.put(1, number(*blob))?;
-        sink.end_row()?;
-    }
-    Ok(())
 }
 
 fn read_graph(reading: Reading<'_>) -> Result<Graph, LakeError> {

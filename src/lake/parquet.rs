@@ -1,8 +1,8 @@
 //! Parquet files of typed columns, without Arrow: a row group is collected column by column and then
 //! written (parquet.apache.org/docs/file-format).
 //!
-//! Numbers are packed as differences, texts as a dictionary, digests as they are. All columns may be
-//! NULL. Nothing in a file depends on when or where it was written.
+//! Numbers are packed as differences, texts as a dictionary, digests as they are. The least and the greatest value of a
+//! group stand beside what engines look for: numbers, times, digests, repositories and tags. All columns may be NULL. Nothing in a file depends on when or where it was written.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, Type as Node, TypePtr};
 
 use super::LakeError;
-use super::rows::{Cell, Sink};
+use super::rows::Sink;
 use super::staging::{Part, PartFile, Staging};
 use super::table::{Column, Table, Type};
 
@@ -32,6 +32,8 @@ pub(super) struct Writer<'a> {
     schema: TypePtr,
     properties: WriterPropertiesPtr,
     columns: Vec<Values>,
+    /// The levels of a column that has every value.
+    all_there: Vec<i16>,
     row_count: usize,
     /// Rows of a group, and the most of a part.
     group_rows: usize,
@@ -41,8 +43,10 @@ pub(super) struct Writer<'a> {
     parts: Vec<Part>,
 }
 
-/// The values of one column in a group. A level is 1 where there is a value.
+/// The values of one column in a group.
 struct Values {
+    row_count: usize,
+    /// 1 where there is a value; empty while there is one in every row.
     levels: Vec<i16>,
     data: Data,
 }
@@ -93,35 +97,27 @@ impl Values {
             Type::Digest => Data::Digests(Vec::new()),
             Type::Text => Data::Texts(Vec::new(), SharedTexts::default()),
         };
-        Self { levels: Vec::new(), data }
+        Self { row_count: 0, levels: Vec::new(), data }
     }
 
-    /// A value of another type than the column's is none: [`super::rows`] makes no such thing.
-    fn push(&mut self, cell: Cell<'_>) {
-        let is_there = match (&mut self.data, cell) {
-            (Data::Numbers(values), Cell::Integer(value) | Cell::Time(value)) => {
-                values.push(value);
-                true
-            }
-            (Data::Flags(values), Cell::Boolean(value)) => {
-                values.push(value);
-                true
-            }
-            (Data::Digests(values), Cell::Digest(value)) => {
-                values.extend_from_slice(&value);
-                true
-            }
-            (Data::Texts(values, shared), Cell::Text(text, number)) => {
-                values.push(shared.share(&text, number));
-                true
-            }
-            _ => false,
-        };
-        self.levels.push(i16::from(is_there));
+    /// The row has a value, which was pushed, or none.
+    fn end_value(&mut self, is_there: bool) {
+        if !is_there && self.levels.is_empty() {
+            self.levels.resize(self.row_count, 1);
+        }
+        if !is_there || !self.levels.is_empty() {
+            self.levels.push(i16::from(is_there));
+        }
+        self.row_count += 1;
     }
 
-    fn write(&mut self, writer: &mut ColumnWriter<'_>) -> parquet::errors::Result<()> {
-        let levels = Some(self.levels.as_slice());
+    fn write(
+        &mut self,
+        writer: &mut ColumnWriter<'_>,
+        all_there: &[i16],
+    ) -> parquet::errors::Result<()> {
+        let is_whole = self.levels.is_empty();
+        let levels = Some(if is_whole { &all_there[..self.row_count] } else { &self.levels });
         match (writer, &mut self.data) {
             (ColumnWriter::Int64ColumnWriter(writer), Data::Numbers(values)) => {
                 writer.write_batch(values, levels, None)?;
@@ -145,6 +141,7 @@ impl Values {
             _ => {}
         }
         self.levels.clear();
+        self.row_count = 0;
         Ok(())
     }
 }
@@ -162,6 +159,7 @@ impl<'a> Writer<'a> {
             schema: schema(table).map_err(failed)?,
             properties: Arc::new(properties(table)),
             columns: table.columns.iter().map(|column| Values::new(column.kind)).collect(),
+            all_there: vec![1; GROUP_ROWS.min(part_rows)],
             row_count: 0,
             group_rows: GROUP_ROWS.min(part_rows),
             part_rows,
@@ -183,7 +181,7 @@ impl<'a> Writer<'a> {
             let mut group = file.next_row_group().map_err(failed)?;
             for values in &mut self.columns {
                 let Some(mut column) = group.next_column().map_err(failed)? else { break };
-                values.write(column.untyped()).map_err(failed)?;
+                values.write(column.untyped(), &self.all_there).map_err(failed)?;
                 column.close().map_err(failed)?;
             }
             group.close().map_err(failed)?;
@@ -213,9 +211,45 @@ impl<'a> Writer<'a> {
 }
 
 impl Sink for Writer<'_> {
-    fn put(&mut self, column: usize, cell: Cell<'_>) -> Result<(), LakeError> {
-        self.columns[column].push(cell);
-        Ok(())
+    // A value of another type than the column's is none: `rows` makes no such thing.
+    fn null(&mut self, column: usize) {
+        self.columns[column].end_value(false);
+    }
+
+    fn number(&mut self, column: usize, value: i64) {
+        let column = &mut self.columns[column];
+        let is_there = matches!(column.data, Data::Numbers(_));
+        if let Data::Numbers(values) = &mut column.data {
+            values.push(value);
+        }
+        column.end_value(is_there);
+    }
+
+    fn flag(&mut self, column: usize, value: bool) {
+        let column = &mut self.columns[column];
+        let is_there = matches!(column.data, Data::Flags(_));
+        if let Data::Flags(values) = &mut column.data {
+            values.push(value);
+        }
+        column.end_value(is_there);
+    }
+
+    fn digest(&mut self, column: usize, value: &[u8; 32]) {
+        let column = &mut self.columns[column];
+        let is_there = matches!(column.data, Data::Digests(_));
+        if let Data::Digests(values) = &mut column.data {
+            values.extend_from_slice(value);
+        }
+        column.end_value(is_there);
+    }
+
+    fn text(&mut self, column: usize, value: &str, number: Option<u32>) {
+        let column = &mut self.columns[column];
+        let is_there = matches!(column.data, Data::Texts(..));
+        if let Data::Texts(values, shared) = &mut column.data {
+            values.push(shared.share(value, number));
+        }
+        column.end_value(is_there);
     }
 
     fn end_row(&mut self) -> Result<(), LakeError> {
@@ -262,6 +296,10 @@ fn properties(table: &Table) -> WriterProperties {
         let path = ColumnPath::from(column.name.as_str());
         if column.kind != Type::Text {
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if column.kind == Type::Text && !matches!(column.name.as_str(), "repository" | "tag") {
+            properties =
+                properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         }
         if matches!(column.kind, Type::Integer | Type::Time) {
             properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);

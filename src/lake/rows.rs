@@ -1,6 +1,6 @@
 //! From rows of the database to typed values.
 
-use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,30 +10,22 @@ use rusqlite::types::ValueRef;
 
 use super::LakeError;
 use super::table::{Column, Lookup, Source, Table, Type};
-use crate::graph::Graph;
+use crate::graph::{BlobNode, Graph};
 use crate::model::Digest;
 
-/// One value on its way into a file.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell<'a> {
-    /// No value.
-    Null,
-    /// A number.
-    Integer(i64),
-    /// Yes or no.
-    Boolean(bool),
-    /// Microseconds since 1970 UTC.
-    Time(i64),
-    /// A sha256 digest.
-    Digest([u8; 32]),
-    /// A text, with the number that it always has in this table, if it has one.
-    Text(Cow<'a, str>, Option<u32>),
-}
-
-/// Takes the rows of a table, value by value.
+/// Takes the rows of a table, value by value. Values come as plain arguments: moving an enum of them from hand to hand took
+/// a third of an export.
 pub(super) trait Sink {
-    /// The next value of the row, which belongs to this column.
-    fn put(&mut self, column: usize, cell: Cell<'_>) -> Result<(), LakeError>;
+    /// This column has no value.
+    fn null(&mut self, column: usize);
+    /// A number, or microseconds since 1970 UTC.
+    fn number(&mut self, column: usize, value: i64);
+    /// Yes or no.
+    fn flag(&mut self, column: usize, value: bool);
+    /// A sha256 digest.
+    fn digest(&mut self, column: usize, value: &[u8; 32]);
+    /// A text, with the number that it always has in this table, if it has one.
+    fn text(&mut self, column: usize, value: &str, number: Option<u32>);
     /// The row is whole.
     fn end_row(&mut self) -> Result<(), LakeError>;
 }
@@ -48,8 +40,12 @@ pub(super) struct Lookups<'a> {
     repositories: Texts,
     media_types: Texts,
     build_steps: Texts,
-    /// Of each blob: 0 it is not there, 1 it is, 2 its place could not be read.
-    availability: Vec<u8>,
+    /// Blobs whose place could not be read.
+    unknown: HashSet<i64>,
+    /// What the registry resolves a blob's digest to.
+    aliases: HashMap<i64, Vec<i64>>,
+    /// Whether each blob is there, as the view `manifest_references` has it: asked for in no order, and so close together.
+    availability: OnceLock<Vec<Option<bool>>>,
 }
 
 /// Texts by their number.
@@ -95,78 +91,74 @@ impl<'a> Lookups<'a> {
                 connection,
                 "SELECT id, created_by FROM build_step ORDER BY id",
             )?,
-            availability: availability(connection)?,
+            unknown: pairs(connection, "SELECT blob_id, 0 FROM unknown_blob")?
+                .into_iter()
+                .map(|(blob, _)| blob)
+                .collect(),
+            aliases: pairs(connection, "SELECT blob_id, target_blob_id FROM alias")?
+                .into_iter()
+                .fold(HashMap::new(), |mut aliases: HashMap<i64, Vec<i64>>, (blob, target)| {
+                    aliases.entry(blob).or_default().push(target);
+                    aliases
+                }),
+            availability: OnceLock::new(),
         })
     }
 
-    /// What a number stands for.
-    pub fn cell(&self, lookup: Lookup, id: i64) -> Cell<'_> {
+    /// Puts what a number stands for.
+    fn put(&self, at: usize, lookup: Lookup, id: i64, sink: &mut impl Sink) {
         let texts = match lookup {
             Lookup::Repository => &self.repositories,
             Lookup::MediaType => &self.media_types,
             Lookup::BuildStep => &self.build_steps,
-            Lookup::Digest | Lookup::OtherDigest | Lookup::Size => return self.of_blob(lookup, id),
             Lookup::Availability => {
-                let known = usize::try_from(id).ok().and_then(|at| self.availability.get(at));
-                return known
-                    .filter(|state| **state < 2)
-                    .map_or(Cell::Null, |state| Cell::Boolean(*state == 1));
+                let place = usize::try_from(id - self.first_blob).unwrap_or(usize::MAX);
+                return match self.availability().get(place) {
+                    Some(Some(is_there)) => sink.flag(at, *is_there),
+                    _ => sink.null(at),
+                };
+            }
+            Lookup::Digest | Lookup::OtherDigest | Lookup::Size => {
+                return match (lookup, self.blob(id).map(|blob| (&blob.digest, blob.size_bytes))) {
+                    (Lookup::Digest, Some((Digest::Sha256(bytes), _))) => sink.digest(at, bytes),
+                    (Lookup::OtherDigest, Some((Digest::Other(text), _))) => {
+                        sink.text(at, text, None);
+                    }
+                    (Lookup::Size, Some((_, Some(size)))) => sink.number(at, size as i64),
+                    _ => sink.null(at),
+                };
             }
         };
-        let text = texts.get(id);
-        text.map_or(Cell::Null, |text| Cell::Text(text.into(), u32::try_from(id).ok()))
+        match texts.get(id) {
+            Some(text) => sink.text(at, text, u32::try_from(id).ok()),
+            None => sink.null(at),
+        }
     }
 
-    fn of_blob(&self, lookup: Lookup, id: i64) -> Cell<'_> {
-        let place = usize::try_from(id - self.first_blob).ok();
-        let graph = self.graph.wait().as_ref();
-        let Some(blob) = graph.and_then(|graph| graph.blobs.get(place?)) else { return Cell::Null };
-        match (lookup, &blob.digest) {
-            (Lookup::Digest, Digest::Sha256(bytes)) => Cell::Digest(*bytes),
-            (Lookup::OtherDigest, Digest::Other(text)) => Cell::Text((&**text).into(), None),
-            (Lookup::Size, _) => {
-                let size = blob.size_bytes.and_then(|size| i64::try_from(size).ok());
-                size.map_or(Cell::Null, Cell::Integer)
-            }
-            _ => Cell::Null,
-        }
+    fn blob(&self, id: i64) -> Option<&BlobNode> {
+        let place = usize::try_from(id.checked_sub(self.first_blob)?).ok()?;
+        self.graph.wait().as_ref()?.blobs.get(place)
+    }
+
+    fn availability(&self) -> &[Option<bool>] {
+        let is_present = |id: i64| self.blob(id).is_some_and(|blob| blob.size_bytes.is_some());
+        let of = |id: i64| {
+            let mut targets = self.aliases.get(&id).into_iter().flatten();
+            let is_known = !self.unknown.contains(&id);
+            is_known.then(|| is_present(id) || targets.any(|target| is_present(*target)))
+        };
+        self.availability.get_or_init(|| {
+            let count = self.graph.wait().as_ref().map_or(0, |graph| graph.blobs.len());
+            (self.first_blob..).take(count).map(of).collect()
+        })
     }
 }
 
-/// As the view `manifest_references` has it.
-fn availability(connection: &Connection) -> rusqlite::Result<Vec<u8>> {
-    let mut states: Vec<u8> = Vec::new();
-    let mut each = |sql: &str, take: &mut dyn FnMut(&mut Vec<u8>, usize, usize)| {
-        let mut select = connection.prepare(sql)?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            let number = |column| {
-                let number = row.get::<_, i64>(column)?;
-                Ok::<_, rusqlite::Error>(usize::try_from(number).unwrap_or(usize::MAX))
-            };
-            take(&mut states, number(0)?, number(1)?);
-        }
-        Ok::<_, rusqlite::Error>(())
-    };
-    each("SELECT id, is_present FROM blob ORDER BY id", &mut |states, id, is_present| {
-        if id <= states.len() + 1 {
-            states.resize(id, 0);
-            states.push(u8::from(is_present != 0));
-        }
-    })?;
-    each("SELECT blob_id, target_blob_id FROM alias", &mut |states, id, target| {
-        if states.get(target) == Some(&1)
-            && let Some(state) = states.get_mut(id)
-        {
-            *state = 1;
-        }
-    })?;
-    each("SELECT blob_id, 0 FROM unknown_blob", &mut |states, id, _| {
-        if let Some(state) = states.get_mut(id) {
-            *state = 2;
-        }
-    })?;
-    Ok(states)
+/// Two numbers of each row.
+fn pairs(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// What reading needs.
@@ -187,7 +179,7 @@ impl Reading<'_> {
     }
 
     /// Hands every row of a table to the sink. Nothing to do for those that the graph gives.
-    pub fn read(&self, table: &Table, sink: &mut dyn Sink) -> Result<(), LakeError> {
+    pub fn read(&self, table: &Table, sink: &mut impl Sink) -> Result<(), LakeError> {
         let (sql, is_view) = match &table.source {
             Source::Statement(sql) => (*sql, false),
             Source::View(sql) => (sql.as_str(), true),
@@ -196,67 +188,87 @@ impl Reading<'_> {
         let on_sqlite = |source| LakeError::Read { database: self.database.to_owned(), source };
         let mut select = self.connection.prepare(sql).map_err(on_sqlite)?;
         let mut rows = select.query([]).map_err(on_sqlite)?;
+        let sources = table.sources();
         let mut row_count = 0_u64;
         while let Some(row) = rows.next().map_err(on_sqlite)? {
             row_count += 1;
             if row_count.is_multiple_of(4096) {
                 self.check_stop()?;
             }
-            let mut at = 0;
-            for column in 0.. {
-                let Some(declared) = table.columns.get(at) else { break };
-                let value = row.get_ref(column).map_err(on_sqlite)?;
-                let misfit = || LakeError::Misfit {
-                    database: self.database.to_owned(),
-                    table: table.name,
-                    column: declared.name.clone(),
+            for (from, columns) in &sources {
+                let mut each = columns.clone();
+                let is_fit = match row.get_ref(*from) {
+                    Ok(ValueRef::Null) => {
+                        each.for_each(|at| sink.null(at));
+                        true
+                    }
+                    Ok(ValueRef::Integer(number)) => {
+                        each.all(|at| self.integer(at, &table.columns[at], number, sink))
+                    }
+                    Ok(ValueRef::Text(bytes)) if is_view && columns.len() == 2 => {
+                        put_digest(columns.start, &String::from_utf8_lossy(bytes), sink);
+                        true
+                    }
+                    Ok(ValueRef::Text(bytes)) => {
+                        each.all(|at| put_text(at, &table.columns[at], bytes, sink))
+                    }
+                    Ok(ValueRef::Blob(bytes)) => each.all(|at| {
+                        let digest = bytes.try_into().ok();
+                        let digest = digest.filter(|_| table.columns[at].kind == Type::Digest);
+                        digest.map(|digest| sink.digest(at, digest)).is_some()
+                    }),
+                    Ok(ValueRef::Real(_)) => false,
+                    Err(source) => return Err(on_sqlite(source)),
                 };
-                if is_view && declared.kind == Type::Digest {
-                    let (digest, other) = digest_cells(value).ok_or_else(misfit)?;
-                    sink.put(at, digest)?;
-                    sink.put(at + 1, other)?;
-                    at += 2;
-                    continue;
+                if !is_fit {
+                    return Err(LakeError::Misfit {
+                        database: self.database.to_owned(),
+                        table: table.name,
+                        column: table.columns[columns.start].name.clone(),
+                    });
                 }
-                sink.put(at, self.cell(declared, value).ok_or_else(misfit)?)?;
-                at += 1;
             }
             sink.end_row()?;
         }
         Ok(())
     }
 
-    /// `None` when the value is not what the column holds.
-    fn cell<'v>(&'v self, column: &Column, value: ValueRef<'v>) -> Option<Cell<'v>> {
-        Some(match (value, column.lookup, column.kind) {
-            (ValueRef::Null, ..) => Cell::Null,
-            (ValueRef::Integer(id), Some(lookup), _) => self.lookups.cell(lookup, id),
-            (ValueRef::Integer(number), None, Type::Integer) => Cell::Integer(number),
-            (ValueRef::Integer(number), None, Type::Boolean) => Cell::Boolean(number != 0),
-            (ValueRef::Integer(number), None, Type::Time) => Cell::Time(number),
-            (ValueRef::Blob(bytes), None, Type::Digest) => Cell::Digest(bytes.try_into().ok()?),
-            (ValueRef::Text(bytes), None, Type::Text) => {
-                Cell::Text(String::from_utf8_lossy(bytes), None)
-            }
-            (ValueRef::Text(bytes), None, Type::Time) => {
-                let time: jiff::Timestamp = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-                Cell::Time(time.as_microsecond())
-            }
-            _ => return None,
-        })
+    /// Puts a number or what it stands for; whether it is what the column holds.
+    fn integer(&self, at: usize, column: &Column, number: i64, sink: &mut impl Sink) -> bool {
+        match (column.lookup, column.kind) {
+            (Some(lookup), _) => self.lookups.put(at, lookup, number, sink),
+            (None, Type::Integer | Type::Time) => sink.number(at, number),
+            (None, Type::Boolean) => sink.flag(at, number != 0),
+            (None, Type::Digest | Type::Text) => return false,
+        }
+        true
     }
 }
 
-/// A digest's text as its 32 bytes, or as text when it is of another algorithm.
-fn digest_cells(value: ValueRef<'_>) -> Option<(Cell<'_>, Cell<'_>)> {
-    let bytes = match value {
-        ValueRef::Null => return Some((Cell::Null, Cell::Null)),
-        ValueRef::Text(bytes) => bytes,
-        _ => return None,
-    };
-    let text = String::from_utf8_lossy(bytes);
-    Some(match Digest::parse(&text) {
-        Ok(Digest::Sha256(bytes)) => (Cell::Digest(bytes), Cell::Null),
-        _ => (Cell::Null, Cell::Text(text, None)),
-    })
+/// Puts a text, or the time that it says; whether it is what the column holds.
+fn put_text(at: usize, column: &Column, bytes: &[u8], sink: &mut impl Sink) -> bool {
+    match (column.lookup, column.kind) {
+        (None, Type::Text) => sink.text(at, &String::from_utf8_lossy(bytes), None),
+        (None, Type::Time) => {
+            let time = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+            let Some(time) = time.map(jiff::Timestamp::as_microsecond) else { return false };
+            sink.number(at, time);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A digest's text as its 32 bytes, or as text in the next column when it is of another algorithm.
+fn put_digest(at: usize, text: &str, sink: &mut impl Sink) {
+    match Digest::parse(text) {
+        Ok(Digest::Sha256(bytes)) => {
+            sink.digest(at, &bytes);
+            sink.null(at + 1);
+        }
+        _ => {
+            sink.null(at);
+            sink.text(at + 1, text, None);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What is exported: every public view, and who reaches what.
 
+use std::ops::Range;
+
 use rusqlite::Connection;
 
 use crate::db;
@@ -83,11 +85,13 @@ pub struct Column {
     pub kind: Type,
     /// Where its value is, when the statement gives a number that stands for it.
     pub(super) lookup: Option<Lookup>,
+    /// The place of the column that it comes from in what is read.
+    pub(super) from: usize,
 }
 
 impl Column {
     /// A column of this name, which may be followed by where its value is.
-    pub(super) fn new(declared: &str) -> Self {
+    pub(super) fn new(from: usize, declared: &str) -> Self {
         let (name, lookup) = match declared.split_once(' ') {
             Some((name, words)) => (name, words),
             None => (declared, ""),
@@ -97,6 +101,7 @@ impl Column {
             name: name.to_owned(),
             kind: Type::of_column_named(name),
             lookup: lookup.map(|(_, lookup)| *lookup),
+            from,
         }
     }
 }
@@ -120,6 +125,19 @@ pub struct Table {
     /// The columns of its files, without `registry` and `scan`.
     pub columns: Vec<Column>,
     pub(super) source: Source,
+}
+
+impl Table {
+    /// Which columns come from each column of what is read.
+    pub(super) fn sources(&self) -> Vec<(usize, Range<usize>)> {
+        let mut at = 0;
+        let groups = self.columns.chunk_by(|one, next| one.from == next.from).map(|group| {
+            let start = at;
+            at += group.len();
+            (group[0].from, start..at)
+        });
+        groups.collect()
+    }
 }
 
 /// What each repository keeps: every blob that it reaches. Without a repository: what stays whatever
@@ -163,16 +181,20 @@ pub fn tables() -> rusqlite::Result<Vec<Table>> {
         let statement = STATEMENTS.iter().find(|(name, _)| *name == view.name);
         let (columns, source) = if let Some((_, sql)) = statement {
             let prepared = empty.prepare(sql)?;
-            let columns = prepared.column_names().into_iter().map(Column::new).collect();
-            (columns, Source::Statement(sql))
+            let names = prepared.column_names().into_iter().enumerate();
+            // One column of a statement may be several of the file.
+            let columns = names.flat_map(|(from, names)| {
+                names.split(", ").map(move |name| Column::new(from, name))
+            });
+            (columns.collect(), Source::Statement(sql))
         } else {
             let names: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
             let sql = format!("SELECT \"{}\" FROM {}", names.join("\", \""), view.name);
-            (names.into_iter().flat_map(columns_of_view).collect(), Source::View(sql))
+            (names.into_iter().enumerate().flat_map(columns_of_view).collect(), Source::View(sql))
         };
         tables.push(Table { name: view.name, columns, source });
     }
-    let named = |names: &[&str]| names.iter().map(|name| Column::new(name)).collect();
+    let named = |names: &[&str]| names.iter().map(|name| Column::new(0, name)).collect();
     let of_graph = |name, columns| Table { name, columns, source: Source::Graph };
     tables.push(of_graph(REACH, named(&["repository", "blob_id"])));
     tables.push(of_graph(STARTS, named(&["repository", "blob_id"])));
@@ -181,10 +203,10 @@ pub fn tables() -> rusqlite::Result<Vec<Table>> {
 }
 
 /// The columns of a file that one of a view becomes.
-fn columns_of_view(name: &str) -> Vec<Column> {
-    let column = Column::new(name);
+fn columns_of_view((from, name): (usize, &str)) -> Vec<Column> {
+    let column = Column::new(from, name);
     match column.kind {
-        Type::Digest => vec![column, Column::new(&format!("other_{name}"))],
+        Type::Digest => vec![column, Column::new(from, &format!("other_{name}"))],
         _ => vec![column],
     }
 }

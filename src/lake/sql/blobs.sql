@@ -1,5 +1,6 @@
 -- As the view of the same name, with numbers for what is the same in many rows: `name words` is the column
--- `name`, whose value is looked up by the number in `words`. Times are microseconds since 1970.
+-- `name`, whose value is looked up by the number in `words`; with commas it is several columns of the file.
+-- Times are microseconds since 1970.
 SELECT
     b.id AS blob_id,
     b.hash AS digest,

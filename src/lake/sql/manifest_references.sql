@@ -3,11 +3,10 @@ SELECT
     r.manifest_id AS manifest_id,
     r.position AS position,
     r.role AS role,
-    r.blob_id AS blob_id,
+    r.blob_id AS "blob_id, is_present availability",
     r.declared_bytes AS declared_bytes,
     r.media_type_id AS "media_type media_type",
     r.platform AS platform,
-    r.blob_id AS "is_present availability",
     r.is_external AS is_external
 FROM manifest m
 CROSS JOIN reference r ON r.manifest_id = m.blob_id

@@ -1,9 +1,7 @@
 -- As the view of the same name; blobs.sql says how the columns are read.
 SELECT
     v.repository_id AS "repository repository",
-    v.blob_id AS manifest_id,
-    v.blob_id AS "manifest_digest digest",
-    v.blob_id AS "other_manifest_digest other_digest",
+    v.blob_id AS "manifest_id, manifest_digest digest, other_manifest_digest other_digest",
     v.is_tagged AS is_tagged,
     v.pushed_ns / 1000 AS pushed_at,
     v.logical_bytes AS logical_bytes,

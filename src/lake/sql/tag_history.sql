@@ -2,9 +2,7 @@
 SELECT
     t.repository_id AS "repository repository",
     t.name AS tag,
-    e.blob_id AS manifest_id,
-    e.blob_id AS "manifest_digest digest",
-    e.blob_id AS "other_manifest_digest other_digest",
+    e.blob_id AS "manifest_id, manifest_digest digest, other_manifest_digest other_digest",
     e.is_current AS is_current,
     e.linked_ns / 1000 AS linked_at
 FROM tag_entry e

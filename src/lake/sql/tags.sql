@@ -2,9 +2,7 @@
 SELECT
     t.repository_id AS "repository repository",
     t.name AS tag,
-    t.manifest_id AS manifest_id,
-    t.manifest_id AS "manifest_digest digest",
-    t.manifest_id AS "other_manifest_digest other_digest",
+    t.manifest_id AS "manifest_id, manifest_digest digest, other_manifest_digest other_digest",
     t.pushed_ns / 1000 AS pushed_at,
     t.logical_bytes AS logical_bytes,
     t.exclusive_bytes AS exclusive_bytes,
