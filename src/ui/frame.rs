@@ -2,6 +2,7 @@
 
 /// What stands around the rows in the formats for people.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is said by itself")]
 pub struct Frame {
     /// The heading.
     pub title: Option<String>,

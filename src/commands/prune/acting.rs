@@ -209,9 +209,8 @@ fn plan_again(
     };
     // Someone else may have scanned since.
     let is_same_scan = Snapshot::open(context, None)?.origin(context)? == planned.origin;
-    let summary = super::rescan(context).map_err(|error| match error.is_interrupted() {
-        true => Error::stopped(NOTHING_DELETED),
-        false => error,
+    let summary = super::rescan(context).map_err(|error| {
+        if error.is_interrupted() { Error::stopped(NOTHING_DELETED) } else { error }
     })?;
     vanished::refuse(context, args)?;
     if is_same_scan && summary.is_unchanged && now_ns >= planned.policy.clock.now_ns {

@@ -86,8 +86,9 @@ fn another_engine_reads_a_bucket_s_lake() {
         && engine != "spark"
     {
         let told = check(&engine, "target/engines", Some(&Server::start(Kind::Moto)));
-        let lines: String = told.lines().map(|line| format!("in a bucket: {line}\n")).collect();
-        std::io::stderr().write_all(lines.as_bytes()).unwrap();
+        for line in told.lines() {
+            writeln!(std::io::stderr(), "in a bucket: {line}").unwrap();
+        }
     }
 }
 

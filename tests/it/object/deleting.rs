@@ -95,11 +95,14 @@ impl InBucket {
 }
 
 /// One server for all, since it takes longer to start than most of them.
+/// A test that has a bucket of a shared server to itself.
+type Deletion = fn(Server);
+
 #[test]
 fn what_the_program_deletes_in_s3_is_what_it_deletes_on_disk() {
     let server = Server::start(Kind::Moto);
     let bucket = |name: &str| server.another(name);
-    let cases: [(&str, fn(Server)); 7] = [
+    let cases: [(&str, Deletion); 7] = [
         ("deferred", what_is_pruned_comes_back_whole_and_is_gone_after_the_purge),
         ("versions", with_versions_it_is_kept_as_versions_until_the_purge),
         ("suspended", with_suspended_versions_it_is_marked_until_the_purge),
@@ -450,9 +453,9 @@ fn spend_a_night(server: Server, is_read_only: bool) {
     fs::write(here.join("night.toml"), night).unwrap();
     let registry = Scripted(here);
     assert!(registry.shell("sh ./start"));
-    let serves = || http::request(free, "GET", "/v2/", &[], &[]).is_ok();
+    let answers = || http::request(free, "GET", "/v2/", &[], &[]).is_ok();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !serves() {
+    while !answers() {
         assert!(Instant::now() < deadline, "the registry does not serve");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -463,7 +466,7 @@ fn spend_a_night(server: Server, is_read_only: bool) {
     let status = job.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap();
     let log = fs::read_to_string(here.join("log")).unwrap();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(serves(), "{log}");
+    assert!(answers(), "{log}");
     assert_eq!(log.contains("is read-only"), is_read_only, "{log}");
     assert!(it.stored_bytes() < stored_bytes, "{log}");
     drop(registry);

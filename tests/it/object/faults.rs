@@ -94,6 +94,7 @@ fn assert_named(cases: Vec<Case>) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_bucket_that_lets_nobody_in_or_is_elsewhere_says_what_to_do() {
     let now = jiff::Timestamp::now();
     let date = |seconds: i64| {
@@ -247,6 +248,7 @@ fn a_bucket_that_lets_nobody_in_or_is_elsewhere_says_what_to_do() {
 
 /// Listings that end early in every way, in the protocols of the three clouds.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_listing_that_ends_early_or_never_is_no_snapshot() {
     let azure: fn(&Fake) -> String =
         |fake| format!("az://account/{BUCKET}/{PREFIX}?endpoint={}/account", fake.endpoint());
@@ -573,8 +575,8 @@ impl Refusing {
 
 #[test]
 fn a_deletion_that_lacks_a_permission_names_it_and_deletes_nothing() {
-    let denied = || Answer::error(403, "AccessDenied", "<Message>no</Message>");
     type Is = fn(&Ask) -> bool;
+    let denied = || Answer::error(403, "AccessDenied", "<Message>no</Message>");
     let cases: [(&str, Is, &str, i32); 6] = [
         ("versioning", |ask| ask.query("versioning").is_some(), "s3:GetBucketVersioning", 2),
         ("own objects", |ask| ask.method == "PUT", "s3:PutObject", 2),
