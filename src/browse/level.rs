@@ -22,7 +22,7 @@ pub struct Level {
     pub start: u64,
     /// Rows that are held.
     pub rows: Vec<Row>,
-    /// How much there is; `None` until it is known.
+    /// How much there is; `None` until it is known. Of the old rows, as long as these are shown.
     pub summary: Option<Summary>,
     /// Exclusive and logical bytes of what the list is of: all of it is 100 %.
     pub whole: Option<(u64, u64)>,
@@ -32,8 +32,12 @@ pub struct Level {
     pub version: u64,
     /// The offset that was asked for and is not here yet.
     pub pending: Option<u64>,
-    /// All must be fetched again; until it is here, the old rows are shown.
+    /// All must be fetched again, and is not asked for yet.
     pub is_stale: bool,
+    /// The rows are of another order or filter, until theirs are here.
+    pub are_rows_old: bool,
+    /// The count is of another filter, until its own is here.
+    pub is_count_old: bool,
 }
 
 impl Level {
@@ -57,6 +61,34 @@ impl Level {
             version,
             pending: None,
             is_stale: true,
+            are_rows_old: true,
+            is_count_old: true,
+        }
+    }
+
+    /// Takes in rows.
+    pub fn take_rows(&mut self, start: u64, rows: Vec<Row>) {
+        (self.start, self.rows) = (start, rows);
+        self.pending = None;
+        self.are_rows_old = false;
+        if self.is_count_old {
+            self.summary = None;
+        }
+    }
+
+    /// Takes in how much there is.
+    pub fn take_summary(&mut self, summary: Summary) {
+        self.summary = Some(summary);
+        self.is_count_old = false;
+    }
+
+    /// What is being done before the rows are there.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        match (self.are_rows_old, self.pending) {
+            (true, _) if !self.listing.filter.is_empty() => Some("filtering …"),
+            (true, _) => Some("reading …"),
+            (false, Some(_)) => Some("…"),
+            (false, None) => None,
         }
     }
 
@@ -80,6 +112,8 @@ impl Level {
         self.version = version;
         self.pending = None;
         self.is_stale = true;
+        self.are_rows_old = true;
+        self.is_count_old = true;
     }
 
     /// Moves the cursor by rows, within the list.

@@ -9,6 +9,7 @@
 //! plan that `prune` would make of them, and is shown only for just the marks that there are. Nothing is
 //! deleted here.
 
+mod filter;
 mod keys;
 mod level;
 mod line;

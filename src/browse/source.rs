@@ -1,12 +1,21 @@
 //! Rows by window from SQLite: no list is ever held, however long it is.
 
+use std::cell::RefCell;
+
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, Statement, ToSql};
 
+use super::filter::{self, Filter, Names, Texts};
 use super::place::{Measure, Order, Place, Row, RowKind, Sort};
 use crate::graph::GroupAccount;
 
 /// Keys of floating versions hold two separators of numbers in a row.
 const FLOATING: &str = "%~~%";
+
+/// Steps of SQLite between two looks at whether a query is still needed: well below a millisecond.
+const STEPS: i32 = 2_000;
+
+/// Rows of a long list that are looked up one by one sooner than all of them in a row.
+const MOST_LOOKUPS: u64 = 30_000;
 
 /// A list, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +24,7 @@ pub struct Listing {
     pub place: Place,
     /// In which order.
     pub order: Order,
-    /// Rows whose name or digest contains this; all when it is empty.
+    /// Rows whose name contains this, or whose digest begins with it; all when it is empty.
     pub filter: String,
 }
 
@@ -60,6 +69,9 @@ pub struct Facts {
 pub struct Source {
     connection: Connection,
     trash: Vec<Row>,
+    names: Names,
+    /// What was counted last, which a filter needs twice.
+    counted: RefCell<Option<(Listing, Summary)>>,
 }
 
 impl Source {
@@ -69,7 +81,16 @@ impl Source {
     /// When SQLite has no room for its temporary tables.
     pub fn new(connection: Connection, trash: Vec<Row>) -> rusqlite::Result<Self> {
         connection.execute_batch(include_str!("sql/temporary.sql"))?;
-        Ok(Self { connection, trash })
+        let names = Names::new(&connection)?;
+        Ok(Self { connection, trash, names, counted: RefCell::new(None) })
+    }
+
+    /// Ends each query with an error as soon as `is_needless`.
+    pub fn stop_when(
+        &self,
+        is_needless: impl FnMut() -> bool + Send + 'static,
+    ) -> rusqlite::Result<()> {
+        self.connection.progress_handler(STEPS, Some(is_needless))
     }
 
     /// For questions of other modules.
@@ -120,9 +141,11 @@ impl Source {
             let rows = self.trash_rows(listing).into_iter();
             return Ok(rows.skip(offset as usize).take(limit as usize).collect());
         };
-        let sql = compose(include_str!("sql/window.sql"), level, listing);
+        let filter = self.filter(listing)?;
+        let is_walked = self.is_walked(listing, offset.saturating_add(limit))?;
+        let sql = level.window(listing, &filter, is_walked);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        self.bind(&mut statement, listing)?;
+        self.bind(&mut statement, listing, &filter)?;
         bind(&mut statement, ":limit", limit as i64)?;
         bind(&mut statement, ":offset", offset as i64)?;
         let mut rows = statement.raw_query();
@@ -140,14 +163,47 @@ impl Source {
             let most_bytes = rows.iter().map(|row| row.logical_bytes).max().unwrap_or(0);
             return Ok(Summary { count: rows.len() as u64, most_bytes });
         };
-        let sql = compose(include_str!("sql/summary.sql"), level, listing);
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        self.bind(&mut statement, listing)?;
-        let mut rows = statement.raw_query();
-        match rows.next()? {
-            Some(row) => Ok(Summary { count: bytes(row, 0)?, most_bytes: bytes(row, 1)? }),
-            None => Ok(Summary::default()),
+        let known = self.counted.borrow().clone();
+        if let Some((of, summary)) = known.filter(|_| !listing.filter.is_empty())
+            && of == *listing
+        {
+            return Ok(summary);
         }
+        let filter = self.filter(listing)?;
+        let sql = level.summary(listing, &filter);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        self.bind(&mut statement, listing, &filter)?;
+        let mut rows = statement.raw_query();
+        let summary = match rows.next()? {
+            Some(row) => Summary { count: bytes(row, 0)?, most_bytes: bytes(row, 1)? },
+            None => Summary::default(),
+        };
+        *self.counted.borrow_mut() = Some((listing.clone(), summary));
+        Ok(summary)
+    }
+
+    /// What the filter means, and which texts it names.
+    fn filter(&self, listing: &Listing) -> rusqlite::Result<Filter> {
+        let filter = Filter::new(&listing.filter);
+        if !filter.text.is_empty()
+            && let Some(Level { long: Some((_, texts)), .. }) = level(&listing.place)
+        {
+            self.names.look_for(&self.connection, texts, &filter)?;
+        }
+        Ok(filter)
+    }
+
+    /// Whether the first `end` rows are found sooner by walking along an index of the order than by
+    /// looking at all rows: they are, unless the filter leaves few.
+    fn is_walked(&self, listing: &Listing, end: u64) -> rusqlite::Result<bool> {
+        if listing.filter.is_empty() || listing.place != Place::Layers {
+            return Ok(true);
+        }
+        let count = self.summary(listing)?.count;
+        let most: Option<i64> =
+            self.connection.query_row("SELECT MAX(id) FROM blob", [], |row| row.get(0))?;
+        let all = u64::try_from(most.unwrap_or(0)).unwrap_or(0);
+        Ok(count > end && (all / count).saturating_mul(end) < MOST_LOOKUPS)
     }
 
     /// Where something stands in a list.
@@ -155,9 +211,15 @@ impl Source {
         let Some(level) = level(&listing.place) else {
             return Ok(None);
         };
-        let sql = compose(include_str!("sql/position.sql"), level, listing);
+        // Nothing jumps into the long ones.
+        if level.long.is_some() {
+            return Ok(None);
+        }
+        let filter = Filter::new(&listing.filter);
+        let order = level.order(listing, true);
+        let sql = compose(include_str!("sql/position.sql"), level.rows, &order, &filter, listing);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        self.bind(&mut statement, listing)?;
+        self.bind(&mut statement, listing, &filter)?;
         bind(&mut statement, ":found_repository", &found.repository)?;
         bind(&mut statement, ":found_tag", &found.tag)?;
         bind(&mut statement, ":found_digest", &found.digest)?;
@@ -172,7 +234,12 @@ impl Source {
         Ok(pulled.flatten())
     }
 
-    fn bind(&self, statement: &mut Statement<'_>, listing: &Listing) -> rusqlite::Result<()> {
+    fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        listing: &Listing,
+        filter: &Filter,
+    ) -> rusqlite::Result<()> {
         let (mut own, mut prefix, mut tag, mut digest) = (String::new(), String::new(), None, None);
         let mut is_dangling = false;
         match &listing.place {
@@ -194,8 +261,9 @@ impl Source {
             Place::Layers | Place::Garbage | Place::Trash | Place::Codes => {}
         }
         if let Some(digest) = digest {
+            let rank = filter::rank(&self.connection, digest)?;
             let mut find = self.connection.prepare_cached(include_str!("sql/blob.sql"))?;
-            let blob: Option<i64> = find.query_row([digest], |row| row.get(0)).optional()?;
+            let blob: Option<i64> = find.query_row((rank, digest), |row| row.get(0)).optional()?;
             bind(statement, ":blob", blob)?;
         }
         bind(statement, ":own", own)?;
@@ -203,7 +271,12 @@ impl Source {
         bind(statement, ":tag", tag)?;
         bind(statement, ":dangling", is_dangling)?;
         bind(statement, ":floating", FLOATING)?;
-        bind(statement, ":filter", listing.filter.to_ascii_lowercase())
+        bind(statement, ":filter", &filter.text)?;
+        bind(statement, ":digest", &filter.digest)?;
+        bind(statement, ":pattern", &filter.pattern)?;
+        let (low, high) = filter::range(&self.connection, &filter.digest)?;
+        bind(statement, ":low", low)?;
+        bind(statement, ":high", high)
     }
 
     fn trash_rows(&self, listing: &Listing) -> Vec<Row> {
@@ -230,26 +303,118 @@ fn bind(statement: &mut Statement<'_>, name: &str, value: impl ToSql) -> rusqlit
     }
 }
 
-/// The query behind a list; none for what is not in the file.
-fn level(place: &Place) -> Option<&'static str> {
-    Some(match place {
-        Place::Groups { .. } => include_str!("sql/groups.sql"),
-        Place::Tags { .. } => include_str!("sql/tags.sql"),
-        Place::Image { .. } => include_str!("sql/image.sql"),
-        Place::Layers => include_str!("sql/layers.sql"),
-        Place::Holders { .. } => include_str!("sql/holders.sql"),
-        Place::Garbage => include_str!("sql/garbage.sql"),
+/// The queries behind a list.
+struct Level {
+    /// Its rows.
+    rows: &'static str,
+    /// Of a list as long as the storage: the numbers of its rows, with what they are sorted by and a condition
+    /// for a filter; and what they are called by. Its rows are worked out for a page alone.
+    long: Option<(&'static str, Texts)>,
+}
+
+/// The queries behind a list; none for what is not in the file.
+fn level(place: &Place) -> Option<Level> {
+    let short = |rows| Some(Level { rows, long: None });
+    let long = |rows, keys, texts| Some(Level { rows, long: Some((keys, texts)) });
+    match place {
+        Place::Groups { .. } => short(include_str!("sql/groups.sql")),
+        Place::Tags { .. } => short(include_str!("sql/tags.sql")),
+        Place::Image { .. } => short(include_str!("sql/image.sql")),
+        Place::Layers => {
+            let keys = include_str!("sql/layers_keys.sql");
+            long(include_str!("sql/layers.sql"), keys, Texts::Steps)
+        }
+        Place::Holders { .. } => short(include_str!("sql/holders.sql")),
+        Place::Garbage => short(include_str!("sql/garbage.sql")),
         Place::Class { name } => match name.as_str() {
-            "orphan blobs" => include_str!("sql/orphans.sql"),
-            "untagged revisions" => include_str!("sql/untagged.sql"),
-            "stale uploads" => include_str!("sql/uploads.sql"),
-            "ghost repositories" => include_str!("sql/ghosts.sql"),
-            _ => include_str!("sql/links.sql"),
+            "orphan blobs" => {
+                let keys = include_str!("sql/orphans_keys.sql");
+                long(include_str!("sql/orphans.sql"), keys, Texts::Steps)
+            }
+            "untagged revisions" => {
+                let keys = include_str!("sql/untagged_keys.sql");
+                long(include_str!("sql/untagged.sql"), keys, Texts::Repositories)
+            }
+            "stale uploads" => short(include_str!("sql/uploads.sql")),
+            "ghost repositories" => short(include_str!("sql/ghosts.sql")),
+            _ => {
+                let keys = include_str!("sql/links_keys.sql");
+                long(include_str!("sql/links.sql"), keys, Texts::Repositories)
+            }
         },
-        Place::Codes => include_str!("sql/codes.sql"),
-        Place::Problems { .. } => include_str!("sql/problems.sql"),
-        Place::Trash => return None,
-    })
+        Place::Codes => short(include_str!("sql/codes.sql")),
+        Place::Problems { .. } => short(include_str!("sql/problems.sql")),
+        Place::Trash => None,
+    }
+}
+
+impl Level {
+    /// A page of rows.
+    fn window(&self, listing: &Listing, filter: &Filter, is_walked: bool) -> String {
+        let frame = include_str!("sql/window.sql");
+        let Some((keys, _)) = self.long else {
+            return compose(frame, self.rows, &self.order(listing, true), filter, listing)
+                .replace("{page}", ":limit OFFSET :offset");
+        };
+        let order = self.order(listing, true);
+        let page = format!(
+            "SELECT * FROM ({}) ORDER BY {} LIMIT :limit OFFSET :offset",
+            keyed(keys, filter, is_walked),
+            self.order(listing, is_walked)
+        );
+        compose(frame, self.rows, &order, &Filter::default(), listing)
+            .replace("LIMIT {page}", "")
+            .replace("{page}", &page)
+    }
+
+    /// How many rows there are, and the most bytes of one.
+    fn summary(&self, listing: &Listing, filter: &Filter) -> String {
+        let frame = include_str!("sql/summary.sql");
+        match self.long {
+            None => compose(frame, self.rows, "", filter, listing),
+            Some((keys, _)) => {
+                compose(frame, &keyed(keys, filter, false), "", &Filter::default(), listing)
+            }
+        }
+    }
+
+    fn order(&self, listing: &Listing, is_walked: bool) -> String {
+        let Order { sort, is_reversed, .. } = listing.order;
+        let (column, is_descending) = match sort {
+            Sort::Size => (measure(listing), !is_reversed),
+            Sort::Name => ("name", is_reversed),
+            Sort::Count => ("item_count", !is_reversed),
+            Sort::Time => ("time_ns", !is_reversed),
+        };
+        let direction = if is_descending { "DESC" } else { "ASC" };
+        let Some((_, texts)) = self.long else {
+            // What came first of equals stays first.
+            return format!("{column} {direction}, name, id");
+        };
+        // Numbers of repositories and blobs follow names and digests, and an index has them in its own order.
+        let has_repository = texts == Texts::Repositories;
+        match sort {
+            Sort::Name if has_repository => format!("repository_id {direction}, id {direction}"),
+            Sort::Name => format!("id {direction}"),
+            _ => {
+                let plus = if is_walked { "" } else { "+" };
+                let last = if has_repository { ", repository_id" } else { "" };
+                format!("{plus}({column}) {direction}, id {direction}{last}")
+            }
+        }
+    }
+}
+
+/// The numbers of the rows that a filter leaves. Without one nothing is asked that an index does not know.
+fn keyed(keys: &str, filter: &Filter, is_walked: bool) -> String {
+    let (all, of_filter) = keys.split_once("-- With a filter:\n").unwrap_or((keys, ""));
+    if filter.text.is_empty() {
+        return all.replace("{scan}", "");
+    }
+    // From an index each row would be looked up for what it is called by.
+    let scan = if is_walked { "" } else { "NOT INDEXED" };
+    let may_be_kind = if filter.may_be_kind { "1" } else { "0" };
+    format!("{all}{of_filter}").replace("{may_be_kind}", may_be_kind).replace("{scan}", scan)
 }
 
 /// The column of a measure. Every byte of a list without measures is in `logical_bytes`.
@@ -264,46 +429,12 @@ fn measure(listing: &Listing) -> &'static str {
     }
 }
 
-fn compose(frame: &str, level: &str, listing: &Listing) -> String {
-    let Order { sort, is_reversed, .. } = listing.order;
-    // Lists as long as the storage: an index gives their order, and has ids in its own.
-    let is_long = match &listing.place {
-        Place::Layers => true,
-        Place::Class { name } => name == "orphan blobs" || name == "untagged revisions",
-        _ => false,
-    };
-    let (column, is_descending) = match sort {
-        Sort::Size => (measure(listing), !is_reversed),
-        Sort::Name if is_long && !listing.place.has_measures() => ("id", is_reversed),
-        Sort::Name => ("name", is_reversed),
-        Sort::Count => ("item_count", !is_reversed),
-        Sort::Time => ("time_ns", !is_reversed),
-    };
-    let tie = match (is_long, is_descending) {
-        (true, true) => "id DESC",
-        (true, false) => "id",
-        // What came first of equals stays first.
-        (false, _) => "name, id",
-    };
-    let direction = if is_descending { "DESC" } else { "ASC" };
-    let order = format!("{column} {direction}, {tie}");
-    let filter = if listing.filter.is_empty() {
-        "1"
-    } else {
-        "instr(lower(name || ' ' || COALESCE(digest, '') || ' ' || detail), :filter) > 0"
-    };
-    // Rows of this list are joined for its window alone, where the order is one of its own columns.
-    let is_paged = frame.contains("{offset}")
-        && listing.filter.is_empty()
-        && matches!(sort, Sort::Size | Sort::Time);
-    let page = if is_paged { include_str!("sql/untagged_page.sql") } else { "" };
-    let offset = if is_paged && level.contains("{page}") { "0" } else { ":offset" };
+fn compose(frame: &str, rows: &str, order: &str, filter: &Filter, listing: &Listing) -> String {
+    let is_met = if filter.text.is_empty() { "1" } else { include_str!("sql/is_met.sql") };
     frame
-        .replace("{level}", level)
-        .replace("{page}", page)
-        .replace("{offset}", offset)
-        .replace("{filter}", filter)
-        .replace("{order}", &order)
+        .replace("{level}", rows)
+        .replace("{filter}", is_met)
+        .replace("{order}", order)
         .replace("{measure}", measure(listing))
 }
 

@@ -165,10 +165,14 @@ impl App {
         &mut stack[last]
     }
 
-    /// The row under the cursor is not known yet: a key that is about it has to wait.
+    /// The row under the cursor is not known yet: a key that is about it has to wait, and a letter that is
+    /// typed has not.
     pub fn is_waiting(&self) -> bool {
         let level = self.level();
-        let is_unknown = level.summary.is_none() || level.seek.is_some();
+        if self.overlay.is_some() {
+            return false;
+        }
+        let is_unknown = level.summary.is_none() || level.are_rows_old || level.seek.is_some();
         is_unknown || level.current().is_none() && level.count() > 0
     }
 
@@ -236,14 +240,12 @@ impl App {
         match answer {
             Answer::Rows { version, offset, rows } => {
                 if let Some(level) = self.level_of(version) {
-                    level.start = offset;
-                    level.rows = rows;
-                    level.pending = None;
+                    level.take_rows(offset, rows);
                 }
             }
             Answer::Summary { version, summary } => {
                 if let Some(level) = self.level_of(version) {
-                    level.summary = Some(summary);
+                    level.take_summary(summary);
                 }
             }
             Answer::Position { version, place } => {

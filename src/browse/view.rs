@@ -135,8 +135,12 @@ fn draw_path(frame: &mut Frame<'_>, app: &App, look: Look, area: Rect) {
     let order = &level.listing.order;
     let reversed = if order.is_reversed { ", reversed" } else { "" };
     let count = level.summary.map_or_else(|| "…".to_owned(), |all| all.count.to_string());
-    let waiting = if level.pending.is_some() { " …" } else { "" };
-    let mut right = format!("{count} rows by {}{reversed}{waiting} ", order.sort.title());
+    let sort = order.sort.title();
+    let mut right = match level.waits_for() {
+        Some(waiting) if level.are_rows_old => format!("{waiting} "),
+        Some(waiting) => format!("{count} rows by {sort}{reversed} {waiting} "),
+        None => format!("{count} rows by {sort}{reversed} "),
+    };
     if !level.listing.filter.is_empty() {
         right = format!("/{}  {right}", visible(&level.listing.filter));
     }

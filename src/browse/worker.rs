@@ -2,9 +2,12 @@
 //! its own, and none keeps the screen waiting.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use rusqlite::ErrorCode;
 
 use super::message::{Answer, Line, Request};
 use super::place::{Mark, Row};
@@ -21,6 +24,8 @@ const MOST_LINES: usize = 400;
 /// Where requests go.
 pub struct Workers {
     rows: Sender<ToRows>,
+    /// The version of the list that rows are wanted of.
+    wanted: Arc<AtomicU64>,
     about: Sender<Request>,
     graph: Sender<Request>,
 }
@@ -40,14 +45,15 @@ impl Workers {
         let (about, about_asked) = channel();
         let (graph, graph_asked) = channel();
         let source = Source::open(outside)?;
-        let back = to.clone();
-        drop(std::thread::spawn(move || answer_rows(source, &rows_asked, &back)));
+        let wanted = Arc::new(AtomicU64::new(0));
+        let (still_wanted, back) = (Arc::clone(&wanted), to.clone());
+        drop(std::thread::spawn(move || answer_rows(source, &still_wanted, &rows_asked, &back)));
         let source = Source::open(outside)?;
         let (of, back) = (Arc::clone(outside), to.clone());
         drop(std::thread::spawn(move || answer_about(&source, &of, &about_asked, &back)));
         let (of, back, learned) = (Arc::clone(outside), to.clone(), rows.clone());
         drop(std::thread::spawn(move || answer_graph(&of, &graph_asked, &learned, &back)));
-        Ok(Self { rows, about, graph })
+        Ok(Self { rows, wanted, about, graph })
     }
 
     /// Gives a request to the thread that answers it; others come back.
@@ -55,6 +61,7 @@ impl Workers {
         // A thread that is gone has said why.
         match request {
             Request::Rows { .. } | Request::Summary { .. } | Request::Position { .. } => {
+                self.wanted.store(version_of(&request), Ordering::SeqCst);
                 drop(self.rows.send(ToRows::Asked(request)));
             }
             Request::About { .. } => drop(self.about.send(request)),
@@ -80,25 +87,37 @@ fn version_of(request: &Request) -> u64 {
     }
 }
 
-fn answer_rows(mut source: Source, asked: &Receiver<ToRows>, to: &Sender<Message>) {
-    while let Ok(first) = asked.recv() {
-        let waiting: Vec<ToRows> = std::iter::once(first).chain(asked.try_iter()).collect();
-        let version = |request: &ToRows| match request {
-            ToRows::Asked(request) => version_of(request),
-            ToRows::Learned(..) => 0,
-        };
-        let newest = waiting.iter().map(version).max().unwrap_or(0);
-        for request in waiting {
-            match request {
-                ToRows::Learned(groups, protected) => {
-                    let learned = source.learn(&groups, &protected);
-                    send(to, learned.map_or_else(|error| failed(&error), |()| Answer::Learned));
-                }
-                // A person who types a filter does not want the rows of its first letter.
-                ToRows::Asked(request) if version_of(&request) < newest => {
-                    send(to, Answer::Dropped { version: version_of(&request) });
-                }
-                ToRows::Asked(request) => send(to, rows(&source, &request)),
+/// Answers about the list on the screen. What is being read for another one, or for the letters of a filter
+/// that has become longer since, ends at once.
+fn answer_rows(
+    mut source: Source,
+    wanted: &Arc<AtomicU64>,
+    asked: &Receiver<ToRows>,
+    to: &Sender<Message>,
+) {
+    let current = Arc::new(AtomicU64::new(0));
+    let (answered, wanted_now) = (Arc::clone(&current), Arc::clone(wanted));
+    let stopping = source.stop_when(move || {
+        let version = answered.load(Ordering::SeqCst);
+        version != 0 && version != wanted_now.load(Ordering::SeqCst)
+    });
+    if let Err(error) = stopping {
+        send(to, failed(&error));
+    }
+    while let Ok(next) = asked.recv() {
+        match next {
+            ToRows::Learned(groups, protected) => {
+                current.store(0, Ordering::SeqCst);
+                let learned = source.learn(&groups, &protected);
+                send(to, learned.map_or_else(|error| failed(&error), |()| Answer::Learned));
+            }
+            ToRows::Asked(request) => {
+                let version = version_of(&request);
+                current.store(version, Ordering::SeqCst);
+                let is_wanted = version == wanted.load(Ordering::SeqCst);
+                let answer =
+                    if is_wanted { rows(&source, &request) } else { Answer::Dropped { version } };
+                send(to, answer);
             }
         }
     }
@@ -122,7 +141,10 @@ pub fn rows(source: &Source, request: &Request) -> Answer {
             .map(|place| Answer::Position { version: *version, place }),
         _ => Ok(Answer::Dropped { version: 0 }),
     };
-    answer.unwrap_or_else(|error| failed(&error))
+    answer.unwrap_or_else(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => Answer::Dropped { version: version_of(request) },
+        _ => failed(&error),
+    })
 }
 
 fn answer_about(

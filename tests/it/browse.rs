@@ -54,8 +54,7 @@ impl Person {
     pub fn look(&mut self) {
         for round in 0.. {
             assert!(round < 100, "it asks for ever: {:?}", self.app.requests);
-            let look = Look { has_color: false };
-            self.terminal.draw(|frame| draw(frame, &mut self.app, look)).unwrap();
+            self.draw();
             if self.app.requests.is_empty() {
                 return;
             }
@@ -65,6 +64,12 @@ impl Person {
                 }
             }
         }
+    }
+
+    /// Draws what is known.
+    pub fn draw(&mut self) {
+        let look = Look { has_color: false };
+        self.terminal.draw(|frame| draw(frame, &mut self.app, look)).unwrap();
     }
 
     fn answers(&self, request: &Request) -> Vec<Answer> {

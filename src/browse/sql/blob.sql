@@ -1,17 +1,4 @@
--- The blob with a digest: ids follow the order of digests, so it is found by halving.
-WITH RECURSIVE search (low, high) AS (
-    SELECT (SELECT MIN(id) FROM blob), (SELECT MAX(id) + 1 FROM blob)
-    UNION ALL
-    SELECT
-        CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
-            < (:digest NOT LIKE 'sha256:%', :digest) THEN b.id + 1 ELSE s.low END,
-        CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
-            < (:digest NOT LIKE 'sha256:%', :digest) THEN s.high ELSE b.id END
-    FROM search s
-    CROSS JOIN blob b ON b.id = (s.low + s.high) / 2
-    WHERE s.low < s.high
-)
+-- The blob with an id, if its digest is the one that is looked for.
 SELECT b.id
-FROM search s
-CROSS JOIN blob b ON b.id = s.low
-WHERE s.low = s.high AND COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) = :digest
+FROM blob b
+WHERE b.id = :id AND COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) = :digest

@@ -1,4 +1,4 @@
--- Every layer. One SELECT without a join: only so does a window of them come straight from the index by size.
+-- Layers of a page. One SELECT without a join, so that what is not shown is not worked out.
 SELECT
     'layer' AS kind,
     COALESCE((SELECT s.created_by FROM build_step s WHERE s.id = b.build_step_id), 'no build step known') AS name,
@@ -14,4 +14,4 @@ SELECT
     '' AS detail,
     b.id AS id
 FROM blob b
-WHERE b.layer_media_type_id IS NOT NULL
+WHERE b.id IN (SELECT id FROM ({page}))

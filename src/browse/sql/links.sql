@@ -1,4 +1,4 @@
--- Layer links to blobs that are gone (`:dangling` 1), or that no image needs.
+-- Layer links to blobs that are gone, or that no image needs, of a page.
 SELECT
     'link' AS kind,
     r.name || ' ' || substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, 19) AS name,
@@ -12,8 +12,9 @@ SELECT
     k.linked_ns AS time_ns,
     CASE WHEN k.is_needed AND k.is_dangling THEN '!' ELSE '' END AS flags,
     '' AS detail,
-    k.link_blob_id AS id
+    k.link_blob_id AS id,
+    k.repository_id AS repository_id
 FROM layer_link k
 JOIN repository r ON r.id = k.repository_id
 JOIN blob b ON b.id = k.link_blob_id
-WHERE CASE WHEN :dangling THEN k.is_dangling = 1 ELSE k.is_dangling = 0 AND k.is_needed = 0 END
+WHERE (k.repository_id, k.link_blob_id) IN (SELECT repository_id, id FROM ({page}))

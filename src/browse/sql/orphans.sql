@@ -1,4 +1,4 @@
--- Blobs that nothing reaches.
+-- Blobs that nothing reaches, of a page.
 SELECT
     'blob' AS kind,
     b.kind || ' ' || substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, 19) AS name,
@@ -14,4 +14,4 @@ SELECT
     COALESCE((SELECT s.created_by FROM build_step s WHERE s.id = b.build_step_id), '') AS detail,
     b.id AS id
 FROM blob b
-WHERE b.is_orphan = 1
+WHERE b.id IN (SELECT id FROM ({page}))

@@ -1,5 +1,4 @@
--- Revisions that no tag leads to and that are not held. One SELECT without a join: the count and the window of
--- `page` are then worked out from this table alone.
+-- Revisions that no tag leads to and that are not held, of a page.
 SELECT
     'revision' AS kind,
     (SELECT r.name FROM repository r WHERE r.id = v.repository_id) || '@' || (
@@ -15,6 +14,7 @@ SELECT
     v.pushed_ns AS time_ns,
     'u' AS flags,
     COALESCE((SELECT m.kind FROM manifest m WHERE m.blob_id = v.blob_id), '') AS detail,
-    v.blob_id AS id
+    v.blob_id AS id,
+    v.repository_id AS repository_id
 FROM revision v
-WHERE v.is_tagged = 0 AND v.is_held = 0 {page}
+WHERE (v.repository_id, v.blob_id) IN (SELECT repository_id, id FROM ({page}))

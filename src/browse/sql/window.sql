@@ -4,4 +4,4 @@ FROM (
 )
 WHERE {filter}
 ORDER BY {order}
-LIMIT :limit OFFSET {offset}
+LIMIT {page}

@@ -1,7 +1,7 @@
 //! Journeys, named for what a person wants.
 
 use ratatui::crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use regsql::browse::{Branch, End, KEYS};
+use regsql::browse::{Branch, End, KEYS, Listing, Measure, Order, Place, Row, Sort};
 use regsql::commands::BrowseArgs;
 use regsql::sample::RegistryBuilder;
 
@@ -257,4 +257,97 @@ fn hostile_names_are_written_out_and_stay_in_their_columns() {
             assert!(person.screen().contains("\\x1b"), "{}", person.screen());
         }
     }
+}
+
+#[test]
+fn a_filter_of_a_long_list_leaves_what_a_look_at_each_row_leaves() {
+    let demo = Demo::new();
+    let person = Person::new(&demo.database(), 100, 30);
+    let class = |name: &str| Place::Class { name: name.into() };
+    let places = [
+        Place::Layers,
+        class("orphan blobs"),
+        class("untagged revisions"),
+        class("unneeded layer links"),
+        class("dangling layer links"),
+    ];
+    let filters =
+        ["c", "copy", "COPY m", "run", "layer", "index", "team", "api", "zzz", "%", "_", "no bu"];
+    let mut found = 0;
+    for place in places {
+        let all = listed(&person, &place, "");
+        let digests = all.iter().filter_map(|row| row.digest.as_ref());
+        let digests: Vec<String> = digests.map(|digest| digest[..13].to_owned()).take(3).collect();
+        let short = digests.iter().map(|digest| digest.trim_start_matches("sha256:").to_owned());
+        let short: Vec<String> = short.collect();
+        for filter in filters.into_iter().chain(digests.iter().chain(&short).map(String::as_str)) {
+            let text = filter.to_ascii_lowercase();
+            // The digest that a name ends with is looked for as one.
+            let called = |row: &Row| {
+                let name = row.name.split("sha256:").next().unwrap_or_default();
+                let name = name.trim_end_matches(['@', ' ']).to_ascii_lowercase();
+                name.contains(&text) || row.detail.to_ascii_lowercase().contains(&text)
+            };
+            let begins = |row: &Row| {
+                let digest = row.digest.clone().unwrap_or_default();
+                digest.starts_with(&text)
+                    || text.len() >= 4 && digest.starts_with(&format!("sha256:{text}"))
+            };
+            let expected = all.iter().filter(|row| called(row) || begins(row)).cloned();
+            let expected: Vec<Row> = expected.collect();
+            found += expected.len();
+            assert_eq!(listed(&person, &place, filter), expected, "{filter} in {place:?}");
+        }
+    }
+    assert!(found > 50, "{found} rows are too few to say anything");
+}
+
+/// The rows that a filter leaves, in each order: the same ones, and counted right.
+fn listed(person: &Person, place: &Place, filter: &str) -> Vec<Row> {
+    let orders = [Sort::Name, Sort::Count, Sort::Time, Sort::Size].map(|sort| {
+        let order = Order { sort, is_reversed: false, measure: Measure::Logical };
+        let listing = Listing { place: place.clone(), order, filter: filter.to_owned() };
+        let rows = person.source.rows(&listing, 0, 1000).unwrap();
+        assert_eq!(person.source.summary(&listing).unwrap().count, rows.len() as u64);
+        let reversed = Listing { order: Order { is_reversed: true, ..order }, ..listing };
+        let mut back = person.source.rows(&reversed, 0, 1000).unwrap();
+        back.reverse();
+        assert_eq!(back, rows, "{reversed:?}");
+        rows
+    });
+    let sorted = |rows: &[Row]| {
+        let mut names: Vec<_> = rows.iter().map(|row| (&row.name, &row.digest)).collect();
+        names.sort();
+        names.into_iter().map(|(name, digest)| (name.clone(), digest.clone())).collect::<Vec<_>>()
+    };
+    for other in &orders[1..] {
+        assert_eq!(sorted(other), sorted(&orders[0]));
+    }
+    orders[3].clone()
+}
+
+#[test]
+fn while_a_filter_is_worked_out_the_old_rows_stay_and_the_screen_says_so() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 100, 30);
+    person.press("2 /");
+    let before = person.at();
+    // Another letter comes before there is an answer.
+    for letter in ["c", "o"] {
+        person.app.event(&Event::Key(super::key(letter)));
+        person.draw();
+        let screen = person.screen();
+        assert!(screen.contains("filtering …"), "{screen}");
+        assert!(screen.contains(&before[..12]), "{screen}");
+        assert!(!person.app.is_waiting(), "a letter waits for rows");
+    }
+    person.look();
+    let screen = person.screen();
+    assert!(!screen.contains("filtering …") && screen.contains("/co "), "{screen}");
+    // A key about a row waits for the row.
+    person.press("Enter");
+    person.app.event(&Event::Key(super::key("s")));
+    assert!(person.app.is_waiting());
+    person.look();
+    assert!(!person.app.is_waiting());
 }

@@ -1,7 +1,10 @@
 //! Long lists: windows, not rows; and keys that are answered at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use regsql::browse::{self, Answer, Listing, Measure, Order, Place, Request, Sort};
 use rusqlite::Connection;
 
 use super::Person;
@@ -57,4 +60,34 @@ fn a_long_list_is_held_as_a_window_and_every_key_is_answered_soon() {
     let last = person.app.level();
     assert_eq!(last.cursor + 1, last.count());
     assert!(last.count() > LAYERS);
+}
+
+#[test]
+fn what_is_read_for_letters_that_others_followed_ends_at_once() {
+    let demo = large();
+    let person = Person::new(&demo.database(), 100, 40);
+    let order = Order { sort: Sort::Count, is_reversed: false, measure: Measure::Logical };
+    let listing = |filter: &str| Listing { place: Place::Layers, order, filter: filter.into() };
+    let source = &person.source;
+    // What the layers that were added are called.
+    let step: String = source
+        .connection()
+        .query_row("SELECT created_by FROM build_step WHERE id = 1", [], |row| row.get(0))
+        .unwrap();
+    let looks = Arc::new(AtomicU64::new(0));
+    let looked = Arc::clone(&looks);
+    source.stop_when(move || looked.fetch_add(1, Ordering::SeqCst) >= 3).unwrap();
+    let ask = |version, filter: &str| {
+        let request = Request::Rows { version, listing: listing(filter), offset: 0 };
+        browse::rows(source, &request)
+    };
+    assert_eq!(ask(7, "zzz"), Answer::Dropped { version: 7 });
+    assert_eq!(looks.load(Ordering::SeqCst), 4, "it went on after it was stopped");
+    // What was broken off is not taken for what a filter finds.
+    source.stop_when(|| false).unwrap();
+    let Answer::Rows { rows, .. } = ask(8, &step) else {
+        panic!("no rows");
+    };
+    assert_eq!(rows.len(), 600);
+    assert!(source.summary(&listing(&step)).unwrap().count >= LAYERS);
 }

@@ -110,6 +110,14 @@ impl<'d> Tmux<'d> {
         assert!(status.success());
     }
 
+    /// What a terminal sends for a button or the wheel over a cell, counted from one.
+    fn mouse(&self, button: &str, column: usize, line: usize) {
+        let sequence = format!("\u{1b}[<{button};{column};{line}M");
+        let bytes: Vec<String> = sequence.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let bytes: Vec<&str> = bytes.iter().map(String::as_str).collect();
+        self.run(&[&["send-keys", "-t", "test", "-H"], &bytes[..]].concat());
+    }
+
     /// What the shell's terminal is set to.
     fn settings(&self, file: &str) -> String {
         self.shell(&format!("clear; stty -g > {file}; echo written {file}"));
@@ -236,6 +244,55 @@ fn a_digest_is_copied_through_tmux() {
         assert!(Instant::now() < end, "tmux has no such buffer");
         std::thread::sleep(Duration::from_millis(30));
     }
+    tmux.send(&["q"]);
+}
+
+#[test]
+fn the_wheel_and_clicks_reach_it_through_tmux() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 80, 24);
+    let asked =
+        || tmux.run(&["display-message", "-p", "-t", "test", "#{mouse_any_flag}#{mouse_sgr_flag}"]);
+    tmux.shell("clear; regsql browse");
+    let screen = tmux.wait_for("ml/embeddings");
+    assert_eq!(asked().trim(), "11", "the mouse is not asked for");
+    // The tab `2 layers`, the third row of its list, that row again.
+    let column = screen.find("2 layers").unwrap() + 1;
+    tmux.mouse("0", column, 1);
+    let screen = tmux.wait_for("COPY models/");
+    let first = screen.lines().position(|line| line.contains("COPY models/")).unwrap() + 1;
+    let is_at = |line: usize| {
+        let under = |screen: &str| {
+            screen.lines().nth(line - 1).is_some_and(|line| line.contains("\u{1b}[7m"))
+        };
+        let end = Instant::now() + Duration::from_secs(30);
+        while !under(&tmux.colored()) {
+            assert!(Instant::now() < end, "line {line} is not under the cursor: {}", tmux.screen());
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    };
+    is_at(first);
+    tmux.mouse("65", 20, first);
+    is_at(first + 3);
+    tmux.mouse("64", 20, first);
+    is_at(first);
+    tmux.mouse("0", 20, first + 2);
+    is_at(first + 2);
+    tmux.mouse("0", 20, first + 2);
+    tmux.wait_for("holders of");
+    tmux.send(&["q"]);
+    tmux.wait(|screen| !screen.contains("holders of"), "the end");
+    assert!(asked().starts_with('0'), "the mouse is not given back");
+}
+
+#[test]
+fn a_filter_that_is_typed_in_one_go_opens_what_it_found() {
+    let demo = Demo::new();
+    let tmux = Tmux::new(&demo, 100, 30);
+    tmux.shell("clear; regsql browse");
+    tmux.wait_for("ml/embeddings");
+    tmux.send(&["2", "/", "models", "Enter", "Enter"]);
+    tmux.wait_for("holders of sha256:502db06f14e5");
     tmux.send(&["q"]);
 }
 
