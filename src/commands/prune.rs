@@ -219,11 +219,13 @@ fn check(args: &PruneArgs) -> Result<()> {
         ));
     }
     if acting.online && acting.registry_url.is_none() && !acting.cache_off {
-        return Err(Error::new("--online does not say how the registry's cache forgets what is deleted")
-            .with_hint(
-                "add --registry-url URL, so that links are removed through its API and its cache \
+        return Err(Error::new(
+            "--online does not say how the registry's cache forgets what is deleted",
+        )
+        .with_hint(
+            "add --registry-url URL, so that links are removed through its API and its cache \
                  forgets them, or --cache-off if it has no blob descriptor cache",
-            ));
+        ));
     }
     if args.corrupt { refuse_corrupt_beside_cache(acting) } else { Ok(()) }
 }
