@@ -115,7 +115,7 @@ fn act(
              then run this again, or add --no-trash"
         });
     }
-    if deleted.outcome.is_interrupted {
+    if was_interrupted() && is_part(&deleted) {
         return Err(Error::stopped(
             "stopped before the end: what stands above was deleted, and the next run takes the rest",
         ));
@@ -131,6 +131,13 @@ fn act(
     super::rescan(context)?;
     vanished::end(context);
     Ok(if is_recorded { outcome } else { Outcome::Findings })
+}
+
+/// Whether something of the plan is still there.
+fn is_part(deleted: &Deleted<Planned>) -> bool {
+    let planned = deleted.planned.plan.counts();
+    let done = &deleted.outcome.counts;
+    deleted.outcome.is_interrupted || planned.iter().any(|(kind, count)| done[kind] < *count)
 }
 
 /// The person at the terminal.

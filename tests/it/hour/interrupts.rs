@@ -26,7 +26,7 @@ fn stopped(tmux: &Tmux<'_>, command: &str, at: &[&str]) -> String {
         tmux.send(&["C-c"]);
     }
     let screen = tmux.wait_for("exit: 130");
-    assert!(!screen.contains("█") && !screen.contains(" left\n"), "a bar stays: {screen}");
+    assert!(!screen.contains("░") && !screen.contains(" left\n"), "a bar stays: {screen}");
     screen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -95,7 +95,7 @@ fn a_question_that_is_not_answered_removes_nothing() {
     let tmux = terminal(&demo);
     tmux.shell(&format!("clear; {PRUNE} --offline; echo exit: $?"));
     tmux.wait_for("exit: 0");
-    let screen = stopped(&tmux, "regsql trash purge", &["CANNOT BE UNDONE"]);
+    let screen = stopped(&tmux, "regsql trash purge", &["Remove 1 run"]);
     assert!(screen.contains("stopped: nothing was removed from the trash"), "{screen}");
     tmux.shell("clear; regsql undo; regsql trash list");
     tmux.wait_for("The trash is empty");
