@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Parser;
-use regsql::db::{AuthorityRecord, NewDatabase, References, ScanRecord, Snapshot, WriteLock};
+use regsql::db::{
+    AuthorityRecord, BucketRecord, NewDatabase, References, ScanRecord, Snapshot, WriteLock,
+};
 use regsql::model::{Digest, ManifestKind, Role};
 use regsql::sample::Random;
 use regsql::scan::{
@@ -340,6 +342,7 @@ fn main() -> anyhow::Result<()> {
                 fingerprint: [1; 32],
                 proxy_url: None,
                 disk: None,
+                bucket: BucketRecord::default(),
                 max_vanished_percent: 50,
                 other_totals: Vec::new(),
             },

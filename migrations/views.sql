@@ -22,9 +22,17 @@ SELECT
     COALESCE(a.authority, 'storage') AS authority, -- storage, roots or both: what keeps things (`scan --authority`)
     a.suspected AS suspected_authority, -- gitlab-database, harbor or unknown: what seems to hold references outside of the storage; NULL: nothing does
     COALESCE(a.roots_count, 0) AS roots_count, -- rows in roots
-    strftime('%Y-%m-%dT%H:%M:%SZ', a.roots_ns / 1000000000, 'unixepoch') AS roots_at -- when the oldest export of roots was written (UTC)
+    strftime('%Y-%m-%dT%H:%M:%SZ', a.roots_ns / 1000000000, 'unixepoch') AS roots_at, -- when the oldest export of roots was written (UTC)
+    s.noncurrent_version_count AS noncurrent_version_count, -- in a bucket: older versions and deleted contents of the registry's keys that the provider still keeps; NULL: not known
+    s.noncurrent_version_bytes AS noncurrent_version_bytes, -- their bytes, in no other figure: what a deletion left in a bucket that keeps versions
+    s.delete_marker_count AS delete_marker_count, -- markers of S3 that stand for deleted keys
+    s.multipart_upload_count AS multipart_upload_count, -- multipart uploads of S3 below the registry's prefix that were begun and not ended
+    s.multipart_upload_bytes AS multipart_upload_bytes, -- bytes of their parts; those of the registry's uploads are in uploads, too
+    s.inventory AS inventory, -- the inventory that the scan read instead of listing the bucket; NULL: it listed
+    strftime('%Y-%m-%dT%H:%M:%SZ', s.inventory_ns / 1000000000, 'unixepoch') AS inventory_at -- when the provider made that inventory: names, sizes and times are of then (UTC)
 FROM scan
-LEFT JOIN authority a ON a.id = scan.id;
+LEFT JOIN authority a ON a.id = scan.id
+LEFT JOIN storage s ON s.id = scan.id;
 
 CREATE VIEW blobs AS
 -- Every blob that is on disk or named by a manifest or link.
@@ -40,7 +48,8 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', b.verified_ns / 1000000000, 'unixepoch') AS verified_at, -- when its content was last hashed and found right (UTC)
     b.is_orphan AS is_orphan, -- 1: no revision, tag or unreadable root in any repository reaches it
     r.name AS only_repository, -- the one repository that reaches it, when there is just one
-    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known -- 1: a root names or reaches it; NULL without roots
+    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known, -- 1: a root names or reaches it; NULL without roots
+    (SELECT c.name FROM blob_storage_class x JOIN storage_class c ON c.id = x.class_id WHERE x.blob_id = b.id) AS storage_class -- in a bucket: as the provider calls it, like STANDARD or GLACIER
 FROM blob b
 LEFT JOIN repository r ON r.id = b.only_repository_id;
 

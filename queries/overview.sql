@@ -14,6 +14,8 @@
 -- of owner or a restore counts as a write. Problems are errors and warnings; notes are only in the
 -- report. The bytes of a repository are its exclusive ones: what deleting it would free. The
 -- largest fill what is left of a screen of 24 lines; the view `totals` has every figure.
+-- In a bucket, *noncurrent versions* are what it keeps of what was overwritten or deleted, and *multipart uploads*
+-- those that did not end: no other figure has their bytes.
 -- Where something outside of the storage seems to hold references, the first line says so, and what
 -- only that can judge stands under *cannot be judged* (`regsql report authority`).
 WITH line (position, section, figure, count_name, more_count_name, bytes_name, report) AS (
@@ -73,6 +75,10 @@ figures AS (
     FROM total WHERE name IN ('dangling_link_count', 'unneeded_link_count', 'ghost_repository_count')
     UNION ALL
     SELECT 32, 'look at', 'problems', COUNT(*), NULL, 'problems' FROM problem WHERE severity <> 'info'
+    UNION ALL
+    SELECT 33, 'look at', 'noncurrent versions', noncurrent_version_count, noncurrent_version_bytes, NULL FROM storage
+    UNION ALL
+    SELECT 34, 'look at', 'multipart uploads', multipart_upload_count, multipart_upload_bytes, NULL FROM storage
 ),
 largest AS (
     SELECT

@@ -1,5 +1,7 @@
 //! The main job, end to end: storage -> facts -> graph -> figures -> database.
 
+mod bucket;
+mod inventory;
 mod roots;
 mod unknown;
 mod vanished;
@@ -20,9 +22,10 @@ use crate::model::{Code, Finding, Severity, text_of};
 use crate::scan::DeepLook;
 use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Section};
 use crate::storage::{
-    self, AnyStorage, LocateError, Location, Place, Proxy, Space, Storage, locate,
+    self, AnyStorage, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
 };
 use crate::trash::{self, LastRun, TrashSummary};
+pub use inventory::InventoryError;
 use roots::{Reading, RootsReadError};
 pub use roots::{RootsChoice, RootsScanError};
 use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
@@ -90,6 +93,8 @@ pub struct Summary {
     pub findings: [u64; 3],
     /// How much could not be read, why, and what helps.
     pub unreadable: Option<String>,
+    /// What the provider of a bucket says.
+    pub bucket: Option<BucketFacts>,
     /// Everything could be read.
     pub is_complete: bool,
     /// Nothing had changed since the last scan.
@@ -145,6 +150,9 @@ pub enum ScanError {
         /// The root of the one to be scanned.
         root: PathBuf,
     },
+    /// The inventory cannot be taken.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
     /// The threads could not be started.
     #[error("cannot start {count} threads")]
     Threads {
@@ -163,6 +171,7 @@ impl ScanError {
             Self::Storage { source, .. } => storage::hint_of(source),
             Self::Roots(error) => error.hint(),
             Self::Database(error) => error.hint(),
+            Self::Inventory(error) => error.hint(),
             Self::DatabaseInStorage { .. } => {
                 Some("regsql never writes to a storage; name a file elsewhere with --db".into())
             }
@@ -206,6 +215,24 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let root = location.root.clone();
     let storage =
         storage::open(location).map_err(|source| ScanError::Storage { path: root, source })?;
+    scan_opened(options, &storage, started, previous, &lock, progress)
+}
+
+/// Scans a bucket into a database by an inventory that its provider made, for reports alone.
+///
+/// # Errors
+/// As of [`scan`], and when the inventory is not whole, of another bucket, or older than what the database has.
+pub fn scan_inventory(
+    options: &ScanOptions,
+    manifest: &str,
+    progress: &dyn Progress,
+) -> Result<Summary, ScanError> {
+    let started = Started::now();
+    let mut location = locate(&options.storage)?;
+    let previous = previous_of(options, &location.root)?;
+    remember_proxy(&mut location, previous.as_ref());
+    let storage = inventory::open(location, manifest, previous.as_ref(), options.replaces)?;
+    let lock = WriteLock::take(&options.database)?;
     scan_opened(options, &storage, started, previous, &lock, progress)
 }
 
@@ -331,6 +358,7 @@ impl<'a> Job<'a> {
             fingerprint,
             proxy_url: self.storage.proxied_url().map(str::to_owned),
             disk: self.storage.space().map(disk_space),
+            bucket: bucket::record(self.storage),
             max_vanished_percent: self.max_vanished_percent,
             other_totals: trash_totals(&trash::summary(self.storage)),
         }
@@ -402,6 +430,7 @@ impl<'a> Job<'a> {
             findings,
             unreadable: db::unreadable_text(&self.options.database)?,
             totals,
+            bucket: self.storage.bucket_facts(),
             is_complete: true,
             is_unchanged: true,
             has_lost_history: false,
@@ -440,6 +469,8 @@ impl<'a> Job<'a> {
             let accounts = graph::account(&graph);
             let groups = graph::groups(&graph);
             let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
+            let mut of_graph = of_graph;
+            bucket::explain_undeleted_tags(&mut of_graph, &catalog, self.storage);
             let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
             unknown::retain_known(&mut findings, &catalog.layout);
             let limit = self.max_vanished_percent;
@@ -447,6 +478,8 @@ impl<'a> Job<'a> {
 
             self.progress.phase("database", None);
             is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
+            let mut scan = self.record(fingerprint, is_complete, depth == Depth::Deep);
+            scan.bucket.storage_classes = bucket::storage_classes(self.storage, &catalog.digests);
             let snapshot = Snapshot {
                 graph: &catalog,
                 accounts: &accounts,
@@ -454,7 +487,7 @@ impl<'a> Job<'a> {
                 verdicts: &scan::tag_verdicts(&catalog, &graph),
                 findings: &findings,
                 authority: &authority,
-                scan: self.record(fingerprint, is_complete, depth == Depth::Deep),
+                scan,
             };
             let has_lost_history = new.has_lost_history();
             let totals = new.publish(&snapshot, || {
@@ -468,6 +501,7 @@ impl<'a> Job<'a> {
             totals,
             findings: by_severity(&findings),
             unreadable: db::unreadable_text(&self.options.database)?,
+            bucket: self.storage.bucket_facts(),
             is_complete,
             is_unchanged: false,
             has_lost_history,

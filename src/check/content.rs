@@ -60,6 +60,8 @@ pub struct ContentOptions {
 pub struct ContentSummary {
     /// Blobs whose content is what their digests say.
     pub right_count: u64,
+    /// Of these, the ones that were not read: the provider's own checksum proves them.
+    pub proven_count: u64,
     /// Blobs with a finding.
     pub wrong_count: u64,
     /// Blobs that went or changed while they were read, or since the scan.
@@ -303,8 +305,11 @@ impl<'a> Recorder<'a> {
     }
 
     fn take(&mut self, read: Read, size_bytes: u64) {
+        let is_proven = matches!(read, Read::Proven(_));
+        self.summary.proven_count += u64::from(is_proven);
+        let size_bytes = if is_proven { 0 } else { size_bytes };
         match read {
-            Read::Result(mut result) => {
+            Read::Result(mut result) | Read::Proven(mut result) => {
                 let took = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
                 result.at_ns = self.now_ns.saturating_add(took);
                 let is_right = result.findings.is_empty();

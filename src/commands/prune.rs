@@ -313,9 +313,13 @@ fn rescan(context: &Context) -> Result<Summary> {
 
 /// For who cannot scan: the storage is out of reach.
 fn refuse_if_old(context: &Context, max_age: Duration) -> Result<()> {
-    let age = Snapshot::open(context, None)?.age();
-    if age.is_some_and(|age| age <= max_age) {
+    let snapshot = Snapshot::open(context, None)?;
+    if snapshot.age().is_some_and(|age| age <= max_age) {
         return Ok(());
+    }
+    if snapshot.is_of_inventory() {
+        return Err(Error::new("the scan is of an inventory, by which nothing is deleted")
+            .with_hint("scan the storage itself: leave --inventory out"));
     }
     Err(Error::new("the scan is older than --max-scan-age").with_hint(
         "scan where the storage is and bring the database here, or say how old a scan may be with \
@@ -324,10 +328,15 @@ fn refuse_if_old(context: &Context, max_age: Duration) -> Result<()> {
 }
 
 fn scan_if_old(context: &Context, max_age: Duration) -> Result<()> {
-    let age = Snapshot::open(context, None)?.age();
+    let snapshot = Snapshot::open(context, None)?;
+    let is_of_inventory = snapshot.is_of_inventory();
+    let age = snapshot.age();
+    drop(snapshot);
     if age.is_none_or(|age| age > max_age) {
         end_on_interrupt(context, "stopped: nothing was deleted");
-        if !max_age.is_zero() {
+        if is_of_inventory {
+            context.printer.note("the scan is of an inventory: listing the storage");
+        } else if !max_age.is_zero() {
             context.printer.note("the scan is old: scanning again");
         }
         rescan(context)?;

@@ -112,8 +112,16 @@ impl Snapshot {
         })?)
     }
 
-    /// How old the scan is; `None` when there is none, or its time lies ahead.
+    /// Whether the scan read an inventory, by which nothing may be deleted.
+    pub fn is_of_inventory(&self) -> bool {
+        self.scan.as_ref().is_some_and(|scan| scan.inventory_ns.is_some())
+    }
+
+    /// How old the scan is; `None` when there is none, its time lies ahead, or it is of an inventory.
     pub fn age(&self) -> Option<Duration> {
+        if self.is_of_inventory() {
+            return None;
+        }
         let finished = i128::from(self.scan.as_ref()?.finished_ns);
         let age = super::now().as_nanosecond() - finished;
         u64::try_from(age).ok().map(Duration::from_nanos)
@@ -143,6 +151,11 @@ impl Snapshot {
             ui::age(seconds),
             ui::duration_ms(scan.duration_ms)
         )];
+        if let Some(made_ns) = scan.inventory_ns {
+            let seconds =
+                i64::try_from(now - i128::from(made_ns / 1_000_000_000)).unwrap_or(i64::MAX);
+            lines.push(format!("of an inventory of {} ago: prune lists again", ui::age(seconds)));
+        }
         if !scan.is_complete {
             lines.push("incomplete: every figure is at least".into());
         }

@@ -44,6 +44,10 @@ pub struct ScanArgs {
     /// the same files again
     #[arg(long, value_name = "FILE")]
     pub roots: Vec<PathBuf>,
+    /// Read the inventory that the provider made of the bucket instead of listing it: S3's manifest.json, Azure's
+    /// RULE-manifest.json or Google's ...manifest.json, by path or address. For reports alone: prune lists again
+    #[arg(long, value_name = "MANIFEST")]
+    pub inventory: Option<String>,
     /// What keeps things: the storage alone (forgets roots), roots alone, so that tags on disk keep
     /// nothing, or both [default: both with roots]
     #[arg(long, value_name = "WHO", value_enum)]
@@ -75,7 +79,10 @@ pub fn run(context: &Context, args: &ScanArgs) -> Result {
     };
     end_on_interrupt(context, "the scan was stopped; the database is as it was before");
     let progress = ui::Bar::new(&context.printer);
-    let summary = snapshot::scan(&options, &progress)?;
+    let summary = match &args.inventory {
+        Some(manifest) => snapshot::scan_inventory(&options, manifest, &progress)?,
+        None => snapshot::scan(&options, &progress)?,
+    };
     drop(progress);
     show(context, &summary);
     Ok(Outcome::Done)
@@ -117,6 +124,15 @@ pub fn show(context: &Context, summary: &Summary) {
         bytes("orphan_bytes"),
         counted(total("orphan_blob_count"), "orphan blob", "orphan blobs"),
     ));
+    if let Some(noncurrent) = summary.bucket.as_ref().and_then(|facts| facts.noncurrent)
+        && noncurrent.versions.count > 0
+    {
+        printer.note(&format!(
+            "{} more in {} that the bucket keeps of what was overwritten or deleted",
+            ui::bytes(i64::try_from(noncurrent.versions.size_bytes).unwrap_or(i64::MAX)),
+            counted(noncurrent.versions.count as i64, "noncurrent version", "noncurrent versions"),
+        ));
+    }
     let [info, warning, error] = summary.findings;
     if info + warning + error > 0 {
         printer.note(&format!(
@@ -132,6 +148,12 @@ pub fn show(context: &Context, summary: &Summary) {
     if summary.has_lost_history {
         printer.warn("the old database was damaged: it was replaced, without its history");
     }
+    if let Some(inventory) = summary.bucket.as_ref().and_then(|facts| facts.inventory.as_ref()) {
+        printer.warn(&format!(
+            "from an inventory of {} ago: names, sizes and times are of then, and prune lists again",
+            ui::age(seconds_since(inventory.made_ns)),
+        ));
+    }
     let took = ui::duration_ms(summary.duration.as_millis() as i64);
     let unchanged = if summary.is_unchanged { ", nothing has changed" } else { "" };
     printer.note(&format!(
@@ -139,6 +161,11 @@ pub fn show(context: &Context, summary: &Summary) {
         summary.root.display(),
         context.db.display(),
     ));
+}
+
+fn seconds_since(time_ns: i64) -> i64 {
+    let now_ns = i64::try_from(super::now().as_nanosecond()).unwrap_or(i64::MAX);
+    now_ns.saturating_sub(time_ns) / 1_000_000_000
 }
 
 fn counted(count: i64, one: &str, many: &str) -> String {

@@ -130,8 +130,10 @@ fn ensure_scan(context: &Context, args: &VerifyArgs) -> Result<PreviousScan> {
     let previous = db::previous_scan(&context.db)?;
     let now_ns = now_ns();
     let is_fresh = |scan: &PreviousScan| {
-        u64::try_from(now_ns.saturating_sub(scan.finished_ns))
-            .is_ok_and(|age_ns| Duration::from_nanos(age_ns) <= args.max_scan_age)
+        // What an inventory says is not what is there.
+        scan.inventory_ns.is_none()
+            && u64::try_from(now_ns.saturating_sub(scan.finished_ns))
+                .is_ok_and(|age_ns| Duration::from_nanos(age_ns) <= args.max_scan_age)
     };
     let storage = match (&args.storage, previous) {
         (Some(storage), _) => storage.clone(),
@@ -210,7 +212,7 @@ fn show(context: &Context, summary: &ContentSummary) {
     let per_second = summary.read_bytes as f64 / summary.duration.as_secs_f64().max(0.001);
     printer.note(&format!(
         "read {} of {} blobs, {} in {} ({} a second): {} right, {} not",
-        summary.right_count + summary.wrong_count,
+        summary.right_count + summary.wrong_count - summary.proven_count,
         summary.selected_count,
         ui::bytes(summary.read_bytes),
         ui::duration_ms(milliseconds),
@@ -218,6 +220,12 @@ fn show(context: &Context, summary: &ContentSummary) {
         summary.right_count,
         summary.wrong_count,
     ));
+    if summary.proven_count > 0 {
+        printer.note(&format!(
+            "{} blobs were not read: the sha256 that their provider checked and keeps is their digest",
+            summary.proven_count
+        ));
+    }
     if summary.changed_count > 0 {
         printer.note(&format!(
             "{} blobs were removed or changed while they were read, or since the scan: they were not checked",

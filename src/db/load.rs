@@ -9,7 +9,7 @@ use super::authority;
 use super::content::blob_at;
 use super::images::{AgeOfTag, ImageTables};
 use super::reclaimable::load_reclaimable;
-use super::rows::{NO_MEDIA_TYPE, Snapshot, SortedTexts, Totals};
+use super::rows::{NO_MEDIA_TYPE, Snapshot, SortedTexts, StorageClasses, Totals};
 use super::summaries::load_summaries;
 use super::verified::{self, VerifiedTimes};
 use crate::graph::RevisionAccount;
@@ -42,6 +42,7 @@ pub fn load_figures(
     load_summaries(connection, snapshot, &described, &media_types)?;
     problems(connection, snapshot)?;
     authority::load(connection, snapshot.authority)?;
+    storage_classes(connection, &snapshot.scan.bucket.storage_classes)?;
     load_reclaimable(connection, graph, snapshot.accounts, snapshot.scan.finished_ns)?;
     let mut insert = connection.prepare("INSERT INTO held_blob VALUES (?1)")?;
     for blob in &snapshot.accounts.kept_everywhere {
@@ -53,6 +54,18 @@ pub fn load_figures(
         insert.execute(params![name, value])?;
     }
     Ok(totals)
+}
+
+fn storage_classes(connection: &Connection, classes: &StorageClasses) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare("INSERT INTO storage_class VALUES (?1, ?2)")?;
+    for (id, name) in (1_i64..).zip(&classes.names) {
+        insert.execute(params![id, name])?;
+    }
+    let mut insert = connection.prepare("INSERT INTO blob_storage_class VALUES (?1, ?2)")?;
+    for (blob, class) in (0_i64..).zip(&classes.of_blobs).filter(|(_, class)| **class > 0) {
+        insert.execute([blob, i64::from(*class)])?;
+    }
+    Ok(())
 }
 
 fn blobs(

@@ -50,7 +50,10 @@ pub use references::References;
 pub(crate) use references::load_references;
 pub use remembered::remembered;
 pub use roots::{ResolvedRow, StoredRoot};
-pub use rows::{DiskSpace, ScanRecord, Snapshot, Totals};
+pub use rows::{
+    BucketRecord, DiskSpace, InventoryRecord, Noncurrent, ScanRecord, Snapshot, StorageClasses,
+    Totals,
+};
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;
 pub use witness::{

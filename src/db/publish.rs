@@ -43,6 +43,8 @@ pub struct PreviousScan {
     pub is_vanished_accepted: bool,
     /// Hash over the roots and the authority.
     pub roots_fingerprint: Option<Vec<u8>>,
+    /// When the inventory was made that it read instead of listing: names, sizes and times are of then.
+    pub inventory_ns: Option<i64>,
     /// It filled all tables of this version.
     pub is_schema_current: bool,
     /// The last sign of life of the upload that is the next to become stale: it is a finding then,
@@ -72,6 +74,7 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
             proxy_url: row.get(7)?,
             is_vanished_accepted: row.get(8)?,
             roots_fingerprint: row.get(9)?,
+            inventory_ns: row.get(10)?,
             is_schema_current: migrate::is_scan_current(&connection)?,
         })
     });
@@ -437,6 +440,7 @@ fn record_scan(
             is_pull_through,
         ],
     )?;
+    let bucket = &scan.bucket;
     connection.execute(
         include_str!("sql/record_storage.sql"),
         params![
@@ -444,6 +448,13 @@ fn record_scan(
             scan.disk.map(|disk| disk.size_bytes),
             scan.disk.map(|disk| disk.free_bytes),
             scan.max_vanished_percent,
+            bucket.noncurrent.map(|noncurrent| noncurrent.version_count),
+            bucket.noncurrent.map(|noncurrent| noncurrent.version_bytes),
+            bucket.noncurrent.map(|noncurrent| noncurrent.delete_marker_count),
+            bucket.multipart_uploads.map(|uploads| uploads.0),
+            bucket.multipart_uploads.map(|uploads| uploads.1),
+            bucket.inventory.as_ref().map(|inventory| &inventory.address),
+            bucket.inventory.as_ref().map(|inventory| inventory.made_ns),
         ],
     )?;
     let total = |name: &str| totals.get(name).copied().unwrap_or(0);

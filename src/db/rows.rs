@@ -49,6 +49,8 @@ pub struct ScanRecord {
     pub max_vanished_percent: u8,
     /// The file system that holds the blobs, if that is known.
     pub disk: Option<DiskSpace>,
+    /// What the provider of a bucket says.
+    pub bucket: BucketRecord,
     /// Figures that are no part of the registry: what lies in the trash, the last deletion.
     pub other_totals: Vec<(&'static str, i64)>,
 }
@@ -60,6 +62,49 @@ pub struct DiskSpace {
     pub size_bytes: i64,
     /// What is free for whoever is not root, in bytes.
     pub free_bytes: i64,
+}
+
+/// What the provider of a bucket says beside names, sizes and times. Nothing of it is known on a file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketRecord {
+    /// What it still keeps of what was overwritten or deleted.
+    pub noncurrent: Option<Noncurrent>,
+    /// Multipart uploads that did not end, and their bytes.
+    pub multipart_uploads: Option<(i64, i64)>,
+    /// What was read instead of a listing.
+    pub inventory: Option<InventoryRecord>,
+    /// How it stores each blob.
+    pub storage_classes: StorageClasses,
+}
+
+/// What a bucket keeps of what was overwritten or deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noncurrent {
+    /// Contents that no plain read gets.
+    pub version_count: i64,
+    /// Their bytes.
+    pub version_bytes: i64,
+    /// Markers that stand for deletions.
+    pub delete_marker_count: i64,
+}
+
+/// An inventory that a scan read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InventoryRecord {
+    /// Where its manifest lies.
+    pub address: String,
+    /// When the provider made it, in nanoseconds since 1970.
+    pub made_ns: i64,
+}
+
+/// The storage classes of blobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageClasses {
+    /// What the provider calls them.
+    pub names: Vec<String>,
+    /// Of each blob, by its number, the place of its class among the names, from 1; 0 where there is none. Empty
+    /// where there are none at all.
+    pub of_blobs: Vec<u8>,
 }
 
 /// Figures about the whole storage, by their names in the `totals` view.

@@ -13,6 +13,8 @@ pub struct ScanInfo {
     pub is_complete: bool,
     /// Something outside of the storage seems to hold references, so garbage is not known.
     pub has_other_authority: bool,
+    /// When the inventory was made that it read instead of listing, in nanoseconds since 1970.
+    pub inventory_ns: Option<i64>,
 }
 
 impl ScanInfo {
@@ -25,6 +27,7 @@ impl ScanInfo {
                     duration_ms: row.get(1)?,
                     is_complete: row.get(2)?,
                     has_other_authority: row.get(3)?,
+                    inventory_ns: row.get(4)?,
                 })
             })
             .optional()

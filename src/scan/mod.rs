@@ -41,6 +41,7 @@ pub use known::{Fill, KnownContents, Section, ToRemember};
 pub use part::{KnownPart, KnownParts, Look, Part};
 
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -102,6 +103,8 @@ pub struct Walked {
     root_notes: Notes,
     parts: KnownParts,
     settled_before_ns: i64,
+    /// Hash over the storage classes of blobs, where there are any.
+    classes: Option<[u8; 32]>,
 }
 
 /// Everything known about a storage.
@@ -184,7 +187,19 @@ pub fn walk(look: Look<'_>, progress: &dyn Progress) -> Walked {
         root_notes,
         parts,
         settled_before_ns,
+        classes: hash_of_classes(storage),
     }
+}
+
+/// A hash over the storage classes of blobs, which change without the time of anything; `None` where there are none.
+fn hash_of_classes(storage: &dyn Storage) -> Option<[u8; 32]> {
+    let mut hash = fingerprint::Fingerprint::default();
+    let mut is_any = false;
+    storage.each_storage_class(&mut |_, class| {
+        is_any = true;
+        hash.name(OsStr::new(class));
+    });
+    is_any.then(|| hash.finish())
 }
 
 /// What a bucket holds and no registry can reach.
@@ -228,7 +243,7 @@ pub fn read_names(storage: &dyn Storage) -> Names {
 }
 
 impl Walked {
-    /// Equal for two walks that saw the same names, sizes and times.
+    /// Equal for two walks that saw the same names, sizes, times and storage classes.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut fingerprint = fingerprint::Fingerprint::default();
         fingerprint.part(&self.blobs.fingerprint);
@@ -236,6 +251,9 @@ impl Walked {
         fingerprint.number(u64::from(self.is_pull_through));
         fingerprint.number(u64::from(self.surroundings.gitlab_lock.is_some()));
         fingerprint.number(self.surroundings.harbor_directories.len() as u64);
+        if let Some(classes) = &self.classes {
+            fingerprint.part(classes);
+        }
         fingerprint.finish()
     }
 

@@ -35,6 +35,8 @@ pub use filesystem::{FilesystemStorage, is_in_the_way};
 pub use locate::{LocateError, Location, Place, Proxy, locate};
 #[cfg(feature = "object-storage")]
 pub use locate::{ObjectPlace, Provider};
+#[cfg(feature = "object-storage")]
+pub use open::bucket_error;
 pub use open::{AnyStorage, hint_of, open};
 pub use process::ProcessId;
 pub use stream::sha256;
@@ -197,6 +199,44 @@ pub struct StrayName {
     pub reason: &'static str,
 }
 
+/// What a bucket's provider says beside names, sizes and times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketFacts {
+    /// What it still keeps of what was overwritten or deleted; `None`: that may not be seen.
+    pub noncurrent: Option<Noncurrent>,
+    /// Multipart uploads of S3 that were neither completed nor aborted; `None` elsewhere.
+    pub multipart_uploads: Option<Contents>,
+    /// The inventory that was read instead of a listing.
+    pub inventory: Option<InventoryFacts>,
+}
+
+/// How much there is of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// What a bucket keeps of what was overwritten or deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noncurrent {
+    /// Contents that no plain read gets: older versions, and what is deleted softly.
+    pub versions: Contents,
+    /// Markers of S3 that stand for deletions.
+    pub delete_marker_count: u64,
+}
+
+/// An inventory that was read instead of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InventoryFacts {
+    /// Where its manifest lies, for people.
+    pub address: String,
+    /// When the provider made it, in nanoseconds since 1970: names, sizes and times are of then.
+    pub made_ns: i64,
+}
+
 /// Where bytes of a registry lie. Paths are relative to the registry's root directory.
 pub trait Storage: Sync {
     /// Reads what later answers come from, where they come from a listing. Whoever does not call it gets answers
@@ -268,6 +308,11 @@ pub trait Storage: Sync {
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<Streamed>;
 
+    /// The sha256 of a file's content, where whoever keeps it proves that without its being read; `None` otherwise.
+    fn proven_sha256(&self, _path: &Path) -> Option<[u8; 32]> {
+        None
+    }
+
     /// Looks anew, where answers come from a listing that was made before.
     ///
     /// # Errors
@@ -305,6 +350,14 @@ pub trait Storage: Sync {
     fn allocation(&self, _path: &Path) -> io::Result<Allocation> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// What the provider of a bucket says, after [`Self::prepare`]; `None` on a file system.
+    fn bucket_facts(&self) -> Option<BucketFacts> {
+        None
+    }
+
+    /// Gives the path and the storage class of all that lies below `blobs` in a bucket, in the order of paths.
+    fn each_storage_class(&self, _take: &mut dyn FnMut(&Path, &str)) {}
 
     /// The registry behind this one, when a configuration says that it is a pull-through cache.
     fn proxied_url(&self) -> Option<&str> {

@@ -68,6 +68,12 @@ pub fn open(location: Location) -> io::Result<AnyStorage> {
     }
 }
 
+/// An error of a bucket as one of a storage, from which [`hint_of`] gets the next step.
+#[cfg(feature = "object-storage")]
+pub fn bucket_error(error: BucketError) -> io::Error {
+    super::object::to_io(error)
+}
+
 /// What to do about an error of a storage that cannot be opened or read.
 pub fn hint_of(error: &io::Error) -> Option<String> {
     #[cfg(feature = "object-storage")]

@@ -6,5 +6,6 @@ SELECT
     -- What had vanished was accepted since, so that it is none any more.
     EXISTS (SELECT 1 FROM problem WHERE code = 'vanished')
         AND scan_number IN (SELECT scan_number FROM witness),
-    (SELECT fingerprint FROM authority)
+    (SELECT fingerprint FROM authority),
+    (SELECT inventory_ns FROM storage)
 FROM scan

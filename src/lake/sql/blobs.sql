@@ -15,6 +15,7 @@ SELECT
     b.verified_ns / 1000 AS verified_at,
     b.is_orphan AS is_orphan,
     b.only_repository_id AS "only_repository repository",
-    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known
+    CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_blob k WHERE k.blob_id = b.id) END AS is_known,
+    (SELECT c.name FROM blob_storage_class x JOIN storage_class c ON c.id = x.class_id WHERE x.blob_id = b.id) AS storage_class
 FROM blob b
 ORDER BY b.id

@@ -106,6 +106,15 @@ pub enum SkipReason {
     /// The registry lists the tag and has no manifest for it.
     #[error("the registry lists the tag and has no such manifest to delete")]
     Dangling,
+    /// The registry said that it deleted the manifest and its tags, and still lists the tag.
+    #[error(
+        "the registry said that the tag is deleted and still lists it: registries before version 3 in S3 delete no \
+         tag beside one that goes on with `-` or `.`, here `{beside}`; delete it in the storage: regsql prune --target"
+    )]
+    StillListed {
+        /// A tag whose name goes on after this one's.
+        beside: String,
+    },
 }
 
 fn names(tags: &[String]) -> String {

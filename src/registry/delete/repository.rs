@@ -134,9 +134,15 @@ fn carry_out(
     }
     match run.registry.delete_manifest(view.name, digest) {
         Ok(DeleteOutcome::Deleted) => {
+            let left = view.still_listed(selected);
             view.forget(digest);
-            let deleted = deleting.into_iter().map(|index| (index, Outcome::Deleted));
-            run.settle(deleted.collect())?;
+            let outcome = |index: &usize| match left.get(index) {
+                Some(beside) => {
+                    Outcome::Skipped(SkipReason::StillListed { beside: beside.clone() })
+                }
+                None => Outcome::Deleted,
+            };
+            run.settle(deleting.iter().map(|index| (*index, outcome(index))).collect())?;
             Ok(true)
         }
         Ok(DeleteOutcome::NotFound) => {
@@ -319,6 +325,38 @@ impl View<'_> {
             self.followed.insert(digest, certainty);
         }
         Ok(())
+    }
+
+    /// Of the items of a manifest that was just deleted, the tags that the registry lists all the same, with the tag
+    /// that may be the reason. To delete a tag in S3, registries before version 3 ask for all that begins with its
+    /// directory without the slash, and stop at the first key that is not in it (distribution, issue 3142).
+    fn still_listed(&self, selected: &Selected) -> BTreeMap<usize, String> {
+        let beside = |tag: &str| {
+            let goes_on = |name: &&String| {
+                name.strip_prefix(tag).is_some_and(|rest| rest.starts_with(['-', '.']))
+            };
+            self.tags.keys().find(goes_on).cloned()
+        };
+        let doubtful: BTreeMap<&String, String> =
+            selected.tags.keys().filter_map(|tag| Some((tag, beside(tag)?))).collect();
+        let mut left = BTreeMap::new();
+        if doubtful.is_empty() {
+            return left;
+        }
+        // What cannot be asked was deleted, as far as is known.
+        let listed = self.registry.tags(self.name).unwrap_or_default();
+        for (tag, beside) in doubtful {
+            let is_left = listed.contains(tag)
+                && self
+                    .registry
+                    .tag_states(self.name, &[tag])
+                    .is_ok_and(|states| matches!(states.as_slice(), [TagState::Broken]));
+            if is_left {
+                let indices = selected.tags.get(tag).into_iter().flatten();
+                left.extend(indices.map(|index| (*index, beside.clone())));
+            }
+        }
+        left
     }
 
     fn forget(&mut self, digest: &Digest) {

@@ -3,5 +3,6 @@ SELECT
     finished_ns,
     duration_ms,
     is_complete,
-    EXISTS (SELECT 1 FROM authority WHERE hides_tags = 1)
+    EXISTS (SELECT 1 FROM authority WHERE hides_tags = 1),
+    (SELECT inventory_ns FROM storage)
 FROM scan

@@ -3,7 +3,6 @@
 //! Nothing relies on the order in which a server lists: it differs, and not only within a page.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::Scope;
@@ -12,6 +11,7 @@ use super::pages::Markers;
 use super::table::{Builder, MAX_KEY_BYTES, Table};
 use super::{Bucket, BucketError, BucketErrorKind, Object};
 use crate::model::progress::Progress;
+use crate::storage::Contents;
 
 /// Prefixes listed at once; how many requests run at once is the client's to say.
 const THREADS: usize = 64;
@@ -43,6 +43,8 @@ pub(super) struct Listing {
     pub(super) strays: Vec<Stray>,
     /// How many of these there are.
     pub(super) stray_count: u64,
+    /// Multipart uploads below the prefix that did not end; `None` where there is no such thing.
+    pub(super) multipart_uploads: Option<Contents>,
 }
 
 /// Lists everything below these prefixes, one after the other: what no link below a later one names is older
@@ -61,13 +63,14 @@ pub(super) fn list_all(
             let kind = BucketErrorKind::Unavailable;
             BucketError::new(kind, "LIST", bucket.url(), root_prefix, &error.to_string())
         })?;
+    let first = tops.first().map(String::as_str).unwrap_or_default();
+    let registry_prefix = format!("{root_prefix}{}", first.trim_end_matches("blobs/"));
     let work = Work {
         bucket,
         root_prefix,
         progress,
         builder: Mutex::default(),
         strays: Mutex::default(),
-        stray_count: AtomicU64::new(0),
         failed: Mutex::default(),
     };
     for top in tops {
@@ -79,13 +82,14 @@ pub(super) fn list_all(
     }
     // Only those of this registry: another one's may lie further down.
     let below = tops.last().map(|top| format!("{root_prefix}{top}")).unwrap_or_default();
-    let uploads = work.uploads(&below)?;
+    let (uploads, multipart_uploads) = multipart_uploads(bucket, &registry_prefix, &below)?;
+    let uploads = work.usable(uploads);
     lock(&work.builder).add_anywhere(uploads);
-    let mut strays: Vec<Stray> = lock(&work.strays).iter().cloned().collect();
-    strays.truncate(MAX_STRAYS);
+    let (strays, stray_count) = std::mem::take(&mut *lock(&work.strays)).finish();
     Ok(Listing {
         strays,
-        stray_count: work.stray_count.load(Ordering::Relaxed),
+        stray_count,
+        multipart_uploads,
         table: std::mem::take(&mut *lock(&work.builder)).finish(),
     })
 }
@@ -99,8 +103,7 @@ struct Work<'a> {
     root_prefix: &'a str,
     progress: &'a dyn Progress,
     builder: Mutex<Builder>,
-    strays: Mutex<BTreeSet<Stray>>,
-    stray_count: AtomicU64,
+    strays: Mutex<Strays>,
     failed: Mutex<Option<BucketError>>,
 }
 
@@ -230,61 +233,98 @@ impl Work<'_> {
         path.ends_with("blobs/") || path.ends_with("blobs/sha256/")
     }
 
-    /// What uploads have received so far, as the files that a registry on disk would write it to: in S3 no key shows
-    /// it before an upload ends.
-    fn uploads(&self, below: &str) -> Result<Vec<Object>, BucketError> {
-        let uploads = match self.bucket.list_multipart_uploads(below) {
-            Ok(uploads) => uploads,
-            Err(error) if error.kind == BucketErrorKind::Unsupported => return Ok(Vec::new()),
-            Err(error) if error.kind == BucketErrorKind::Denied && error.hint.is_none() => {
-                return Err(error.with_hint(
-                    "allow s3:ListBucketMultipartUploads on the bucket and s3:ListMultipartUploadParts on its \
-                     objects: what uploads hold is seen in no other way",
-                ));
-            }
-            Err(error) => return Err(error),
-        };
-        let mut objects: Vec<Object> = uploads
-            .into_iter()
-            .filter(|upload| upload.key.starts_with(below) && upload.key.contains("/_uploads/"))
-            .map(|upload| Object {
-                key: upload.key,
-                size_bytes: upload.size_bytes,
-                modified_ns: upload.active_ns,
-                etag: None,
-                md5: None,
-                version: None,
-                storage_class: Some(UPLOADING.to_owned()),
-            })
-            .collect();
-        objects.sort_by_key(|object| object.modified_ns);
-        Ok(self.usable(objects))
-    }
-
     /// The objects whose keys a path can hold, with that path for a key.
     fn usable(&self, mut objects: Vec<Object>) -> Vec<Object> {
-        let skipped = self.root_prefix.len();
-        objects.retain_mut(|object| {
-            let path = &object.key[skipped..];
-            if let Some(reason) = unusable(path) {
-                // Whoever shows a bucket as directories writes an object for an empty one.
-                let is_marker = path.strip_suffix('/').is_some_and(|path| unusable(path).is_none());
-                if !is_marker || object.size_bytes > 0 {
-                    self.stray_count.fetch_add(1, Ordering::Relaxed);
-                    let mut strays = lock(&self.strays);
-                    strays.insert(Stray { key: object.key.clone(), reason });
-                    if strays.len() > 2 * MAX_STRAYS {
-                        *strays = strays.iter().take(MAX_STRAYS).cloned().collect();
-                    }
-                }
-                return false;
+        objects.retain_mut(|object| match to_path(object, self.root_prefix.len()) {
+            Ok(()) => true,
+            Err(stray) => {
+                lock(&self.strays).extend(stray);
+                false
             }
-            object.key.drain(..skipped);
-            object.key.shrink_to_fit();
-            true
         });
         objects
     }
+}
+
+/// What uploads below `below` have received so far, as the files that a registry on disk would write it to: in S3 no key
+/// shows it before an upload ends. Also how much all multipart uploads of the registry have: what a copy that failed
+/// leaves, too.
+pub(super) fn multipart_uploads(
+    bucket: &dyn Bucket,
+    registry_prefix: &str,
+    below: &str,
+) -> Result<(Vec<Object>, Option<Contents>), BucketError> {
+    let uploads = match bucket.list_multipart_uploads(registry_prefix) {
+        Ok(uploads) => uploads,
+        Err(error) if error.kind == BucketErrorKind::Unsupported => return Ok((Vec::new(), None)),
+        Err(error) if error.kind == BucketErrorKind::Denied && error.hint.is_none() => {
+            return Err(error.with_hint(
+                "allow s3:ListBucketMultipartUploads on the bucket and s3:ListMultipartUploadParts on its \
+                 objects: what uploads hold is seen in no other way",
+            ));
+        }
+        Err(error) => return Err(error),
+    };
+    let contents = Contents {
+        count: uploads.len() as u64,
+        size_bytes: uploads.iter().map(|upload| upload.size_bytes).sum(),
+    };
+    let mut objects: Vec<Object> = uploads
+        .into_iter()
+        .filter(|upload| upload.key.starts_with(below) && upload.key.contains("/_uploads/"))
+        .map(|upload| Object {
+            key: upload.key,
+            size_bytes: upload.size_bytes,
+            modified_ns: upload.active_ns,
+            etag: None,
+            md5: None,
+            version: None,
+            storage_class: Some(UPLOADING.to_owned()),
+        })
+        .collect();
+    objects.sort_by_key(|object| object.modified_ns);
+    Ok((objects, Some(contents)))
+}
+
+/// Keys that no path can hold: the first of them, and how many there are.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    first: BTreeSet<Stray>,
+    count: u64,
+}
+
+impl Extend<Stray> for Strays {
+    fn extend<I: IntoIterator<Item = Stray>>(&mut self, strays: I) {
+        for stray in strays {
+            self.count += 1;
+            self.first.insert(stray);
+            if self.first.len() > 2 * MAX_STRAYS {
+                self.first = std::mem::take(&mut self.first).into_iter().take(MAX_STRAYS).collect();
+            }
+        }
+    }
+}
+
+impl Strays {
+    /// The first of them, and how many there are.
+    pub(super) fn finish(self) -> (Vec<Stray>, u64) {
+        (self.first.into_iter().take(MAX_STRAYS).collect(), self.count)
+    }
+}
+
+/// Makes an object's key the path that follows the first `skipped` bytes of it. An error when no path can hold it:
+/// a stray, or nothing for the marker of a directory.
+pub(super) fn to_path(object: &mut Object, skipped: usize) -> Result<(), Option<Stray>> {
+    let path = object.key.get(skipped..).unwrap_or_default();
+    if let Some(reason) = unusable(path) {
+        // Whoever shows a bucket as directories writes an object for an empty one.
+        let is_marker = path.strip_suffix('/').is_some_and(|path| unusable(path).is_none());
+        let is_stray = !is_marker || object.size_bytes > 0;
+        return Err(is_stray.then(|| Stray { key: object.key.clone(), reason }));
+    }
+    object.key.drain(..skipped);
+    object.key.shrink_to_fit();
+    Ok(())
 }
 
 /// Why no path is this.

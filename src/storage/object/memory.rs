@@ -178,6 +178,14 @@ impl MemoryBucket {
         self.objects().write(self.settings, key, bytes, class);
     }
 
+    /// Moves what has a key to another storage class, as a rule of the bucket does.
+    pub fn set_class(&self, key: &str, class: &'static str) {
+        let mut objects = self.objects();
+        if let Some(stored) = objects.keys.get_mut(key).and_then(|writes| writes.last_mut()) {
+            stored.class = class;
+        }
+    }
+
     /// Deletes an object without a request, as somebody else would.
     pub fn remove(&self, key: &str) {
         self.objects().delete(self.settings, key);
@@ -388,6 +396,12 @@ impl Bucket for MemoryBucket {
                 puts_if_absent: true,
             })
         })
+    }
+
+    fn may_keep_versions(&self) -> Result<bool, BucketError> {
+        let settings = self.settings;
+        let keeps = settings.has_versions || settings.soft_delete_seconds.is_some();
+        self.request("GET versioning", "", |_| Ok(keeps))
     }
 
     fn list(

@@ -8,7 +8,9 @@ pub mod aws;
 pub mod azure;
 mod directories;
 pub mod gcs;
+mod hidden;
 mod http;
+pub mod inventory;
 mod listing;
 #[doc(hidden)]
 pub mod memory;
@@ -161,6 +163,14 @@ pub trait Bucket: Send + Sync {
     /// its own below `probe_prefix`.
     fn abilities(&self, probe_prefix: &str) -> Result<Abilities, BucketError>;
 
+    /// Whether it may keep what is overwritten or deleted. Writes nothing.
+    ///
+    /// # Errors
+    /// When that may not be asked.
+    fn may_keep_versions(&self) -> Result<bool, BucketError> {
+        Ok(true)
+    }
+
     /// One page of the objects whose keys begin with `prefix`, from `next` on. With a delimiter
     /// only those up to the next `/`.
     fn list(
@@ -181,6 +191,12 @@ pub trait Bucket: Send + Sync {
         range: Option<Range<u64>>,
         etag: Option<&str>,
     ) -> Result<Vec<u8>, BucketError>;
+
+    /// The sha256 of the whole content that the provider checked when it took the object and keeps beside it; `None`
+    /// where it has none, or another entity tag. Checksums of parts and entity tags are none.
+    fn sha256(&self, _key: &str, _etag: Option<&str>) -> Result<Option<[u8; 32]>, BucketError> {
+        Ok(None)
+    }
 
     /// Writes an object, with the storage class and encryption that the registry's configuration
     /// sets. Gives what a later [`PutCondition::Unchanged`] takes.

@@ -246,7 +246,13 @@ impl S3 {
         Ok(failures)
     }
 
+    /// Whether plain deletions keep the content now.
     fn versioning(&self) -> Result<bool, BucketError> {
+        Ok(self.versioning_status()?.as_deref() == Some("Enabled"))
+    }
+
+    /// `Enabled`, `Suspended`, or nothing where versions were never kept.
+    fn versioning_status(&self) -> Result<Option<String>, BucketError> {
         let asked = self.asked("GET versioning", "");
         let reply = self.signed.call(
             asked,
@@ -258,11 +264,11 @@ impl S3 {
             Bounds::DOCUMENT,
         )?;
         match reply.status {
-            200 => Ok(xml::leaf(&reply.body, "Status").as_deref() == Some("Enabled")),
+            200 => Ok(xml::leaf(&reply.body, "Status")),
             // A server that has no such thing.
             404 | 405 | 501 => {
                 let error = self.failed(asked, &reply);
-                if error.kind == BucketErrorKind::NotFound { Err(error) } else { Ok(false) }
+                if error.kind == BucketErrorKind::NotFound { Err(error) } else { Ok(None) }
             }
             _ => Err(self.failed(asked, &reply).with_hint(
                 "allow s3:GetBucketVersioning on the bucket: without it nothing is deleted",
@@ -333,6 +339,11 @@ impl Bucket for S3 {
         Ok(abilities)
     }
 
+    fn may_keep_versions(&self) -> Result<bool, BucketError> {
+        // Where they are suspended, those that there were stay.
+        Ok(self.versioning_status()?.is_some_and(|status| !status.is_empty()))
+    }
+
     fn requests(&self) -> u64 {
         self.signed.requests()
     }
@@ -382,6 +393,18 @@ impl Bucket for S3 {
         let bounds = wanted.bounds();
         let reply = self.signed.call(asked, Method::GET, key, &[], &headers, &[], bounds)?;
         wanted.of(asked, reply, |reply| self.failed(asked, reply))
+    }
+
+    fn sha256(&self, key: &str, etag: Option<&str>) -> Result<Option<[u8; 32]>, BucketError> {
+        let asked = self.asked("HEAD", key);
+        let headers = [("x-amz-checksum-mode", "ENABLED".to_owned())];
+        let bounds = Bounds::DOCUMENT;
+        let reply = self.signed.call(asked, Method::HEAD, key, &[], &headers, &[], bounds)?;
+        match reply.status {
+            200 => Ok(answers::sha256(&reply, etag)),
+            404 => Ok(None),
+            _ => Err(self.failed(asked, &reply)),
+        }
     }
 
     fn put(

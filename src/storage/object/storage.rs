@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use md5::{Digest as _, Md5};
@@ -15,14 +16,16 @@ use rustix::io::Errno;
 use super::azure::Azure;
 use super::directories::{Group, Groups, Stamp, below, each_name};
 use super::gcs::Gcs;
+use super::hidden::noncurrent;
+use super::inventory::{Inventory, Wanted};
 use super::listing::{Listing, Stray, UPLOADING, list_all};
 use super::s3::S3;
 use super::table::{Item, Table};
 use super::{Bucket, BucketError, BucketErrorKind, Listed, Object, each_page};
 use crate::model::progress::{Hidden, Progress};
 use crate::storage::{
-    Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions, LeafState,
-    ObjectPlace, Provider, Proxy, Storage, StrayName, Streamed,
+    BucketFacts, Content, DirectoryStamp, Entry, FileFacts, FileKind, InventoryFacts, Layout, Leaf,
+    LeafOptions, LeafState, ObjectPlace, Provider, Proxy, Storage, StrayName, Streamed,
 };
 
 /// Bytes of one request of a long read.
@@ -46,7 +49,22 @@ pub struct ObjectStorage {
     listing: RwLock<Option<Arc<Listing>>>,
     /// Held while it is listed, so that many who ask first list once.
     refreshing: Mutex<()>,
+    /// What the provider says beside, once it was asked.
+    facts: Mutex<BucketFacts>,
+    /// What is read instead of listing when the storage is prepared.
+    inventory: Option<Inventory>,
+    checksums: Checksums,
 }
+
+/// Whether the provider keeps checksums of objects.
+#[derive(Debug, Default)]
+struct Checksums {
+    asked: AtomicU64,
+    is_any: AtomicBool,
+}
+
+/// Objects that are asked for a checksum before it is believed that none has any.
+const CHECKSUMS_TRIED: u64 = 100;
 
 impl std::fmt::Debug for ObjectStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,6 +102,9 @@ impl ObjectStorage {
             proxy: Proxy::Unknown,
             listing: RwLock::default(),
             refreshing: Mutex::default(),
+            facts: Mutex::default(),
+            inventory: None,
+            checksums: Checksums::default(),
         }
     }
 
@@ -100,6 +121,12 @@ impl ObjectStorage {
     #[must_use]
     pub fn shown_as(self, root: PathBuf, origin: PathBuf, proxy: Proxy) -> Self {
         Self { root, origin, proxy, ..self }
+    }
+
+    /// The same, prepared by an inventory instead of a listing. For reports alone: what it says is of then.
+    #[must_use]
+    pub fn with_inventory(self, inventory: Inventory) -> Self {
+        Self { inventory: Some(inventory), ..self }
     }
 
     /// What was listed, which the first who asks does.
@@ -120,14 +147,43 @@ impl ObjectStorage {
         self.listing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What the keys of blobs and of repositories go on with after the prefix.
+    fn tops(&self) -> [String; 2] {
+        [self.layout.blobs(), self.layout.repositories()].map(|top| format!("{}/", top.display()))
+    }
+
     /// Lists everything, `blobs` before `repositories`.
     fn list_now(&self, progress: &dyn Progress) -> io::Result<Arc<Listing>> {
-        let tops = [self.layout.blobs(), self.layout.repositories()];
-        let tops = tops.map(|top| format!("{}/", top.display()));
-        let listing = list_all(&*self.bucket, &self.prefix, &tops, progress).map_err(to_io)?;
+        let listing =
+            list_all(&*self.bucket, &self.prefix, &self.tops(), progress).map_err(to_io)?;
+        Ok(self.keep(listing))
+    }
+
+    /// The same from an inventory, and what that says beside.
+    fn read_inventory(
+        &self,
+        inventory: &Inventory,
+        progress: &dyn Progress,
+    ) -> io::Result<(Arc<Listing>, BucketFacts)> {
+        let tops = self.tops();
+        let wanted = Wanted { root_prefix: &self.prefix, tops: &tops };
+        let (listing, noncurrent) =
+            inventory.read(&*self.bucket, &wanted, progress).map_err(to_io)?;
+        let facts = BucketFacts {
+            noncurrent,
+            multipart_uploads: listing.multipart_uploads,
+            inventory: Some(InventoryFacts {
+                address: inventory.address(),
+                made_ns: inventory.made_ns(),
+            }),
+        };
+        Ok((self.keep(listing), facts))
+    }
+
+    fn keep(&self, listing: Listing) -> Arc<Listing> {
         let listing = Arc::new(listing);
         *self.listing.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listing));
-        Ok(listing)
+        listing
     }
 
     /// Whether the listing has what lies at a path. What lies elsewhere is asked for each time.
@@ -336,16 +392,43 @@ impl Storage for ObjectStorage {
     fn prepare(&self, progress: &dyn Progress) -> io::Result<()> {
         progress.phase("listing", None);
         let guard = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let listing = self.list_now(progress)?;
+        let facts = if let Some(inventory) = &self.inventory {
+            self.read_inventory(inventory, progress)?.1
+        } else {
+            let listing = self.list_now(progress)?;
+            if listing.table.len() == 0 && listing.stray_count == 0 {
+                return Err(self.nothing_here()?);
+            }
+            let [blobs, repositories] = self.tops().map(|top| self.key(&top));
+            BucketFacts {
+                noncurrent: noncurrent(&*self.bucket, &blobs, &repositories, progress),
+                multipart_uploads: listing.multipart_uploads,
+                inventory: None,
+            }
+        };
         drop(guard);
-        if listing.table.len() == 0 && listing.stray_count == 0 {
-            return Err(self.nothing_here()?);
-        }
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
         Ok(())
     }
 
     fn keeps_empty_directories(&self) -> bool {
         false
+    }
+
+    fn bucket_facts(&self) -> Option<BucketFacts> {
+        Some(self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn each_storage_class(&self, take: &mut dyn FnMut(&Path, &str)) {
+        let Some(listing) = self.listed() else { return };
+        let prefix = below(&self.layout.blobs().display().to_string());
+        let mut cursor = listing.table.from(prefix.as_bytes());
+        while let (Some(_), Some(item)) = (cursor.key_below(prefix.as_bytes()), cursor.item()) {
+            if let (Some(key), Some(class)) = (cursor.key(), item.class()) {
+                take(Path::new(key), class);
+            }
+            cursor.advance();
+        }
     }
 
     fn strays(&self) -> (Vec<StrayName>, u64) {
@@ -542,6 +625,22 @@ impl Storage for ObjectStorage {
             }
         }
         Ok(Streamed { facts, bytes: at })
+    }
+
+    fn proven_sha256(&self, path: &Path) -> Option<[u8; 32]> {
+        // One request each is only worth it where there are any.
+        let asked = self.checksums.asked.fetch_add(1, Ordering::Relaxed);
+        if asked >= CHECKSUMS_TRIED && !self.checksums.is_any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let name = path.to_str()?;
+        let etag = self.listed()?.table.get(name)?.etag();
+        // What cannot be asked is read.
+        let found = self.bucket.sha256(&self.key(name), etag.as_deref()).ok().flatten();
+        if found.is_some() {
+            self.checksums.is_any.store(true, Ordering::Relaxed);
+        }
+        found
     }
 
     fn refresh(&self) -> io::Result<()> {

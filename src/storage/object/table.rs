@@ -1,7 +1,8 @@
 //! What a listing showed, in as little memory as it takes: sorted keys of which each holds only what the
 //! one before it does not begin with, and 40 bytes of facts a key.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use md5::{Digest as _, Md5};
 
@@ -139,6 +140,93 @@ impl Builder {
             drop(table.segments.splice(old, new));
         }
         table
+    }
+}
+
+/// Keys of a run that is sorted at once.
+const KEYS_OF_A_RUN: usize = 1 << 16;
+
+/// Takes objects in any order: what has come is sorted in runs, each as small as a table, which are merged at the end.
+#[derive(Debug, Default)]
+pub(super) struct Sorter {
+    run: Vec<Object>,
+    runs: Vec<Table>,
+}
+
+impl Sorter {
+    /// Takes an object. One that comes twice counts once.
+    ///
+    /// # Errors
+    /// The key of objects that differ.
+    pub(super) fn push(&mut self, object: Object) -> Result<(), String> {
+        self.run.push(object);
+        if self.run.len() >= KEYS_OF_A_RUN { self.end_run() } else { Ok(()) }
+    }
+
+    fn end_run(&mut self) -> Result<(), String> {
+        let mut run = std::mem::take(&mut self.run);
+        run.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut table = Table::default();
+        table.end_with(&mut run)?;
+        self.runs.push(table);
+        Ok(())
+    }
+
+    /// The table of all that came.
+    ///
+    /// # Errors
+    /// As of [`Self::push`].
+    pub(super) fn finish(mut self) -> Result<Table, String> {
+        self.end_run()?;
+        if let [_] = self.runs.as_slice() {
+            return Ok(self.runs.pop().unwrap_or_default());
+        }
+        let mut cursors: Vec<_> = self.runs.iter().map(|run| run.from(b"")).collect();
+        let firsts = cursors.iter().enumerate();
+        let mut next: BinaryHeap<Reverse<(String, usize)>> = firsts
+            .filter_map(|(at, cursor)| Some(Reverse((cursor.key()?.to_owned(), at))))
+            .collect();
+        let mut merged = Table::default();
+        let mut objects: Vec<Object> = Vec::new();
+        while let Some(Reverse((key, at))) = next.pop() {
+            let cursor = &mut cursors[at];
+            objects.extend(cursor.item().map(|item| item.object(key)));
+            cursor.advance();
+            next.extend(cursor.key().map(|key| Reverse((key.to_owned(), at))));
+            if objects.len() >= KEYS_OF_A_RUN {
+                // What follows may be of the same key as the last.
+                let last = objects.pop();
+                if objects.last().map(|object| &object.key) == last.as_ref().map(|last| &last.key) {
+                    objects.extend(last);
+                } else {
+                    merged.end_with(&mut objects)?;
+                    objects.extend(last);
+                }
+            }
+        }
+        merged.end_with(&mut objects)?;
+        Ok(merged)
+    }
+}
+
+impl Table {
+    /// Adds objects that are sorted and come after all others, and empties the list of them.
+    fn end_with(&mut self, objects: &mut Vec<Object>) -> Result<(), String> {
+        let mut differing = None;
+        objects.dedup_by(|b, a| {
+            if a.key == b.key && a != b {
+                differing.get_or_insert_with(|| a.key.clone());
+            }
+            a.key == b.key
+        });
+        if let Some(key) = differing {
+            return Err(key);
+        }
+        for objects in objects.chunks(KEYS_OF_A_SEGMENT) {
+            self.segments.push(Segment::new(objects, &mut self.classes));
+        }
+        objects.clear();
+        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ fn damaged() -> RegistryBuilder {
     registry
 }
 
-fn options(database: &Path) -> ScanOptions {
+pub fn options(database: &Path) -> ScanOptions {
     ScanOptions {
         storage: "unused".into(),
         database: database.to_owned(),
@@ -49,6 +49,17 @@ fn options(database: &Path) -> ScanOptions {
 /// The files below `root` as objects of the same times.
 fn upload(root: &Path, bucket: &MemoryBucket) {
     upload_older(root, bucket, 0);
+}
+
+/// The files below `root` as objects, all of the bucket's own time.
+pub fn write_tree(root: &Path, bucket: &MemoryBucket) {
+    for entry in WalkDir::new(root).sort_by_file_name() {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let below = entry.path().strip_prefix(root).unwrap().to_str().unwrap();
+            bucket.write(&format!("{PREFIX}{below}"), &fs::read(entry.path()).unwrap());
+        }
+    }
 }
 
 /// The same, so many seconds older: what is new may change once more without showing it, and is read again.
@@ -71,7 +82,15 @@ fn scan_bucket(bucket: MemoryBucket, database: &Path) -> Result<Summary, ScanErr
 
 /// Rows of one scan that the other has not.
 fn difference(one: &Path, other: &Path) -> Vec<String> {
-    let [one, other] = [one, other].map(|database| BTreeSet::from_iter(content(database)));
+    let rows = |database: &Path| -> BTreeSet<String> {
+        // Files have no storage class, the last column of a blob.
+        let without_class = |row: String| match row.strip_suffix("Text(\"STANDARD\")]") {
+            Some(rest) if row.starts_with("blobs ") => format!("{rest}Null]"),
+            _ => row,
+        };
+        content(database).into_iter().map(without_class).collect()
+    };
+    let [one, other] = [one, other].map(rows);
     let missing = one.difference(&other).map(|row| format!("- {row}"));
     missing.chain(other.difference(&one).map(|row| format!("+ {row}"))).collect()
 }
@@ -116,8 +135,9 @@ fn no_link_is_read_and_a_registry_that_stayed_is_only_listed() {
     let (first, _) = requests(&database);
     let (second, is_unchanged) = requests(&database);
     assert!(is_unchanged);
-    // Three lists, what lies beside the registry and in the trash, and the start of the upload.
-    assert!(second <= 3 + 12 + 1, "{second}");
+    // Three lists, whether there are versions, what lies beside the registry and in the trash, and the start of the
+    // upload.
+    assert!(second <= 3 + 1 + 12 + 1, "{second}");
     // Two of each of eight manifests, at most, and those of blobs that nothing names.
     assert!(first <= second + 2 * 8 + 6, "{first}, {second}");
 }
@@ -165,4 +185,57 @@ fn a_listing_that_fails_or_shows_nothing_makes_no_snapshot_and_says_why() {
         scan_bucket(bucket.client(fault), &database).unwrap_err();
         assert!(!database.exists(), "{request}");
     }
+}
+
+fn number(database: &Path, sql: &str) -> Option<i64> {
+    rusqlite::Connection::open(database).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn what_a_bucket_keeps_of_what_was_deleted_is_counted_beside_what_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    sample().0.write_to(&root).unwrap();
+    let settings = Settings { has_versions: true, ..Settings::of(Provider::S3) };
+    let bucket = MemoryBucket::new("s3://b", settings);
+    upload(&root, &bucket);
+    let below = |key: &str| format!("{PREFIX}docker/registry/v2/{key}");
+    // What a collector deleted, and a tag that moved.
+    let gone = below(&format!("blobs/sha256/aa/{}/data", "a".repeat(64)));
+    bucket.write(&gone, &[0; 5000]);
+    bucket.remove(&gone);
+    let tag = bucket.contents().into_keys().find(|key| key.ends_with("/current/link")).unwrap();
+    let link = bucket.contents()[&tag].clone();
+    bucket.write(&tag, &link);
+    bucket.start_upload(&below(&format!("blobs/sha256/bb/{}/data", "b".repeat(64))), 700);
+    let database = directory.path().join("registry.db");
+    let summary = scan_bucket(bucket.client(Fault::Never), &database).unwrap();
+    assert_eq!(summary.bucket.unwrap().noncurrent.unwrap().versions.count, 2);
+    let of_scan = |column: &str| number(&database, &format!("SELECT {column} FROM scan_info"));
+    assert_eq!(of_scan("noncurrent_version_count"), Some(2));
+    assert_eq!(of_scan("noncurrent_version_bytes"), Some(5071));
+    assert_eq!(of_scan("delete_marker_count"), Some(1));
+    assert_eq!(of_scan("multipart_upload_bytes"), Some(700));
+    // Whoever may not see them does not know that there are none.
+    let denied = bucket.client(Fault::Once(4, BucketErrorKind::Denied));
+    scan_bucket(denied, &database).unwrap();
+    assert_eq!(of_scan("noncurrent_version_count"), None);
+}
+
+#[test]
+fn a_blob_that_went_to_another_storage_class_is_seen_though_no_time_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    sample().0.write_to(&root).unwrap();
+    let bucket = MemoryBucket::new("s3://b", Settings::of(Provider::S3));
+    upload_older(&root, &bucket, 3600);
+    let database = directory.path().join("registry.db");
+    scan_bucket(bucket.client(Fault::Never), &database).unwrap();
+    let cold = "SELECT count(*) FROM blobs WHERE storage_class = 'GLACIER'";
+    assert_eq!(number(&database, cold), Some(0));
+    let blob = bucket.contents().into_keys().find(|key| key.ends_with("/data")).unwrap();
+    bucket.set_class(&blob, "GLACIER");
+    assert!(!scan_bucket(bucket.client(Fault::Never), &database).unwrap().is_unchanged);
+    assert_eq!(number(&database, cold), Some(1));
+    assert!(scan_bucket(bucket, &database).unwrap().is_unchanged);
 }

@@ -22,7 +22,7 @@ use walkdir::WalkDir;
 use crate::real::http;
 
 /// The first bucket or container of every server.
-const BUCKET: &str = "reg";
+pub const BUCKET: &str = "reg";
 /// What every account of Azurite is called.
 const ACCOUNT: &str = "devstoreaccount1";
 /// The key of that account, as its documentation gives it.

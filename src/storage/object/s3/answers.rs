@@ -1,5 +1,7 @@
 //! What S3 answers, read.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
 use super::super::http::{Asked, Reply, decode};
@@ -248,6 +250,20 @@ pub(super) fn head(key: &str, reply: &Reply) -> Result<Object, &'static str> {
     })
 }
 
+/// The sha256 of the whole object in the answer to a HEAD, if it has this entity tag (Amazon S3 User Guide, "Checking
+/// object integrity"). That of parts ends with their number.
+pub(super) fn sha256(reply: &Reply, etag: Option<&str>) -> Option<[u8; 32]> {
+    let found = reply.header("etag").map(|etag| etag.trim_matches('"'));
+    if found != etag || etag.is_none() {
+        return None;
+    }
+    let is_whole = |kind: &str| kind.eq_ignore_ascii_case("FULL_OBJECT");
+    if !reply.header("x-amz-checksum-type").is_none_or(is_whole) {
+        return None;
+    }
+    BASE64_STANDARD.decode(reply.header("x-amz-checksum-sha256")?).ok()?.try_into().ok()
+}
+
 /// A key that a bulk deletion left.
 #[derive(Debug)]
 pub(super) struct Failed {
@@ -401,6 +417,35 @@ mod tests {
             let other = PAGE.replace(left_out, "Other");
             assert!(super::page(other.as_bytes()).is_err(), "{left_out}");
         }
+    }
+
+    #[test]
+    fn only_a_checksum_of_the_whole_object_that_was_listed_proves_its_digest() {
+        let reply = |headers: &[(&'static str, &str)]| {
+            let mut map = http::HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            Reply { status: 200, headers: map, body: Vec::new(), is_repeated: false, tries: 1 }
+        };
+        let sha256_of = |kind: &str, value: &str| {
+            let headers = [
+                ("etag", "\"e\""),
+                ("x-amz-checksum-type", kind),
+                ("x-amz-checksum-sha256", value),
+            ];
+            sha256(&reply(&headers), Some("e"))
+        };
+        let whole = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+        assert_eq!(sha256_of("FULL_OBJECT", whole).unwrap()[..2], [0x2c, 0xf2]);
+        assert_eq!(sha256_of("COMPOSITE", whole), None);
+        assert_eq!(sha256_of("FULL_OBJECT", &format!("{whole}-2")), None);
+        assert_eq!(sha256_of("FULL_OBJECT", "AAAA"), None);
+        let untyped = [("etag", "\"e\""), ("x-amz-checksum-sha256", whole)];
+        assert!(sha256(&reply(&untyped), Some("e")).is_some());
+        assert_eq!(sha256(&reply(&untyped), Some("another")), None);
+        assert_eq!(sha256(&reply(&untyped), None), None);
+        assert_eq!(sha256(&reply(&untyped[..1]), Some("e")), None);
     }
 
     #[test]
