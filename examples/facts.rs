@@ -302,6 +302,7 @@ fn in_digest_order(
         is_pull_through: false,
         evidence: Vec::new(),
         fingerprint: [1; 32],
+        disk_use: None,
         to_remember: ToRemember::default(),
     }
 }
@@ -342,6 +343,7 @@ fn main() -> anyhow::Result<()> {
                 fingerprint: [1; 32],
                 proxy_url: None,
                 disk: None,
+                disk_use: None,
                 bucket: BucketRecord::default(),
                 max_vanished_percent: 50,
                 other_totals: Vec::new(),

@@ -14,6 +14,7 @@ SELECT
     is_deep AS is_deep, -- 1: also looked for leftovers beside each blob and link (always for small storages, else `scan --deep`)
     is_pull_through AS is_pull_through_cache, -- 1: a pull-through cache, in which missing blobs are normal
     (SELECT disk_bytes FROM storage) AS disk_bytes, -- the size of the file system that holds the blobs; NULL: not known
+    (SELECT disk_used_bytes FROM storage) AS disk_used_bytes, -- what was in use of it at the scan, by whatever
     (SELECT disk_free_bytes FROM storage) AS disk_free_bytes, -- what was free of it at the scan, for users other than root
     (SELECT proxy_url FROM storage) AS proxied_url, -- the registry behind it, as a configuration said
     scan_number AS scan_number, -- this scan's row in scan_history
@@ -325,6 +326,17 @@ SELECT
     COALESCE((
         SELECT SUM(h.size_bytes) FROM limits l CROSS JOIN reclaimable_hour h
         WHERE h.class = 'untagged' AND h.touched_ns <= l.day_ns AND NOT l.hides_tags), 0);
+
+CREATE VIEW disk_use AS
+-- What the storage takes of its disk, by what it is. No rows where it has no disk of its own.
+SELECT
+    what AS what, -- blobs, links, uploads, trash (all of .regsql), strays (what no registry wrote) or directories
+    item_count AS item_count, -- files; for directories, directories
+    size_bytes AS size_bytes, -- sizes of the files together; NULL for directories
+    disk_bytes AS disk_bytes, -- their blocks: fewer where files are sparse or compressed, more where they are small
+    hard_linked_bytes AS hard_linked_bytes, -- of disk_bytes, of files with more than one name: removing one name frees nothing
+    is_complete AS is_complete -- 0: more lies there than was looked at
+FROM used_space;
 
 CREATE VIEW totals AS
 -- Figures about the whole storage, by name.

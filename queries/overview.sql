@@ -14,6 +14,7 @@
 -- of owner or a restore counts as a write. Problems are errors and warnings; notes are only in the
 -- report. The bytes of a repository are its exclusive ones: what deleting it would free. The
 -- largest fill what is left of a screen of 24 lines; the view `totals` has every figure.
+-- *Other files* are what this storage holds beside blobs, directories included: `regsql report disk` says which.
 -- In a bucket, *noncurrent versions* are what it keeps of what was overwritten or deleted, and *multipart uploads*
 -- those that did not end: no other figure has their bytes.
 -- Where something outside of the storage seems to hold references, the first line says so, and what
@@ -74,6 +75,14 @@ figures AS (
         SUM(value), NULL, 'garbage'
     FROM total WHERE name IN ('dangling_link_count', 'unneeded_link_count', 'ghost_repository_count')
     UNION ALL
+    SELECT 2, 'storage', 'other files', SUM(item_count), SUM(disk_bytes), 'disk' FROM used_space WHERE what <> 'blobs'
+    UNION ALL
+    -- As `df` reckons it, rounded up.
+    SELECT 3, 'storage',
+        'disk, ' || CAST(disk_used_bytes * 100.0 / (disk_used_bytes + disk_free_bytes) + 0.999 AS INTEGER) || ' % full',
+        NULL, NULL, 'disk'
+    FROM storage WHERE disk_used_bytes > 0
+    UNION ALL
     SELECT 32, 'look at', 'problems', COUNT(*), NULL, 'problems' FROM problem WHERE severity <> 'info'
     UNION ALL
     SELECT 33, 'look at', 'noncurrent versions', noncurrent_version_count, noncurrent_version_bytes, NULL FROM storage
@@ -92,19 +101,23 @@ largest AS (
 )
 SELECT section, figure, count, bytes, report
 FROM (
-    SELECT 0 AS position, 'first' AS section, 'references held elsewhere: ' || suspected AS figure,
-        (SELECT COUNT(*) FROM evidence) AS count, NULL AS bytes, 'authority' AS report
-    FROM authority
-    WHERE hides_tags = 1
-    UNION ALL
-    SELECT 0, 'look at', what || ': ' || advice, place_count, NULL, 'problems' FROM unreadable_place
-    UNION ALL
-    SELECT * FROM figures
-    -- A class of which there is nothing needs no line on a screen that is short.
-    WHERE position IN (1, 11, 12, 21, 23, 25) OR count > 0 OR (count IS NULL AND bytes > 0)
-    UNION ALL
-    SELECT * FROM largest
+    SELECT * FROM (
+        SELECT 0 AS position, 'first' AS section, 'references held elsewhere: ' || suspected AS figure,
+            (SELECT COUNT(*) FROM evidence) AS count, NULL AS bytes, 'authority' AS report
+        FROM authority
+        WHERE hides_tags = 1
+        UNION ALL
+        SELECT 0, 'look at', what || ': ' || advice, place_count, NULL, 'problems' FROM unreadable_place
+        UNION ALL
+        SELECT * FROM figures
+        -- A class of which there is nothing needs no line on a screen that is short.
+        WHERE position IN (1, 3, 11, 12, 21, 23, 25) OR count > 0 OR (count IS NULL AND bytes > 0)
+        UNION ALL
+        SELECT * FROM largest
+    )
+    -- With the heading, the footer and three commands these rows fit 24 lines. What takes the room that others
+    -- leave comes last here.
+    ORDER BY CASE WHEN position = 2 THEN 40 ELSE position END, position
+    LIMIT 13
 )
 ORDER BY position
--- With the heading, the footer and three commands these rows fit 24 lines.
-LIMIT 13

@@ -20,7 +20,9 @@ use crate::model::authority::Evidence;
 use crate::model::progress::Progress;
 use crate::model::{Code, Finding, Severity, text_of};
 use crate::scan::DeepLook;
-use crate::scan::{self, Catalog, Depth, Facts, KnownContents, KnownParts, Notes, Section};
+use crate::scan::{
+    self, Catalog, Depth, DiskUse, Facts, KnownContents, KnownParts, Notes, Section,
+};
 use crate::storage::{
     self, AnyStorage, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
 };
@@ -347,7 +349,13 @@ enum Look<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn record(&self, fingerprint: [u8; 32], is_complete: bool, is_deep: bool) -> ScanRecord {
+    fn record(
+        &self,
+        fingerprint: [u8; 32],
+        is_complete: bool,
+        is_deep: bool,
+        disk_use: Option<DiskUse>,
+    ) -> ScanRecord {
         ScanRecord {
             root: root_text(self.storage.root()),
             started_ns: self.started_ns,
@@ -358,6 +366,7 @@ impl<'a> Job<'a> {
             fingerprint,
             proxy_url: self.storage.proxied_url().map(str::to_owned),
             disk: self.storage.space().map(disk_space),
+            disk_use,
             bucket: bucket::record(self.storage),
             max_vanished_percent: self.max_vanished_percent,
             other_totals: trash_totals(&trash::summary(self.storage)),
@@ -389,11 +398,14 @@ impl<'a> Job<'a> {
         }) {
             let is_deep = previous.is_deep || depth == Depth::Deep;
             // Parts that were too new to be relied on may have become old enough.
+            let disk_use = walked.disk_use(self.storage);
             let parts = last_parts.as_ref().and_then(|last| {
                 let parts = walked.parts_beside_contents_of(last);
                 (parts != *last).then(|| parts.encode())
             });
-            if let Some(summary) = self.publish_unchanged(is_deep, &previous, parts.as_deref())? {
+            if let Some(summary) =
+                self.publish_unchanged(is_deep, disk_use, &previous, parts.as_deref())?
+            {
                 return Ok(Look::Unchanged(Box::new(summary)));
             }
             walked = scan::walk(look.without_known(), self.progress);
@@ -412,11 +424,12 @@ impl<'a> Job<'a> {
     fn publish_unchanged(
         &self,
         is_deep: bool,
+        disk_use: Option<DiskUse>,
         previous: &PreviousScan,
         parts: Option<&[u8]>,
     ) -> Result<Option<Summary>, DatabaseError> {
         let Ok(fingerprint) = previous.fingerprint.as_slice().try_into() else { return Ok(None) };
-        let scan = self.record(fingerprint, true, is_deep);
+        let scan = self.record(fingerprint, true, is_deep, disk_use);
         let database = &self.options.database;
         let published = db::publish_unchanged(self.lock, &scan, parts)
             .and_then(|totals| Ok((totals, db::findings_by_severity(database)?)));
@@ -448,7 +461,7 @@ impl<'a> Job<'a> {
         self.progress.phase("accounting", None);
         let new = read.database(self.lock)?;
         facts.remember(&mut |section, fill| new.remember(section as u8, fill))?;
-        let fingerprint = facts.fingerprint;
+        let (fingerprint, disk_use) = (facts.fingerprint, facts.disk_use);
         let mut is_complete = !facts.is_incomplete();
         let mut authority = authority_of(&mut facts);
         if !read.is_empty() {
@@ -478,7 +491,7 @@ impl<'a> Job<'a> {
 
             self.progress.phase("database", None);
             is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
-            let mut scan = self.record(fingerprint, is_complete, depth == Depth::Deep);
+            let mut scan = self.record(fingerprint, is_complete, depth == Depth::Deep, disk_use);
             scan.bucket.storage_classes = bucket::storage_classes(self.storage, &catalog.digests);
             let snapshot = Snapshot {
                 graph: &catalog,
@@ -548,7 +561,11 @@ fn remember_proxy(location: &mut Location, previous: Option<&PreviousScan>) {
 /// As the database holds it.
 fn disk_space(space: Space) -> DiskSpace {
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    DiskSpace { size_bytes: bytes(space.size_bytes), free_bytes: bytes(space.free_bytes) }
+    DiskSpace {
+        size_bytes: bytes(space.size_bytes),
+        used_bytes: bytes(space.used_bytes),
+        free_bytes: bytes(space.free_bytes),
+    }
 }
 
 /// Figures about the trash and the last deletion, for metrics.

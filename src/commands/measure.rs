@@ -2,7 +2,7 @@
 
 use crate::prune::NotFreed;
 use crate::storage::Storage;
-use crate::ui;
+use crate::{trash, ui};
 
 /// Less than this is noise: others write, directories shrink, small files take whole blocks.
 const NOISE_BYTES: u64 = 1 << 20;
@@ -10,25 +10,43 @@ const NOISE_BYTES: u64 = 1 << 20;
 /// What a disk had free before something was done.
 pub struct Measure {
     free_bytes: Option<u64>,
+    reserve_bytes: u64,
+}
+
+/// What a disk has more free than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Negative: it has less.
+    pub freed_bytes: i64,
+    /// What regsql itself set aside meanwhile, for a deletion on a full disk: free but for that.
+    pub set_aside_bytes: u64,
 }
 
 impl Measure {
     /// Before it is done.
     pub fn begin(storage: &dyn Storage) -> Self {
-        Self { free_bytes: storage.space().map(|space| space.free_bytes) }
+        Self {
+            free_bytes: storage.space().map(|space| space.free_bytes),
+            reserve_bytes: trash::reserve_bytes(storage),
+        }
     }
 
-    /// What the disk has more free now, in bytes; `None` where it does not say.
-    pub fn end(&self, storage: &dyn Storage) -> Option<i64> {
+    /// What the disk has more free now; `None` where it does not say.
+    pub fn end(&self, storage: &dyn Storage) -> Option<Measured> {
         let now = storage.space()?.free_bytes;
-        i64::try_from(i128::from(now) - i128::from(self.free_bytes?)).ok()
+        Some(Measured {
+            freed_bytes: i64::try_from(i128::from(now) - i128::from(self.free_bytes?)).ok()?,
+            set_aside_bytes: trash::reserve_bytes(storage).saturating_sub(self.reserve_bytes),
+        })
     }
 }
 
 /// `; the disk has 4.4 MiB more free than before`, and why that is not what was planned. Nothing where
 /// it is too little to tell from what others write.
-pub fn beside(planned_bytes: u64, measured_bytes: Option<i64>, not_freed: NotFreed) -> String {
-    let Some(measured) = measured_bytes else { return String::new() };
+pub fn beside(planned_bytes: u64, measured: Option<Measured>, not_freed: NotFreed) -> String {
+    let Some(Measured { freed_bytes: measured, set_aside_bytes }) = measured else {
+        return String::new();
+    };
     if planned_bytes < NOISE_BYTES {
         return String::new();
     }
@@ -51,7 +69,12 @@ pub fn beside(planned_bytes: u64, measured_bytes: Option<i64>, not_freed: NotFre
             amount(not_freed.sparse_bytes)
         ));
     }
+    if missing > 0 && set_aside_bytes > 0 {
+        let bytes = amount(set_aside_bytes);
+        reasons.push(format!("{bytes} are set aside for a deletion on a full disk"));
+    }
     let known = not_freed.hard_linked_bytes.saturating_add(not_freed.sparse_bytes);
+    let known = known.saturating_add(set_aside_bytes);
     if (missing - i128::from(known)).unsigned_abs()
         > u128::from(NOISE_BYTES.max(planned_bytes / 20))
     {
@@ -74,7 +97,9 @@ mod tests {
     fn what_comes_free_is_explained_where_it_is_not_what_was_planned() {
         let none = NotFreed::default();
         let text = |planned: u64, measured: i64, not_freed| {
-            beside(planned * MIB, Some(measured * MIB as i64), not_freed)
+            let freed_bytes = measured * MIB as i64;
+            let measured = Measured { freed_bytes, set_aside_bytes: 0 };
+            beside(planned * MIB, Some(measured), not_freed)
         };
         assert_eq!(text(0, 0, none), "");
         assert_eq!(beside(100 * MIB, None, none), "");
@@ -85,6 +110,10 @@ mod tests {
             text(100, 40, linked),
             "; the disk has 40.000 MiB more free than before (other hard links hold 60.000 MiB)"
         );
+        let measured = Measured { freed_bytes: 37 << 20, set_aside_bytes: 3 << 20 };
+        assert!(beside(100 * MIB, Some(measured), linked).ends_with(
+            "(other hard links hold 60.000 MiB; 3.000 MiB are set aside for a deletion on a full disk)"
+        ));
         let sparse = NotFreed { sparse_bytes: 99 * MIB, ..none };
         assert!(
             text(100, 1, sparse).ends_with("(sparse or compressed files never took 99.000 MiB)")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
-use super::measure::{Measure, beside};
+use super::measure::{Measure, Measured, beside};
 use super::storage::Changing;
 use super::undo::{counted, shown, warn_of};
 use super::{Context, end_on_interrupt, on_interrupt};
@@ -194,9 +194,9 @@ fn purge(context: &Context, args: &PurgeArgs) -> Result {
         }
         report
     };
-    let measured_bytes = measure.and_then(|measure| measure.end(storage));
+    let measured = measure.and_then(|measure| measure.end(storage));
     if !report.is_of_nothing() {
-        tell(context, &report, args.dry_run, measured_bytes);
+        tell(context, &report, args.dry_run, measured);
     }
     tell_soft(context, trash.as_ref(), &report);
     tell_younger(context, args, trash.as_ref(), &report, &options)?;
@@ -306,7 +306,7 @@ fn started_before(now: Timestamp, age: Duration) -> Timestamp {
     now.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
-fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_bytes: Option<i64>) {
+fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured: Option<Measured>) {
     let printer = &context.printer;
     let mut size_bytes = 0_u64;
     let mut not_freed = NotFreed::default();
@@ -353,7 +353,7 @@ fn tell(context: &Context, report: &PurgeReport, is_dry_run: bool, measured_byte
     }
     let freed = if is_dry_run { "would free" } else { "freed" };
     let at_most = if not_freed.hard_linked_bytes > 0 { "at most " } else { "" };
-    let measured = beside(size_bytes, measured_bytes, not_freed);
+    let measured = beside(size_bytes, measured, not_freed);
     printer.note(&format!("{freed} {at_most}{}{measured}", ui::bytes(size_bytes)));
 }
 

@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0014_report_tables.sql"),
     include_str!("../../migrations/0015_checked_file.sql"),
     include_str!("../../migrations/0016_bucket.sql"),
+    include_str!("../../migrations/0017_disk_use.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

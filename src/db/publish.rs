@@ -19,7 +19,7 @@ use super::lock::{NEW_FILE_PRAGMAS, WriteLock, beside, forget_unfinished, note_u
 use super::references::References;
 use super::rows::{ScanRecord, Snapshot, Totals};
 use super::{DatabaseError, migrate, remembered};
-use crate::scan::STALE_UPLOAD_NS;
+use crate::scan::{DiskUse, STALE_UPLOAD_NS};
 
 /// What the last scan left.
 #[derive(Clone, Debug)]
@@ -446,6 +446,7 @@ fn record_scan(
         params![
             scan.proxy_url,
             scan.disk.map(|disk| disk.size_bytes),
+            scan.disk.map(|disk| disk.used_bytes),
             scan.disk.map(|disk| disk.free_bytes),
             scan.max_vanished_percent,
             bucket.noncurrent.map(|noncurrent| noncurrent.version_count),
@@ -457,6 +458,7 @@ fn record_scan(
             bucket.inventory.as_ref().map(|inventory| inventory.made_ns),
         ],
     )?;
+    record_disk_use(connection, scan.disk_use.as_ref())?;
     let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     connection.execute(
         "INSERT INTO past_scan VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -480,6 +482,30 @@ fn record_scan(
             total("problem_count"),
         ],
     )?;
+    Ok(())
+}
+
+/// What the storage takes of its disk, by what it is.
+fn record_disk_use(connection: &Connection, found: Option<&DiskUse>) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM used_space", [])?;
+    let Some(found) = found else { return Ok(()) };
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let mut insert =
+        connection.prepare("INSERT INTO used_space VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (what, usage) in found.files() {
+        insert.execute(params![
+            what,
+            bytes(usage.file_count),
+            bytes(usage.size_bytes),
+            bytes(usage.disk_bytes),
+            bytes(usage.hard_linked_bytes),
+            !found.is_at_least,
+        ])?;
+    }
+    let count = bytes(found.directory_count);
+    let size: Option<i64> = None;
+    let disk_bytes = bytes(found.directory_bytes);
+    insert.execute(params!["directories", count, size, disk_bytes, 0, !found.is_at_least])?;
     Ok(())
 }
 

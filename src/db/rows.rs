@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::authority::AuthorityRecord;
 use crate::graph::{Accounts, GroupAccount};
 use crate::model::Finding;
-use crate::scan::{Catalog, TagVerdict, TextNumber};
+use crate::scan::{Catalog, DiskUse, TagVerdict, TextNumber};
 
 /// What is to be written of one scan.
 pub struct Snapshot<'a> {
@@ -49,6 +49,8 @@ pub struct ScanRecord {
     pub max_vanished_percent: u8,
     /// The file system that holds the blobs, if that is known.
     pub disk: Option<DiskSpace>,
+    /// What the storage takes of it; `None` where it has none of its own.
+    pub disk_use: Option<DiskUse>,
     /// What the provider of a bucket says.
     pub bucket: BucketRecord,
     /// Figures that are no part of the registry: what lies in the trash, the last deletion.
@@ -60,6 +62,8 @@ pub struct ScanRecord {
 pub struct DiskSpace {
     /// All of it, in bytes.
     pub size_bytes: i64,
+    /// What is in use, in bytes.
+    pub used_bytes: i64,
     /// What is free for whoever is not root, in bytes.
     pub free_bytes: i64,
 }

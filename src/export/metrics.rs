@@ -191,11 +191,13 @@ fn scan(connection: &Connection, families: &mut Vec<Family>) -> Result<(), Expor
         ]);
     }
     let sql = include_str!("sql/disk.sql");
-    let disk: Option<(Option<i64>, Option<i64>)> =
-        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (size, free) = disk.unwrap_or_default();
+    let disk: Option<[Option<i64>; 3]> = connection
+        .query_row(sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
+        .optional()?;
+    let [size, used, free] = disk.unwrap_or_default();
     let gauges = [
         ("regsql_disk_bytes", "Size of the file system that holds the blobs.", size),
+        ("regsql_disk_used_bytes", "What was in use of it at the scan, by whatever.", used),
         (
             "regsql_disk_free_bytes",
             "What was free of it at the scan, for users other than root.",
@@ -209,6 +211,17 @@ fn scan(connection: &Connection, families: &mut Vec<Family>) -> Result<(), Expor
         }
         families.push(family);
     }
+    let mut used = Family::gauge(
+        "regsql_disk_use_bytes",
+        "Blocks that the registry takes of its disk, by what they hold.",
+    );
+    let mut parts = connection.prepare(include_str!("sql/disk_use.sql"))?;
+    let mut rows = parts.query([])?;
+    while let Some(row) = rows.next()? {
+        let (what, bytes): (String, i64) = (row.get(0)?, row.get(1)?);
+        used.add(&[("what", &what)], bytes);
+    }
+    families.push(used);
     Ok(())
 }
 

@@ -95,9 +95,12 @@ impl Directory {
         new.write_all(&LakeMarker::bytes(format))?;
         new.as_file().set_permissions(permissions(0o644))?;
         new.as_file().sync_all()?;
-        match new.persist_noclobber(self.path.join(LAKE_MARKER)) {
-            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
-            _ => Ok(()),
+        let marker = self.path.join(LAKE_MARKER);
+        match new.persist_noclobber(&marker) {
+            // Another export was sooner, and may have taken this file for one that a killed export left.
+            Err(_) if marker.exists() => Ok(()),
+            Err(error) => Err(error.error),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -117,10 +120,17 @@ impl Directory {
             let entry = entry?;
             let is_staging =
                 entry.file_name().as_encoded_bytes().starts_with(STAGING_PREFIX.as_bytes());
-            if !is_staging || !entry.file_type()?.is_dir() {
+            if !is_staging {
                 continue;
             }
             let staging = entry.path();
+            if !entry.file_type()?.is_dir() {
+                // A marker that was not whole yet. Now there is one.
+                match fs::remove_file(&staging) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => continue,
+                }
+            }
             let is_alive =
                 File::open(staging.join(LOCK)).is_ok_and(|file| file.try_lock().is_err());
             if !is_alive {

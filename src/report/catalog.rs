@@ -13,6 +13,7 @@ const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/reports.rs
 const ORDER: &[&str] = &[
     "overview",
     "next-steps",
+    "disk",
     "repositories",
     "teams",
     "shared-with",

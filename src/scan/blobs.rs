@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::model::progress::Progress;
 use crate::model::{Code, Digest, text_of};
 use crate::storage::paths;
-use crate::storage::{DirectoryStamp, Entry, FileKind, LeafOptions, LeafState, Storage};
+use crate::storage::{DirectoryStamp, Entry, FileKind, LeafOptions, LeafState, Storage, Usage};
 
 use super::Depth;
 use super::facts::{BlobFacts, Notes};
@@ -127,7 +127,7 @@ fn walk_shard(look: Look<'_>, path: PathBuf) -> Shard {
         && look.has_stamps(known, &[&path])
     {
         let fingerprint = known.fingerprint;
-        let part = Part { is_same: true, known: Some(known.clone()) };
+        let part = Part::same(known);
         return Shard { path, blobs: Vec::new(), part, notes: Notes::default(), fingerprint };
     }
     let stamps = look.stamps(&[&path]);
@@ -140,6 +140,8 @@ fn walk_shard(look: Look<'_>, path: PathBuf) -> Shard {
             Vec::new()
         });
     let newest_ns = fingerprint.leaves(&mut leaves);
+    let mut usage = Usage { directory_count: 1, ..Usage::default() };
+    usage.add_leaves(&leaves, 1);
     let prefix = path.file_name().map(text_of).unwrap_or_default();
 
     let mut blobs = Vec::with_capacity(leaves.len());
@@ -209,8 +211,8 @@ fn walk_shard(look: Look<'_>, path: PathBuf) -> Shard {
         let newest_ns = stamps.iter().map(DirectoryStamp::newest_ns).fold(newest_ns, i64::max);
         notes.is_empty() && look.is_settled(newest_ns)
     });
-    let known = known.map(|stamps| KnownPart { stamps, quick: fingerprint, fingerprint });
-    Shard { path, blobs, part: Part { is_same: false, known }, notes, fingerprint }
+    let known = known.map(|stamps| KnownPart { stamps, quick: fingerprint, fingerprint, usage });
+    Shard { path, blobs, part: Part { is_same: false, known, usage }, notes, fingerprint }
 }
 
 fn note_empty(notes: &mut Notes, digest: Digest, directory: &Path) {

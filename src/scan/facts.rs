@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use crate::model::HoldScope;
 use crate::model::{Code, Digest, Finding, clutter, text_of};
-use crate::storage::FileKind;
+use crate::storage::{FileKind, Usage};
 
 use super::part::Part;
 
@@ -136,6 +136,8 @@ pub struct RepositoryFacts {
     pub layer_links: Vec<LinkFacts>,
     /// Directories under `_uploads`.
     pub uploads: Vec<UploadFacts>,
+    /// What these take on the disk.
+    pub upload_usage: Usage,
     /// There is a `_manifests`: a manifest was pushed once.
     pub has_manifests: bool,
     /// There is a `_manifests/revisions`.

@@ -14,6 +14,9 @@ use super::walk::{Hashed, Listing, Walk};
 /// How deep layer links may lie: `_layers/tarsum/v1/sha256/<hex>` is the deepest known.
 const MAX_LINK_DEPTH: usize = 5;
 
+/// `_layers` and `sha256`.
+const LAYER_DIRECTORIES: u64 = 2;
+
 #[derive(Default)]
 pub struct Layers {
     pub links: Vec<LinkFacts>,
@@ -36,13 +39,13 @@ impl Walk<'_> {
             return Layers {
                 exists: true,
                 fingerprint: known.fingerprint,
-                part: Part { is_same: true, known: Some(known.clone()) },
+                part: Part::same(known),
                 ..Layers::default()
             };
         }
         let stamps = self.look.stamps(&[&directory, &sha256]);
         let mut found = Layers::default();
-        let mut hashed = Hashed::default();
+        let mut hashed = Hashed::of(LAYER_DIRECTORIES);
         let mut is_usual = false;
         match self.list(&mut found.notes, &directory) {
             Listing::Missing => {}
@@ -58,6 +61,7 @@ impl Walk<'_> {
                 self.layer_directories(&directory, entries, &[], &mut found, &mut hashed);
             }
         }
+        found.part.usage = hashed.usage;
         (found.fingerprint, found.part.known) = hashed.remember(&found.notes, |newest_ns| {
             let stamps = stamps.filter(|_| is_usual)?;
             let newest_ns = stamps.iter().map(DirectoryStamp::newest_ns).fold(newest_ns, i64::max);
@@ -74,7 +78,7 @@ impl Walk<'_> {
         let quick = Self { depth: Depth::Quick, ..*self };
         let mut links = quick.list_links(sha256, &mut notes).ok()??;
         let mut hashed = Hashed::default();
-        hashed.leaves(&mut links);
+        hashed.leaves(&mut links, 1);
         (is_usual && notes.is_empty()).then(|| hashed.quick.finish())
     }
 

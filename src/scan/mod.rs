@@ -12,6 +12,7 @@ mod authority;
 mod blobs;
 mod body;
 mod catalog;
+mod disk_use;
 mod facts;
 mod fingerprint;
 mod intern;
@@ -32,6 +33,7 @@ pub use catalog::{
     CatalogRepository, CatalogTag, ChangingStep, STALE_UPLOAD_NS, TagVerdict, UnreadableRoot,
     base_images, blob_path, build, catalog_findings, changing_steps, describe_blobs, tag_verdicts,
 };
+pub use disk_use::DiskUse;
 pub use facts::{
     BlobFacts, Hold, LinkFacts, Notes, NumberedLink, NumberedLinks, NumberedTag, RepositoryFacts,
     TagFacts, UploadFacts,
@@ -103,6 +105,8 @@ pub struct Walked {
     root_notes: Notes,
     parts: KnownParts,
     settled_before_ns: i64,
+    /// What lies beside the layout; `None` where the storage has no disk.
+    beside: Option<disk_use::Beside>,
     /// Hash over the storage classes of blobs, where there are any.
     classes: Option<[u8; 32]>,
 }
@@ -135,6 +139,8 @@ pub struct Facts {
     pub evidence: Vec<Evidence>,
     /// Hash over all names, sizes and times.
     pub fingerprint: [u8; 32],
+    /// What it takes of its disk; `None` where it has none of its own.
+    pub disk_use: Option<DiskUse>,
     /// What the next scan needs to know beside the facts.
     pub to_remember: ToRemember,
 }
@@ -151,9 +157,14 @@ impl Facts {
 pub fn walk(look: Look<'_>, progress: &dyn Progress) -> Walked {
     let storage = look.storage;
     progress.phase("walk", None);
-    let (repositories, blobs) = rayon::join(
-        || repositories::walk_repositories(look, progress),
-        || blobs::walk_blobs(look, progress),
+    let ((repositories, blobs), beside) = rayon::join(
+        || {
+            rayon::join(
+                || repositories::walk_repositories(look, progress),
+                || blobs::walk_blobs(look, progress),
+            )
+        },
+        || disk_use::Beside::look(storage),
     );
     let mut root_notes = Notes::default();
     let is_pull_through = is_pull_through(storage);
@@ -187,6 +198,7 @@ pub fn walk(look: Look<'_>, progress: &dyn Progress) -> Walked {
         root_notes,
         parts,
         settled_before_ns,
+        beside,
         classes: hash_of_classes(storage),
     }
 }
@@ -295,6 +307,7 @@ pub fn read_manifests(
     progress: &dyn Progress,
 ) -> Facts {
     let fingerprint = walked.fingerprint();
+    let disk_use = walked.disk_use(storage);
     let revisions =
         walked.repositories.repositories.iter().map(|repository| repository.revisions.len());
     progress.phase("manifests", Some(revisions.sum::<usize>() as u64));
@@ -367,6 +380,7 @@ pub fn read_manifests(
         is_pull_through: walked.is_pull_through,
         evidence,
         fingerprint,
+        disk_use,
         to_remember,
         blobs,
     }

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{Digest, text_of};
-use crate::storage::{DirectoryStamp, Storage};
+use crate::storage::{DirectoryStamp, Storage, Usage};
 
 use super::Depth;
 use super::owner::Owner;
 
 /// Counts up with every change to what is encoded here or to what a body is read as.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What has to be the same for the next scan to pass a part over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct KnownPart {
     pub quick: [u8; 32],
     /// Hash over all that a full look saw.
     pub fingerprint: [u8; 32],
+    /// What its files take on the disk.
+    pub usage: Usage,
 }
 
 /// How a part of the storage was looked at.
@@ -35,6 +37,15 @@ pub struct Part {
     pub is_same: bool,
     /// For the next scan; `None` when that must look at it in full.
     pub known: Option<KnownPart>,
+    /// What its files take on the disk.
+    pub usage: Usage,
+}
+
+impl Part {
+    /// One that is as the last scan saw it.
+    pub fn same(known: &KnownPart) -> Self {
+        Self { is_same: true, known: Some(known.clone()), usage: known.usage }
+    }
 }
 
 /// The parts that the last scan knew, by their path.

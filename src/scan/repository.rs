@@ -20,6 +20,12 @@ use super::walk::{Hashed, Listing, Walk, code_of, kind_of};
 /// Beside a tag's link: the directory whose stamp changes when an entry of the tag's history goes.
 const TAG_INDEX: &str = "index/sha256";
 
+/// Its own, `current` and those of its index.
+const TAG_DIRECTORIES: u64 = 4;
+
+/// `_manifests`, `revisions`, `sha256` and `tags`.
+const MANIFEST_DIRECTORIES: u64 = 4;
+
 /// Walks the repository at `path`.
 pub fn walk_repository(look: Look<'_>, path: &Path, name: String) -> RepositoryFacts {
     let Look { storage, depth, owner, .. } = look;
@@ -53,6 +59,7 @@ pub fn walk_repository(look: Look<'_>, path: &Path, name: String) -> RepositoryF
         has_tags_directory: manifests.has_tags_directory,
         has_layers: layers.exists,
         uploads: uploads.found,
+        upload_usage: uploads.usage,
         fingerprint: fingerprint.finish(),
         notes,
         name,
@@ -87,12 +94,12 @@ impl Walk<'_> {
                 has_revisions: true,
                 has_tags_directory: true,
                 fingerprint: known.fingerprint,
-                part: Part { is_same: true, known: Some(known.clone()) },
+                part: Part::same(known),
                 ..Manifests::default()
             };
         }
         let mut found = Manifests::default();
-        let mut hashed = Hashed::default();
+        let mut hashed = Hashed::of(MANIFEST_DIRECTORIES);
         match self.list(&mut found.notes, &directory) {
             Listing::Missing => {}
             Listing::Unreadable(code) => {
@@ -112,6 +119,7 @@ impl Walk<'_> {
                 self.tags(&directory.join("tags"), &mut found, &mut hashed);
             }
         }
+        found.part.usage = hashed.usage;
         (found.fingerprint, found.part.known) = hashed.remember(&found.notes, |newest_ns| {
             // The history of a tag is known by the stamp of its directory.
             let is_plain = |link: &LinkFacts| {
@@ -147,8 +155,8 @@ impl Walk<'_> {
         let mut hashed = Hashed::default();
         let quick = Self { depth: Depth::Quick, only_compares: true, ..*self };
         let links = quick.list_links(&revisions.join("sha256"), &mut notes).ok()?;
-        hashed.leaves(&mut links?);
-        hashed.leaves(&mut quick.list_tags(&directory.join("tags")).ok()??);
+        hashed.leaves(&mut links?, 1);
+        hashed.leaves(&mut quick.list_tags(&directory.join("tags")).ok()??, TAG_DIRECTORIES);
         notes.is_empty().then(|| hashed.quick.finish())
     }
 
@@ -214,11 +222,11 @@ impl Walk<'_> {
             }
         };
         found.has_tags_directory = true;
-        hashed.leaves(&mut leaves);
+        hashed.leaves(&mut leaves, TAG_DIRECTORIES);
         hashed.full.contents(&leaves);
         found.has_unstamped_tag = leaves.iter().any(|leaf| leaf.beside.is_none());
         for leaf in leaves {
-            found.tags.extend(self.tag(directory, leaf, &mut found.notes, &mut hashed.full));
+            found.tags.extend(self.tag(directory, leaf, &mut found.notes, hashed));
         }
     }
 
@@ -227,7 +235,7 @@ impl Walk<'_> {
         directory: &Path,
         leaf: Leaf,
         notes: &mut Notes,
-        fingerprint: &mut Fingerprint,
+        hashed: &mut Hashed,
     ) -> Option<TagFacts> {
         let path = directory.join(&leaf.name);
         if notes.count_clutter(&path, kind_of(&leaf.state)) {
@@ -293,7 +301,7 @@ impl Walk<'_> {
             tag.is_unreadable = true;
         }
         if self.depth >= Depth::Full {
-            self.inside_tag(&path, leaf.others, &mut tag, notes, fingerprint);
+            self.inside_tag(&path, leaf.others, &mut tag, notes, hashed);
         }
         Some(tag)
     }
@@ -304,7 +312,7 @@ impl Walk<'_> {
         mut others: Vec<Entry>,
         tag: &mut TagFacts,
         notes: &mut Notes,
-        fingerprint: &mut Fingerprint,
+        hashed: &mut Hashed,
     ) {
         others.retain(|entry| entry.name != "index");
         note_others(notes, Some(self.name), path, &others);
@@ -321,7 +329,8 @@ impl Walk<'_> {
             LeafOptions { list_others: self.depth == Depth::Deep, ..LeafOptions::default() };
         match self.storage.list_leaves(&index, Path::new("link"), options) {
             Ok(mut leaves) => {
-                fingerprint.leaves(&mut leaves);
+                hashed.full.leaves(&mut leaves);
+                hashed.usage.add_leaves(&leaves, 1);
                 for leaf in leaves {
                     let inside = index.join(&leaf.name);
                     let digest =

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::model::{Code, parse_time_ns, text_of};
-use crate::storage::{FileKind, LeafOptions, LeafState};
+use crate::storage::{FileKind, LeafOptions, LeafState, Usage};
 
 use super::facts::{Notes, UploadFacts};
 use super::fingerprint::Fingerprint;
@@ -17,6 +17,7 @@ pub struct Uploads {
     pub found: Vec<UploadFacts>,
     pub notes: Notes,
     pub fingerprint: [u8; 32],
+    pub usage: Usage,
 }
 
 impl Walk<'_> {
@@ -25,6 +26,7 @@ impl Walk<'_> {
         let mut fingerprint = Fingerprint::default();
         let directory = self.path.join("_uploads");
         if let Listing::Found(mut entries) = self.list(&mut found.notes, &directory) {
+            found.usage.directory_count = 1;
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             for entry in entries {
                 let path = directory.join(&entry.name);
@@ -32,7 +34,7 @@ impl Walk<'_> {
                     continue;
                 }
                 if entry.kind == FileKind::Directory {
-                    let upload = self.upload(&path, text_of(&entry.name), &mut found.notes);
+                    let upload = self.upload(&path, text_of(&entry.name), &mut found);
                     fingerprint.name(&entry.name);
                     fingerprint.number(upload.size_bytes);
                     fingerprint.number(upload.started_ns.unwrap_or(0) as u64);
@@ -47,7 +49,9 @@ impl Walk<'_> {
         found
     }
 
-    fn upload(&self, path: &Path, id: String, notes: &mut Notes) -> UploadFacts {
+    fn upload(&self, path: &Path, id: String, found: &mut Uploads) -> UploadFacts {
+        found.usage.directory_count += 1;
+        let notes = &mut found.notes;
         let started_at = path.join("startedat");
         let started_ns = match self.storage.read(&started_at, MAX_STARTED_AT_BYTES) {
             Ok(content) => {
@@ -65,6 +69,9 @@ impl Walk<'_> {
         };
         let data =
             self.storage.stat(&path.join("data")).ok().filter(|facts| facts.kind == FileKind::File);
+        if let Some(facts) = &data {
+            found.usage.add_file(facts);
+        }
         let hash_states = self
             .storage
             .list_leaves(&path.join("hashstates"), Path::new("."), LeafOptions::default())

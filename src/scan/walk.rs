@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::model::{Code, Digest, LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::{
-    DirectoryStamp, Entry, FileKind, Leaf, LeafOptions, LeafState, Storage, is_in_the_way,
+    DirectoryStamp, Entry, FileKind, Leaf, LeafOptions, LeafState, Storage, Usage, is_in_the_way,
 };
 
 use super::Depth;
@@ -38,11 +38,20 @@ pub struct Hashed {
     pub quick: Fingerprint,
     /// What only a full look sees.
     pub full: Fingerprint,
+    /// What the files take on the disk.
+    pub usage: Usage,
     newest_ns: i64,
 }
 
 impl Hashed {
-    pub fn leaves(&mut self, leaves: &mut [Leaf]) {
+    /// Nothing but the directories that every part has.
+    pub fn of(directory_count: u64) -> Self {
+        Self { usage: Usage { directory_count, ..Usage::default() }, ..Self::default() }
+    }
+
+    /// Leaves, and how many directories each of them has.
+    pub fn leaves(&mut self, leaves: &mut [Leaf], directories_each: u64) {
+        self.usage.add_leaves(leaves, directories_each);
         self.newest_ns = self.newest_ns.max(self.quick.leaves(leaves));
     }
 
@@ -57,7 +66,8 @@ impl Hashed {
         fingerprint.part(&quick);
         let fingerprint = fingerprint.finish();
         let stamps = notes.is_empty().then(|| stamps(self.newest_ns)).flatten();
-        (fingerprint, stamps.map(|stamps| KnownPart { stamps, quick, fingerprint }))
+        let usage = self.usage;
+        (fingerprint, stamps.map(|stamps| KnownPart { stamps, quick, fingerprint, usage }))
     }
 }
 
@@ -147,7 +157,7 @@ impl Walk<'_> {
         let Some(mut leaves) = self.list_links(directory, notes)? else {
             return Ok(Vec::new());
         };
-        hashed.leaves(&mut leaves);
+        hashed.leaves(&mut leaves, 1);
         hashed.full.contents(&leaves);
         let mut links = Vec::with_capacity(leaves.len());
         for leaf in leaves {

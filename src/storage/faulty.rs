@@ -146,6 +146,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.allocation(path)
     }
 
+    fn usage(&self, path: &Path, names_left: &mut u64) -> io::Result<super::Usage> {
+        self.inner.usage(path, names_left)
+    }
+
     fn proxied_url(&self) -> Option<&str> {
         self.inner.proxied_url()
     }

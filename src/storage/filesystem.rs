@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::{
     Allocation, Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions,
-    LeafState, Location, Place, Space, Storage, Streamed, stream::stream,
+    LeafState, Location, Place, Space, Storage, Streamed, Usage, stream::stream, usage::Tree,
 };
 
 /// A registry's root directory on a file system.
@@ -247,22 +247,25 @@ impl Storage for FilesystemStorage {
         let found = rustix::fs::fstatvfs(descriptor).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         // Some network file systems say nothing.
-        (found.f_blocks > 0)
-            .then(|| Space { size_bytes: bytes(found.f_blocks), free_bytes: bytes(found.f_bavail) })
+        (found.f_blocks > 0).then(|| Space {
+            size_bytes: bytes(found.f_blocks),
+            used_bytes: bytes(found.f_blocks.saturating_sub(found.f_bfree)),
+            free_bytes: bytes(found.f_bavail),
+        })
     }
 
     fn allocation(&self, path: &Path) -> io::Result<Allocation> {
-        /// The unit of `st_blocks` (POSIX leaves it open; Linux has this one on every file system).
-        const BLOCK_BYTES: u64 = 512;
+        let facts = self.stat(path)?;
+        Ok(Allocation { link_count: facts.link_count, size_bytes: facts.allocated_bytes })
+    }
+
+    fn usage(&self, path: &Path, names_left: &mut u64) -> io::Result<Usage> {
         let parent =
             self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let found = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let blocks = u64::try_from(found.st_blocks).unwrap_or(0);
-        Ok(Allocation {
-            link_count: found.st_nlink as _,
-            size_bytes: blocks.saturating_mul(BLOCK_BYTES),
-        })
+        let tree = Tree::look(parent.as_fd(), name, *names_left)?;
+        *names_left = tree.names_left;
+        Ok(tree.usage)
     }
 
     fn proxied_url(&self) -> Option<&str> {
@@ -271,7 +274,7 @@ impl Storage for FilesystemStorage {
 }
 
 /// The names in a directory, and what they stand for if the file system says so right away.
-fn names_in(directory: &OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
+pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
     let mut buffer = [MaybeUninit::uninit(); DIRECTORY_BUFFER_BYTES];
     let mut entries = RawDir::new(directory, &mut buffer);
     let mut names = Vec::new();
@@ -474,10 +477,19 @@ fn trusted_device(top: &OwnedFd) -> Option<u64> {
     rustix::fs::fstat(top).ok().map(|stat| stat.st_dev)
 }
 
-fn facts_of(stat: &Stat) -> FileFacts {
+/// What a file's blocks take.
+pub(super) fn allocated_bytes(stat: &Stat) -> u64 {
+    /// The unit of `st_blocks` (POSIX leaves it open; Linux has this one on every file system).
+    const BLOCK_BYTES: u64 = 512;
+    u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(BLOCK_BYTES)
+}
+
+pub(super) fn facts_of(stat: &Stat) -> FileFacts {
     FileFacts {
         kind: kind_of(FileType::from_raw_mode(stat.st_mode)),
         size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        allocated_bytes: allocated_bytes(stat),
+        link_count: stat.st_nlink as _,
         modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
         changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
         inode: stat.st_ino,

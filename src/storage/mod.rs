@@ -21,6 +21,7 @@ mod open;
 pub mod paths;
 mod process;
 mod stream;
+mod usage;
 mod walk;
 mod write;
 
@@ -40,6 +41,7 @@ pub use open::bucket_error;
 pub use open::{AnyStorage, hint_of, open};
 pub use process::ProcessId;
 pub use stream::sha256;
+pub use usage::Usage;
 pub use walk::{MAX_DEPTH, walk_up};
 pub use write::{Access, Fill, HeldLock, MAX_COPY_BYTES, MountId, StorageWriter};
 
@@ -63,6 +65,10 @@ pub struct FileFacts {
     pub kind: FileKind,
     /// Its size in bytes.
     pub size_bytes: u64,
+    /// Bytes of its blocks on the disk; its size where nothing is known of blocks.
+    pub allocated_bytes: u64,
+    /// Names that it has on its file system.
+    pub link_count: u64,
     /// mtime in nanoseconds since 1970.
     pub modified_ns: i64,
     /// ctime in nanoseconds since 1970.
@@ -90,6 +96,8 @@ pub struct Allocation {
 pub struct Space {
     /// All of it, in bytes.
     pub size_bytes: u64,
+    /// What is in use, in bytes. The rest is free, a part of it perhaps for root alone.
+    pub used_bytes: u64,
     /// What is free for whoever is not root, in bytes.
     pub free_bytes: u64,
 }
@@ -348,6 +356,15 @@ pub trait Storage: Sync {
     /// # Errors
     /// As of [`Self::stat`]; [`io::ErrorKind::Unsupported`] where nothing of the kind is known.
     fn allocation(&self, _path: &Path) -> io::Result<Allocation> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// What lies at `path`, and all below it on the same file system, takes; `names_left` is lowered by each
+    /// name that is looked at, and at 0 the answer is less than all.
+    ///
+    /// # Errors
+    /// When it is not there; [`io::ErrorKind::Unsupported`] where nothing is known of a disk.
+    fn usage(&self, _path: &Path, _names_left: &mut u64) -> io::Result<Usage> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -9,6 +9,9 @@ use std::path::{Component, Path, PathBuf};
 use super::Layout;
 use crate::model::{Digest, bytes_of};
 
+/// regsql's own directory in a storage, beside `docker`.
+pub const OWN: &str = ".regsql";
+
 /// The directory of a repository.
 pub fn repository(layout: &Layout, name: &str) -> Option<PathBuf> {
     let name = PathBuf::from(bytes_of(name)?);

@@ -18,7 +18,6 @@ use super::moves::{self, MAX_MOVES_BYTES, Move, MoveKind, RunHeader, RunSummary,
 use super::paths::{COPYING, DONE, FILES, GONE, MOVES, OWN, PARTIAL, TRASH, run_directory};
 use super::reserve::{self, is_full, with_reserve};
 use super::tree::{create_if_missing, remove_tree};
-use crate::storage::paths;
 use crate::storage::{Access, Content, FileFacts, FileKind, MAX_DEPTH, Storage, StorageWriter};
 
 /// A line of the list, and the name in its directory.
@@ -291,27 +290,53 @@ impl<'s> TrashRun<'s> {
         }
     }
 
-    /// Moves what was taken into a directory in which nothing is but files that are still being written, or
-    /// whose writer was killed. Those stay. Says whether all is in its place.
+    /// Moves what was taken into a directory that has none of its files: one in which nothing is but files
+    /// that are still being written, or whose writer was killed, or which an undo was killed in. What stands
+    /// there stays. Says whether all is in its place.
     fn fill(&self, path: &Path, taken: &Path) -> io::Result<bool> {
-        if self.storage.stat(taken)?.kind != FileKind::Directory
-            || self.storage.stat(path)?.kind != FileKind::Directory
-        {
-            return Ok(false);
-        }
-        let is_empty = self
-            .storage
-            .list(path)?
-            .iter()
-            .all(|entry| entry.kind == FileKind::File && paths::is_unfinished(&entry.name));
-        if !is_empty {
+        Ok(self.has_room_for(path, taken, MAX_DEPTH)? && self.move_into(path, taken, MAX_DEPTH)?)
+    }
+
+    /// Whether no file at `taken` has a name that something stands at below `path`.
+    fn has_room_for(&self, path: &Path, taken: &Path, depth: usize) -> io::Result<bool> {
+        let kind = match self.storage.stat(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            facts => facts?.kind,
+        };
+        let is_both = kind == FileKind::Directory
+            && self.storage.stat(taken)?.kind == FileKind::Directory
+            && depth > 0;
+        if !is_both {
             return Ok(false);
         }
         for entry in self.storage.list(taken)? {
-            match self.storage.rename_new(&taken.join(&entry.name), &path.join(&entry.name)) {
-                // That writer has come to its end.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-                renamed => renamed?,
+            let (path, taken) = (path.join(&entry.name), taken.join(&entry.name));
+            if !self.has_room_for(&path, &taken, depth - 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn move_into(&self, path: &Path, taken: &Path, depth: usize) -> io::Result<bool> {
+        let mut entries = self.storage.list(taken)?;
+        // What a tag remembers comes before the tag itself, and signatures before the link that they are of: a
+        // kill in between leaves what the next undo completes.
+        entries.sort_unstable_by(|a, b| b.name.cmp(&a.name));
+        for entry in entries {
+            let (path, taken) = (path.join(&entry.name), taken.join(&entry.name));
+            let is_moved = match self.storage.rename_new(&taken, &path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    // A file is one whose writer has come to its end.
+                    entry.kind == FileKind::Directory
+                        && depth > 0
+                        && self.storage.stat(&path)?.kind == FileKind::Directory
+                        && self.move_into(&path, &taken, depth - 1)?
+                }
+                renamed => renamed.map(|()| true)?,
+            };
+            if !is_moved {
+                return Ok(false);
             }
         }
         self.storage.remove_directory(taken)?;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::moves::{Move, MoveKind};
+use super::item::{Move, MoveKind};
 use crate::model::Digest;
 use crate::storage::{Layout, paths};
 

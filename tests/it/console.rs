@@ -19,6 +19,12 @@ const NOW: &str = "2026-01-31T12:00:00Z";
 const NOW_NS: i64 = 1_769_860_800_000_000_000;
 const WEEK_NS: i64 = 7 * 86_400_000_000_000;
 
+/// A disk of its own, which no other program writes to and on which the sample's layers are not sparse.
+const DISK: &str = "
+    UPDATE storage SET disk_bytes = 10 << 30, disk_used_bytes = 9 << 30, disk_free_bytes = 1 << 30;
+    UPDATE used_space SET disk_bytes = (size_bytes + 4095) / 4096 * 4096 WHERE what IN ('blobs', 'uploads');
+    UPDATE used_space SET disk_bytes = item_count * 4096 WHERE what IN ('links', 'directories');";
+
 /// What came last into the sample: a scan before it and one after it make a history.
 const LATECOMERS: [&str; 2] = [
     "repositories/ci",
@@ -53,7 +59,8 @@ impl Demo {
                 started_ns = {NOW_NS} - 42000000;
             UPDATE past_scan SET root = '/srv/registry', duration_ms = 42,
                 finished_ns = {NOW_NS} - (2 - scan_number) * {WEEK_NS},
-                started_ns = {NOW_NS} - (2 - scan_number) * {WEEK_NS} - 42000000;"
+                started_ns = {NOW_NS} - (2 - scan_number) * {WEEK_NS} - 42000000;
+            {DISK}"
         );
         Connection::open(database).unwrap().execute_batch(&statements).unwrap();
         demo

@@ -10,6 +10,7 @@ mod full_disk;
 mod late;
 mod modes;
 mod shared;
+mod space;
 mod through_api;
 mod writers;
 

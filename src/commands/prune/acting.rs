@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Planned, PruneArgs, SavedPlan, gate, make_plan, show, time_shown, vanished};
 use crate::commands::error::{Error, Outcome, Result};
-use crate::commands::measure::{Measure, beside};
+use crate::commands::measure::{Measure, Measured, beside};
 use crate::commands::options::StorageArgs;
 use crate::commands::result::Snapshot;
 use crate::commands::storage;
@@ -284,7 +284,7 @@ fn report(
     context: &Context,
     args: &PruneArgs,
     deleted: &Deleted<Planned>,
-    measured_bytes: Option<i64>,
+    measured: Option<Measured>,
     keeping: Keeping,
 ) -> Result {
     let Deleted { planned, outcome, trash_run, .. } = deleted;
@@ -304,7 +304,7 @@ fn report(
         Some(run) => kept(run, outcome.size_bytes, keeping, &mut text)?,
         None if outcome.moved == crate::trash::Counts::default() => {}
         None => {
-            let measured = beside(outcome.size_bytes, measured_bytes, planned.not_freed);
+            let measured = beside(outcome.size_bytes, measured, planned.not_freed);
             let at_most = if planned.not_freed.hard_linked_count > 0 { "at most " } else { "" };
             writeln!(text, "Freed {at_most}{bytes}{measured}")?;
             if let Keeping::Soft { seconds } = keeping {
@@ -324,7 +324,7 @@ fn report(
             counts,
             freed_bytes: outcome.size_bytes,
             hard_linked_bytes: planned.not_freed.hard_linked_bytes,
-            measured_bytes,
+            measured_bytes: measured.map(|measured| measured.freed_bytes),
             shared_bytes: planned.plan.shared_bytes,
             min_age_seconds: Some(planned.policy.clock.min_age.as_secs()),
             trash_run: trash_run.clone(),

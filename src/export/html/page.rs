@@ -33,7 +33,7 @@ struct Part {
 }
 
 const PARTS: &[Part] = &[
-    Part { id: "disk", title: "The disk", reports: &[], hides_empty: false },
+    Part { id: "disk", title: "The disk", reports: &[("disk", SOME)], hides_empty: true },
     Part {
         id: "garbage",
         title: "Garbage",

@@ -266,6 +266,7 @@ pub fn snapshot(catalog: &Catalog) -> Graph {
         fingerprint: [0; 32],
         proxy_url: None,
         disk: None,
+        disk_use: None,
         bucket: db::BucketRecord::default(),
         max_vanished_percent: 50,
         other_totals: Vec::new(),

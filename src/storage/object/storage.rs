@@ -334,6 +334,8 @@ fn directory(newest_ns: i64) -> FileFacts {
     FileFacts {
         kind: FileKind::Directory,
         size_bytes: 0,
+        allocated_bytes: 0,
+        link_count: 1,
         modified_ns: newest_ns,
         changed_ns: newest_ns,
         inode: 0,
@@ -347,6 +349,8 @@ fn file(size_bytes: u64, modified_ns: i64, number: u64) -> FileFacts {
     FileFacts {
         kind: FileKind::File,
         size_bytes,
+        allocated_bytes: size_bytes,
+        link_count: 1,
         modified_ns,
         changed_ns: modified_ns,
         inode: number,

@@ -301,6 +301,7 @@ impl Remover for ObjectRun<'_> {
         Ok(FileFacts {
             kind: FileKind::File,
             size_bytes: entry.size_bytes,
+            allocated_bytes: entry.size_bytes,
             modified_ns: entry.modified_ns,
             changed_ns: entry.modified_ns,
             ..template?

@@ -160,6 +160,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         fingerprint,
         proxy_url: None,
         disk: None,
+        disk_use: None,
         bucket: regsql::db::BucketRecord::default(),
         max_vanished_percent: 50,
         other_totals: Vec::new(),

@@ -154,6 +154,9 @@ fn what_a_killed_export_had_published_is_taken_back() {
     let staging = lake.join(".regsql-export-killed");
     fs::create_dir(&staging).unwrap();
     fs::write(staging.join("lock"), "").unwrap();
+    // And another, while it wrote the marker of the lake.
+    let marker = lake.join(".regsql-export-marker");
+    fs::write(&marker, "{").unwrap();
     let names: Vec<&str> = of_table.iter().map(|name| name.to_str().unwrap()).collect();
     fs::write(staging.join("partition.json"), serde_json::to_string(&names).unwrap()).unwrap();
     let other = sample::mirror();
@@ -163,7 +166,7 @@ fn what_a_killed_export_had_published_is_taken_back() {
         .filter(|path| path.to_str().unwrap().contains("registry=acme"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
-    assert!(!staging.exists());
+    assert!(!staging.exists() && !marker.exists());
     assert_eq!(whole_scans(&lake).len(), 1);
 }
 

@@ -20,7 +20,7 @@ struct Disk {
 
 const DISK_BYTES: u64 = 48 << 20;
 
-const GARBAGE: &[&str] =
+pub const GARBAGE: &[&str] =
     &["prune", "untagged-revisions", "--garbage", "--min-age", "0s", "--max-delete-percent", "100"];
 
 fn image(name: &str) -> Image {
@@ -28,7 +28,7 @@ fn image(name: &str) -> Image {
 }
 
 /// Mounts a new file system over `root`. False where nothing can be mounted.
-fn mount(file: &Path, root: &Path) -> bool {
+pub fn mount(file: &Path, root: &Path) -> bool {
     File::create(file).unwrap().set_len(DISK_BYTES).unwrap();
     let made = Command::new("mkfs.ext4").args(["-q", "-m", "0", "-F"]).arg(file).status();
     assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 is in e2fsprogs");
@@ -42,7 +42,7 @@ fn mount(file: &Path, root: &Path) -> bool {
 }
 
 /// Unmounts what was mounted, also when a test fails.
-struct Mounted(PathBuf);
+pub struct Mounted(pub PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {

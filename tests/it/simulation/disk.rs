@@ -42,7 +42,17 @@ impl Node {
             Content::Directory(_) => (FileKind::Directory, 4096, 0o755),
         };
         let (modified_ns, changed_ns) = (self.modified_ns, self.changed_ns);
-        FileFacts { kind, size_bytes, modified_ns, changed_ns, inode: 0, owner: 0, permissions }
+        FileFacts {
+            kind,
+            size_bytes,
+            allocated_bytes: size_bytes,
+            link_count: 1,
+            modified_ns,
+            changed_ns,
+            inode: 0,
+            owner: 0,
+            permissions,
+        }
     }
 
     fn names(&self) -> io::Result<&Names> {

@@ -246,6 +246,61 @@ fn what_a_killed_writer_left_in_a_directory_is_not_in_the_way() {
     }
 }
 
+/// What a writer of version 3.1 that was killed leaves of a tag that is gone.
+fn half_a_tag(registry: &Registry) -> PathBuf {
+    let current = registry.below(registry.path(MoveKind::Tag)).join("current");
+    fs::create_dir_all(&current).unwrap();
+    let unfinished = current.join("link.6f1f2a94-3b40-4b5e-9d57-0d5c4a3e0b11.tmp");
+    fs::write(&unfinished, "sha256:").unwrap();
+    unfinished
+}
+
+#[test]
+fn a_tag_comes_back_beside_what_a_killed_writer_left_of_it_whenever_the_undo_is_killed() {
+    for call in 0.. {
+        let registry = Registry::new();
+        let before = registry.tree();
+        let run = registry.delete();
+        let unfinished = half_a_tag(&registry);
+        let storage = FaultyStorage::new(registry.storage(), Fault::From(call));
+        let lock = StorageLock::take(&registry.storage()).unwrap();
+        let killed = undo(&storage, &lock, &run);
+        let was_killed = storage.calls() > call;
+        drop(lock);
+        if registry.runs().contains(&run) {
+            let report = registry.undo(&run);
+            assert!(report.is_whole() && report.is_removed, "killed at {call}: {report:?}");
+        }
+        if !was_killed {
+            assert!(killed.unwrap().is_whole() && call > 10);
+        }
+        fs::remove_file(unfinished).expect("it may be a write under way");
+        before.assert_same(&registry.tree(), &format!("killed at {call}"));
+        if !was_killed {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_is_being_pushed_anew_is_never_mixed_with_the_old_one() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    drop(half_a_tag(&registry));
+    let path = registry.path(MoveKind::Tag).to_owned();
+    let index = registry.taken(&run, &path).join("index/sha256");
+    let entry = fs::read_dir(&index).unwrap().next().unwrap().unwrap().file_name();
+    // The new one is of the same digest, and its own link is not written yet.
+    let new = registry.below(&path).join("index/sha256").join(entry);
+    fs::create_dir_all(&new).unwrap();
+    fs::write(new.join("link"), "new").unwrap();
+    let report = registry.undo(&run);
+    assert!(!report.is_whole(), "{report:?}");
+    assert_eq!(fs::read(new.join("link")).unwrap(), b"new");
+    assert!(!registry.below(&path).join("current/link").exists());
+    assert!(registry.taken(&run, &path).join("current/link").exists(), "the trash keeps it");
+}
+
 #[test]
 fn a_copied_link_comes_back_when_the_registry_deleted_it_and_goes_when_it_did_not() {
     for is_deleted in [true, false] {
