@@ -117,6 +117,19 @@ fn keys(args: &Args) -> Vec<Box<str>> {
     keys
 }
 
+/// The kind and number of the blob that a key of data is of.
+fn blob_of(key: &str) -> Option<(Kind, u64)> {
+    let hex = key.strip_suffix("/data")?.rsplit('/').next()?;
+    let number = u64::from_str_radix(hex.get(18..32)?, 16).ok()?;
+    let kind = match hex.get(16..18)? {
+        "01" => Kind::Manifest,
+        "02" => Kind::Config,
+        "03" => Kind::Layer,
+        _ => Kind::Base,
+    };
+    Some((kind, number))
+}
+
 /// What a key holds, if it is small.
 fn content(keys: &[Box<str>], key: &str) -> Option<String> {
     if let Some(tag) = key.strip_suffix("/current/link") {
@@ -124,24 +137,19 @@ fn content(keys: &[Box<str>], key: &str) -> Option<String> {
         let entry = keys.get(keys.partition_point(|other| **other < *index))?;
         return Some(format!("sha256:{}", entry.strip_prefix(&*index)?.strip_suffix("/link")?));
     }
-    let (above, _) = key.rsplit_once('/')?;
-    let hex = above.rsplit('/').next()?;
-    if key.ends_with("/link") {
-        return Some(format!("sha256:{hex}"));
+    if let Some(directory) = key.strip_suffix("/link") {
+        return Some(format!("sha256:{}", directory.rsplit('/').next()?));
     }
-    let number = u64::from_str_radix(hex.get(18..32)?, 16).ok()?;
-    match hex.get(16..18)? {
-        "01" => Some(manifest(number)),
-        "02" => Some(config(number)),
-        _ => None,
+    match blob_of(key)? {
+        (Kind::Manifest, number) => Some(manifest(number)),
+        (Kind::Config, number) => Some(config(number)),
+        (Kind::Layer | Kind::Base, _) => None,
     }
 }
 
 fn size_bytes(keys: &[Box<str>], key: &str) -> u64 {
-    match content(keys, key) {
-        Some(content) => content.len() as u64,
-        None => layer_bytes(key.len() as u64),
-    }
+    let layer = || blob_of(key).map_or(0, |(_, number)| layer_bytes(number));
+    content(keys, key).map_or_else(layer, |content| content.len() as u64)
 }
 
 fn page(keys: &[Box<str>], query: &BTreeMap<String, String>) -> String {
