@@ -3,7 +3,7 @@
 //!
 //! It prints its URL; when its standard input ends, it prints how many requests of each kind it answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 /// Serves a made-up registry as a bucket named `reg`.
 #[derive(Parser, Clone)]
@@ -35,12 +36,11 @@ const OWN_LAYERS: u64 = 3;
 const BASES: u64 = 50;
 const PAGE: usize = 1000;
 
-/// A blob's kind is part of its digest, so that a key says what its object holds.
+/// A layer's number is part of its digest, so that a key says its size. Manifests and configs have digests of their
+/// contents, which a scan compares.
 #[derive(Clone, Copy)]
 enum Kind {
-    Manifest = 1,
-    Config,
-    Layer,
+    Layer = 1,
     Base,
 }
 
@@ -49,6 +49,17 @@ fn hex(kind: Kind, number: u64) -> String {
     let mut mixed = (number << 3 | kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     format!("{mixed:016x}{:02x}{number:014x}{mixed:032x}", kind as u64)
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes any text");
+        text
+    })
+}
+
+fn digest_of(content: &str) -> String {
+    hex_of(&Sha256::digest(content))
 }
 
 fn config(image: u64) -> String {
@@ -71,7 +82,7 @@ fn manifest(image: u64) -> String {
     format!(
         "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{\"mediaType\":\
          \"application/vnd.oci.image.config.v1+json\",\"digest\":\"sha256:{}\",\"size\":{}}},\"layers\":[{}]}}",
-        hex(Kind::Config, image),
+        digest_of(&config(image)),
         config(image).len(),
         layers.join(",")
     )
@@ -85,74 +96,79 @@ fn data_key(hex: &str) -> String {
     format!("{V2}/blobs/sha256/{}/{hex}/data", &hex[..2])
 }
 
-/// All keys in order.
-fn keys(args: &Args) -> Vec<Box<str>> {
-    let mut keys = Vec::new();
-    let mut add = |key: String| keys.push(key.into_boxed_str());
-    for base in 0..BASES {
-        add(data_key(&hex(Kind::Base, base)));
-    }
-    for image in 0..args.keys / KEYS_OF_AN_IMAGE {
-        // A few repositories have many images: the square of a share.
-        let images = args.keys / KEYS_OF_AN_IMAGE;
-        let share = image as f64 / images as f64;
-        let repository = (share * share * args.repositories as f64) as u64;
-        let top = format!("{V2}/repositories/team-{}/app-{repository}", repository % 40);
-        let layers = (0..OWN_LAYERS).map(|at| hex(Kind::Layer, image * OWN_LAYERS + at));
-        for layer in layers {
-            add(data_key(&layer));
-            add(format!("{top}/_layers/sha256/{layer}/link"));
+/// What the server holds.
+struct Held {
+    /// All keys in order.
+    keys: Vec<Box<str>>,
+    /// Digests of manifests and configs, and their images.
+    manifests: HashMap<String, u64>,
+    configs: HashMap<String, u64>,
+}
+
+impl Held {
+    fn new(args: &Args) -> Self {
+        let mut held =
+            Self { keys: Vec::new(), manifests: HashMap::new(), configs: HashMap::new() };
+        let mut keys = Vec::new();
+        let mut add = |key: String| keys.push(key.into_boxed_str());
+        for base in 0..BASES {
+            add(data_key(&hex(Kind::Base, base)));
         }
-        let (config, manifest) = (hex(Kind::Config, image), hex(Kind::Manifest, image));
-        add(data_key(&config));
-        add(data_key(&manifest));
-        add(format!("{top}/_layers/sha256/{config}/link"));
-        add(format!("{top}/_layers/sha256/{}/link", hex(Kind::Base, image % BASES)));
-        add(format!("{top}/_manifests/revisions/sha256/{manifest}/link"));
-        add(format!("{top}/_manifests/tags/v{image}/current/link"));
-        add(format!("{top}/_manifests/tags/v{image}/index/sha256/{manifest}/link"));
+        let images = args.keys / KEYS_OF_AN_IMAGE;
+        for image in 0..images {
+            // A few repositories have many images: the square of a share.
+            let share = image as f64 / images as f64;
+            let repository = (share * share * args.repositories as f64) as u64;
+            let top = format!("{V2}/repositories/team-{}/app-{repository}", repository % 40);
+            let layers = (0..OWN_LAYERS).map(|at| hex(Kind::Layer, image * OWN_LAYERS + at));
+            for layer in layers {
+                add(data_key(&layer));
+                add(format!("{top}/_layers/sha256/{layer}/link"));
+            }
+            let (config, manifest) = (digest_of(&config(image)), digest_of(&manifest(image)));
+            add(data_key(&config));
+            add(data_key(&manifest));
+            add(format!("{top}/_layers/sha256/{config}/link"));
+            add(format!("{top}/_layers/sha256/{}/link", hex(Kind::Base, image % BASES)));
+            add(format!("{top}/_manifests/revisions/sha256/{manifest}/link"));
+            add(format!("{top}/_manifests/tags/v{image}/current/link"));
+            add(format!("{top}/_manifests/tags/v{image}/index/sha256/{manifest}/link"));
+            held.configs.insert(config, image);
+            held.manifests.insert(manifest, image);
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        held.keys = keys;
+        held
     }
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+
+    /// What a key holds, if it is small.
+    fn content(&self, key: &str) -> Option<String> {
+        if let Some(tag) = key.strip_suffix("/current/link") {
+            let index = format!("{tag}/index/sha256/");
+            let entry = self.keys.get(self.keys.partition_point(|other| **other < *index))?;
+            return Some(format!("sha256:{}", entry.strip_prefix(&*index)?.strip_suffix("/link")?));
+        }
+        if let Some(directory) = key.strip_suffix("/link") {
+            return Some(format!("sha256:{}", directory.rsplit('/').next()?));
+        }
+        let hex = key.strip_suffix("/data")?.rsplit('/').next()?;
+        let config = || self.configs.get(hex).map(|image| config(*image));
+        self.manifests.get(hex).map(|image| manifest(*image)).or_else(config)
+    }
+
+    fn size_bytes(&self, key: &str) -> u64 {
+        let number = || {
+            u64::from_str_radix(key.strip_suffix("/data")?.rsplit('/').next()?.get(18..32)?, 16)
+                .ok()
+        };
+        let layer = || number().map_or(0, layer_bytes);
+        self.content(key).map_or_else(layer, |content| content.len() as u64)
+    }
 }
 
-/// The kind and number of the blob that a key of data is of.
-fn blob_of(key: &str) -> Option<(Kind, u64)> {
-    let hex = key.strip_suffix("/data")?.rsplit('/').next()?;
-    let number = u64::from_str_radix(hex.get(18..32)?, 16).ok()?;
-    let kind = match hex.get(16..18)? {
-        "01" => Kind::Manifest,
-        "02" => Kind::Config,
-        "03" => Kind::Layer,
-        _ => Kind::Base,
-    };
-    Some((kind, number))
-}
-
-/// What a key holds, if it is small.
-fn content(keys: &[Box<str>], key: &str) -> Option<String> {
-    if let Some(tag) = key.strip_suffix("/current/link") {
-        let index = format!("{tag}/index/sha256/");
-        let entry = keys.get(keys.partition_point(|other| **other < *index))?;
-        return Some(format!("sha256:{}", entry.strip_prefix(&*index)?.strip_suffix("/link")?));
-    }
-    if let Some(directory) = key.strip_suffix("/link") {
-        return Some(format!("sha256:{}", directory.rsplit('/').next()?));
-    }
-    match blob_of(key)? {
-        (Kind::Manifest, number) => Some(manifest(number)),
-        (Kind::Config, number) => Some(config(number)),
-        (Kind::Layer | Kind::Base, _) => None,
-    }
-}
-
-fn size_bytes(keys: &[Box<str>], key: &str) -> u64 {
-    let layer = || blob_of(key).map_or(0, |(_, number)| layer_bytes(number));
-    content(keys, key).map_or_else(layer, |content| content.len() as u64)
-}
-
-fn page(keys: &[Box<str>], query: &BTreeMap<String, String>) -> String {
+fn page(held: &Held, query: &BTreeMap<String, String>) -> String {
+    let keys = &held.keys;
     let prefix = query.get("prefix").map_or("", String::as_str);
     let is_one_level = query.contains_key("delimiter");
     let mut at = match query.get("continuation-token") {
@@ -170,19 +186,16 @@ fn page(keys: &[Box<str>], query: &BTreeMap<String, String>) -> String {
             continue;
         }
         let etag = if key.ends_with("/link") {
-            content(keys, key).map(|text| Md5::digest(text).to_vec()).unwrap_or_default()
+            held.content(key).map(|text| Md5::digest(text).to_vec()).unwrap_or_default()
         } else {
             Md5::digest(key.as_bytes()).to_vec()
         };
-        let etag = etag.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes any text");
-            text
-        });
+        let etag = hex_of(&etag);
         write!(
             rows,
             "<Contents><Key>{key}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>\
              <ETag>&quot;{etag}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
-            size_bytes(keys, key)
+            held.size_bytes(key)
         )
         .expect("a string takes any text");
         at += 1;
@@ -199,7 +212,7 @@ fn page(keys: &[Box<str>], query: &BTreeMap<String, String>) -> String {
 }
 
 struct Server {
-    keys: Vec<Box<str>>,
+    held: Held,
     delay: Duration,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -220,17 +233,17 @@ impl Server {
             .collect();
         let key = path.trim_start_matches('/').strip_prefix("reg/").unwrap_or_default();
         match method {
-            "GET" if query.contains_key("list-type") => ("LIST", 200, page(&self.keys, &query)),
+            "GET" if query.contains_key("list-type") => ("LIST", 200, page(&self.held, &query)),
             "GET" if key.is_empty() => {
                 ("LIST uploads", 200, "<R><IsTruncated>false</IsTruncated></R>".to_owned())
             }
-            "GET" if self.keys.binary_search_by(|other| (**other).cmp(key)).is_ok() => {
+            "GET" if self.held.keys.binary_search_by(|other| (**other).cmp(key)).is_ok() => {
                 let name = if key.ends_with("/link") {
                     "GET of a link"
                 } else {
                     "GET of a manifest or config"
                 };
-                let mut content = content(&self.keys, key).unwrap_or_default();
+                let mut content = self.held.content(key).unwrap_or_default();
                 content.truncate(range.map_or(content.len(), |end| end + 1));
                 (name, if range.is_some() { 206 } else { 200 }, content)
             }
@@ -283,12 +296,12 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
     let server = Arc::new(Server {
-        keys: keys(&args),
+        held: Held::new(&args),
         delay: Duration::from_millis(args.delay_ms),
         counts: Mutex::default(),
     });
     let mut out = io::stdout();
-    writeln!(out, "http://{}\t{} keys", listener.local_addr()?, server.keys.len())?;
+    writeln!(out, "http://{}\t{} keys", listener.local_addr()?, server.held.keys.len())?;
     out.flush()?;
     let serving = Arc::clone(&server);
     std::thread::spawn(move || {

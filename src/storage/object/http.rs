@@ -22,6 +22,8 @@ use super::{BucketError, BucketErrorKind};
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// As much of an error's body as is read, in bytes.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
+/// What is written to a connection at once, in bytes.
+const OUTPUT_BYTES: usize = 32 << 10;
 /// The most that is read of `AWS_CA_BUNDLE`, in bytes: the certificates of all public authorities have a
 /// quarter of a megabyte.
 const MAX_BUNDLE_BYTES: u64 = 16 << 20;
@@ -364,6 +366,9 @@ pub(super) fn agent(url: &str, skips_verification: bool) -> Agent {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .max_response_header_size(MAX_HEAD_BYTES)
+        // Of each connection, of which there may be 256. A head must fit.
+        .input_buffer_size(MAX_HEAD_BYTES)
+        .output_buffer_size(OUTPUT_BYTES)
         .max_idle_connections(MOST)
         .max_idle_connections_per_host(MOST)
         .timeout_connect(Some(CONNECT))
