@@ -60,6 +60,7 @@ impl WriteLock {
             }
             // The last holder may have removed the file between opening and locking it.
             if is_same_file(&file, &path) {
+                note_unfinished(&path);
                 return Ok(Some(Self { path, database: database.to_owned(), _file: file }));
             }
         }
@@ -75,6 +76,7 @@ impl Drop for WriteLock {
     fn drop(&mut self) {
         // Removed while still locked; whoever waits for it looks again. A leftover does no harm.
         drop(fs::remove_file(&self.path));
+        forget_unfinished(&self.path);
     }
 }
 
@@ -117,7 +119,8 @@ pub(super) fn forget_unfinished(path: &Path) {
 /// Removes what this process has written of a new database, before it ends in the middle of that. The
 /// database itself stays as it was.
 pub fn remove_unfinished() {
-    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+    // The lock, which was taken first, goes last.
+    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..).rev() {
         drop(fs::remove_file(path));
     }
 }

@@ -56,7 +56,10 @@ pub fn run(
         None => Ok(()),
     };
     let result = stop_if_interrupted()
-        .and(before)
+        .and(before.map_err(|error| match error.is_interrupted() {
+            true => Error::stopped(NOTHING_DELETED),
+            false => error,
+        }))
         .and_then(|()| act(context, args, planned, saved, has_answered));
     // Also after a failure: it starts the registry again.
     let after = match &args.acting.after {

@@ -1,5 +1,6 @@
 //! What the registry is doing before anything is deleted, and the commands around the deletion.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
 use super::PruneArgs;
@@ -8,6 +9,9 @@ use crate::commands::error::{Error, Result};
 use crate::graph::Graph;
 use crate::prune::check_registry;
 use crate::registry::{Expected, Found, Registry};
+
+/// The signal of Ctrl-C, as POSIX numbers it.
+const SIGINT: i32 = 2;
 
 /// Refuses before a question what [`check`] would refuse after it. Whether a registry is stopped is looked
 /// at again when something goes.
@@ -83,6 +87,10 @@ pub fn shell(context: &Context, option: &str, command: &str) -> Result<()> {
         })?;
     if status.success() {
         return Ok(());
+    }
+    // Ctrl-C reaches it too, and it may end before this program has noticed.
+    if status.signal() == Some(SIGINT) {
+        return Err(Error::stopped(format!("the command of {option} was stopped: {command}")));
     }
     Err(Error::new(format!("the command of {option} failed with {status}: {command}")))
 }
