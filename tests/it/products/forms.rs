@@ -273,6 +273,8 @@ fn an_export_that_lacks_half_of_one_repository_is_refused_after_a_whole_one() {
             rows.extend([config, layer].map(|blob| (repository, blob.digest.to_string())));
         }
     }
+    // A storage without a repository is held as a whole.
+    registry.image("team/tagged").push_tag("1.0");
     let registry = Registry::of(&registry);
     let write = |is_named: &dyn Fn(usize, &(u64, String)) -> bool| {
         let named = rows.iter().enumerate().filter(|(at, row)| is_named(*at, row));
