@@ -93,18 +93,18 @@ fn what_names_nothing_or_several_things_is_an_error_with_a_hint() {
     $ regsql why 'sha256:abc'
     exit 2
     --- stderr
-    error: `sha256:abc` is neither a digest nor REPO:TAG nor REPO@DIGEST
-    hint: name a digest (sha256:… or at least four digits of it), REPO:TAG or REPO@DIGEST
+    error: `sha256:abc` is no repository in the snapshot, no digest, and neither REPO:TAG nor REPO@DIGEST
+    hint: `regsql report repositories` lists repositories; a digest is sha256:… or at least four digits of it
     $ regsql why 'abc'
     exit 2
     --- stderr
-    error: `abc` is neither a digest nor REPO:TAG nor REPO@DIGEST
-    hint: name a digest (sha256:… or at least four digits of it), REPO:TAG or REPO@DIGEST
+    error: `abc` is no repository in the snapshot, no digest, and neither REPO:TAG nor REPO@DIGEST
+    hint: `regsql report repositories` lists repositories; a digest is sha256:… or at least four digits of it
     $ regsql why ''
     exit 2
     --- stderr
-    error: `` is neither a digest nor REPO:TAG nor REPO@DIGEST
-    hint: name a digest (sha256:… or at least four digits of it), REPO:TAG or REPO@DIGEST
+    error: `` is no repository in the snapshot, no digest, and neither REPO:TAG nor REPO@DIGEST
+    hint: `regsql report repositories` lists repositories; a digest is sha256:… or at least four digits of it
     $ regsql why 'zzz:1'
     exit 2
     --- stderr
