@@ -560,12 +560,10 @@ fn remember_proxy(location: &mut Location, previous: Option<&PreviousScan>) {
 
 /// As the database holds it.
 fn disk_space(space: Space) -> DiskSpace {
-    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    DiskSpace {
-        size_bytes: bytes(space.size_bytes),
-        used_bytes: bytes(space.used_bytes),
-        free_bytes: bytes(space.free_bytes),
-    }
+    let [size_bytes, used_bytes, free_bytes] =
+        [space.size_bytes, space.used_bytes, space.free_bytes]
+            .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    DiskSpace { size_bytes, used_bytes, free_bytes }
 }
 
 /// Figures about the trash and the last deletion, for metrics.

@@ -2,7 +2,8 @@
 
 use crate::prune::NotFreed;
 use crate::storage::Storage;
-use crate::{trash, ui};
+use crate::trash;
+use crate::ui;
 
 /// Less than this is noise: others write, directories shrink, small files take whole blocks.
 const NOISE_BYTES: u64 = 1 << 20;

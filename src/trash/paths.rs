@@ -3,9 +3,10 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-pub use crate::storage::paths::OWN;
+use crate::storage::{Layout, paths};
 
-use crate::storage::Layout;
+/// regsql's own directory in a storage, beside `docker`.
+pub const OWN: &str = paths::OWN;
 
 /// The lock of whoever changes the storage.
 pub const LOCK: &str = ".regsql/lock";
