@@ -354,7 +354,7 @@ impl<'a> Job<'a> {
         fingerprint: [u8; 32],
         is_complete: bool,
         is_deep: bool,
-        disk_use: Option<DiskUse>,
+        disk_use: Option<&DiskUse>,
     ) -> ScanRecord {
         ScanRecord {
             root: root_text(self.storage.root()),
@@ -366,7 +366,7 @@ impl<'a> Job<'a> {
             fingerprint,
             proxy_url: self.storage.proxied_url().map(str::to_owned),
             disk: self.storage.space().map(disk_space),
-            disk_use,
+            disk_use: disk_use.copied(),
             bucket: bucket::record(self.storage),
             max_vanished_percent: self.max_vanished_percent,
             other_totals: trash_totals(&trash::summary(self.storage)),
@@ -404,7 +404,7 @@ impl<'a> Job<'a> {
                 (parts != *last).then(|| parts.encode())
             });
             if let Some(summary) =
-                self.publish_unchanged(is_deep, disk_use, &previous, parts.as_deref())?
+                self.publish_unchanged(is_deep, disk_use.as_ref(), &previous, parts.as_deref())?
             {
                 return Ok(Look::Unchanged(Box::new(summary)));
             }
@@ -424,7 +424,7 @@ impl<'a> Job<'a> {
     fn publish_unchanged(
         &self,
         is_deep: bool,
-        disk_use: Option<DiskUse>,
+        disk_use: Option<&DiskUse>,
         previous: &PreviousScan,
         parts: Option<&[u8]>,
     ) -> Result<Option<Summary>, DatabaseError> {
@@ -491,7 +491,8 @@ impl<'a> Job<'a> {
 
             self.progress.phase("database", None);
             is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
-            let mut scan = self.record(fingerprint, is_complete, depth == Depth::Deep, disk_use);
+            let mut scan =
+                self.record(fingerprint, is_complete, depth == Depth::Deep, disk_use.as_ref());
             scan.bucket.storage_classes = bucket::storage_classes(self.storage, &catalog.digests);
             let snapshot = Snapshot {
                 graph: &catalog,

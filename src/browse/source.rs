@@ -201,7 +201,7 @@ impl Source {
         }
         let count = self.summary(listing)?.count;
         let most: Option<i64> =
-            self.connection.query_row("SELECT MAX(id) FROM blob", [], |row| row.get(0))?;
+            self.connection.query_row(include_str!("sql/last_blob.sql"), [], |row| row.get(0))?;
         let all = u64::try_from(most.unwrap_or(0)).unwrap_or(0);
         Ok(count > end && (all / count).saturating_mul(end) < MOST_LOOKUPS)
     }
@@ -357,11 +357,9 @@ impl Level {
                 .replace("{page}", ":limit OFFSET :offset");
         };
         let order = self.order(listing, true);
-        let page = format!(
-            "SELECT * FROM ({}) ORDER BY {} LIMIT :limit OFFSET :offset",
-            keyed(keys, filter, is_walked),
-            self.order(listing, is_walked)
-        );
+        let page = include_str!("sql/page_of_keys.sql")
+            .replace("{order}", &self.order(listing, is_walked))
+            .replace("{keys}", &keyed(keys, filter, is_walked));
         compose(frame, self.rows, &order, &Filter::default(), listing)
             .replace("LIMIT {page}", "")
             .replace("{page}", &page)

@@ -261,14 +261,11 @@ fn put_text(at: usize, column: &Column, bytes: &[u8], sink: &mut impl Sink) -> b
 
 /// A digest's text as its 32 bytes, or as text in the next column when it is of another algorithm.
 fn put_digest(at: usize, text: &str, sink: &mut impl Sink) {
-    match Digest::parse(text) {
-        Ok(Digest::Sha256(bytes)) => {
-            sink.digest(at, &bytes);
-            sink.null(at + 1);
-        }
-        _ => {
-            sink.null(at);
-            sink.text(at + 1, text, None);
-        }
+    if let Ok(Digest::Sha256(bytes)) = Digest::parse(text) {
+        sink.digest(at, &bytes);
+        sink.null(at + 1);
+    } else {
+        sink.null(at);
+        sink.text(at + 1, text, None);
     }
 }

@@ -71,11 +71,11 @@ pub fn explain_undeleted_tags(findings: &mut [Finding], catalog: &Catalog, stora
             |name: &str| name.strip_prefix(tag).is_some_and(|rest| rest.starts_with(['-', '.']));
         let beside = repository.tags.iter().map(|tag| tag.name.as_str()).find(|name| goes_on(name));
         if let Some(beside) = beside {
-            finding.detail.push_str(&format!(
-                "; if it was deleted: registries before version 3 delete no tag in S3 beside one like {beside} and answer \
-                 202. regsql prune --target {}:{tag} deletes it",
-                repository.name,
-            ));
+            finding.detail = format!(
+                "{}; if it was deleted: registries before version 3 delete no tag in S3 beside one like {beside} and \
+                 answer 202. regsql prune --target {}:{tag} deletes it",
+                finding.detail, repository.name,
+            );
         }
     }
 }

@@ -56,9 +56,8 @@ pub fn run(
         None => Ok(()),
     };
     let result = stop_if_interrupted()
-        .and(before.map_err(|error| match error.is_interrupted() {
-            true => Error::stopped(NOTHING_DELETED),
-            false => error,
+        .and(before.map_err(|error| {
+            if error.is_interrupted() { Error::stopped(NOTHING_DELETED) } else { error }
         }))
         .and_then(|()| act(context, args, planned, saved, has_answered));
     // Also after a failure: it starts the registry again.

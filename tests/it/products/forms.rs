@@ -278,13 +278,14 @@ fn an_export_that_lacks_half_of_one_repository_is_refused_after_a_whole_one() {
     let registry = Registry::of(&registry);
     let write = |is_named: &dyn Fn(usize, &(u64, String)) -> bool| {
         let named = rows.iter().enumerate().filter(|(at, row)| is_named(*at, row));
-        let lines: String = named.map(|(_, (_, digest))| format!(",,{digest},blob\n")).collect();
+        let mut lines = vec!["repository,tag,digest,kind".to_owned()];
+        lines.extend(named.map(|(_, (_, digest))| format!(",,{digest},blob")));
         // More rows of things that are not here: the length says nothing.
-        let pad: String = (0..20).map(|n| format!(",,{:064x},blob\n", n)).collect();
-        let text = format!("repository,tag,digest,kind\n{lines}{pad}");
-        std::fs::write(registry.path("roots.csv"), text).unwrap();
+        lines.extend((0..20).map(|number| format!(",,{number:064x},blob")));
+        std::fs::write(registry.path("roots.csv"), lines.join("\n") + "\n").unwrap();
     };
-    let half = |at: usize, (repository, _): &(u64, String)| *repository != 4 || at % 2 == 0;
+    let half =
+        |at: usize, (repository, _): &(u64, String)| *repository != 4 || at.is_multiple_of(2);
     let scan = ["scan", "registry", "--roots", "roots.csv"];
     write(&|_, _| true);
     registry.stdout(&scan);
@@ -295,7 +296,8 @@ fn an_export_that_lacks_half_of_one_repository_is_refused_after_a_whole_one() {
     assert_eq!(registry.rows("SELECT count(*) AS count FROM orphan_blobs")[0]["count"], 8);
     write(&|_, _| true);
     registry.stdout(&scan);
-    let most = |at: usize, row: &(u64, String)| half(at, row) && (row.0 != 5 || at % 4 != 0);
+    let most =
+        |at: usize, row: &(u64, String)| half(at, row) && (row.0 != 5 || !at.is_multiple_of(4));
     write(&most);
     let said = registry.stderr(&scan);
     assert!(said.contains("no longer name 12 of 144 blobs here"), "{said}");

@@ -138,8 +138,9 @@ fn s3(manifest: &Value, subject: &Subject) -> Result<Plan, Refused> {
         "Parquet" => Format::Parquet,
         other => return Err(no_format(other)),
     };
-    let made_ms = number(manifest, "creationTimestamp")?;
-    let made = i64::try_from(made_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let milliseconds = number(manifest, "creationTimestamp")?;
+    let made = i64::try_from(milliseconds).ok();
+    let made = made.and_then(|made| Timestamp::from_millisecond(made).ok());
     let made = made.ok_or_else(|| no_manifest("its time is none"))?;
     let mut files = Vec::new();
     for file in array(manifest, "files")? {

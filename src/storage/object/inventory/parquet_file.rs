@@ -66,7 +66,6 @@ fn rows(
         let row = row.map_err(|error| refused(&error))?;
         let values: Vec<&Value> = row.get_column_iter().map(|(_, value)| value).collect();
         let cell = |place: usize| match values.get(place) {
-            None | Some(Value::Null) => Cell::Null,
             Some(Value::Str(text)) => Cell::Text(Cow::Borrowed(text.as_str())),
             Some(Value::Bytes(bytes)) => match std::str::from_utf8(bytes.data()) {
                 Ok(text) => Cell::Text(Cow::Borrowed(text)),
@@ -82,7 +81,7 @@ fn rows(
                 ms.checked_mul(1_000_000).map_or(Cell::Null, Cell::Time)
             }
             Some(Value::TimestampMicros(us)) => us.checked_mul(1000).map_or(Cell::Null, Cell::Time),
-            Some(_) => Cell::Null,
+            _ => Cell::Null,
         };
         let entry = columns.entry(&cell);
         let entry = entry

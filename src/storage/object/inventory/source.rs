@@ -85,7 +85,7 @@ impl Source {
             Self::Bucket { bucket, key } => {
                 bucket.get(key, Some(0..MAX_MANIFEST_BYTES + 1), None)?
             }
-            Self::Directory { manifest } => self.read(manifest, MAX_MANIFEST_BYTES + 1)?,
+            Self::Directory { manifest } => read(manifest, MAX_MANIFEST_BYTES + 1)?,
         };
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
             return Err(self.refused("", Refused::new("it is too large for a manifest")));
@@ -127,7 +127,7 @@ impl Source {
                 if !path.exists() {
                     return Err(missing());
                 }
-                self.read(&path, MAX_CHECKSUM_BYTES)
+                read(&path, MAX_CHECKSUM_BYTES)
             }
         }
     }
@@ -212,16 +212,17 @@ impl Source {
         let stored = object.md5.filter(|_| !bucket.url().starts_with("s3://"));
         Ok((kept, at, md5.finalize().into(), stored))
     }
+}
 
-    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, BucketError> {
-        let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-        read.map_err(|error| {
-            let hint = "give the manifest: a path, or its address in the bucket that the provider writes to";
-            bad(&path.display().to_string(), &error.to_string()).with_hint(hint)
-        })?;
-        Ok(bytes)
-    }
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, BucketError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        let hint =
+            "give the manifest: a path, or its address in the bucket that the provider writes to";
+        bad(&path.display().to_string(), &error.to_string()).with_hint(hint)
+    })?;
+    Ok(bytes)
 }
 
 fn missing(source: &Source, file: &PlannedFile) -> BucketError {
@@ -274,7 +275,7 @@ fn places(manifest: &str, file: &str) -> Vec<String> {
         if above.is_empty() { format!("data/{name}") } else { format!("{above}/data/{name}") };
     let mut places = vec![beside(manifest, name), data];
     // A name without a directory is meant to be beside the manifest.
-    places.insert(if file.contains('/') { 0 } else { 1 }, file.to_owned());
+    places.insert(usize::from(!file.contains('/')), file.to_owned());
     places
 }
 
