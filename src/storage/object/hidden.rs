@@ -1,7 +1,7 @@
 //! What a bucket keeps that no plain listing shows: older versions, deleted contents, markers of deletions. After a
 //! deletion in such a bucket nothing has come free, and this is where it went.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -14,6 +14,29 @@ use crate::storage::{Contents, Noncurrent};
 const THREADS: usize = 64;
 /// A prefix with more pages than this is listed in parts.
 const MAX_PAGES: usize = 4;
+
+/// Objects that are asked for a checksum before it is believed that none has any.
+const CHECKSUMS_TRIED: u64 = 100;
+
+/// Whether the provider keeps checksums of objects, as far as it was asked.
+#[derive(Debug, Default)]
+pub(super) struct Checksums {
+    asked: AtomicU64,
+    is_any: AtomicBool,
+}
+
+impl Checksums {
+    /// Counts one more question; `false` when none of the first had an answer.
+    pub(super) fn are_worth_asking(&self) -> bool {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        asked < CHECKSUMS_TRIED || self.is_any.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether an object had one.
+    pub(super) fn note(&self, has_one: bool) {
+        self.is_any.fetch_or(has_one, Ordering::Relaxed);
+    }
+}
 
 /// Counts what is not current below `blobs_prefix` and `repositories_prefix`. `None` where it may not be seen.
 pub(super) fn noncurrent(

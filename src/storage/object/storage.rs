@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use md5::{Digest as _, Md5};
@@ -16,7 +15,7 @@ use rustix::io::Errno;
 use super::azure::Azure;
 use super::directories::{Group, Groups, Stamp, below, each_name};
 use super::gcs::Gcs;
-use super::hidden::noncurrent;
+use super::hidden::{Checksums, noncurrent};
 use super::inventory::{Inventory, Wanted};
 use super::listing::{Listing, Stray, UPLOADING, list_all};
 use super::s3::S3;
@@ -55,16 +54,6 @@ pub struct ObjectStorage {
     inventory: Option<Inventory>,
     checksums: Checksums,
 }
-
-/// Whether the provider keeps checksums of objects.
-#[derive(Debug, Default)]
-struct Checksums {
-    asked: AtomicU64,
-    is_any: AtomicBool,
-}
-
-/// Objects that are asked for a checksum before it is believed that none has any.
-const CHECKSUMS_TRIED: u64 = 100;
 
 impl std::fmt::Debug for ObjectStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -633,17 +622,14 @@ impl Storage for ObjectStorage {
 
     fn proven_sha256(&self, path: &Path) -> Option<[u8; 32]> {
         // One request each is only worth it where there are any.
-        let asked = self.checksums.asked.fetch_add(1, Ordering::Relaxed);
-        if asked >= CHECKSUMS_TRIED && !self.checksums.is_any.load(Ordering::Relaxed) {
+        if !self.checksums.are_worth_asking() {
             return None;
         }
         let name = path.to_str()?;
         let etag = self.listed()?.table.get(name)?.etag();
         // What cannot be asked is read.
         let found = self.bucket.sha256(&self.key(name), etag.as_deref()).ok().flatten();
-        if found.is_some() {
-            self.checksums.is_any.store(true, Ordering::Relaxed);
-        }
+        self.checksums.note(found.is_some());
         found
     }
 
