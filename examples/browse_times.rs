@@ -43,7 +43,7 @@ impl Slowest {
     fn take<T>(&mut self, what: impl FnOnce() -> String, work: impl FnOnce() -> T) -> T {
         let begun = processor();
         let result = work();
-        self.add(processor() - begun, what);
+        self.add(processor().saturating_sub(begun), what);
         result
     }
 
@@ -54,7 +54,7 @@ impl Slowest {
     }
 
     fn text(&self) -> String {
-        if self.1.is_empty() { "".into() } else { format!("{:.1?} ({})", self.0, self.1) }
+        if self.1.is_empty() { String::new() } else { format!("{:.1?} ({})", self.0, self.1) }
     }
 }
 
@@ -87,7 +87,7 @@ impl Screen {
                     request,
                     Request::Rows { .. } | Request::Summary { .. } | Request::Position { .. }
                 ) {
-                    let answer = rows(&mut self.source, &request);
+                    let answer = rows(&self.source, &request);
                     self.app.answer(answer);
                 }
             }
@@ -172,7 +172,7 @@ fn lists(screen: &mut Screen, report: &mut Vec<String>) -> Result<()> {
         listing.order = order(Sort::Size, Measure::Exclusive);
         for filter in FILTERS {
             for end in 1..=filter.len() {
-                listing.filter = filter[..end].to_owned();
+                filter[..end].clone_into(&mut listing.filter);
                 let source = &mut screen.source;
                 let what = || format!("rows of {}", &filter[..end]);
                 filters.take(what, || source.rows(&listing, 0, 600))?;
@@ -206,12 +206,16 @@ fn main() -> Result<()> {
 
     let begun = processor();
     let deletions = (screen.outside.deletions)()?;
-    report.push(format!("| graph read, in the background | {:.1?} |", processor() - begun));
+    report.push(format!(
+        "| graph read, in the background | {:.1?} |",
+        processor().saturating_sub(begun)
+    ));
     let begun = processor();
     screen.source.learn(&deletions.groups(), &[])?;
     screen.app.answer(Answer::Learned);
     screen.settle()?;
-    report.push(format!("| exact bytes of all groups | {:.1?} |", processor() - begun));
+    report
+        .push(format!("| exact bytes of all groups | {:.1?} |", processor().saturating_sub(begun)));
 
     let mut shown = Slowest::default();
     for char in WALK.chars() {
@@ -225,7 +229,7 @@ fn main() -> Result<()> {
         let begun = processor();
         screen.app.event(&event);
         screen.draw()?;
-        shown.add(processor() - begun, || format!("key {char:?}"));
+        shown.add(processor().saturating_sub(begun), || format!("key {char:?}"));
         screen.settle()?;
     }
     report.push(format!("| a key is shown | {} |", shown.text()));
@@ -238,7 +242,7 @@ fn main() -> Result<()> {
     report.push(format!(
         "| sum of {} marks ({freed_bytes} bytes) | {:.1?} |",
         marks.len(),
-        processor() - begun
+        processor().saturating_sub(begun)
     ));
     lists(&mut screen, &mut report)?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

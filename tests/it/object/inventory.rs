@@ -44,7 +44,7 @@ impl Daily {
 
     /// The inventory of these objects, as S3 makes it, after `edit`.
     fn made(&self, form: Form, objects: &[Object], edit: &dyn Fn(&mut Made)) -> PathBuf {
-        let mut made = made::s3("b", form, objects, &self.bucket.now_ns());
+        let mut made = made::s3("b", form, objects, self.bucket.now_ns());
         edit(&mut made);
         let directory = self.directory.path().join("copied");
         fs::remove_dir_all(&directory).ok();
@@ -86,7 +86,8 @@ fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
             error.get_ref()?.downcast_ref::<BucketError>()
         });
         if let Some(error) = bucket_error {
-            text.push_str(&format!("{error}\nhint: {}\n", error.hint.as_deref().unwrap_or("none")));
+            let hint = error.hint.as_deref().unwrap_or("none");
+            text = format!("{text}{error}\nhint: {hint}\n");
         }
         next = error.source();
     }
@@ -181,7 +182,7 @@ fn an_inventory_that_is_not_whole_or_not_understood_is_refused_with_what_to_do()
             made.after.push(Box::new({
                 let value = value.clone();
                 move |files| files.edit_manifest(&|manifest| manifest[name] = value.clone())
-            }))
+            }));
         }
     };
     let after = |made: &mut Made, edit: fn(&mut made::Files)| made.after.push(Box::new(edit));
@@ -217,7 +218,7 @@ fn an_inventory_that_is_not_whole_or_not_understood_is_refused_with_what_to_do()
                 after(made, |files| {
                     files.cut("1.csv.gz");
                     files.make_sums_right();
-                })
+                });
             },
             "ends early",
         ),
@@ -278,7 +279,7 @@ fn an_inventory_that_is_not_whole_or_not_understood_is_refused_with_what_to_do()
 }
 
 fn row_text(row: &[Option<made::Text>], column: usize) -> String {
-    row[column].as_ref().map(|text| text.to_string()).unwrap_or_default()
+    row[column].as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 #[test]
@@ -322,7 +323,7 @@ fn what_is_no_inventory_ends_with_exit_code_2_and_an_older_one_takes_no_place() 
 #[test]
 fn a_large_inventory_in_any_order_is_one_table() {
     let daily = Daily::new();
-    let mut made = made::s3("b", Form::Csv, &daily.objects(), &daily.bucket.now_ns());
+    let mut made = made::s3("b", Form::Csv, &daily.objects(), daily.bucket.now_ns());
     made.rows_of_a_file = 20_000;
     for number in 0..150_000_u64 {
         let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);

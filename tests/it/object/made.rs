@@ -73,8 +73,11 @@ pub struct Made {
     /// Where its files lie.
     prefix: String,
     /// What happens to the files once they are written.
-    pub after: Vec<Box<dyn Fn(&mut Files)>>,
+    pub after: Vec<Edit>,
 }
+
+/// What happens to files.
+pub type Edit = Box<dyn Fn(&mut Files)>;
 
 /// Its files by their keys.
 pub struct Files {
@@ -134,7 +137,8 @@ impl Files {
 }
 
 fn hex_md5(bytes: &[u8]) -> String {
-    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = Md5::digest(bytes);
+    format!("{:032x}", u128::from_be_bytes(bytes.into()))
 }
 
 fn time(ns: i64) -> Text {
@@ -167,7 +171,7 @@ pub fn row_of_s3(bucket: &str, object: &Object) -> Vec<Option<Text>> {
 }
 
 /// As S3 makes it: two files or more.
-pub fn s3(bucket: &str, form: Form, objects: &[Object], made_ns: &i64) -> Made {
+pub fn s3(bucket: &str, form: Form, objects: &[Object], made_ns: i64) -> Made {
     Made {
         whose: Whose::S3,
         form,
@@ -293,7 +297,7 @@ fn google(form: Form, objects: &[Object]) -> Made {
 pub fn of_server(server: &Server, form: Form, objects: &[Object], made_ns: i64) -> Made {
     match server.kind {
         Kind::Moto | Kind::SeaweedFs => {
-            let mut made = s3(BUCKET, form, objects, &made_ns);
+            let mut made = s3(BUCKET, form, objects, made_ns);
             made.prefix = format!("inventories/{BUCKET}/{form:?}");
             made
         }
@@ -335,9 +339,9 @@ impl Made {
             Whose::S3 => {
                 manifest["fileFormat"] =
                     if self.form == Form::Csv { "CSV" } else { "Parquet" }.into();
-                let names: Vec<String> =
+                let columns: Vec<String> =
                     self.columns.iter().map(|column| camel(&column.name)).collect();
-                manifest["fileSchema"] = names.join(", ").into();
+                manifest["fileSchema"] = columns.join(", ").into();
                 let file = |(key, size, md5): &(String, usize, String)| json!({"key": key, "size": size, "MD5checksum": md5});
                 manifest["files"] = named.iter().map(file).collect();
                 format!("{}/2026-11-26T01-00Z/manifest.json", self.prefix)
@@ -417,19 +421,16 @@ impl Made {
     }
 
     fn parquet(&self, rows: &[Vec<Option<Text>>]) -> Vec<u8> {
-        let declared: String = self
-            .columns
-            .iter()
-            .map(|column| {
-                let (kind, logical) = match column.kind {
-                    "binary" => ("binary", " (UTF8)"),
-                    "time" => ("int64", " (TIMESTAMP_MILLIS)"),
-                    "micros" => ("int64", " (TIMESTAMP_MICROS)"),
-                    kind => (kind, ""),
-                };
-                format!("optional {kind} {}{logical};", column.name)
-            })
-            .collect();
+        let declared = self.columns.iter().map(|column| {
+            let (kind, logical) = match column.kind {
+                "binary" => ("binary", " (UTF8)"),
+                "time" => ("int64", " (TIMESTAMP_MILLIS)"),
+                "micros" => ("int64", " (TIMESTAMP_MICROS)"),
+                kind => (kind, ""),
+            };
+            format!("optional {kind} {}{logical};", column.name)
+        });
+        let declared = declared.collect::<Vec<_>>().join(" ");
         let schema = parse_message_type(&format!("message inventory {{ {declared} }}")).unwrap();
         let properties = WriterProperties::builder()
             .set_compression(parquet::basic::Compression::SNAPPY)
@@ -471,10 +472,9 @@ impl Made {
 
 /// `LastModifiedDate` of `last_modified_date`.
 fn camel(name: &str) -> String {
-    name.split('_')
-        .map(|word| {
-            let (first, rest) = word.split_at(1);
-            format!("{}{rest}", first.to_uppercase())
-        })
-        .collect()
+    let words = name.split('_').map(|word| {
+        let (first, rest) = word.split_at(1);
+        first.to_uppercase() + rest
+    });
+    words.collect()
 }
