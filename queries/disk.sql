@@ -8,8 +8,8 @@
 -- bar: disk_bytes
 --
 -- Blocks, as `du` counts them, and not sizes: a sparse or compressed file takes less than its size, a small one a
--- whole block. Files with several names count once a name among blobs and links. What directories take is reckoned
--- from their number; those with very many names take more. `trash` is all of `.regsql`, `strays` what no
+-- whole block. Of files with several names, as snapshots by hard links have them, those of the registry count. What
+-- directories take is reckoned from their number; those with very many names take more. `trash` is all of `.regsql`, `strays` what no
 -- registry wrote, of both at most 10,000 names: a plus sign says that there is more. `other files` is what `df`
 -- calls used and is not this registry's, on whatever belongs to the same file system. A storage in a bucket has
 -- no disk, and no lines here.

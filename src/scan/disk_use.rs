@@ -90,8 +90,7 @@ impl Beside {
                 let name = std::os::unix::ffi::OsStrExt::as_bytes(entry.name.as_os_str());
                 let is_clutter = clutter::of_entry(name, entry.kind == FileKind::File).is_some();
                 if !is_layout && !is_clutter && path != own {
-                    let usage = beside.usage(storage, &path);
-                    beside.strays.add(&usage);
+                    beside.add_stray(storage, &path);
                 }
             }
             directory.push(step.unwrap_or_default());
@@ -108,12 +107,19 @@ impl Beside {
         }
     }
 
+    /// A snapshot by hard links holds the registry's own files, which are counted there.
+    fn add_stray(&mut self, storage: &dyn Storage, path: &Path) {
+        let mut usage = self.usage(storage, path);
+        usage.disk_bytes = usage.disk_bytes.saturating_sub(usage.hard_linked_bytes);
+        usage.hard_linked_bytes = 0;
+        self.strays.add(&usage);
+    }
+
     /// What stands between the registry's own files.
     fn add_found(&mut self, storage: &dyn Storage, notes: &Notes) {
         for finding in &notes.findings {
             if matches!(finding.code, Code::ForeignFile | Code::TemporaryFile | Code::Clutter) {
-                let usage = self.usage(storage, Path::new(&finding.path));
-                self.strays.add(&usage);
+                self.add_stray(storage, Path::new(&finding.path));
             }
         }
     }
