@@ -320,17 +320,7 @@ impl ObjectStorage {
 
 /// There are no directories in a bucket: what a registry's own would look like.
 fn directory(newest_ns: i64) -> FileFacts {
-    FileFacts {
-        kind: FileKind::Directory,
-        size_bytes: 0,
-        allocated_bytes: 0,
-        link_count: 1,
-        modified_ns: newest_ns,
-        changed_ns: newest_ns,
-        inode: 0,
-        owner: 0,
-        permissions: 0o755,
-    }
+    FileFacts { kind: FileKind::Directory, permissions: 0o755, ..file(0, newest_ns, 0) }
 }
 
 /// Objects have no owner and no permission bits: everyone may read them who may read the bucket.
