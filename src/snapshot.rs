@@ -1,6 +1,7 @@
 //! The main job, end to end: storage -> facts -> graph -> figures -> database.
 
 mod bucket;
+mod findings;
 mod inventory;
 mod roots;
 mod unknown;
@@ -13,16 +14,13 @@ use std::time::{Duration, Instant};
 
 use crate::db::{
     self, AuthorityRecord, DatabaseError, DiskSpace, PreviousScan, References, ScanRecord,
-    Snapshot, StoredFinding, Totals, Witness, WriteLock,
+    Snapshot, Totals, Witness, WriteLock,
 };
 use crate::graph;
-use crate::model::authority::Evidence;
 use crate::model::progress::Progress;
-use crate::model::{Code, Finding, Severity, text_of};
+use crate::model::text_of;
 use crate::scan::DeepLook;
-use crate::scan::{
-    self, Catalog, Depth, DiskUse, Facts, KnownContents, KnownParts, Notes, Section,
-};
+use crate::scan::{self, Depth, DiskUse, Facts, KnownContents, KnownParts, Section};
 use crate::storage::{
     self, AnyStorage, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
 };
@@ -30,7 +28,7 @@ use crate::trash::{self, LastRun, TrashSummary};
 pub use inventory::InventoryError;
 use roots::{Reading, RootsReadError};
 pub use roots::{RootsChoice, RootsScanError};
-use vanished::{MAX_VANISHED_PERCENT, RepositoryNow, vanished};
+use vanished::MAX_VANISHED_PERCENT;
 
 /// What to scan, and where to put the result.
 #[derive(Clone, Debug)]
@@ -473,7 +471,7 @@ impl<'a> Job<'a> {
             authority.roots = Some(record);
             graph = with_roots;
         }
-        notes.findings.extend(authority_finding(&authority, self.storage));
+        notes.findings.extend(findings::of_authority(&authority, self.storage));
         // A damaged old database is not worth failing for: a check of content finds them again.
         let about_content = db::content_findings(&self.options.database).unwrap_or_default();
         // Two threads write half of the rows each; one also works out the figures.
@@ -484,10 +482,10 @@ impl<'a> Job<'a> {
             let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
             let mut of_graph = of_graph;
             bucket::explain_undeleted_tags(&mut of_graph, &catalog, self.storage);
-            let mut findings = all_findings(of_graph, &catalog, notes, &about_content);
+            let mut findings = findings::all(of_graph, &catalog, notes, &about_content);
             unknown::retain_known(&mut findings, &catalog.layout);
             let limit = self.max_vanished_percent;
-            add_vanished(&mut findings, self.witness.as_ref(), &catalog, limit);
+            findings::add_vanished(&mut findings, self.witness.as_ref(), &catalog, limit);
 
             self.progress.phase("database", None);
             is_complete &= findings.iter().all(|finding| !finding.code.hides_something());
@@ -513,7 +511,7 @@ impl<'a> Job<'a> {
         Ok(Summary {
             root: self.storage.root().to_owned(),
             totals,
-            findings: by_severity(&findings),
+            findings: findings::by_severity(&findings),
             unreadable: db::unreadable_text(&self.options.database)?,
             bucket: self.storage.bucket_facts(),
             is_complete,
@@ -584,61 +582,6 @@ fn trash_totals(summary: &TrashSummary) -> Vec<(&'static str, i64)> {
     ]
 }
 
-/// What is wrong, what is known of contents included, sorted, each once.
-fn all_findings(
-    mut findings: Vec<Finding>,
-    catalog: &Catalog,
-    notes: Notes,
-    about_content: &[StoredFinding],
-) -> Vec<Finding> {
-    findings.extend(notes.findings);
-    for repository in &catalog.repositories {
-        findings.extend(repository.facts.notes.findings.iter().cloned());
-    }
-    // Only as long as the file is the one that was read.
-    let is_same_file = |stored: &&StoredFinding| {
-        let place = catalog.digests.binary_search(&stored.blob).ok();
-        place.and_then(|place| catalog.files[place]).is_some_and(|file| {
-            (file.modified_ns, file.changed_ns) == (stored.modified_ns, stored.changed_ns)
-                && stored.inode.is_none_or(|inode| inode == file.inode)
-        })
-    };
-    findings.extend(about_content.iter().filter(is_same_file).map(|stored| stored.finding.clone()));
-    findings.sort_unstable();
-    findings.dedup();
-    findings
-}
-
-/// Adds what is not there now and was at a scan before.
-fn add_vanished(
-    findings: &mut Vec<Finding>,
-    witness: Option<&Witness>,
-    catalog: &Catalog,
-    max_percent: u8,
-) {
-    let Some(witness) = witness else { return };
-    let now: Vec<_> = catalog
-        .repositories
-        .iter()
-        .map(|repository| RepositoryNow {
-            name: &repository.name,
-            tag_count: repository.tags.len() as u64,
-            revision_count: repository.revisions.len() as u64,
-        })
-        .collect();
-    // What is not there at all has vanished as well.
-    let hidden: Vec<&str> = findings
-        .iter()
-        .filter(|finding| {
-            matches!(finding.code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed)
-        })
-        .map(|finding| finding.path.as_str())
-        .collect();
-    let found = vanished(witness, &now, max_percent, &catalog.layout.repositories(), &hidden);
-    findings.extend(found);
-    findings.sort_unstable();
-}
-
 /// Who else holds references, as far as the storage shows.
 fn authority_of(facts: &mut scan::Facts) -> AuthorityRecord {
     let without_tags = (0..)
@@ -648,31 +591,6 @@ fn authority_of(facts: &mut scan::Facts) -> AuthorityRecord {
         .collect();
     let evidence = std::mem::take(&mut facts.evidence);
     AuthorityRecord { evidence, without_tags, roots: None }
-}
-
-/// That something outside of the storage seems to hold references.
-fn authority_finding(authority: &AuthorityRecord, storage: &dyn Storage) -> Option<Finding> {
-    let suspicion = authority.suspicion()?;
-    let seen: Vec<String> = authority.evidence.iter().map(Evidence::text).collect();
-    Some(Finding {
-        code: Code::AuthorityElsewhere,
-        repository: None,
-        digest: None,
-        path: text_of(storage.layout().repositories().as_os_str()),
-        detail: format!(
-            "{} seems to hold references that are not on disk: {}",
-            suspicion.product.title(),
-            seen.join("; ")
-        ),
-    })
-}
-
-/// How many of each severity, the least first.
-fn by_severity(findings: &[Finding]) -> [u64; 3] {
-    Severity::ALL.map(|severity| {
-        let of_severity = findings.iter().filter(|finding| finding.code.severity() == severity);
-        of_severity.count() as u64
-    })
 }
 
 fn refuse_database_in_storage(database: &Path, location: &Location) -> Result<(), ScanError> {
