@@ -85,3 +85,4 @@ WHERE place > 3
     AND NOT is_kept
     AND (repository, manifest_digest) NOT IN (SELECT repository, manifest_digest FROM deployed)
     AND EXISTS (SELECT 1 FROM deployed WHERE is_listed OR NOT EXISTS (SELECT 1 FROM listed))
+ORDER BY t.repository, t.tag

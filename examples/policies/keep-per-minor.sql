@@ -28,3 +28,4 @@ SELECT t.repository, t.tag, t.manifest_digest
 FROM ranked
 JOIN tags t USING (repository, manifest_digest)
 WHERE place > 2 AND NOT is_kept
+ORDER BY t.repository, t.tag

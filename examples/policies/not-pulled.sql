@@ -39,3 +39,4 @@ WHERE place > 3
     AND ranked.pushed_at < until_at
     AND (ranked.last_pulled_at IS NULL OR ranked.last_pulled_at < until_at)
     AND (has_logs OR has_new_roots AND (repository, manifest_digest) IN (SELECT repository, digest FROM exported))
+ORDER BY t.repository, t.tag

@@ -21,3 +21,4 @@ JOIN tags t USING (repository, manifest_digest)
 WHERE place > 1
     AND NOT is_kept
     AND ranked.pushed_at < (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-60 days') FROM scan_info)
+ORDER BY t.repository, t.tag

@@ -11,3 +11,4 @@ WHERE manifest_digest IN (
         AND COUNT(i.pushed_at) = COUNT(*)
         AND MAX(i.pushed_at) < (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, '-14 days') FROM scan_info)
 )
+ORDER BY repository, tag
