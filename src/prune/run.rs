@@ -228,7 +228,7 @@ fn make_steps<'a>(
         return Made { outcome, destination, has_touched, is_sure: true, unrenamable };
     }
     if options.is_online {
-        wait(options.wait, environment, &|| environment.is_stopped());
+        wait(options.wait, "before blobs go (1 of 2)", environment, &|| environment.is_stopped());
     }
     environment.before(Step::Recheck);
     executor.recheck();
@@ -243,7 +243,7 @@ fn make_steps<'a>(
                  that, and the next prune --delete looks again)",
             );
         }
-        wait(options.wait, environment, &is_watch_ended);
+        wait(options.wait, "after what went (2 of 2)", environment, &is_watch_ended);
         environment.before(Step::Recheck);
         executor.recheck();
     }
@@ -255,13 +255,18 @@ fn make_steps<'a>(
     Made { outcome, destination, has_touched, is_sure, unrenamable }
 }
 
-fn wait(duration: Duration, environment: &dyn Environment, is_ended: &dyn Fn() -> bool) {
+fn wait(
+    duration: Duration,
+    when: &str,
+    environment: &dyn Environment,
+    is_ended: &dyn Fn() -> bool,
+) {
     if duration.is_zero() {
         return;
     }
     environment.before(Step::Wait);
     let shown = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
-    environment.note(&format!("waiting {shown:#} for pushes under way"));
+    environment.note(&format!("waiting {shown:#} for pushes under way, {when}"));
     let mut rest = duration;
     let mut shown_seconds = None;
     while !rest.is_zero() && !is_ended() {

@@ -169,9 +169,10 @@ impl TrashError {
                 path.with_file_name(super::paths::FILES).display()
             ),
             Self::Newer { .. } => "use the newer regsql".into(),
-            Self::Read { .. } | Self::Outside(_) | Self::Overlap { .. } | Self::Empty(_) => {
-                return None;
+            Self::Empty(_) => {
+                "what was purged or deleted with --no-trash cannot be put back".into()
             }
+            Self::Read { .. } | Self::Outside(_) | Self::Overlap { .. } => return None,
         })
     }
 }

@@ -30,6 +30,7 @@ fn undo_says_what_came_back_and_what_to_do_next() {
     exit 2
     --- stderr
     error: nothing is in the trash `ROOT/.regsql/trash`
+    hint: what was purged or deleted with --no-trash cannot be put back
     "#);
 }
 
