@@ -57,6 +57,7 @@ fn a_night_on_a_full_disk_makes_room_from_the_trash_first() {
     assert!(!run.exists(), "{text}");
     assert!(matches!(output.status.code(), Some(0 | 2)), "{text}");
     night.assert_whole();
+    drop(filler);
     fs::remove_file(disk.join("filler")).unwrap();
     night.ends(0, &[]);
     night.assert_whole();

@@ -266,7 +266,7 @@ fn what_is_pruned_in_google_comes_back_by_journal_generation_or_soft_deletion() 
     let kinds = [
         (plain, "is marked and stays in the bucket"),
         (Settings { has_versions: true, ..plain }, "older version"),
-        (Settings { soft_delete_seconds: Some(7 * 86_400), ..plain }, "for 7d"),
+        (Settings { soft_delete_seconds: Some(7 * 86_400), ..plain }, "for 7 days"),
     ];
     for (settings, says) in kinds {
         let registry = Registry::new(&sample().0, settings);

@@ -60,7 +60,9 @@ fn undo_takes_the_storage_from_the_database() {
 fn a_conflict_is_exit_1_and_names_what_stays() {
     let registry = Registry::new();
     let run = registry.delete();
-    fs::create_dir_all(registry.below(registry.path(MoveKind::Tag)).join("current")).unwrap();
+    let current = registry.below(registry.path(MoveKind::Tag)).join("current");
+    fs::create_dir_all(&current).unwrap();
+    fs::write(current.join("link"), format!("sha256:{}", "0".repeat(64))).unwrap();
     assert_snapshot!(registry.run(&["undo", &run, "--storage", "registry"]), @r#"
     exit 1
     --- stderr
