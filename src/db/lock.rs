@@ -75,8 +75,7 @@ impl WriteLock {
 impl Drop for WriteLock {
     fn drop(&mut self) {
         // Removed while still locked; whoever waits for it looks again. A leftover does no harm.
-        drop(fs::remove_file(&self.path));
-        forget_unfinished(&self.path);
+        drop(finish(&self.path, || fs::remove_file(&self.path)));
     }
 }
 
@@ -105,22 +104,40 @@ pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journ
      PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; \
      PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";
 
-/// The files that this process is writing now.
+/// The files that this process is writing now. Each is begun, renamed and removed under this lock, so that none is once
+/// the process ends: another one may write beside the database by then.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-pub(super) fn note_unfinished(path: &Path) {
+fn note_unfinished(path: &Path) {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
 }
 
-pub(super) fn forget_unfinished(path: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != path);
+/// Notes a file that is to be written, and removes what a killed scan left of it: nothing else writes it while the
+/// lock is held.
+pub(super) fn begin(path: &Path) -> Result<(), DatabaseError> {
+    note_unfinished(path);
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DatabaseError::Write { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Renames or removes a file that was noted.
+pub(super) fn finish<T>(path: &Path, end: impl FnOnce() -> T) -> T {
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished.retain(|other| other != path);
+    end()
 }
 
 /// Removes what this process has written of a new database, before it ends in the middle of that. The
-/// database itself stays as it was.
+/// database itself stays as it was. Whatever else would write one waits from then on, until the process has ended.
 pub fn remove_unfinished() {
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     // The lock, which was taken first, goes last.
-    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).drain(..).rev() {
+    for path in unfinished.drain(..).rev() {
         drop(fs::remove_file(path));
     }
+    std::mem::forget(unfinished);
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::load::load_figures;
-use super::lock::{NEW_FILE_PRAGMAS, WriteLock, beside, forget_unfinished, note_unfinished};
+use super::lock::{NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish};
 use super::references::References;
 use super::rows::{ScanRecord, Snapshot, Totals};
 use super::{DatabaseError, migrate, remembered};
@@ -120,9 +120,8 @@ pub struct NewDatabase<'a> {
 
 impl Drop for NewDatabase<'_> {
     fn drop(&mut self) {
-        forget_unfinished(&self.path);
         if self.connection.take().is_some() {
-            drop(fs::remove_file(&self.path));
+            drop(finish(&self.path, || fs::remove_file(&self.path)));
         }
     }
 }
@@ -134,14 +133,7 @@ impl<'a> NewDatabase<'a> {
         let database = lock.database();
         let path = beside(database, ".new")?;
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
-        match fs::remove_file(&path) {
-            // A killed scan left it; nothing else writes while the lock is held.
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(DatabaseError::Write { path, source });
-            }
-            _ => {}
-        }
-        note_unfinished(&path);
+        begin(&path)?;
         let connection = Connection::open(&path).map_err(on_sqlite)?;
         let mut new =
             Self { lock, path, connection: Some(connection), old: None, has_lost_history: false };
@@ -248,17 +240,17 @@ impl<'a> NewDatabase<'a> {
         // That of a file that is damaged or gone would be taken for the new file's, and undo it.
         let mut journal = database.as_os_str().to_owned();
         journal.push("-journal");
-        drop(fs::remove_file(journal));
-        forget_unfinished(&self.path);
         keep_access(&self.path, database);
-        let renamed = File::open(&self.path)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| fs::rename(&self.path, database))
-            .and_then(|()| File::open(directory_of(database))?.sync_all());
-        renamed.map_err(|source| {
-            drop(fs::remove_file(&self.path));
-            DatabaseError::Write { path: database.to_owned(), source }
-        })
+        let renamed = File::open(&self.path).and_then(|file| file.sync_all());
+        let renamed = finish(&self.path, || {
+            drop(fs::remove_file(journal));
+            renamed.and_then(|()| fs::rename(&self.path, database)).inspect_err(|_| {
+                drop(fs::remove_file(&self.path));
+            })
+        });
+        renamed
+            .and_then(|()| File::open(directory_of(database))?.sync_all())
+            .map_err(|source| DatabaseError::Write { path: database.to_owned(), source })
     }
 
     /// Runs statements in a transaction while the file whose place it takes is attached as `before`.

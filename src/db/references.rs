@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, Statement, params};
 
-use super::lock::{NEW_FILE_PRAGMAS, WriteLock, beside, forget_unfinished, note_unfinished};
+use super::lock::{NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish};
 use super::rows::SortedTexts;
 use super::summaries::load_image_summaries;
 use super::{DatabaseError, migrate};
@@ -32,14 +31,7 @@ impl<'a> References<'a> {
     /// When the file cannot be written.
     pub fn load(lock: &'a WriteLock, graph: &Catalog) -> Result<Self, DatabaseError> {
         let path = beside(lock.database(), ".references")?;
-        match fs::remove_file(&path) {
-            // A killed scan left it; nothing else writes while the lock is held.
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(DatabaseError::Write { path, source });
-            }
-            _ => {}
-        }
-        note_unfinished(&path);
+        begin(&path)?;
         let references = Self { lock, path };
         let on_sqlite = |source| DatabaseError::from_sqlite_write(lock.database(), source);
         let mut connection = Connection::open(&references.path).map_err(on_sqlite)?;
@@ -72,8 +64,7 @@ impl<'a> References<'a> {
 
 impl Drop for References<'_> {
     fn drop(&mut self) {
-        forget_unfinished(&self.path);
-        drop(fs::remove_file(&self.path));
+        drop(finish(&self.path, || fs::remove_file(&self.path)));
     }
 }
 

@@ -116,8 +116,8 @@ impl Executor<'_> {
         })
     }
 
-    /// Links to blobs of the plan that are not there and that this run did not take: all that there could have
-    /// been, or if those are too many, those that the scan saw.
+    /// Links to blobs of the plan, as layers and as revisions, that are not there and that this run did not take: all that
+    /// there could have been, or if those are too many, those that the scan saw.
     fn may_have_been_linked(&self, names: &Names) -> Vec<Unlinked> {
         let layout = self.storage.layout();
         let blobs: Vec<Digest> = self.planned_blobs().collect();
@@ -137,33 +137,48 @@ impl Executor<'_> {
         }
         let mut unlinked = Vec::new();
         for repository in all.into_iter().filter(|name| is_repository_name(name)) {
-            let there: HashSet<&Digest> = found
-                .get(repository)
-                .into_iter()
-                .flat_map(|found| found.layer_links.iter().map(|link| &link.name))
-                .collect();
+            let Some(directory) = paths::repository(layout, repository) else { continue };
             let seen = is_too_many.then(|| self.linked_at_the_scan(repository));
-            let directory = paths::repository(layout, repository);
-            for digest in &blobs {
-                let is_known = seen.as_ref().is_none_or(|seen| seen.contains(digest));
-                let path = directory.as_ref().and_then(|at| paths::layer_link(at, digest));
-                let is_taken = path.is_some_and(|path| self.is_taken(&path));
-                if is_known && !is_taken && !there.contains(digest) {
-                    let (repository, digest) = (repository.to_owned(), digest.clone());
-                    unlinked.push(Unlinked { repository, digest, is_revision: false });
+            let found = found.get(repository);
+            for is_revision in [false, true] {
+                let links = found.map(|found| match is_revision {
+                    true => &found.revisions,
+                    false => &found.layer_links,
+                });
+                let there: HashSet<&Digest> =
+                    links.into_iter().flatten().map(|link| &link.name).collect();
+                let link_of = if is_revision { paths::revision } else { paths::layer_link };
+                for digest in &blobs {
+                    let may_be = !is_revision || self.may_be_manifest(digest);
+                    let is_known = seen.as_ref().is_none_or(|seen| seen.contains(digest));
+                    if !may_be || !is_known || there.contains(digest) {
+                        continue;
+                    }
+                    if !link_of(&directory, digest).is_some_and(|path| self.is_taken(&path)) {
+                        let (repository, digest) = (repository.to_owned(), digest.clone());
+                        unlinked.push(Unlinked { repository, digest, is_revision });
+                    }
                 }
             }
         }
         unlinked
     }
 
-    /// What a repository had links to when it was scanned.
+    fn may_be_manifest(&self, digest: &Digest) -> bool {
+        let blob = self.graph.blob_by_digest(digest);
+        blob.is_none_or(|blob| self.graph.blobs[blob as usize].may_be_manifest)
+    }
+
+    /// What a repository had links to when it was scanned, revisions included.
     fn linked_at_the_scan(&self, repository: &str) -> HashSet<&Digest> {
         let repositories = &self.graph.repositories;
         let place = repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
-        let links = place.map_or(0..0, |place| repositories[place].links.clone());
-        let links = &self.graph.links[links.start as usize..links.end as usize];
-        links.iter().map(|link| &self.graph.blobs[link.name as usize].digest).collect()
+        let Ok(place) = place else { return HashSet::new() };
+        let known = &repositories[place];
+        let links = &self.graph.links[known.links.start as usize..known.links.end as usize];
+        let named = links.iter().map(|link| link.name);
+        let named = named.chain(self.graph.revisions_of(known).iter().copied());
+        named.map(|blob| &self.graph.blobs[blob as usize].digest).collect()
     }
 
     /// Whether the plan takes what a link would lead to.

@@ -75,7 +75,7 @@ pub(super) struct Tree {
     pub usage: Usage,
     /// How many names may still be looked at.
     pub names_left: u64,
-    /// What is mounted below lies on another disk.
+    /// The disk of `parent`: what is mounted lies on another one.
     device: u64,
     /// Files with several names that were counted.
     counted: HashSet<u64>,
@@ -88,7 +88,7 @@ impl Tree {
         let mut tree = Self {
             usage: Usage::default(),
             names_left,
-            device: stat.st_dev,
+            device: rustix::fs::fstat(parent)?.st_dev,
             counted: HashSet::new(),
         };
         tree.count(parent, name, &stat, super::MAX_DEPTH);

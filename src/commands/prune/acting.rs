@@ -117,6 +117,11 @@ fn act(
              then run this again, or add --no-trash"
         });
     }
+    if was_interrupted() && !deleted.is_recorded && !args.acting.no_trash {
+        return Err(Error::stopped(
+            "stopped before it was known that nothing needs what went: the next prune --delete puts it back first",
+        ));
+    }
     if was_interrupted() && is_part(&deleted) {
         return Err(Error::stopped(
             "stopped before the end: what stands above was deleted, and the next run takes the rest",
