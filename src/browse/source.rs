@@ -51,7 +51,7 @@ pub struct Found {
 /// What is shown around the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// When the scan was published, in nanoseconds since 1970.
+    /// When the scan was published, or its inventory was made, in nanoseconds since 1970.
     pub finished_ns: i64,
     /// What was scanned.
     pub root: String,

@@ -178,9 +178,9 @@ fn scan(connection: &Connection, families: &mut Vec<Family>) -> Result<(), Expor
         families.extend([
             Family::gauge(
                 "regsql_last_scan_timestamp_seconds",
-                "When the snapshot was published, in seconds since 1970.",
+                "When the snapshot was published, or its inventory was made, in seconds since 1970.",
             )
-            .with(&[], scan.finished_ns as f64 / 1e9),
+            .with(&[], scan.inventory_ns.unwrap_or(scan.finished_ns) as f64 / 1e9),
             Family::gauge("regsql_scan_duration_seconds", "How long the scan behind it took.")
                 .with(&[], scan.duration_ms as f64 / 1e3),
             Family::gauge(

@@ -388,6 +388,7 @@ fn repositories(insert: &mut impl FnMut(&str, String)) {
 
 fn totals_and_history(insert: &mut impl FnMut(&str, String)) {
     insert("authority", format!("1, 'storage', NULL, 0, 0, 0, NULL, x'{}'", "00".repeat(32)));
+    insert("used_space", format!("'blobs', 21, {0}, {0}, 0, 1", 331 * MIB));
     insert("evidence", "1, 'repositories-without-tags-directory', 1, 4, 'zz/ghost'".into());
     insert(
         "problem",

@@ -153,7 +153,7 @@ fn a_plan_of_an_older_scan_is_worked_out_again_and_what_changed_stays() {
 fn a_plan_that_was_saved_with_a_shorter_min_age_says_so_and_the_guard_of_the_run_counts() {
     let bench = Bench::of_sample();
     bench.done(&[GARBAGE, &["--save", "plan.json"]].concat());
-    let told = "the plan was saved with --min-age 0s; this run keeps what is younger than 24h";
+    let told = "the plan was saved with --min-age 0s; this run keeps what is younger than 24 h";
     let plan = ["prune", "--plan", "plan.json"];
     let before = bench.tree();
     let text = bench.ends(1, &[&plan[..], OFFLINE].concat());

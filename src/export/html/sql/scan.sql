@@ -1,5 +1,5 @@
--- The scan behind the page.
-SELECT root, finished_at, duration_ms, tool_version, complete,
+-- The scan behind the page. What an inventory says is as old as that.
+SELECT root, COALESCE(inventory_at, finished_at) AS finished_at, duration_ms, tool_version, complete,
     suspected_authority IS NOT NULL AND authority = 'storage' AS has_other_authority,
     unreadable.place_count AS unreadable_count,
     unreadable.what AS unreadable_what,
