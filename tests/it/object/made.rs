@@ -256,6 +256,7 @@ fn google(form: Form, objects: &[Object]) -> Made {
         ("storageClass", "binary"),
         ("md5Hash", "binary"),
         ("generation", "int64"),
+        ("timeDeleted", "micros"),
     ];
     let row = |object: &Object| {
         let time = jiff::Timestamp::from_nanosecond(object.modified_ns.into()).unwrap();
@@ -267,6 +268,7 @@ fn google(form: Form, objects: &[Object]) -> Made {
             object.storage_class.clone().map(Text::from),
             object.md5.map(|md5| BASE64_STANDARD.encode(md5).into()),
             object.version.clone().map(Text::from),
+            None,
         ]
     };
     let rows: Vec<_> = objects.iter().map(row).collect();

@@ -156,16 +156,15 @@ impl Columns {
             Subject::Azure { .. } => {
                 ["Name", "Content-Length", "Last-Modified", "IsCurrentVersion"]
             }
-            Subject::Gcs { .. } => ["name", "size", "timeCreated", ""],
+            Subject::Gcs { .. } => ["name", "size", "timeCreated", "timeDeleted"],
         };
-        // Without it the rows of one key cannot be told apart.
-        let is_current_needed = has(Field::Version) && !matches!(self.subject, Subject::Gcs { .. });
-        let there = [
-            has(Field::Key),
-            has(Field::Size),
-            has_time,
-            has(Field::IsCurrent) || !is_current_needed,
-        ];
+        // Without it the rows of one key cannot be told apart. Google lists what is not current whether or not a column
+        // says of it that it is not.
+        let tells_current = match self.subject {
+            Subject::Gcs { .. } => has(Field::DeletedTime),
+            _ => has(Field::IsCurrent) || !has(Field::Version),
+        };
+        let there = [has(Field::Key), has(Field::Size), has_time, tells_current];
         let missing: Vec<_> = names
             .into_iter()
             .zip(there)
@@ -178,7 +177,7 @@ impl Columns {
         Err(Refused::with_hint(
             format!("it has no column {}", missing.join(", ")),
             "have the inventory made with size, time, entity tag or MD5, storage class, and all fields of versions \
-             where it has versions",
+             where it has versions; Google's always with timeDeleted",
         ))
     }
 
@@ -318,5 +317,28 @@ impl<'a> Cell<'a> {
             Self::Text(text) => Err(text.into_owned()),
             other => Err(format!("{other:?}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Google lists older generations as rows like any other: only the time when they were deleted tells them apart.
+    #[test]
+    fn of_google_what_is_not_current_is_told_apart_or_the_inventory_is_refused() {
+        let subject = Subject::Gcs { bucket: "b".into() };
+        let names = ["name", "size", "timeCreated", "generation", "timeDeleted"];
+        let refused = Columns::new(names[..4].iter().copied(), &subject, false).unwrap_err();
+        assert!(refused.reason.contains("timeDeleted"), "{refused:?}");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("timeDeleted")));
+
+        let columns = Columns::new(names, &subject, false).unwrap();
+        let entry = |deleted: &'static str| {
+            let row = ["k", "7", "2026-01-02T03:04:05Z", "1", deleted];
+            columns.entry(&|place| Cell::Text(row[place].into())).unwrap()
+        };
+        let noncurrent = Entry::Noncurrent { key: "k".into(), size_bytes: 7 };
+        assert_eq!(entry("2026-02-02T03:04:05Z"), noncurrent);
     }
 }

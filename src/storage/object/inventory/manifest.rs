@@ -229,7 +229,10 @@ fn refuse_filters(filters: &Value, container: &str, registry_prefix: &str) -> Re
         return refused(&format!("excludePrefix is {prefix}"));
     }
     let types = texts("blobTypes");
-    if !types.is_empty() && !types.iter().any(|kind| kind.eq_ignore_ascii_case("blockBlob")) {
+    // A registry writes uploads as append blobs, and what it copies of them to their places keeps the type.
+    let has = |wanted: &str| types.iter().any(|kind| kind.eq_ignore_ascii_case(wanted));
+    let has_both = has("blockBlob") && has("appendBlob");
+    if !types.is_empty() && !has_both {
         return refused(&format!("blobTypes is {}", types.join(", ")));
     }
     let names = filters.as_object().into_iter().flat_map(serde_json::Map::keys);
@@ -313,4 +316,43 @@ fn google(manifest: &Value, subject: &Subject) -> Result<Plan, Refused> {
     let row_count = Some(number(manifest, "records_processed")?);
     let made_ns = time(manifest, "snapshot_time")?;
     Ok(Plan { format, files, row_count, made_ns, has_checksum_file: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The manifest of a rule with these types of blobs.
+    fn azure_with(types: &[&str]) -> Result<Plan, Refused> {
+        let manifest = json!({
+            "destinationContainer": "inventories",
+            "endpoint": "https://account.blob.core.windows.net",
+            "status": "Succeeded",
+            "inventoryStartTime": "2026-11-26T01:00:00Z",
+            "ruleDefinition": {
+                "objectType": "blob",
+                "format": "csv",
+                "filters": {"blobTypes": types},
+            },
+            "files": [{"blob": "1.csv", "size": 1}],
+            "summary": {"objectCount": 1},
+        });
+        let subject = Subject::Azure { account: "account".into(), container: "registry".into() };
+        Plan::parse(manifest.to_string().as_bytes(), &subject, "docker/registry/v2/")
+    }
+
+    /// A registry writes uploads as append blobs, and a copy keeps the type. What is put in one piece is a block blob.
+    #[test]
+    fn a_rule_of_azure_without_append_blobs_or_without_block_blobs_leaves_the_registry_out() {
+        for types in [&["blockBlob"][..], &["appendBlob"], &["pageBlob", "blockBlob"]] {
+            let refused = azure_with(types).unwrap_err();
+            assert!(refused.reason.contains("blobTypes"), "{types:?}: {refused:?}");
+            assert!(refused.hint.is_some_and(|hint| hint.contains("append")), "{types:?}");
+        }
+        for types in [&["blockBlob", "appendBlob"][..], &["appendblob", "BlockBlob", "pageBlob"]] {
+            azure_with(types).unwrap();
+        }
+    }
 }
