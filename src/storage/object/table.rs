@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use md5::{Digest as _, Md5};
 
+use super::listing::UPLOADING;
 use super::{Object, hex};
 
 /// Keys between two that stand in full. One look-up reads at most as many.
@@ -154,7 +155,8 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// Takes an object. One that comes twice counts once.
+    /// Takes an object, or a multipart upload that did not end. One that comes twice counts once. Of a key that has both
+    /// the object counts, of two uploads of a key the later.
     ///
     /// # Errors
     /// The key of objects that differ.
@@ -214,10 +216,22 @@ impl Table {
     fn end_with(&mut self, objects: &mut Vec<Object>) -> Result<(), String> {
         let mut differing = None;
         objects.dedup_by(|b, a| {
-            if a.key == b.key && a != b {
-                differing.get_or_insert_with(|| a.key.clone());
+            if a.key != b.key {
+                return false;
             }
-            a.key == b.key
+            match (is_upload(a), is_upload(b)) {
+                (false, false) if a != b => {
+                    differing.get_or_insert_with(|| a.key.clone());
+                }
+                (false, _) => {}
+                (true, false) => std::mem::swap(a, b),
+                (true, true) => {
+                    if a.modified_ns < b.modified_ns {
+                        std::mem::swap(a, b);
+                    }
+                }
+            }
+            true
         });
         if let Some(key) = differing {
             return Err(key);
@@ -228,6 +242,11 @@ impl Table {
         objects.clear();
         Ok(())
     }
+}
+
+/// Whether it is no object yet, so that it and another of its key do not contradict each other.
+fn is_upload(object: &Object) -> bool {
+    object.storage_class.as_deref() == Some(UPLOADING)
 }
 
 /// By key, each once: what a server lists twice counts as it was listed last.
@@ -523,6 +542,45 @@ mod tests {
     /// Short names that share beginnings, with characters on both sides of the slash.
     fn name() -> impl Strategy<Value = String> {
         "[ab!0]{1,3}(/[ab!0]{1,3}){0,3}"
+    }
+
+    /// In whichever order they come, and whether or not they come in one run.
+    #[test]
+    fn of_a_key_the_object_counts_before_uploads_and_of_uploads_the_latest() {
+        let upload = |modified_ns: i64| Object {
+            size_bytes: 1,
+            modified_ns,
+            storage_class: Some(UPLOADING.to_owned()),
+            ..object("k", 0)
+        };
+        let of_key = object("k", 7);
+        let sorted = |objects: &[&Object], is_split: bool| -> Result<Object, String> {
+            let mut sorter = Sorter::default();
+            for object in objects {
+                sorter.push((*object).clone())?;
+                if is_split {
+                    sorter.end_run()?;
+                }
+            }
+            let table = sorter.finish()?;
+            assert_eq!(table.len(), 1);
+            Ok(table.get("k").unwrap().object("k".to_owned()))
+        };
+        let (early, late) = (upload(1), upload(2));
+        for is_split in [false, true] {
+            for uploads in [[&early, &late], [&late, &early]] {
+                assert_eq!(sorted(&uploads, is_split).as_ref(), Ok(&late));
+                for at in 0..3 {
+                    let mut all = uploads.to_vec();
+                    all.insert(at, &of_key);
+                    assert_eq!(sorted(&all, is_split).as_ref(), Ok(&of_key));
+                    // Two objects still contradict each other.
+                    let other = Object { size_bytes: 8, ..of_key.clone() };
+                    all.insert(0, &other);
+                    assert_eq!(sorted(&all, is_split), Err("k".to_owned()));
+                }
+            }
+        }
     }
 
     proptest! {
