@@ -278,6 +278,63 @@ fn an_inventory_that_is_not_whole_or_not_understood_is_refused_with_what_to_do()
     }
 }
 
+/// Rows are held until they are sorted: sixty thousand of a megabyte each would be more memory than a machine has.
+#[test]
+fn no_row_holds_more_than_what_a_provider_writes() {
+    let daily = Daily::new();
+    let objects = daily.objects();
+    for (column, length, words) in [
+        (1, 12_289, "a key of 12289 bytes"),
+        (4, 1 << 20, "has 1048576 bytes"),
+        (5, 1025, "has 1025 bytes"),
+    ] {
+        for form in [Form::Csv, Form::Parquet] {
+            let manifest = daily.made(form, &objects, &|made| {
+                made.rows[5][column] = Some("e".repeat(length).into());
+            });
+            let text = daily.scan(&manifest, "refused.db").expect_err(words);
+            assert!(text.contains(words), "{form:?}: {text}");
+        }
+    }
+    // It has an end of a line in each byte, and no row ends there.
+    let manifest = daily.made(Form::Csv, &objects, &|made| {
+        made.rows[5][5] = Some("\n".repeat(2 << 20).into());
+    });
+    let text = daily.scan(&manifest, "refused.db").expect_err("a value that does not end");
+    assert!(text.contains("a row is too long"), "{text}");
+    // As long as may be.
+    let manifest = daily.made(Form::Csv, &objects, &|made| {
+        (made.rows[5][4], made.rows[5][5]) = (Some("e".repeat(1024).into()), None);
+    });
+    daily.scan(&manifest, "taken.db").unwrap();
+}
+
+/// A registry that goes on with an upload copies what it has into a multipart upload of the same key, and one that was
+/// killed meanwhile leaves both.
+#[test]
+fn an_upload_beside_an_object_or_another_upload_of_its_key_is_no_contradiction() {
+    let daily = Daily::new();
+    let [both, twice] =
+        ["0b8a1c62-6d1f-4f0e-8b57-3a4e2f1d9c10", "11111111-6d1f-4f0e-8b57-3a4e2f1d9c10"];
+    let key = |id: &str| format!("{PREFIX}docker/registry/v2/repositories/a/_uploads/{id}/data");
+    let objects = daily.objects();
+    assert!(objects.iter().any(|object| object.key == key(both)), "{objects:#?}");
+    daily.bucket.start_upload(&key(both), 700);
+    for size_bytes in [300, 200] {
+        daily.bucket.pass_seconds(60);
+        daily.bucket.start_upload(&key(twice), size_bytes);
+    }
+    for form in [Form::Csv, Form::Parquet] {
+        let manifest = daily.made(form, &objects, &|_| ());
+        let database = daily.scan(&manifest, "uploads.db").unwrap();
+        let size = |id: &str| {
+            number(&database, &format!("SELECT size_bytes FROM upload WHERE upload_id = '{id}'"))
+        };
+        assert_eq!((size(both), size(twice)), (Some(10), Some(200)), "{form:?}");
+        fs::remove_file(database).unwrap();
+    }
+}
+
 fn row_text(row: &[Option<made::Text>], column: usize) -> String {
     row[column].as_ref().map(ToString::to_string).unwrap_or_default()
 }

@@ -6,7 +6,13 @@ use jiff::Timestamp;
 
 use super::{Refused, Subject};
 use crate::storage::object::azure::md5_of_base64;
+use crate::storage::object::table::MAX_KEY_BYTES;
 use crate::storage::object::{Object, http_time, md5_of_hex};
+
+/// The longest key that is taken as it stands in a row: each byte may be encoded as three.
+const MAX_RAW_KEY_BYTES: usize = 3 * MAX_KEY_BYTES;
+/// The longest entity tag, MD5, version or storage class that is taken. Those of the providers have tens of bytes.
+const MAX_TEXT_BYTES: usize = 1024;
 
 /// What regsql reads of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +211,9 @@ impl Columns {
             return Err(Refused::new(format!("it lists objects of the bucket `{bucket}`")));
         }
         let key = cell(Field::Key).text().ok_or_else(|| Refused::new("a row has no key"))?;
+        if key.len() > MAX_RAW_KEY_BYTES {
+            return Err(Refused::new(format!("a row has a key of {} bytes", key.len())));
+        }
         let key = if self.is_encoded {
             crate::storage::object::http::decode(&key, true)
         } else {
@@ -219,6 +228,13 @@ impl Columns {
                 }
             }
             _ => key,
+        };
+        // Many rows are held at once.
+        let short = |field: Field| match cell(field).text() {
+            Some(text) if text.len() > MAX_TEXT_BYTES => {
+                Err(Refused::new(format!("{field:?} of `{key}` has {} bytes", text.len())))
+            }
+            text => Ok(text),
         };
         let yes = |field: Field| cell(field).yes().map_err(|text| bad(&key, field, &text));
         if yes(Field::IsFolder)? == Some(true) || cell(Field::Snapshot).text().is_some() {
@@ -248,9 +264,9 @@ impl Columns {
         }
         let time = cell(Field::Modified).time().or_else(|| cell(Field::Updated).time());
         let modified_ns = time.ok_or_else(|| Refused::new(format!("`{key}` has no time")))?;
-        let etag = cell(Field::Etag).text().map(|etag| etag.trim_matches('"').to_owned());
-        let class = cell(Field::Class).text().map(Cow::into_owned);
-        let md5 = cell(Field::Md5).text();
+        let etag = short(Field::Etag)?.map(|etag| etag.trim_matches('"').to_owned());
+        let class = short(Field::Class)?.map(Cow::into_owned);
+        let md5 = short(Field::Md5)?;
         // As a listing of each provider gives them.
         let (etag, md5, version) = match self.subject {
             Subject::S3 { .. } => {
@@ -261,7 +277,7 @@ impl Columns {
             Subject::Gcs { .. } => {
                 let generation = match cell(Field::Version) {
                     Cell::Number(number) => Some(number.to_string()),
-                    cell => cell.text().map(Cow::into_owned),
+                    _ => short(Field::Version)?.map(Cow::into_owned),
                 };
                 (generation.clone(), md5.as_deref().and_then(md5_of_base64), generation)
             }

@@ -12,6 +12,8 @@ use super::{Refused, Subject};
 
 /// The longest row that is read, in bytes: a key has 1,024, three times as many when it is encoded.
 const MAX_ROW_BYTES: usize = 1 << 20;
+/// What is read at once.
+const BUFFER_BYTES: usize = 1 << 18;
 
 /// Gives each row of a file to `take`.
 pub(super) fn each_row(
@@ -25,9 +27,9 @@ pub(super) fn each_row(
     } else {
         Box::new(file)
     };
-    let reader = Bounded { reader, since_line: 0 };
+    let reader = Bounded { reader, since_row: 0 };
     let mut builder = csv::ReaderBuilder::new();
-    builder.has_headers(false).delimiter(form.delimiter).buffer_capacity(1 << 18);
+    builder.has_headers(false).delimiter(form.delimiter).buffer_capacity(BUFFER_BYTES);
     let mut rows = builder.from_reader(reader);
     let mut row = csv::ByteRecord::new();
     let mut columns = match &form.columns {
@@ -46,6 +48,7 @@ pub(super) fn each_row(
             Ok(false) => break,
             Err(error) => return Err(about(&shown(&error))),
         }
+        rows.get_mut().since_row = 0;
         let Some((columns, width)) = &columns else {
             let names: Option<Vec<&str>> =
                 row.iter().map(|name| std::str::from_utf8(name).ok()).collect();
@@ -89,22 +92,19 @@ fn shown(error: &csv::Error) -> String {
     }
 }
 
-/// Fails at a line that is too long to be a row, so that no row takes memory without end.
+/// Fails where a row does not end, so that none takes memory without end. The ends of lines say nothing of it: a value in
+/// quotes may hold them.
 struct Bounded<R> {
     reader: R,
-    /// Bytes since the last end of a line.
-    since_line: usize,
+    /// Bytes since the last row ended. Some of them were read with that row.
+    since_row: usize,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.reader.read(buffer)?;
-        let bytes = &buffer[..length];
-        self.since_line = match memchr::memrchr(b'\n', bytes) {
-            Some(at) => length - at,
-            None => self.since_line + length,
-        };
-        if self.since_line > MAX_ROW_BYTES {
+        self.since_row += length;
+        if self.since_row > MAX_ROW_BYTES + BUFFER_BYTES {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a row is too long"));
         }
         Ok(length)
