@@ -19,6 +19,14 @@ pub enum InventoryError {
         /// Of when the last scan is.
         known_at: String,
     },
+    /// By this machine's clock it was made in the time to come. Each later inventory would be older.
+    #[error("the inventory was made at {made_at}, and it is {now} by this machine's clock")]
+    Ahead {
+        /// When the inventory says that it was made.
+        made_at: String,
+        /// What time it is here.
+        now: String,
+    },
     /// This build reads none.
     #[error("this build reads directories alone, and no inventory")]
     NotBuilt,
@@ -34,11 +42,18 @@ impl InventoryError {
             Self::Older { .. } => {
                 "take a newer inventory, name another file with --db, or let it take the scan's place with --replace"
             }
+            Self::Ahead { .. } => {
+                "check the clock; if it is right, the manifest is wrong: take another inventory, or leave --inventory out"
+            }
             Self::NotBuilt => "take a build with the feature object-storage, as released ones are",
         };
         Some(hint.to_owned())
     }
 }
+
+/// How far ahead a provider's clock may be.
+#[cfg(feature = "object-storage")]
+const MAX_AHEAD_NS: i64 = 3600 * 1_000_000_000;
 
 /// Opens the bucket at a place as an inventory shows it.
 #[cfg(feature = "object-storage")]
@@ -58,6 +73,10 @@ pub fn open(
     };
     let inventory = Inventory::open(manifest, place).map_err(failed)?;
     let made_ns = inventory.made_ns();
+    let now_ns = super::now_ns();
+    if made_ns > now_ns.saturating_add(MAX_AHEAD_NS) {
+        return Err(InventoryError::Ahead { made_at: shown(made_ns), now: shown(now_ns) }.into());
+    }
     let known_ns = previous.map(|scan| scan.inventory_ns.unwrap_or(scan.finished_ns));
     if let Some(known_ns) = known_ns.filter(|known_ns| *known_ns > made_ns && !replaces) {
         return Err(

@@ -374,6 +374,14 @@ fn what_is_no_inventory_ends_with_exit_code_2_and_an_older_one_takes_no_place() 
     let before = content(&database);
     assert!(scan(&address, &manifest).contains("the scan in the database is of"));
     assert_eq!(content(&database), before);
+
+    // By one of the time to come, all that are made until then would be older.
+    let now_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
+    daily.bucket.set_now_ns(now_ns + 2 * 3600 * 1_000_000_000);
+    let manifest = daily.made(Form::Csv, &daily.objects(), &|_| ());
+    let said = scan(&address, &manifest);
+    assert!(said.contains("by this machine's clock") && said.contains("check the clock"), "{said}");
+    assert_eq!(content(&database), before);
 }
 
 /// Rows in no order, in several files and runs.

@@ -189,7 +189,7 @@ pub fn s3(bucket: &str, form: Form, objects: &[Object], made_ns: i64) -> Made {
     }
 }
 
-fn azure(server: &Server, form: Form, objects: &[Object]) -> Made {
+fn azure(server: &Server, form: Form, objects: &[Object], made_ns: i64) -> Made {
     let columns = [
         ("Name", "binary"),
         ("Last-Modified", "time"),
@@ -223,8 +223,8 @@ fn azure(server: &Server, form: Form, objects: &[Object]) -> Made {
         manifest: json!({
             "destinationContainer": BUCKET,
             "endpoint": server.endpoint(),
-            "inventoryStartTime": "2026-11-26T01:00:00Z",
-            "inventoryCompletionTime": "2026-11-26T02:00:00Z",
+            "inventoryStartTime": time(made_ns),
+            "inventoryCompletionTime": time(made_ns),
             "ruleDefinition": {
                 "filters": {
                     "blobTypes": ["blockBlob", "appendBlob"],
@@ -247,7 +247,7 @@ fn azure(server: &Server, form: Form, objects: &[Object]) -> Made {
     }
 }
 
-fn google(form: Form, objects: &[Object]) -> Made {
+fn google(form: Form, objects: &[Object], made_ns: i64) -> Made {
     let columns = [
         ("bucket", "binary"),
         ("name", "binary"),
@@ -287,7 +287,7 @@ fn google(form: Form, objects: &[Object]) -> Made {
                 },
             },
             "records_processed": rows.len(),
-            "snapshot_time": "2026-11-26T01:00:00Z",
+            "snapshot_time": time(made_ns),
         }),
         rows,
         prefix: format!("inventories/{form:?}"),
@@ -303,8 +303,8 @@ pub fn of_server(server: &Server, form: Form, objects: &[Object], made_ns: i64) 
             made.prefix = format!("inventories/{BUCKET}/{form:?}");
             made
         }
-        Kind::Azurite => azure(server, form, objects),
-        Kind::FakeGcs => google(form, objects),
+        Kind::Azurite => azure(server, form, objects, made_ns),
+        Kind::FakeGcs => google(form, objects, made_ns),
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) fn each_row(
     subject: &Subject,
     take: &mut dyn FnMut(&Columns, Entry) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    // The crate takes for granted what no writer would write otherwise.
+    // The crate takes for granted what no writer would write otherwise. What it panics at is refused here; a file made to
+    // harm may still take more memory than there is, which ends the process.
     let read = catch_unwind(AssertUnwindSafe(|| rows(file, subject, take)));
     read.unwrap_or_else(|_| Err(Refused::new("it is damaged")))
 }
