@@ -251,17 +251,27 @@ pub(super) fn head(key: &str, reply: &Reply) -> Result<Object, &'static str> {
 }
 
 /// The sha256 of the whole object in the answer to a HEAD, if it has this entity tag (Amazon S3 User Guide, "Checking
-/// object integrity"). That of parts ends with their number.
+/// object integrity"). That of parts ends with their number. Of an archived object a HEAD says it, too, but no GET gives
+/// the bytes before they are restored, so that nothing is proved of it.
 pub(super) fn sha256(reply: &Reply, etag: Option<&str>) -> Option<[u8; 32]> {
     let found = reply.header("etag").map(|etag| etag.trim_matches('"'));
     if found != etag || etag.is_none() {
         return None;
     }
     let is_whole = |kind: &str| kind.eq_ignore_ascii_case("FULL_OBJECT");
-    if !reply.header("x-amz-checksum-type").is_none_or(is_whole) {
+    if !reply.header("x-amz-checksum-type").is_none_or(is_whole) || is_archived(reply) {
         return None;
     }
     BASE64_STANDARD.decode(reply.header("x-amz-checksum-sha256")?).ok()?.try_into().ok()
+}
+
+/// Whether no GET gives the object that a HEAD answered of: it is archived, and there is no restored copy of it.
+fn is_archived(reply: &Reply) -> bool {
+    let class = reply.header("x-amz-storage-class");
+    let is_archived = matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"))
+        || reply.header("x-amz-archive-status").is_some();
+    let is_done = |restore: &str| restore.trim_start().starts_with("ongoing-request=\"false\"");
+    is_archived && !reply.header("x-amz-restore").is_some_and(is_done)
 }
 
 /// A key that a bulk deletion left.
@@ -446,6 +456,39 @@ mod tests {
         assert_eq!(sha256(&reply(&untyped), Some("another")), None);
         assert_eq!(sha256(&reply(&untyped), None), None);
         assert_eq!(sha256(&reply(&untyped[..1]), Some("e")), None);
+    }
+
+    /// A HEAD answers of an archived object as of any other, and each GET of it fails: it is not intact before it is restored.
+    #[test]
+    fn a_checksum_proves_nothing_of_an_archived_object_that_nobody_restored() {
+        const CLASS: &str = "x-amz-storage-class";
+        const RESTORE: &str = "x-amz-restore";
+        let proves = |more: &[(&'static str, &str)]| {
+            let whole = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+            let mut headers = http::HeaderMap::new();
+            for (name, value) in
+                [("etag", "\"e\""), ("x-amz-checksum-sha256", whole)].iter().chain(more)
+            {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            let reply =
+                Reply { status: 200, headers, body: Vec::new(), is_repeated: false, tries: 1 };
+            sha256(&reply, Some("e")).is_some()
+        };
+        let restored = "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2030 00:00:00 GMT\"";
+        for archived in [
+            (CLASS, "GLACIER"),
+            (CLASS, "DEEP_ARCHIVE"),
+            ("x-amz-archive-status", "ARCHIVE_ACCESS"),
+            ("x-amz-archive-status", "DEEP_ARCHIVE_ACCESS"),
+        ] {
+            assert!(!proves(&[archived]), "{archived:?}");
+            assert!(!proves(&[archived, (RESTORE, "ongoing-request=\"true\"")]), "{archived:?}");
+            assert!(proves(&[archived, (RESTORE, restored)]), "{archived:?}");
+        }
+        for readable in ["STANDARD", "STANDARD_IA", "GLACIER_IR", "INTELLIGENT_TIERING"] {
+            assert!(proves(&[(CLASS, readable)]), "{readable}");
+        }
     }
 
     #[test]
