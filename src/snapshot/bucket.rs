@@ -1,10 +1,11 @@
 //! What a snapshot says of a bucket beside names, sizes and times.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::db::{BucketRecord, InventoryRecord, Noncurrent, StorageClasses};
-use crate::model::{Code, Digest, Finding, text_of};
-use crate::scan::Catalog;
+use crate::model::{Code, Digest, Finding, is_repository_name, is_tag_name, text_of};
+use crate::scan::{Catalog, CatalogRepository, CatalogTag};
 use crate::storage::Storage;
 
 /// What the provider said when the storage was listed.
@@ -53,24 +54,25 @@ pub fn storage_classes(storage: &dyn Storage, digests: &[Digest]) -> StorageClas
 /// Says of a tag without a revision in S3 what may have left it, and what deletes it. Registries before version 3 delete a
 /// tag there by asking for all keys that begin with its directory, without a slash, and stop at the first one that is not
 /// below it. Beside `1-alpine` or `1.2` the tag `1` stays, its revision goes, and the answer is 202 (distribution, issue
-/// 3142).
+/// 3142). Nothing is said of names that no registry takes: what is said is a command to copy, and they would end up in it.
 pub fn explain_undeleted_tags(findings: &mut [Finding], catalog: &Catalog, storage: &dyn Storage) {
     if !storage.root().to_str().is_some_and(|root| root.starts_with("s3://")) {
         return;
     }
+    let valid =
+        catalog.repositories.iter().filter(|repository| is_repository_name(&repository.name));
+    let repositories: HashMap<&str, &CatalogRepository> =
+        valid.map(|repository| (repository.name.as_str(), repository)).collect();
     for finding in findings.iter_mut().filter(|finding| finding.code == Code::TagWithoutRevision) {
-        let repository = catalog
-            .repositories
-            .iter()
-            .find(|repository| Some(repository.name.as_str()) == finding.repository.as_deref());
-        let Some(repository) = repository else { continue };
+        let name = finding.repository.as_deref();
+        let Some(repository) = name.and_then(|name| repositories.get(name)) else { continue };
         let tags = format!("{}/_manifests/tags/", text_of(repository.facts.path.as_os_str()));
         let tag = finding.path.strip_prefix(&tags).and_then(|path| path.split_once('/'));
         let Some((tag, _)) = tag else { continue };
-        let goes_on =
-            |name: &str| name.strip_prefix(tag).is_some_and(|rest| rest.starts_with(['-', '.']));
-        let beside = repository.tags.iter().map(|tag| tag.name.as_str()).find(|name| goes_on(name));
-        if let Some(beside) = beside {
+        if !is_tag_name(tag) {
+            continue;
+        }
+        if let Some(beside) = first_that_goes_on(&repository.tags, tag) {
             finding.detail = format!(
                 "{}; if it was deleted: registries before version 3 delete no tag in S3 beside one like {beside} and \
                  answer 202. regsql prune --target {}:{tag} deletes it",
@@ -78,6 +80,16 @@ pub fn explain_undeleted_tags(findings: &mut [Finding], catalog: &Catalog, stora
             );
         }
     }
+}
+
+/// The first of these tags, which are sorted, that begins with `tag` and `-` or `.`, if a registry takes it.
+fn first_that_goes_on<'t>(tags: &'t [CatalogTag], tag: &str) -> Option<&'t str> {
+    ["-", "."].into_iter().find_map(|sign| {
+        let beginning = format!("{tag}{sign}");
+        let at = tags.partition_point(|tag| tag.name < beginning);
+        let name = tags.get(at)?.name.as_str();
+        (name.starts_with(&beginning) && is_tag_name(name)).then_some(name)
+    })
 }
 
 /// The digest of the blob whose data lies there: `…/sha256/<2 digits>/<digest>/data`.

@@ -239,3 +239,40 @@ fn a_blob_that_went_to_another_storage_class_is_seen_though_no_time_changed() {
     assert_eq!(number(&database, cold), Some(1));
     assert!(scan_bucket(bucket, &database).unwrap().is_unchanged);
 }
+
+/// Registries before version 3 answer 202 to deleting tag `1` beside `1-alpine` in S3, and the tag stays.
+#[test]
+fn a_command_is_given_for_a_tag_that_stayed_beside_another_and_never_one_with_names_of_people() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    let (mut registry, _) = sample();
+    let link = format!("sha256:{}", "a".repeat(64));
+    let bad = "x;reboot";
+    for (repository, tags) in [
+        ("bug/app", &["1", "1-alpine", "10", "2", "2.1", "3", "30", "3_a", "$(x)", "$(x)-y"][..]),
+        (bad, &["1", "1-alpine"]),
+    ] {
+        for tag in tags {
+            let path = paths::tag_current(repository, tag);
+            registry.put(path, Content::Bytes(link.clone().into_bytes()));
+        }
+    }
+    registry.write_to(&root).unwrap();
+    let bucket = MemoryBucket::new("s3://b", Settings::of(Provider::S3));
+    upload(&root, &bucket);
+    let database = directory.path().join("registry.db");
+    scan_bucket(bucket, &database).unwrap();
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    let sql = "SELECT detail FROM problems WHERE code = 'tag-without-revision' ORDER BY detail";
+    let mut statement = connection.prepare(sql).unwrap();
+    let found = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let found: Vec<String> = found.map(Result::unwrap).collect();
+    assert_eq!(found.len(), 12, "{found:#?}");
+    let explained: Vec<_> = found.iter().filter(|detail| detail.contains("regsql prune")).collect();
+    let [one, two] = explained[..] else { panic!("{found:#?}") };
+    assert!(
+        one.contains("beside one like 1-alpine") && one.contains("bug/app:1 deletes it"),
+        "{one}"
+    );
+    assert!(two.contains("beside one like 2.1") && two.contains("bug/app:2 deletes it"), "{two}");
+}
