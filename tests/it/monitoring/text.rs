@@ -37,6 +37,7 @@ fn all_that_is_exported_is_what_promtool_takes_hostile_names_too() {
     regsql_last_scan_timestamp_seconds 1769860800
     regsql_scan_duration_seconds 1.24
     regsql_scan_complete 1
+    regsql_disk_use_bytes{what="blobs"} 347078656
     regsql_blobs{kind="layer"} 6
     regsql_blobs{kind="config"} 6
     regsql_blobs{kind="manifest"} 7
