@@ -141,10 +141,8 @@ impl Executor<'_> {
             let seen = is_too_many.then(|| self.linked_at_the_scan(repository));
             let found = found.get(repository);
             for is_revision in [false, true] {
-                let links = found.map(|found| match is_revision {
-                    true => &found.revisions,
-                    false => &found.layer_links,
-                });
+                let links = found
+                    .map(|found| if is_revision { &found.revisions } else { &found.layer_links });
                 let there: HashSet<&Digest> =
                     links.into_iter().flatten().map(|link| &link.name).collect();
                 let link_of = if is_revision { paths::revision } else { paths::layer_link };
