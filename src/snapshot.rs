@@ -221,7 +221,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
 /// Scans a bucket into a database by an inventory that its provider made, for reports alone.
 ///
 /// # Errors
-/// As of [`scan`], and when the inventory is not whole, of another bucket, or older than what the database has.
+/// As of [`scan()`], and when the inventory is not whole, of another bucket, or older than what the database has.
 pub fn scan_inventory(
     options: &ScanOptions,
     manifest: &str,
@@ -248,11 +248,11 @@ pub fn scan_storage(
     scan_opened(options, storage, started, previous, &lock, progress)
 }
 
-/// When a scan began, by both clocks.
 /// As many times more contents are read at once from a bucket than from a disk: each takes tens of
 /// milliseconds and no work. The bucket's client lets fewer run when the provider throttles.
 const BUCKET_THREADS: usize = 8;
 
+/// When a scan began, by both clocks.
 #[derive(Clone, Copy)]
 struct Started {
     at: Instant,

@@ -18,6 +18,7 @@ mod fuzzing;
 mod hostile;
 mod hour;
 mod incremental;
+#[cfg(all(feature = "object-storage", feature = "parquet"))]
 mod lake;
 mod links;
 mod monitoring;
