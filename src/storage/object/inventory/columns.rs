@@ -90,6 +90,7 @@ pub(super) struct Columns {
 
 /// A value of a row.
 #[derive(Debug, PartialEq)]
+#[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "CSV has texts alone"))]
 pub(super) enum Cell<'a> {
     Null,
     Text(Cow<'a, str>),
@@ -192,6 +193,7 @@ impl Columns {
     }
 
     /// The places of all columns that are read.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "CSV is read whole"))]
     pub(super) fn places(&self) -> impl Iterator<Item = usize> {
         self.places.iter().flatten().copied()
     }
