@@ -125,6 +125,7 @@ impl Executor<'_> {
             names.repositories.iter().map(|found| (found.name.as_str(), found)).collect();
         let known = self.graph.repositories.iter().map(|known| known.name.as_str());
         let all: BTreeSet<&str> = known.chain(found.keys().copied()).collect();
+        let planned: BTreeSet<&Digest> = blobs.iter().collect();
         let is_too_many = all.len().saturating_mul(blobs.len()) > MAX_GUESSES;
         if is_too_many {
             self.environment.warn(&format!(
@@ -138,7 +139,13 @@ impl Executor<'_> {
         let mut unlinked = Vec::new();
         for repository in all.into_iter().filter(|name| is_repository_name(name)) {
             let Some(directory) = paths::repository(layout, repository) else { continue };
-            let seen = is_too_many.then(|| self.linked_at_the_scan(repository));
+            // Of few links and many blobs, or the other way round, only what is in both is looked at.
+            let asked: Vec<&Digest> = if is_too_many {
+                let seen = self.linked_at_the_scan(repository);
+                seen.into_iter().filter(|digest| planned.contains(digest)).collect()
+            } else {
+                planned.iter().copied().collect()
+            };
             let found = found.get(repository);
             for is_revision in [false, true] {
                 let links = found
@@ -146,10 +153,8 @@ impl Executor<'_> {
                 let there: HashSet<&Digest> =
                     links.into_iter().flatten().map(|link| &link.name).collect();
                 let link_of = if is_revision { paths::revision } else { paths::layer_link };
-                for digest in &blobs {
-                    let may_be = !is_revision || self.may_be_manifest(digest);
-                    let is_known = seen.as_ref().is_none_or(|seen| seen.contains(digest));
-                    if !may_be || !is_known || there.contains(digest) {
+                for &digest in &asked {
+                    if there.contains(digest) || is_revision && !self.may_be_manifest(digest) {
                         continue;
                     }
                     if !link_of(&directory, digest).is_some_and(|path| self.is_taken(&path)) {
@@ -168,10 +173,10 @@ impl Executor<'_> {
     }
 
     /// What a repository had links to when it was scanned, revisions included.
-    fn linked_at_the_scan(&self, repository: &str) -> HashSet<&Digest> {
+    fn linked_at_the_scan(&self, repository: &str) -> BTreeSet<&Digest> {
         let repositories = &self.graph.repositories;
         let place = repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
-        let Ok(place) = place else { return HashSet::new() };
+        let Ok(place) = place else { return BTreeSet::new() };
         let known = &repositories[place];
         let links = &self.graph.links[known.links.start as usize..known.links.end as usize];
         let named = links.iter().map(|link| link.name);
