@@ -165,7 +165,7 @@ impl Columns {
             }
             Subject::Gcs { .. } => ["name", "size", "timeCreated", "timeDeleted"],
         };
-        // Without it the rows of one key cannot be told apart. Google lists what is not current whether or not a column
+        // Without it nothing says which row of a key is the current one. Google lists what is not current whether or not a column
         // says of it that it is not.
         let tells_current = match self.subject {
             Subject::Gcs { .. } => has(Field::DeletedTime),

@@ -135,7 +135,7 @@ impl Source {
     /// A file of the inventory, whole: its size and checksum are what the manifest says.
     pub(super) fn fetch(&self, file: &PlannedFile) -> Result<File, BucketError> {
         let refused = |reason: String| self.refused(&file.key, Refused::new(reason));
-        let (mut found, size_bytes, md5, stored_md5) = match self {
+        let Fetched { mut file_kept, size_bytes, md5, stored_md5 } = match self {
             Self::Bucket { bucket, key } => self.download(&**bucket, key, file)?,
             Self::Directory { manifest } => {
                 let path = find_below(manifest, &file.key).ok_or_else(|| missing(self, file))?;
@@ -152,7 +152,8 @@ impl Source {
                     md5.update(&piece[..length]);
                     size_bytes += length as u64;
                 }
-                (found, size_bytes, <[u8; 16]>::from(md5.finalize()), None)
+                let md5 = md5.finalize().into();
+                Fetched { file_kept: found, size_bytes, md5, stored_md5: None }
             }
         };
         if let Some(expected) = file.size_bytes.filter(|expected| *expected != size_bytes) {
@@ -164,18 +165,17 @@ impl Source {
             let (md5, expected) = (hex(&md5), hex(&expected));
             return Err(refused(format!("its MD5 is {md5}, and not {expected}")));
         }
-        found.rewind().map_err(|error| refused(error.to_string()))?;
-        Ok(found)
+        file_kept.rewind().map_err(|error| refused(error.to_string()))?;
+        Ok(file_kept)
     }
 
-    /// A file of its bucket, with its size, its MD5, and the MD5 that the provider keeps.
-    #[allow(clippy::type_complexity)]
+    /// A file of its bucket.
     fn download(
         &self,
         bucket: &dyn Bucket,
         manifest: &str,
         file: &PlannedFile,
-    ) -> Result<(File, u64, [u8; 16], Option<[u8; 16]>), BucketError> {
+    ) -> Result<Fetched, BucketError> {
         let on_error = |error: io::Error| {
             let reason =
                 format!("it cannot be kept in {}: {error}", std::env::temp_dir().display());
@@ -209,9 +209,19 @@ impl Source {
             kept.write_all(&bytes).map_err(on_error)?;
         }
         // Of S3 it may be another number of the same form; there the manifest has one.
-        let stored = object.md5.filter(|_| !bucket.url().starts_with("s3://"));
-        Ok((kept, at, md5.finalize().into(), stored))
+        let stored_md5 = object.md5.filter(|_| !bucket.url().starts_with("s3://"));
+        let md5 = md5.finalize().into();
+        Ok(Fetched { file_kept: kept, size_bytes: at, md5, stored_md5 })
     }
+}
+
+/// A file of the inventory, before it is compared with the manifest.
+struct Fetched {
+    file_kept: File,
+    size_bytes: u64,
+    md5: [u8; 16],
+    /// What the provider keeps.
+    stored_md5: Option<[u8; 16]>,
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, BucketError> {
