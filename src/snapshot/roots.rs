@@ -32,7 +32,7 @@ const BATCHES: usize = 4;
 /// what is in use.
 const LEAST_PERCENT: u64 = 80;
 
-/// From so many blobs on that an export no longer names and that are still on disk, it is refused. A product
+/// An export is refused when it no longer names this many blobs that are still on disk. A product
 /// that takes a blob off its list takes it off the disk too, so a few are what its collector could not
 /// delete; more are what half of a list looks like, be it of one repository alone.
 const LEAST_FORGOTTEN: u64 = 10;

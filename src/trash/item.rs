@@ -46,7 +46,7 @@ pub struct Move {
     /// Whose a [`MoveKind::Directory`] is when the run begins; others keep theirs when they move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
-    /// A [`MoveKind::Blob`] whose content is wrong: it heals nobody. Lists from before it was
+    /// A [`MoveKind::Blob`] whose content is wrong: putting it back mends no image. Lists from before it was
     /// written down say nothing of it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_corrupt: bool,

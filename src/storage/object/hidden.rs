@@ -98,7 +98,7 @@ impl Count<'_> {
         parts.into_par_iter().map(of_part).try_reduce(Noncurrent::default, |a, b| Ok(sum(a, b)))
     }
 
-    /// `None` when there are more pages than so many.
+    /// `None` when there are more pages than `max_pages`.
     fn pages(
         &self,
         prefix: &str,

@@ -253,7 +253,7 @@ impl Http {
                 }
             };
             debug_assert!(tries < most);
-            // Not all that were told to wait come again at once, and none without a pause.
+            // Requests that were throttled together are repeated at different times, and none at once.
             std::thread::sleep(wait.unwrap_or_default().min(MAX_PAUSE) + jittered(tries));
         }
     }
