@@ -9,7 +9,8 @@ use clap::Args;
 
 use super::{Context, on_interrupt};
 use crate::commands::error::{Error, Outcome, Result};
-use crate::lake::engines::{Engine, Statements};
+use crate::lake::Engine;
+use crate::lake::engines::Statements;
 use crate::lake::fleet::{self, FleetQuery};
 use crate::lake::{self, Destination, Directory, ExportOptions, FileFormat};
 use crate::report::nearest;

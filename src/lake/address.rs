@@ -1,6 +1,21 @@
 //! Where a lake lies, as each engine writes it.
 
-use super::engines::Engine;
+use clap::ValueEnum;
+
+/// An engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// `DuckDB` 1.1 or later
+    #[value(name = "duckdb")]
+    DuckDb,
+    /// `ClickHouse` 24 or later, also as chdb
+    #[value(name = "clickhouse")]
+    ClickHouse,
+    /// Spark SQL 3.4 or later
+    Spark,
+    /// Trino with a Hive catalog named `hive`
+    Trino,
+}
 
 /// A directory, or an address of a bucket with its options taken apart. Quotes in it are doubled, as a text in SQL has them.
 pub(super) struct Address {

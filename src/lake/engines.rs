@@ -6,26 +6,9 @@
 
 use std::fmt::{self, Write as _};
 
-use clap::ValueEnum;
-
 use super::LakeError;
-use super::address::Address;
+use super::address::{Address, Engine};
 use super::table::{Column, LAST, Table, Type, tables};
-
-/// An engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
-    /// `DuckDB` 1.1 or later
-    #[value(name = "duckdb")]
-    DuckDb,
-    /// `ClickHouse` 24 or later, also as chdb
-    #[value(name = "clickhouse")]
-    ClickHouse,
-    /// Spark SQL 3.4 or later
-    Spark,
-    /// Trino with a Hive catalog named `hive`
-    Trino,
-}
 
 /// The statements for a lake; `Display` writes them.
 pub struct Statements {

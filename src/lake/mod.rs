@@ -35,6 +35,7 @@ use clap::ValueEnum;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
+pub use address::Engine;
 #[cfg(feature = "object-storage")]
 pub use bucket::InBucket;
 pub use destination::{Destination, Finished};

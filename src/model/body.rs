@@ -5,7 +5,35 @@ use std::borrow::Cow;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use super::json::{Key, Lenient, List, Number, Shape};
-use super::{ManifestKind, media_type};
+use super::media_type;
+
+/// What a manifest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum ManifestKind {
+    /// Config and layers of a container image.
+    Image,
+    /// An OCI index or a Docker manifest list.
+    Index,
+    /// Config and blobs of something else: a chart, a signature, a bill of materials.
+    Artifact,
+    /// A Docker schema 1 manifest.
+    Schema1,
+    /// Something whose structure is not known.
+    Unknown,
+}
+
+impl ManifestKind {
+    /// As the `manifests` view writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Index => "index",
+            Self::Artifact => "artifact",
+            Self::Schema1 => "schema1",
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 /// What stands under a key.
 pub struct Field<T> {

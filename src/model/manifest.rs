@@ -10,40 +10,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::body::{Body, Descriptor, Field, FsLayer};
+use super::body::{Body, Descriptor, Field, FsLayer, ManifestKind};
 use super::json::{self, Lenient, List};
 use super::{Digest, digests_in, media_type};
 
 /// The largest manifest that the registry reads, in bytes (distribution `registry/storage/io.go`).
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
-
-/// What a manifest is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum ManifestKind {
-    /// Config and layers of a container image.
-    Image,
-    /// An OCI index or a Docker manifest list.
-    Index,
-    /// Config and blobs of something else: a chart, a signature, a bill of materials.
-    Artifact,
-    /// A Docker schema 1 manifest.
-    Schema1,
-    /// Something whose structure is not known.
-    Unknown,
-}
-
-impl ManifestKind {
-    /// As the `manifests` view writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Index => "index",
-            Self::Artifact => "artifact",
-            Self::Schema1 => "schema1",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// What something is to the manifest that names it.
 #[derive(

@@ -5,6 +5,7 @@ mod body;
 mod classify;
 pub mod clutter;
 mod digest;
+mod digests_in;
 mod duration;
 mod finding;
 mod image_config;
@@ -18,8 +19,10 @@ pub mod progress;
 mod tag_name;
 mod version;
 
-pub use classify::{Certainty, Classified, Unread, classify, digests_in};
+pub use body::ManifestKind;
+pub use classify::{Certainty, Classified, Unread, classify};
 pub use digest::{Digest, NotADigest};
+pub use digests_in::digests_in;
 pub use duration::parse_duration;
 pub use finding::{Code, Finding, HoldScope, Severity};
 pub use image_config::{
@@ -28,8 +31,7 @@ pub use image_config::{
 pub use kind::{ByKind, Kind, Name};
 pub use link::{LinkContent, MAX_LINK_BYTES, parse_link};
 pub use manifest::{
-    MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, Role, begins_like_a_manifest,
-    parse_manifest,
+    MAX_MANIFEST_BYTES, Manifest, Reference, Role, begins_like_a_manifest, parse_manifest,
 };
 pub use name::{bytes_of, is_repository_name, is_tag_name, text_of};
 pub use tag_name::{TagClass, TagName, tag_names, tag_subject};

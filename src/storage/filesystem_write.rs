@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::filesystem::DIRECTORY;
+use super::entry::DIRECTORY;
 use super::write::read_whole;
 use super::{
     Access, FilesystemStorage, Fill, HeldLock, MAX_COPY_BYTES, MountId, Storage, StorageWriter,

@@ -10,6 +10,7 @@
 //! Guarantees: [`Storage`] never writes; no symbolic link below the storage's top is followed; no call
 //! reads more than the limit it is given, and none blocks on a FIFO or device.
 
+mod entry;
 #[doc(hidden)]
 pub mod faulty;
 mod filesystem;

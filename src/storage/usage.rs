@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use serde::{Deserialize, Serialize};
 
-use super::filesystem::{DIRECTORY, allocated_bytes, names_in};
+use super::entry::{DIRECTORY, allocated_bytes, facts_of, names_in};
 use super::{FileFacts, Leaf, LeafState};
 
 /// What files take of a disk.
@@ -102,7 +102,7 @@ impl Tree {
         self.names_left = self.names_left.saturating_sub(1);
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             if stat.st_nlink < 2 || self.counted.insert(stat.st_ino) {
-                self.usage.add_file(&super::filesystem::facts_of(stat));
+                self.usage.add_file(&facts_of(stat));
             }
             return;
         }

@@ -15,6 +15,7 @@ mod printer;
 mod progress;
 mod sanitize;
 mod sarif;
+mod shown_bar;
 mod table;
 
 pub use format::{Format, sink};
@@ -24,6 +25,7 @@ pub use json::write_json;
 pub use junit::Sink as JunitSink;
 pub use pager::Out;
 pub use printer::{Color, LogTime, Printer, Verbosity};
-pub use progress::{Bar, clear_bar};
+pub use progress::Bar;
 pub use sanitize::{json_text, shell_word, visible};
 pub use sarif::{Rule, Sink as SarifSink};
+pub use shown_bar::clear_bar;

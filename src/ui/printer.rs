@@ -8,8 +8,8 @@ use clap::ValueEnum;
 
 use super::frame::Look;
 use super::pager::{Out, terminal_size};
-use super::progress::beside_bar;
 use super::sanitize::visible;
+use super::shown_bar::beside_bar;
 
 /// How much is said beside the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -217,6 +217,142 @@ fn only_the_trash_removes_what_a_registry_wrote() {
     allows_exactly(MAY_REMOVE, "removes files", removes);
 }
 
+/// The module that a file is, as a path below the crate: `ui::printer` as `["ui", "printer"]`.
+fn module_path(path: &str) -> Vec<String> {
+    let parts = path.trim_end_matches(".rs").split('/').filter(|part| *part != "mod");
+    parts.map(str::to_owned).collect()
+}
+
+/// The paths that a `use` names, each whole: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn flattened(tree: &str) -> Vec<String> {
+    let Some(open) = tree.find('{') else {
+        return vec![tree.split(" as ").next().unwrap().trim().to_owned()];
+    };
+    let inside = &tree[open + 1..tree.rfind('}').unwrap()];
+    let mut depth = 0;
+    let parts = inside.split(|char| {
+        depth += i32::from(char == '{') - i32::from(char == '}');
+        char == ',' && depth == 0
+    });
+    let parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    parts.flat_map(|part| flattened(&format!("{}{part}", &tree[..open]))).collect()
+}
+
+/// The paths to other files that a file names, and those among them that it gives out.
+fn named_paths(source: &Source) -> (Vec<String>, Vec<String>) {
+    let code: Vec<&str> = source.code_without_tests().map(|(_, line)| line).collect();
+    let code = code.join("\n");
+    let (mut named, mut given_out) = (Vec::new(), Vec::new());
+    for statement in code.split_inclusive(';') {
+        let is_use = |line: &str| {
+            let line = line.trim_start();
+            line.starts_with("use ") || line.starts_with("pub") && line.contains(" use ")
+        };
+        let at = statement.lines().position(is_use);
+        let words: Vec<&str> = statement.lines().skip(at.unwrap_or(usize::MAX)).collect();
+        let words = words.join(" ");
+        let (before, tree) = words.split_once("use ").unwrap_or_default();
+        let paths = flattened(tree.trim_end_matches(';'));
+        if before.trim_start().starts_with("pub") {
+            given_out.extend(paths.clone());
+        }
+        named.extend(paths);
+    }
+    for start in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(start) {
+            let is_path = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == ':';
+            let path = &code[at..];
+            let path = &path[..path.find(|char| !is_path(char)).unwrap_or(path.len())];
+            named.push(path.trim_end_matches(':').to_owned());
+        }
+    }
+    (named, given_out)
+}
+
+/// Each file with those that it uses, above and below it left out: a module and its parts are one thing. A name that
+/// a module gives out counts as the file's that has it.
+fn uses_of_files() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let sources = sources();
+    let files: BTreeSet<Vec<String>> = sources.iter().map(|file| module_path(&file.path)).collect();
+    let absolute = |from: &[String], path: &str| -> Vec<String> {
+        let mut found = from.to_vec();
+        for (at, part) in path.split("::").enumerate() {
+            match part {
+                "crate" => found.clear(),
+                "super" => drop(found.pop()),
+                "self" => {}
+                _ if at == 0 && !files.contains(&[from, &[part.to_owned()]].concat()) => {
+                    return Vec::new();
+                }
+                _ => found.push(part.to_owned()),
+            }
+        }
+        found
+    };
+    let named: Vec<_> =
+        sources.iter().map(|file| (module_path(&file.path), named_paths(file))).collect();
+    let mut given_out: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for (from, (_, paths)) in &named {
+        for path in paths {
+            let target = absolute(from, path);
+            if let Some(name) = target.last() {
+                given_out.insert([&from[..], std::slice::from_ref(name)].concat(), target);
+            }
+        }
+    }
+    let file_of = |mut path: Vec<String>| {
+        for _ in 0..8 {
+            match (1..=path.len()).rev().find_map(|end| given_out.get(&path[..end])) {
+                Some(target) if *target != path => path.clone_from(target),
+                _ => break,
+            }
+        }
+        while !path.is_empty() && !files.contains(&path) {
+            path.pop();
+        }
+        path
+    };
+    let mut uses: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (from, (paths, _)) in named {
+        let targets = paths.iter().map(|path| file_of(absolute(&from, path)));
+        let others = targets.filter(|to| !to.is_empty());
+        let others = others.filter(|to| !to.starts_with(&from) && !from.starts_with(to));
+        let others = others.collect();
+        uses.insert(from, others);
+    }
+    uses
+}
+
+/// Files that need each other cannot be read one after the other.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let uses = uses_of_files();
+    let arrows: usize = uses.values().map(BTreeSet::len).sum();
+    assert!(arrows > 300, "only {arrows} uses were found");
+    let mut circles = BTreeSet::new();
+    for start in uses.keys() {
+        // The shortest way from a file back to it.
+        let mut ways: Vec<Vec<&Vec<String>>> = vec![vec![start]];
+        let mut seen = BTreeSet::new();
+        while let Some(way) = (!ways.is_empty()).then(|| ways.remove(0)) {
+            for next in uses.get(*way.last().unwrap()).into_iter().flatten() {
+                if next == start {
+                    let mut files: Vec<_> = way.iter().map(|file| file.join("::")).collect();
+                    files.sort();
+                    circles.insert(files.join(", "));
+                    ways.clear();
+                    break;
+                }
+                if seen.insert(next) {
+                    ways.push([&way[..], &[next]].concat());
+                }
+            }
+        }
+    }
+    let circles: Vec<_> = circles.into_iter().collect();
+    assert!(circles.is_empty(), "these use each other:\n{}", circles.join("\n"));
+}
+
 /// A module that gave out what is another one's would open a way around the table.
 #[test]
 fn no_module_gives_out_what_is_another_ones() {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::Scope;
 
 use super::pages::Markers;
-use super::table::{Builder, MAX_KEY_BYTES, Table};
+use super::table::{Builder, MAX_KEY_BYTES, Table, UPLOADING};
 use super::{Bucket, BucketError, BucketErrorKind, Object};
 use crate::model::progress::Progress;
 use crate::storage::Contents;
@@ -21,9 +21,6 @@ const MAX_PAGES: usize = 4;
 const MAX_PARTS: usize = 512;
 /// Keys that no path can hold of which each is named.
 const MAX_STRAYS: usize = 1000;
-
-/// The storage class of what is no object yet.
-pub(super) const UPLOADING: &str = "(multipart upload)";
 
 /// A key that no path can hold, so that no registry reads it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,9 +17,9 @@ use super::directories::{Group, Groups, Stamp, below, each_name};
 use super::gcs::Gcs;
 use super::hidden::{Checksums, noncurrent};
 use super::inventory::{Inventory, Wanted};
-use super::listing::{Listing, Stray, UPLOADING, list_all};
+use super::listing::{Listing, Stray, list_all};
 use super::s3::S3;
-use super::table::{Item, Table};
+use super::table::{Item, Table, UPLOADING};
 use super::{Bucket, BucketError, BucketErrorKind, Listed, Object, each_page};
 use crate::model::progress::{Hidden, Progress};
 use crate::storage::{

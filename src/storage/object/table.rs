@@ -6,7 +6,6 @@ use std::collections::{BinaryHeap, HashMap};
 
 use md5::{Digest as _, Md5};
 
-use super::listing::UPLOADING;
 use super::{Object, hex};
 
 /// Keys between two that stand in full. One look-up reads at most as many.
@@ -15,6 +14,8 @@ const KEYS_OF_A_BLOCK: usize = 16;
 const KEYS_OF_A_SEGMENT: usize = 1 << 18;
 /// The longest key that is taken, in bytes: S3 and Google have 1,024, Azure as many characters.
 pub(super) const MAX_KEY_BYTES: usize = 4096;
+/// The storage class of what is no object yet.
+pub(super) const UPLOADING: &str = "(multipart upload)";
 /// No text.
 const NONE: u32 = u32::MAX;
 
