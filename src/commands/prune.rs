@@ -198,6 +198,12 @@ fn check(args: &PruneArgs) -> Result<()> {
         && !args.garbage
         && !args.corrupt
         && !args.leftovers;
+    if let Some(url) = args.names.iter().find(|name| name.contains("://")) {
+        return Err(Error::new(format!("`{url}` is no report's name")).with_hint(format!(
+            "the registry's address has an option of its own, and --online, --offline and --delete \
+             take no value: --registry-url {url}"
+        )));
+    }
     if is_nothing_chosen {
         return Err(Error::new("no report, query or target to delete").with_hint(
             "name reports (regsql prune keep-latest -p keep=10), or use --garbage, --sql, --file, \

@@ -63,7 +63,7 @@ pub enum TrashError {
         trash: PathBuf,
     },
     /// The disk has no room for the list of a run.
-    #[error("no room for the trash: its list and directories need about {needed_bytes} bytes, and {free_bytes} are free on the disk of `{}`", .root.display())]
+    #[error("no room for the trash: its list and directories need about {}, and {} are free on the disk of `{}`", size(*.needed_bytes), size(*.free_bytes), .root.display())]
     NoRoom {
         /// The storage.
         root: PathBuf,
@@ -87,7 +87,7 @@ pub enum TrashError {
         within: PathBuf,
     },
     /// The list of moves would be larger than what is read back.
-    #[error("too many things to delete at once: their list `{}` would pass {limit_bytes} bytes", .path.display())]
+    #[error("too many things to delete at once: their list `{}` would pass {}", .path.display(), size(*.limit_bytes))]
     TooMany {
         /// The list.
         path: PathBuf,
@@ -126,6 +126,11 @@ pub enum TrashError {
         /// Its schema.
         schema: u64,
     },
+}
+
+/// A size as a person reads it.
+fn size(bytes: u64) -> impl std::fmt::Display {
+    bytesize::ByteSize::b(bytes).display().iec()
 }
 
 const NO_ROOM: &str = "nothing was touched; --no-trash deletes at once and needs no space, also with --online; or free \

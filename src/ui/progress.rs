@@ -1,14 +1,23 @@
 //! A bar on the terminal, or a line a phase for those who asked for details.
 
+use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::human;
 use super::printer::Printer;
 use super::shown_bar::{self, shown};
 use crate::model::progress::Progress;
+
+/// How many, and how many a second, once there is one: some phases count nothing.
+fn so_far(state: &ProgressState, out: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        // A figure that cannot be written is left out of the line.
+        let _ = write!(out, "{} {:.0}/s ", HumanCount(state.pos()), state.per_sec());
+    }
+}
 
 /// Shows progress on standard error, if it is a terminal.
 pub struct Bar {
@@ -65,7 +74,7 @@ impl Bar {
         self.shown.set_length(total.unwrap_or(0));
         self.shown.set_message(name);
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.shown.set_style(style);
+            self.shown.set_style(style.with_key("so_far", so_far));
         }
         // The rate and the time left are those of this phase.
         self.shown.reset_eta();
@@ -77,7 +86,7 @@ impl Progress for Bar {
     fn phase(&self, name: &'static str, total: Option<u64>) {
         let template = match total {
             Some(_) => "{spinner} {msg:10} {wide_bar} {human_pos}/{human_len} {elapsed}",
-            None => "{spinner} {msg:10} {human_pos} {per_sec} {elapsed}",
+            None => "{spinner} {msg:10} {so_far}{elapsed}",
         };
         self.begin(name, total, template);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::{FormatArg, Planned, PruneArgs, time_shown};
+use super::{ActArgs, FormatArg, Planned, PruneArgs, time_shown};
 use crate::commands::Context;
 use crate::commands::error::{Outcome, Result};
 use crate::graph::{Graph, total_bytes};
@@ -36,7 +36,7 @@ pub fn plan(context: &Context, planned: &Planned, args: &PruneArgs) -> Result<()
         stays.retain(|skipped| skipped.group != SkipGroup::NotYet);
     }
     skipped(&stays, args.all, &mut text)?;
-    sentences(planned, &mut text)?;
+    sentences(planned, &args.acting, &mut text)?;
     if args.format == FormatArg::Json {
         for line in String::from_utf8_lossy(&text).lines() {
             context.printer.note(line);
@@ -271,7 +271,7 @@ pub fn freed(planned: &Planned) -> String {
 }
 
 /// What goes now, what comes free by it, and what more comes free later.
-fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
+fn sentences(planned: &Planned, acting: &ActArgs, out: &mut dyn Write) -> io::Result<()> {
     let plan = &planned.plan;
     if plan.shared_bytes > 0 {
         let shared = ui::bytes(plan.shared_bytes);
@@ -306,6 +306,14 @@ fn sentences(planned: &Planned, out: &mut dyn Write) -> io::Result<()> {
         let blobs = ui::counted(&[(linked.hard_linked_count, "blob", "blobs")]);
         let bytes = ui::bytes(linked.hard_linked_bytes);
         writeln!(out, "(other hard links, such as a snapshot's, hold {blobs}, {bytes}, of that)")?;
+    }
+    if acting.online && acting.via_api.is_none() && !acting.wait.is_zero() && !plan.is_empty() {
+        let wait = jiff::SignedDuration::try_from(acting.wait).unwrap_or(jiff::SignedDuration::MAX);
+        writeln!(
+            out,
+            "{} twice {wait:#} for pushes under way: before blobs go, and after what went (--wait)",
+            if acting.delete { "Waits" } else { "Would wait" }
+        )?;
     }
     if later_bytes > plan.freed_bytes {
         writeln!(out, "(a write, a new link, chown or a restore starts that time again)")?;

@@ -142,6 +142,7 @@ fn without_room_for_the_trash_nothing_is_stopped_and_the_way_that_works_is_named
     let before = ["--offline", "--delete", "--yes", "--before", "touch stopped"];
     let text = bench.ends(2, &[GARBAGE, &before].concat());
     assert!(text.contains("no room for the trash"), "{text}");
+    assert!(text.contains("KiB, and 0 B are free on the disk of"), "{text}");
     assert!(text.contains("hint: nothing was touched; --no-trash"), "{text}");
     assert!(!bench.path("stopped").exists(), "{text}");
     let before = disk.free_bytes();
