@@ -383,8 +383,11 @@ fn make_plan(
     let origin = snapshot.origin(context)?;
     let graph = snapshot.graph(context)?;
     if has_lost_blobs(&graph) {
-        return Err(Error::new("nothing is deleted: there are links, and not one blob")
-            .with_hint("see whether `blobs` is mounted, or its copy is finished, and scan again"));
+        return Err(Error::new(format!(
+            "nothing is deleted: in `{}` there are links, and not one blob",
+            origin.root
+        ))
+        .with_hint("see whether `blobs` is mounted, or its copy is finished, and scan again"));
     }
     if is_first {
         tell_protected(context, &graph, &protect)?;

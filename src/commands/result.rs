@@ -157,7 +157,7 @@ impl Snapshot {
             lines.push(format!("of an inventory of {} ago: prune lists again", ui::age(seconds)));
         }
         if !scan.is_complete {
-            lines.push("incomplete: every figure is at least".into());
+            lines.push("incomplete: every figure is a minimum".into());
         }
         if scan.has_other_authority {
             lines.push("references seem to be held elsewhere: regsql report authority".into());

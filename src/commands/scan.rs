@@ -143,7 +143,7 @@ pub fn show(context: &Context, summary: &Summary) {
         ));
     }
     if !summary.is_complete {
-        printer.warn("part of the storage could not be read: every figure is at least");
+        printer.warn("part of the storage could not be read, so every figure is a minimum: regsql report problems");
     }
     if summary.has_lost_history {
         printer.warn("the old database was damaged: it was replaced, without its history");

@@ -47,7 +47,7 @@ pub enum DatabaseError {
     #[error("cannot write database `{}`: its disk is full", .0.display())]
     Full(PathBuf),
     /// It could not be brought to this program's version.
-    #[error("cannot bring `{}` to this version's schema", .path.display())]
+    #[error("cannot upgrade database `{}` to this version's schema", .path.display())]
     Migrate {
         /// The file.
         path: PathBuf,

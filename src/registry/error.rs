@@ -115,7 +115,7 @@ pub enum RegistryError {
         detail: String,
     },
     /// The answer is not what the API says it is.
-    #[error("{method} {url}: the answer makes no sense: {reason}")]
+    #[error("{method} {url}: the answer is not understood: {reason}")]
     BadAnswer {
         /// The request's method.
         method: String,

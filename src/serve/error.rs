@@ -27,7 +27,7 @@ pub enum ServeError {
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
     /// The thread that waits for scans is gone.
-    #[error("the work behind the answers ended in a fault of regsql itself")]
+    #[error("the thread that makes the answers ended by a fault in regsql")]
     Ended,
     /// The storage cannot be found.
     #[error(transparent)]

@@ -115,7 +115,7 @@ impl RootsScanError {
             }
             Self::Changed => "scan again when the export is finished".into(),
             Self::NothingHere { .. } => {
-                "they may be of another registry, or from a database that names repositories otherwise"
+                "they may be of another registry, or from a database with other names of repositories"
                     .into()
             }
         })

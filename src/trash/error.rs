@@ -165,7 +165,9 @@ impl TrashError {
             Self::OtherMount { .. } | Self::CannotRename(_) => {
                 "nothing was moved; --no-trash deletes at once and needs no rename".into()
             }
-            Self::TooMany { .. } => "delete a part of it first".into(),
+            Self::TooMany { .. } => {
+                "choose less at a time, such as one report or one repository".into()
+            }
             Self::NotARunName(_) | Self::NoRun { .. } => {
                 "`regsql trash list` shows the runs".into()
             }

@@ -239,7 +239,7 @@ fn an_incomplete_scan_says_at_least() {
                                                                 ─                             ─                   ─
     total shown                                                 5                             6                   1
 
-    2 rows (-p limit=all shows all) · scan of 3 minutes ago, took 1.2 s · incomplete: every figure is at least
+    2 rows (-p limit=all shows all) · scan of 3 minutes ago, took 1.2 s · incomplete: every figure is a minimum
 
     regsql report tags -p repository=NAME  the tags of one
     "#);
@@ -250,7 +250,7 @@ fn an_incomplete_scan_says_at_least() {
     --- stdout
     {"layer_digest":"sha256:0404040404040404040404040404040404040404040404040404040404040404","size_bytes":209715200,"manifest_count":1,"tag_count":2,"created_by":"COPY model.bin /model.bin # buildkit","repository_count":1}
     --- stderr
-    scan of 3 minutes ago, took 1.2 s; incomplete: every figure is at least
+    scan of 3 minutes ago, took 1.2 s; incomplete: every figure is a minimum
     "#
     );
 }

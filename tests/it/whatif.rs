@@ -200,7 +200,7 @@ fn what_a_scan_could_not_read_makes_it_at_least() {
     ──────────────────────────────────────────────────────────────────────────────────
        2          1            1      3  ≥ 200.002 MiB   ≥ 0 B  ≥ 200.002 MiB        0
 
-    1 row · scan of 3 minutes ago, took 1.2 s · incomplete: every figure is at least
+    1 row · scan of 3 minutes ago, took 1.2 s · incomplete: every figure is a minimum
     "#
     );
 }

@@ -534,7 +534,7 @@ fn revisions_that_cannot_be_listed_keep_what_their_repository_links() {
     Kept, though no tag leads to it
       what may be a manifest is kept, because something cannot be read: symlink-not-followed at docker/registry/v2/repositories/team/app/_manifests
 
-    scan of NOW · incomplete: every figure is at least
+    scan of NOW · incomplete: every figure is a minimum
     "#);
 }
 
@@ -559,7 +559,7 @@ fn after_an_incomplete_scan_every_figure_is_at_least() {
     Kept, though no tag leads to it
       everything is kept, because something cannot be read: symlink-not-followed at docker/registry/v2/repositories/linked
 
-    scan of NOW · incomplete: every figure is at least
+    scan of NOW · incomplete: every figure is a minimum
     ");
     assert_snapshot!(scanned.why(&["team/app:1.0"]), @"
     exit 0
@@ -575,7 +575,7 @@ fn after_an_incomplete_scan_every_figure_is_at_least() {
     It reaches ≥ 3.633 KiB in all, of which ≥ 3.633 KiB are shared.
     Deleting this tag alone frees ≥ 0 B.
 
-    scan of NOW · incomplete: every figure is at least
+    scan of NOW · incomplete: every figure is a minimum
     ");
 }
 

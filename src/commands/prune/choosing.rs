@@ -94,7 +94,7 @@ pub fn choose<'a>(
         chosen.add(name_of_target(target)?);
     }
     if chosen.is_empty() && chosen.skipped.is_empty() && args.plan.is_none() {
-        context.printer.note("the reports name nothing");
+        context.printer.note("the reports select nothing");
         for report in &reports {
             hint_whole_names(context, report, &args.params.param);
         }

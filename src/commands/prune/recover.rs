@@ -46,7 +46,7 @@ pub fn run(context: &Context) -> Result<()> {
         return Ok(());
     }
     Err(Error::new("not all that a stopped run took could be put back")
-        .with_hint("correct what keeps it from coming back, then run this again"))
+        .with_hint("correct what the lines above name, then run this again"))
 }
 
 /// Undoes every run that was stopped before its end. False when something could not be put back.

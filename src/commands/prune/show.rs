@@ -134,7 +134,9 @@ pub fn outcome(context: &Context, skipped: &[Skipped]) -> Outcome {
     match skipped.iter().filter(|skipped| skipped.group.is_finding()).count() {
         0 => Outcome::Done,
         count => {
-            context.printer.set_reason(&format!("{count} of what was asked for stay"));
+            context.printer.set_reason(&format!(
+                "{count} of the things asked for stay; the lines `Stays:` say why"
+            ));
             Outcome::Findings
         }
     }

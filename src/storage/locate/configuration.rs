@@ -224,7 +224,7 @@ fn hint_for(driver: &str) -> &'static str {
             "OSS speaks S3, too: give s3://BUCKET/ROOTDIRECTORY?endpoint=https://oss-REGION.aliyuncs.com&path-style=false \
              with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         }
-        "inmemory" => "what such a registry holds ends with it; nothing lies anywhere",
+        "inmemory" => "such a registry holds everything in memory: there is no storage to scan",
         "s3" | "s3aws" | "azure" | "gcs" => {
             "this build reads directories alone: take one with the feature object-storage, as released ones are"
         }

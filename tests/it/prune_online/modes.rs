@@ -94,7 +94,9 @@ fn nothing_is_deleted_before_it_is_said_what_the_registry_does_and_that_it_is_me
 #[test]
 fn the_address_behind_online_is_told_its_option() {
     let bench = Bench::of_sample();
-    for how in [["--online", "http://registry.example:5000"], ["--offline", "https://registry.example"]] {
+    for how in
+        [["--online", "http://registry.example:5000"], ["--offline", "https://registry.example"]]
+    {
         let text = bench.ends(2, &[GARBAGE, DELETE, &how].concat());
         assert!(text.contains(&format!("error: `{}` is no report's name", how[1])), "{text}");
         assert!(text.contains(&format!("--registry-url {}", how[1])), "{text}");
@@ -108,7 +110,8 @@ fn a_person_knows_of_the_waits_before_the_question() {
     let waits = "twice 10m for pushes under way: before blobs go, and after what went (--wait)\n";
     let text = bench.ends(0, &[GARBAGE, &online].concat());
     assert!(text.contains(&format!("Would wait {waits}")), "{text}");
-    let line = format!("prune {} --delete --wait 90s", &[&GARBAGE[1..], &online].concat().join(" "));
+    let line =
+        format!("prune {} --delete --wait 90s", &[&GARBAGE[1..], &online].concat().join(" "));
     let (code, text) = answer(&bench, &line.split(' ').collect::<Vec<_>>(), "n");
     assert_eq!(code, Some(2), "{text}");
     let (before, after) = text.split_once("Waits twice 1m 30s for pushes under way").unwrap();
