@@ -17,7 +17,8 @@ pub enum Engine {
     Trino,
 }
 
-/// A directory, or an address of a bucket with its options taken apart. Quotes in it are doubled, as a text in SQL has them.
+/// A directory, or an address of a bucket with its options taken apart. What would end a text in SQL, or means
+/// something else in it, is written as the engine wants it.
 pub(super) struct Address {
     /// `s3`, `gs` or `az`; nothing for a directory.
     scheme: String,
@@ -32,8 +33,8 @@ pub(super) struct Address {
 
 impl Address {
     /// Of a directory's path, or of an address that [`crate::storage::locate`] takes.
-    pub fn new(place: &str) -> Self {
-        let place = place.replace('\'', "''");
+    pub fn new(engine: Engine, place: &str) -> Self {
+        let place = in_text(engine, place);
         let (scheme, rest) = place.split_once("://").unwrap_or(("", &place));
         let (path, options) = match rest.split_once('?') {
             Some(parts) if !scheme.is_empty() => parts,
@@ -135,13 +136,49 @@ impl Address {
     }
 }
 
+/// A place as it stands in a text of the engine's SQL.
+fn in_text(engine: Engine, place: &str) -> String {
+    match engine {
+        Engine::DuckDb | Engine::Trino => place.replace('\'', "''"),
+        Engine::ClickHouse => place.replace('\\', r"\\").replace('\'', r"\'"),
+        // Hadoop takes these for patterns; an address has its options after a `?`.
+        Engine::Spark => {
+            let (path, options) = match place.split_once('?') {
+                Some((path, options)) if place.contains("://") => (path, format!("?{options}")),
+                _ => (place, String::new()),
+            };
+            let is_pattern = |char| matches!(char, '*' | '?' | '[' | ']' | '{' | '}' | '\\');
+            let literal = |char| if is_pattern(char) { format!("\\{char}") } else { char.into() };
+            let path: String = path.chars().map(literal).collect();
+            format!("{path}{options}").replace('\\', r"\\").replace('\'', r"\'")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_path_with_quotes_backslashes_and_patterns_is_one_text_of_each_engine() {
+        let of = |engine, place| Address::new(engine, place).text_for(engine);
+        let path = r"/srv/o'neil\lake[1]";
+        assert_eq!(of(Engine::DuckDb, path), r"/srv/o''neil\lake[1]");
+        assert_eq!(of(Engine::Trino, path), r"/srv/o''neil\lake[1]");
+        assert_eq!(of(Engine::ClickHouse, path), r"/srv/o\'neil\\lake[1]");
+        assert_eq!(
+            Address::new(Engine::ClickHouse, path).clickhouse_files("tags"),
+            r"file('/srv/o\'neil\\lake[1]/tags/*/*/*.parquet', 'Parquet')"
+        );
+        assert_eq!(of(Engine::Spark, path), r"/srv/o\'neil\\\\lake\\[1\\]");
+        // No text ends in the middle, and a backslash at the end takes no quote along.
+        assert_eq!(of(Engine::ClickHouse, r"/srv/lake\"), r"/srv/lake\\");
+        assert_eq!(of(Engine::Spark, "s3://b/lake?endpoint=http://h:1"), "s3a://b/lake");
+    }
+
+    #[test]
     fn each_engine_gets_a_bucket_s_address_as_it_writes_it() {
-        let of = |engine, place| Address::new(place).text_for(engine);
+        let of = |engine, place| Address::new(engine, place).text_for(engine);
         assert_eq!(of(Engine::DuckDb, "/srv/a?b"), "/srv/a?b");
         assert_eq!(of(Engine::DuckDb, "s3://b/lake?endpoint=http://127.0.0.1:1"), "s3://b/lake");
         assert_eq!(of(Engine::Spark, "s3://b/lake"), "s3a://b/lake");
@@ -159,7 +196,7 @@ mod tests {
 
     #[test]
     fn clickhouse_reads_a_bucket_through_its_server() {
-        let of = |place| Address::new(place).clickhouse_files("tags");
+        let of = |place| Address::new(Engine::ClickHouse, place).clickhouse_files("tags");
         let s3 = |address: &str| format!("s3('{address}/tags/*/*/*.parquet', 'Parquet')");
         assert_eq!(of("/srv/lake"), "file('/srv/lake/tags/*/*/*.parquet', 'Parquet')");
         assert_eq!(of("s3://b"), s3("https://s3.amazonaws.com/b"));
@@ -182,7 +219,7 @@ mod tests {
 
     #[test]
     fn duckdb_finds_credentials_and_the_server_of_a_bucket() {
-        let of = |place| Address::new(place).duckdb_secret();
+        let of = |place| Address::new(Engine::DuckDb, place).duckdb_secret();
         assert_eq!(of("/srv/lake"), None);
         assert_eq!(of("gs://b/lake"), None);
         let created = |options: &str| {

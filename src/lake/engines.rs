@@ -26,7 +26,7 @@ impl Statements {
     /// When the tables of a database cannot be made in memory.
     pub fn new(engine: Engine, place: &str) -> Result<Self, LakeError> {
         let in_memory = |source| LakeError::Read { database: ":memory:".into(), source };
-        let address = Address::new(place);
+        let address = Address::new(engine, place);
         let place = address.text_for(engine);
         Ok(Self { engine, address, place, tables: tables().map_err(in_memory)? })
     }
