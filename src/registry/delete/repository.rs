@@ -45,9 +45,24 @@ pub(super) fn delete(
         tags: BTreeMap::new(),
         needed: BTreeMap::new(),
         followed: BTreeMap::new(),
+        doubtful: Vec::new(),
     };
+    let result = delete_in_order(run, &mut view, &parents, &digests);
+    // Also of a run that stops: what it has deleted is told.
+    let settled = run.settle(view.settle_doubtful());
+    result.and(settled)
+}
+
+/// Deletes each manifest after its parents.
+fn delete_in_order(
+    run: &mut Run<'_>,
+    view: &mut View<'_>,
+    parents: &Parents,
+    digests: &BTreeSet<Digest>,
+) -> Result<(), Stop> {
     let mut stays: BTreeSet<Digest> = BTreeSet::new();
-    for digest in parents.in_order(&digests) {
+    let by_digest = view.selected;
+    for digest in parents.in_order(digests) {
         let selected = &by_digest[&digest];
         let kept_parent = parents.of(&digest).find(|parent| stays.contains(*parent));
         let decision = match kept_parent {
@@ -55,7 +70,7 @@ pub(super) fn delete(
             None => view.decide(&digest, selected),
         };
         let is_gone = match decision {
-            Ok(decision) => carry_out(run, &mut view, &digest, selected, decision)?,
+            Ok(decision) => carry_out(run, view, &digest, selected, decision)?,
             Err(trouble) => {
                 run.settle(trouble.outcomes(selected.indices()))?;
                 trouble.stop()?;
@@ -134,15 +149,11 @@ fn carry_out(
     }
     match run.registry.delete_manifest(view.name, digest) {
         Ok(DeleteOutcome::Deleted) => {
-            let left = view.still_listed(selected);
+            let doubtful = if run.may_be_in_s3 { view.doubt(selected) } else { BTreeSet::new() };
             view.forget(digest);
-            let outcome = |index: &usize| match left.get(index) {
-                Some(beside) => {
-                    Outcome::Skipped(SkipReason::StillListed { beside: beside.clone() })
-                }
-                None => Outcome::Deleted,
-            };
-            run.settle(deleting.iter().map(|index| (*index, outcome(index))).collect())?;
+            let is_sure = |index: &usize| !doubtful.contains(index);
+            let sure = deleting.into_iter().filter(is_sure);
+            run.settle(sure.map(|index| (index, Outcome::Deleted)).collect())?;
             Ok(true)
         }
         Ok(DeleteOutcome::NotFound) => {
@@ -220,6 +231,15 @@ struct View<'a> {
     needed: BTreeMap<Digest, String>,
     /// Manifests whose entries are in `needed`, and how sure it was that each is one.
     followed: BTreeMap<Digest, Certainty>,
+    doubtful: Vec<Doubtful>,
+}
+
+/// A tag that the registry said it deleted, and that it may list all the same.
+struct Doubtful {
+    tag: String,
+    /// A tag whose name goes on after this one's.
+    beside: String,
+    items: Vec<usize>,
 }
 
 impl View<'_> {
@@ -327,36 +347,48 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Of the items of a manifest that was just deleted, the tags that the registry lists all the same, with the tag
-    /// that may be the reason. To delete a tag in S3, registries before version 3 ask for all that begins with its
-    /// directory without the slash, and stop at the first key that is not in it (distribution, issue 3142).
-    fn still_listed(&self, selected: &Selected) -> BTreeMap<usize, String> {
-        let beside = |tag: &str| {
+    /// Notes the tags of a manifest that was just deleted that may be there all the same, and gives their items. To
+    /// delete a tag in S3, registries before version 3 ask for all that begins with its directory without the slash,
+    /// and stop at the first key that is not in it (distribution, issue 3142).
+    fn doubt(&mut self, selected: &Selected) -> BTreeSet<usize> {
+        let mut items = BTreeSet::new();
+        for (tag, indices) in &selected.tags {
             let goes_on = |name: &&String| {
                 name.strip_prefix(tag).is_some_and(|rest| rest.starts_with(['-', '.']))
             };
-            self.tags.keys().find(goes_on).cloned()
-        };
-        let doubtful: BTreeMap<&String, String> =
-            selected.tags.keys().filter_map(|tag| Some((tag, beside(tag)?))).collect();
-        let mut left = BTreeMap::new();
-        if doubtful.is_empty() {
-            return left;
-        }
-        // What cannot be asked was deleted, as far as is known.
-        let listed = self.registry.tags(self.name).unwrap_or_default();
-        for (tag, beside) in doubtful {
-            let is_left = listed.contains(tag)
-                && self
-                    .registry
-                    .tag_states(self.name, &[tag])
-                    .is_ok_and(|states| matches!(states.as_slice(), [TagState::Broken]));
-            if is_left {
-                let indices = selected.tags.get(tag).into_iter().flatten();
-                left.extend(indices.map(|index| (*index, beside.clone())));
+            if let Some(beside) = self.tags.keys().find(goes_on).cloned() {
+                items.extend(indices);
+                let (tag, items) = (tag.clone(), indices.clone());
+                self.doubtful.push(Doubtful { tag, beside, items });
             }
         }
-        left
+        items
+    }
+
+    /// Asks once for all tags that may be there all the same.
+    fn settle_doubtful(&mut self) -> Vec<(usize, Outcome)> {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        if doubtful.is_empty() {
+            return Vec::new();
+        }
+        // What cannot be asked was deleted, as far as is known.
+        let listed: BTreeSet<String> =
+            self.registry.tags(self.name).unwrap_or_default().into_iter().collect();
+        let left: Vec<&str> =
+            doubtful.iter().map(|one| one.tag.as_str()).filter(|tag| listed.contains(*tag)).collect();
+        let states = self.registry.tag_states(self.name, &left).unwrap_or_default();
+        let broken: BTreeSet<&str> = left
+            .iter()
+            .zip(&states)
+            .filter(|(_, state)| matches!(state, TagState::Broken))
+            .map(|(tag, _)| *tag)
+            .collect();
+        let outcome = |one: &Doubtful| match broken.contains(one.tag.as_str()) {
+            true => Outcome::Skipped(SkipReason::StillListed { beside: one.beside.clone() }),
+            false => Outcome::Deleted,
+        };
+        let of_items = doubtful.iter().flat_map(|one| one.items.iter().map(move |at| (*at, one)));
+        of_items.map(|(at, one)| (at, outcome(one))).collect()
     }
 
     fn forget(&mut self, digest: &Digest) {

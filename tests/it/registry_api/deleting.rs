@@ -1,7 +1,8 @@
 //! Deleting through the API alone: what goes, what stays and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use regsql::model::Digest;
@@ -26,7 +27,8 @@ fn revision(image: &Image) -> Item {
 fn selection(items: Vec<Item>, staying: &[(&str, &Image)]) -> Selection {
     let tags: BTreeMap<String, Digest> =
         staying.iter().map(|(name, image)| ((*name).to_owned(), digest(image))).collect();
-    Selection { items, staying_tags: BTreeMap::from([("team/app".to_owned(), tags)]) }
+    let staying_tags = BTreeMap::from([("team/app".to_owned(), tags)]);
+    Selection { items, staying_tags, may_be_in_s3: false }
 }
 
 fn run(registry: &Registry, selection: &Selection) -> Report {
@@ -303,7 +305,7 @@ fn tags_are_read_again_before_each_delete() {
         .map(|digest| Item { repository: "team/app".into(), tag: None, digest: digest.clone() })
         .collect();
     let client = Client::connect(&fake.url(), options()).unwrap();
-    let selection = Selection { items, staying_tags: BTreeMap::new() };
+    let selection = Selection { items, ..Selection::default() };
     let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
     let told = lines(&selection, &report);
     assert!(told[0].ends_with("deleted"), "{told:?}");
@@ -393,9 +395,65 @@ fn a_tag_that_moves_onto_what_may_name_anything_keeps_all_of_its_repository() {
     let client = Client::connect(&fake.url(), options()).unwrap();
     let tags = BTreeMap::from([("stays".to_owned(), before)]);
     let staying_tags = BTreeMap::from([("team/app".to_owned(), tags)]);
-    let selection = Selection { items, staying_tags };
+    let selection = Selection { items, staying_tags, may_be_in_s3: false };
     let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
     let told = lines(&selection, &report);
     assert_eq!(told.iter().filter(|line| line.ends_with("deleted")).count(), 1, "{told:?}");
     assert_eq!(told.iter().filter(|line| line.contains("stays")).count(), 1, "{told:?}");
+}
+
+/// A registry that says it deletes, and lists all its tags as before: those of S3 before version 3.
+#[test]
+fn tags_that_may_be_there_all_the_same_are_asked_for_once_at_the_end() {
+    let tags: Vec<String> =
+        (0..30).flat_map(|number| [number.to_string(), format!("{number}-alpine")]).collect();
+    let digests: BTreeMap<String, Digest> =
+        tags.iter().map(|tag| (tag.clone(), Digest::of(tag.as_bytes()))).collect();
+    let names = serde_json::json!({ "tags": tags }).to_string();
+    for may_be_in_s3 in [true, false] {
+        let gone = Mutex::new(BTreeSet::new());
+        let (served, names) = (digests.clone(), names.clone());
+        let fake = Fake::start(move |head, stream| {
+            let mut words = head.split(' ');
+            let (method, path) = (words.next().unwrap(), words.next().unwrap());
+            let name = path.rsplit('/').next().unwrap();
+            let mut gone = gone.lock().unwrap();
+            if method == "DELETE" {
+                gone.insert(name.to_owned());
+                return reply(stream, "202 Accepted", &[], "");
+            }
+            let digest = served.get(name).map(ToString::to_string);
+            match digest.filter(|digest| !gone.contains(digest)) {
+                _ if path.ends_with("/tags/list") => reply(stream, "200 OK", &[], &names),
+                Some(digest) => {
+                    let headers = [("Docker-Content-Digest", digest.as_str())];
+                    reply(stream, "200 OK", &headers, "");
+                }
+                None => reply(stream, "404 No", &[], ""),
+            }
+        });
+        let item = |number: u32| {
+            let tag = number.to_string();
+            let digest = digests[&tag].clone();
+            Item { repository: "team/app".into(), tag: Some(tag), digest }
+        };
+        let items: Vec<Item> = (0..30).map(item).collect();
+        let staying = digests.iter().filter(|(tag, _)| tag.contains('-'));
+        let staying = staying.map(|(tag, digest)| (tag.clone(), digest.clone())).collect();
+        let staying_tags = BTreeMap::from([("team/app".to_owned(), staying)]);
+        let selection = Selection { items, staying_tags, may_be_in_s3 };
+        let client = Client::connect(&fake.url(), options()).unwrap();
+        let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
+        let told = lines(&selection, &report);
+        let list_count =
+            fake.heads().iter().filter(|head| head.contains("/tags/list")).count();
+        if may_be_in_s3 {
+            assert!(told.iter().all(|line| line.contains("still lists it")), "{told:#?}");
+            assert!(told[1].contains("here `1-alpine`"), "{}", told[1]);
+        } else {
+            assert!(told.iter().all(|line| line.ends_with("deleted")), "{told:#?}");
+        }
+        // Once before each deletion, and once after all of them.
+        assert_eq!(list_count, 30 + usize::from(may_be_in_s3));
+    }
 }
