@@ -71,7 +71,7 @@ pub struct Needed {
     pub(super) repositories: HashSet<PathBuf>,
     pub(super) is_everything: bool,
     /// Why, where it is not that something else needs it.
-    pub(super) reasons: HashMap<PathBuf, String>,
+    pub(super) reasons: HashMap<PathBuf, (SkipGroup, String)>,
 }
 
 /// A deletion under way.
@@ -293,7 +293,7 @@ impl<'a> Executor<'a> {
         let path = &steps.moves[at].path;
         if self.is_needed(at, item) {
             return Err(match self.needed.reasons.get(path) {
-                Some(reason) => (SkipGroup::Failed, reason.clone()),
+                Some(reason) => reason.clone(),
                 None => (SkipGroup::Needed, "something that stays or is new needs it".into()),
             });
         }
@@ -480,6 +480,11 @@ impl<'a> Executor<'a> {
     pub(super) fn is_taken(&self, path: &Path) -> bool {
         let at = self.places.get(&self.hasher.hash_one(path));
         at.is_some_and(|at| self.states[*at as usize] == State::Taken)
+    }
+
+    /// Whether a step was made and holds, or is still to be made.
+    pub(super) fn may_go(&self, at: usize, item: Item) -> bool {
+        matches!(self.states[at], State::Waiting | State::Taken) && !self.is_needed(at, item)
     }
 
     /// Whether a path is that of a blob that goes because its content is wrong: no image is mended by it.

@@ -7,12 +7,13 @@
 //! links. So "202" does not say that something is forgotten: only the answer 404 to HEAD does.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::check::Checked;
-use super::environment::ServingRegistry;
+use super::environment::{Environment, ServingRegistry};
 use super::executor::{Destination, Executor, failed};
 use super::name::SkipGroup;
 use crate::graph::{BlobId, Graph, Item};
@@ -24,6 +25,15 @@ const DELETES: usize = 3;
 
 /// How many are asked for at a time.
 const QUESTIONS: usize = 8;
+
+/// Errors in a row after which a registry is asked no more.
+const MAX_FAILURES: usize = 20;
+
+/// Questions of which a person is told before they are asked.
+const MANY_QUESTIONS: usize = 1000;
+
+/// How often it is looked whether the questions are to end.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// Things of the storage that the registry is asked for to find out whether it is its registry.
 const SAMPLES: usize = 5;
@@ -271,7 +281,7 @@ impl<'a> Executor<'a> {
             .taken()
             .filter_map(|(at, item)| Some(((at, item), self.remembered(item)?)))
             .collect();
-        for ((at, item), why) in still_served(registry, &questions) {
+        for ((at, item), why) in still_served(registry, &questions, self.environment) {
             let path = self.steps.moves[at].path.clone();
             // Someone pushed it again; what is new is looked at below.
             if self.storage.read_anew(&path.join("link"), 1).is_ok() {
@@ -293,31 +303,108 @@ impl<'a> Executor<'a> {
 }
 
 /// Asks a registry for many things at a time. Gives in their order those that it serves, and those of
-/// which it does not say, with why not.
+/// which it does not say, with why not. One that answers with errors alone is asked no more, and another
+/// request to stop ends the questions: what was not asked for may be served.
 pub(super) fn still_served<T: Copy + Sync + Send>(
     registry: &dyn ServingRegistry,
     questions: &[(T, Remembered<'_>)],
+    environment: &dyn Environment,
 ) -> Vec<(T, Option<String>)> {
-    let served = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(0);
+    let asking = Asking::default();
+    let stops_before = environment.stop_count();
+    if questions.len() > MANY_QUESTIONS {
+        let count = questions.len();
+        environment.note(&format!("asking the registry for {count} links that it may remember"));
+    }
+    let (sender, receiver) = mpsc::channel();
+    let mut is_answered = vec![false; questions.len()];
+    let mut served = Vec::new();
     std::thread::scope(|scope| {
         for _ in 0..QUESTIONS.min(questions.len()) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((about, remembered)) = questions.get(number) else {
-                        return;
-                    };
-                    let answer = remembered.is_served(registry);
+            let (sender, asking) = (sender.clone(), &asking);
+            scope.spawn(move || asking.ask_on(registry, questions, &sender));
+        }
+        drop(sender);
+        loop {
+            match receiver.recv_timeout(SLICE) {
+                Ok((number, answer)) => {
+                    is_answered[number] = true;
                     if !matches!(answer, Ok(false)) {
-                        let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
-                        served.push((number, *about, answer.err()));
+                        served.push((number, answer.err()));
                     }
                 }
-            });
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if environment.stop_count() > stops_before {
+                asking.is_ended.store(true, Ordering::Relaxed);
+            }
         }
     });
-    let mut served = served.into_inner().unwrap_or_else(PoisonError::into_inner);
-    served.sort_unstable_by_key(|(number, ..)| *number);
-    served.into_iter().map(|(_, about, why)| (about, why)).collect()
+    let unasked: Vec<usize> = (0..questions.len()).filter(|at| !is_answered[*at]).collect();
+    if !unasked.is_empty() {
+        let reason = match asking.last_error() {
+            Some(error) => {
+                environment.warn(&format!(
+                    "the registry answered {MAX_FAILURES} questions in a row with errors and is asked no \
+                     more: what it may remember stays (the last: {error})"
+                ));
+                "the registry answered with errors, and was not asked for it"
+            }
+            None => {
+                environment.note("stopped asking the registry: what it may remember stays");
+                "stopped before the registry was asked for it"
+            }
+        };
+        served.extend(unasked.into_iter().map(|number| (number, Some(reason.to_owned()))));
+    }
+    served.sort_unstable_by_key(|(number, _)| *number);
+    served.into_iter().map(|(number, why)| (questions[number].0, why)).collect()
+}
+
+/// What the threads share that ask a registry.
+#[derive(Default)]
+struct Asking {
+    next: AtomicUsize,
+    is_ended: AtomicBool,
+    /// Errors since the last answer, and the last of them.
+    failures: Mutex<(usize, String)>,
+}
+
+impl Asking {
+    /// Asks until there is no question left, or no sense in one.
+    fn ask_on<T>(
+        &self,
+        registry: &dyn ServingRegistry,
+        questions: &[(T, Remembered<'_>)],
+        sender: &Sender<(usize, Result<bool, String>)>,
+    ) {
+        while !self.is_ended.load(Ordering::Relaxed) {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((_, remembered)) = questions.get(number) else { return };
+            let answer = remembered.is_served(registry);
+            self.note(answer.as_ref().err());
+            // It ends with whoever listens.
+            drop(sender.send((number, answer)));
+        }
+    }
+
+    fn note(&self, error: Option<&String>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(error) = error else {
+            failures.0 = 0;
+            return;
+        };
+        failures.0 += 1;
+        failures.1.clone_from(error);
+        if failures.0 >= MAX_FAILURES {
+            self.is_ended.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The error that ended the questions, if one did.
+    fn last_error(&self) -> Option<String> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        (failures.0 >= MAX_FAILURES).then(|| failures.1.clone())
+    }
 }

@@ -5,19 +5,18 @@
 //! then on the registry mounts that layer from there and answers 201, without a look at its disk, and
 //! nothing on disk says that the blob is needed. But the API removes the file `link` and leaves its
 //! directory (`linkedblobstore.go`), so each directory of a link without one is a place to ask for. A bucket
-//! has no directories: there each repository may have had a link to each blob of the plan, and the scan knows
-//! of those that went since.
+//! has no directories: there each repository may have had a link to each blob of the plan.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::check::Checked;
-use super::environment::ServingRegistry;
+use super::environment::{Environment, ServingRegistry};
 use super::executor::Executor;
 use super::manifests::Named;
 use super::name::SkipGroup;
 use super::online::{Remembered, still_served};
-use crate::graph::BlobId;
+use crate::graph::{BlobId, Item};
 use crate::model::{Certainty, Code, Digest, Kind, is_repository_name, text_of};
 use crate::scan::{Names, RepositoryFacts};
 use crate::storage::{Layout, paths};
@@ -25,8 +24,9 @@ use crate::storage::{Layout, paths};
 /// What a registry can be asked for: the algorithms that it knows.
 const ALGORITHMS: [&str; 3] = ["sha256", "sha384", "sha512"];
 
-/// The most that a registry is asked for where no directory says what to ask for.
-const MAX_GUESSES: usize = 10_000;
+/// The most that a registry is asked for where no directory says what to ask for: some minutes. What it
+/// was not asked for stays for the next run.
+const MAX_GUESSES: usize = 100_000;
 
 /// The link of which only the directory is left.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,6 +71,10 @@ impl Executor<'_> {
         let Some(registry) = self.registry else {
             return false;
         };
+        // Nothing goes any more, and nothing went.
+        if self.environment.is_stopped() && !self.taken().any(|(_, item)| item.kind == Kind::Blob) {
+            return false;
+        }
         let guessed = if self.storage.keeps_empty_directories() {
             Vec::new()
         } else {
@@ -81,7 +85,7 @@ impl Executor<'_> {
         // A registry that is asked by an alias remembers what that leads to, as well.
         let (aliases, mut others): (Vec<_>, Vec<_>) = unlinked.partition(Unlinked::is_alias);
         let has_asked = !aliases.is_empty() || !others.is_empty();
-        for (alias, _) in served(registry, &aliases) {
+        for (alias, _) in served(registry, &aliases, self.environment) {
             // What it led to is known no more.
             others.extend(self.planned_blobs().map(|digest| Unlinked {
                 repository: alias.repository.clone(),
@@ -89,7 +93,7 @@ impl Executor<'_> {
                 is_revision: false,
             }));
         }
-        for (unlinked, why) in served(registry, &others) {
+        for (unlinked, why) in served(registry, &others, self.environment) {
             self.keep_remembered(unlinked, why);
         }
         has_asked
@@ -116,36 +120,18 @@ impl Executor<'_> {
         })
     }
 
-    /// Links to blobs of the plan, as layers and as revisions, that are not there and that this run did not take: all that
-    /// there could have been, or if those are too many, those that the scan saw.
-    fn may_have_been_linked(&self, names: &Names) -> Vec<Unlinked> {
+    /// All links to blobs of the plan, as layers and as revisions, that there could have been, and that are neither there
+    /// nor taken by this run. Blobs for which there would be too many stay, the smallest first.
+    fn may_have_been_linked(&mut self, names: &Names) -> Vec<Unlinked> {
         let layout = self.storage.layout();
-        let blobs: Vec<Digest> = self.planned_blobs().collect();
         let found: HashMap<&str, &RepositoryFacts> =
             names.repositories.iter().map(|found| (found.name.as_str(), found)).collect();
         let known = self.graph.repositories.iter().map(|known| known.name.as_str());
         let all: BTreeSet<&str> = known.chain(found.keys().copied()).collect();
-        let planned: BTreeSet<&Digest> = blobs.iter().collect();
-        let is_too_many = all.len().saturating_mul(blobs.len()) > MAX_GUESSES;
-        if is_too_many {
-            self.environment.warn(&format!(
-                "a bucket does not show which layers clients deleted through the API: the registry is asked only for \
-                 those deleted since the scan ({} repositories, {} blobs to delete); empty its cache or restart it \
-                 first if clients delete layers, see docs/deleting-in-buckets.md",
-                all.len(),
-                blobs.len()
-            ));
-        }
+        let asked = self.asked_for(all.len());
         let mut unlinked = Vec::new();
         for repository in all.into_iter().filter(|name| is_repository_name(name)) {
             let Some(directory) = paths::repository(layout, repository) else { continue };
-            // Of few links and many blobs, or the other way round, only what is in both is looked at.
-            let asked: Vec<&Digest> = if is_too_many {
-                let seen = self.linked_at_the_scan(repository);
-                seen.into_iter().filter(|digest| planned.contains(digest)).collect()
-            } else {
-                planned.iter().copied().collect()
-            };
             let found = found.get(repository);
             for is_revision in [false, true] {
                 let links = found
@@ -153,7 +139,7 @@ impl Executor<'_> {
                 let there: HashSet<&Digest> =
                     links.into_iter().flatten().map(|link| &link.name).collect();
                 let link_of = if is_revision { paths::revision } else { paths::layer_link };
-                for &digest in &asked {
+                for digest in &asked {
                     if there.contains(digest) || is_revision && !self.may_be_manifest(digest) {
                         continue;
                     }
@@ -167,21 +153,42 @@ impl Executor<'_> {
         unlinked
     }
 
+    /// The blobs that the registry can be asked for in each of so many repositories. The others stay.
+    fn asked_for(&mut self, repository_count: usize) -> BTreeSet<Digest> {
+        let steps = self.steps.items.iter().enumerate();
+        let going = steps.filter(|(at, item)| item.kind == Kind::Blob && self.may_go(*at, **item));
+        let mut blobs: Vec<BlobId> = going.map(|(_, item)| item.at).collect();
+        blobs.sort_by_key(|blob| std::cmp::Reverse(self.graph.size_bytes(*blob)));
+        let digest_of = |blob: BlobId| self.graph.blobs[blob as usize].digest.clone();
+        let mut question_count = 0_usize;
+        let is_asked = |blob: &BlobId| {
+            let node = &self.graph.blobs[*blob as usize];
+            let each = if node.may_be_manifest { 2 } else { 1 };
+            question_count = question_count.saturating_add(each * repository_count);
+            question_count <= MAX_GUESSES
+        };
+        let asked_count = blobs.iter().copied().take_while(is_asked).count();
+        let left = blobs.split_off(asked_count);
+        if !left.is_empty() {
+            self.environment.warn(&format!(
+                "{} of {} blobs stay for the next run: a bucket does not show which layers clients deleted through \
+                 the API, so the registry's cache is asked for each blob in each of {repository_count} repositories, \
+                 {MAX_GUESSES} at most; to delete all at once make the registry read-only or stop it and leave \
+                 --online out, see docs/deleting-in-buckets.md",
+                left.len(),
+                left.len() + asked_count,
+            ));
+        }
+        for blob in left {
+            let reason = "the registry's cache was asked for as many others as one run asks for";
+            self.stays_because(blob, SkipGroup::Spared, reason.into());
+        }
+        blobs.into_iter().map(digest_of).collect()
+    }
+
     fn may_be_manifest(&self, digest: &Digest) -> bool {
         let blob = self.graph.blob_by_digest(digest);
         blob.is_none_or(|blob| self.graph.blobs[blob as usize].may_be_manifest)
-    }
-
-    /// What a repository had links to when it was scanned, revisions included.
-    fn linked_at_the_scan(&self, repository: &str) -> BTreeSet<&Digest> {
-        let repositories = &self.graph.repositories;
-        let place = repositories.binary_search_by(|known| known.name.as_str().cmp(repository));
-        let Ok(place) = place else { return BTreeSet::new() };
-        let known = &repositories[place];
-        let links = &self.graph.links[known.links.start as usize..known.links.end as usize];
-        let named = links.iter().map(|link| link.name);
-        let named = named.chain(self.graph.revisions_of(known).iter().copied());
-        named.map(|blob| &self.graph.blobs[blob as usize].digest).collect()
     }
 
     /// Whether the plan takes what a link would lead to.
@@ -224,22 +231,24 @@ impl Executor<'_> {
         }
         let blob = self.graph.blob_by_digest(digest);
         let reason = format!("its link in {repository} was deleted and {said}: it stays {until}");
-        if let Some(blob) = blob {
-            self.stays_because(blob, reason);
+        match blob {
+            Some(blob) => self.stays_because(blob, SkipGroup::Failed, reason),
+            None => self.keep_blob(digest),
         }
-        self.keep_blob(digest);
     }
 
-    /// Says why a blob stays: now, if it went already, or when its turn comes.
-    fn stays_because(&mut self, blob: BlobId, reason: String) {
-        let digest = &self.graph.blobs[blob as usize].digest;
-        let Some(path) = paths::blob(self.storage.layout(), digest) else {
+    /// Keeps a blob and says why: now, if it went already, or when its turn comes.
+    fn stays_because(&mut self, blob: BlobId, group: SkipGroup, reason: String) {
+        let digest = self.graph.blobs[blob as usize].digest.clone();
+        let Some(path) = paths::blob(self.storage.layout(), &digest) else {
             return;
         };
-        let taken = self.taken().find(|(at, _)| self.steps.moves[*at].path == path);
-        match taken {
-            Some((_, item)) => self.skip(SkipGroup::Failed, item, reason),
-            None => drop(self.needed.reasons.insert(path, reason)),
+        if self.is_taken(&path) {
+            self.skip(group, Item::new(Kind::Blob, blob), reason);
+            self.keep_blob(&digest);
+        } else {
+            self.needed.reasons.insert(path.clone(), (group, reason));
+            self.needed.paths.insert(path);
         }
     }
 
@@ -265,8 +274,9 @@ impl Executor<'_> {
 fn served<'u>(
     registry: &dyn ServingRegistry,
     all: &'u [Unlinked],
+    environment: &dyn Environment,
 ) -> Vec<(&'u Unlinked, Option<String>)> {
     let questions: Vec<_> =
         all.iter().map(|unlinked| (unlinked, unlinked.as_remembered())).collect();
-    still_served(registry, &questions)
+    still_served(registry, &questions, environment)
 }

@@ -1,5 +1,6 @@
 //! Registries in object storage: reading, deleting, undoing and purging.
 
+mod asking;
 mod beside;
 mod bucket;
 mod clouds;

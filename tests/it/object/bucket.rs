@@ -13,7 +13,7 @@ use regsql::graph::Graph;
 use regsql::model::Name;
 use regsql::model::progress::Hidden;
 use regsql::prune::{
-    Chosen, Clock, Marked, NeededAgain, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
+    Chosen, Clock, Environment, Marked, NeededAgain, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
     RunOptions, ServingRegistry, Step, plan,
 };
 use regsql::sample::{Descriptor, RegistryBuilder};
@@ -298,6 +298,17 @@ pub fn prune_these(
     names: Vec<Name>,
     how: &How<'_>,
 ) -> Result<(Outcome, Option<String>), TrashError> {
+    prune_before(registry, trash, names, how, &Unattended { before: how.before })
+}
+
+/// The same before somebody.
+pub fn prune_before(
+    registry: &Registry,
+    trash: &ObjectTrash,
+    names: Vec<Name>,
+    how: &How<'_>,
+    environment: &dyn Environment,
+) -> Result<(Outcome, Option<String>), TrashError> {
     let plan = plan_of(registry, names);
     let run_options = RunOptions {
         keeps_trash: how.keeps_trash,
@@ -306,9 +317,8 @@ pub fn prune_these(
         registry: how.registry,
         has_names: true,
     };
-    let surroundings = Unattended { before: how.before };
     let planned = || Ok::<_, Infallible>(Made { registry, plan: &plan });
-    match regsql::prune::run_in(trash, &run_options, &surroundings, planned) {
+    match regsql::prune::run_in(trash, &run_options, environment, planned) {
         Ok(deleted) => Ok((deleted.outcome, deleted.trash_run)),
         Err(RunError::Trash(error)) => Err(error),
         Err(RunError::Plan(never)) => match never {},
