@@ -22,7 +22,7 @@ use crate::model::text_of;
 use crate::scan::DeepLook;
 use crate::scan::{self, Depth, DiskUse, Facts, KnownContents, KnownParts, Section};
 use crate::storage::{
-    self, AnyStorage, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
+    self, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
 };
 use crate::trash::{self, LastRun, TrashSummary};
 pub use inventory::InventoryError;
@@ -215,7 +215,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let root = location.root.clone();
     let storage =
         storage::open(location).map_err(|source| ScanError::Storage { path: root, source })?;
-    scan_opened(options, &storage, started, previous, &lock, progress)
+    scan_opened(options, &*storage, started, previous, &lock, progress)
 }
 
 /// Scans a bucket into a database by an inventory that its provider made, for reports alone.
@@ -233,13 +233,13 @@ pub fn scan_inventory(
     remember_proxy(&mut location, previous.as_ref());
     let storage = inventory::open(location, manifest, previous.as_ref(), options.replaces)?;
     let lock = WriteLock::take(&options.database)?;
-    scan_opened(options, &storage, started, previous, &lock, progress)
+    scan_opened(options, &*storage, started, previous, &lock, progress)
 }
 
 /// Scans a storage that is open into a database; [`ScanOptions::storage`] is not looked at.
 pub fn scan_storage(
     options: &ScanOptions,
-    storage: &AnyStorage,
+    storage: &dyn Storage,
     progress: &dyn Progress,
 ) -> Result<Summary, ScanError> {
     let started = Started::now();
@@ -280,14 +280,14 @@ fn previous_of(options: &ScanOptions, root: &Path) -> Result<Option<PreviousScan
 
 fn scan_opened(
     options: &ScanOptions,
-    storage: &AnyStorage,
+    storage: &dyn Storage,
     Started { at: started, at_ns: started_ns }: Started,
     previous: Option<PreviousScan>,
     lock: &WriteLock,
     progress: &dyn Progress,
 ) -> Result<Summary, ScanError> {
     let root = storage.root().to_owned();
-    let is_bucket = storage.as_filesystem().is_none();
+    let is_bucket = storage.bucket_facts().is_some();
     let threads = options.io_threads.get();
     let pool = io_pool(if is_bucket { threads.saturating_mul(BUCKET_THREADS) } else { threads })?;
     if is_bucket {
@@ -306,7 +306,7 @@ fn scan_opened(
     });
     let job = Job {
         options,
-        storage: &**storage,
+        storage,
         lock,
         started,
         started_ns,

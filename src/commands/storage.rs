@@ -125,8 +125,8 @@ pub fn rescan(context: &Context, root: &Path) -> Result<Summary> {
     rescan_with(context, root, RootsChoice::AsBefore(None))
 }
 
-fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Summary> {
-    let options = ScanOptions {
+fn options_of(context: &Context, root: &Path, roots: RootsChoice) -> ScanOptions {
+    ScanOptions {
         storage: root.to_owned(),
         database: context.db.clone(),
         io_threads: super::scan::IO_THREADS,
@@ -135,9 +135,27 @@ fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Sum
         replaces: false,
         max_vanished_percent: None,
         roots,
-    };
+    }
+}
+
+fn rescan_with(context: &Context, root: &Path, roots: RootsChoice) -> Result<Summary> {
+    let options = options_of(context, root, roots);
     let progress = ui::Bar::new(&context.printer);
-    let summary = snapshot::scan(&options, &progress)?;
+    of_scan(snapshot::scan(&options, &progress)?)
+}
+
+/// The same of a bucket that is open: what it listed is known, and what of it is large.
+pub fn rescan_opened(context: &Context, trash: &dyn Trash) -> Result<Summary> {
+    let storage = trash.storage();
+    if trash.writer().is_some() {
+        return rescan(context, storage.origin());
+    }
+    let options = options_of(context, storage.origin(), RootsChoice::AsBefore(None));
+    let progress = ui::Bar::new(&context.printer);
+    of_scan(snapshot::scan_storage(&options, storage, &progress)?)
+}
+
+fn of_scan(summary: Summary) -> Result<Summary> {
     if was_interrupted() {
         return Err(Error::stopped("stopped while the storage was scanned"));
     }

@@ -109,6 +109,8 @@ pub struct Executor<'a> {
     cannot_rename: Cell<bool>,
     /// Something was to be moved or removed, whatever came of it.
     pub(super) has_touched: Cell<bool>,
+    /// Something in a repository was taken or came back since the storage was listed.
+    has_changed_names: Cell<bool>,
 }
 
 /// The kinds of steps that a phase makes.
@@ -179,6 +181,7 @@ impl<'a> Executor<'a> {
             is_disk_full: Cell::new(false),
             cannot_rename: Cell::new(false),
             has_touched: Cell::new(false),
+            has_changed_names: Cell::new(true),
         };
         for &item in &steps.unnamed {
             executor.stays(item);
@@ -237,11 +240,20 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Directories are the last: what is left in them shows only now.
+    /// Directories are the last: what is left in them shows only now. In a bucket that is what the last look
+    /// showed, unless something went or came back since.
     fn look_anew(&mut self, kind: Kind) {
-        if kind == Kind::Repository && self.storage.refresh().is_err() {
+        let is_old = self.is_of_files() || self.has_changed_names.get();
+        if kind == Kind::Repository && is_old && self.refresh().is_err() {
             self.require_everything();
         }
+    }
+
+    /// Forgets what was listed.
+    pub(super) fn refresh(&self) -> io::Result<()> {
+        self.storage.refresh()?;
+        self.has_changed_names.set(false);
+        Ok(())
     }
 
     /// How many steps of one kind are made in one go.
@@ -262,6 +274,11 @@ impl<'a> Executor<'a> {
             return self.take(path, last);
         }
         self.has_touched.set(true);
+        let at = self.places.get(&self.hasher.hash_one(path));
+        let is_data = |at: &u32| {
+            matches!(self.steps.items[*at as usize].kind, Kind::Blob | Kind::CorruptBlob)
+        };
+        self.has_changed_names.set(self.has_changed_names.get() || !at.is_some_and(is_data));
         self.pending.borrow_mut().push(path.to_owned());
         Ok(())
     }
@@ -358,6 +375,7 @@ impl<'a> Executor<'a> {
 
     pub(super) fn take(&self, path: &Path, last: Option<&str>) -> Result<(), (SkipGroup, String)> {
         self.has_touched.set(true);
+        self.has_changed_names.set(true);
         match &self.destination {
             Destination::Trash(run) => run.take(path).map_err(|error| {
                 match error.kind() {
@@ -428,6 +446,7 @@ impl<'a> Executor<'a> {
 
     /// Moves something back out of the trash, if this run took it. False when it is gone for good.
     pub(super) fn put_back(&mut self, path: &Path) -> io::Result<bool> {
+        self.has_changed_names.set(true);
         self.take_pending();
         let Some(&at) = self.places.get(&self.hasher.hash_one(path)) else {
             return Ok(true);

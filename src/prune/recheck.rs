@@ -28,7 +28,7 @@ impl Executor<'_> {
     }
 
     fn read_repositories(&mut self) -> Option<Names> {
-        if self.storage.refresh().is_err() {
+        if self.refresh().is_err() {
             self.require_everything();
             return None;
         }

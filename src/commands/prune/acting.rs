@@ -135,7 +135,7 @@ fn act(
     // A scan takes as much memory as all of this.
     drop(deleted);
     // What the database says is no longer so.
-    super::rescan(context)?;
+    storage::rescan_opened(context, trash.as_ref())?;
     vanished::end(context);
     Ok(if is_recorded { outcome } else { Outcome::Findings })
 }
@@ -223,7 +223,7 @@ fn plan_again(
     };
     // Someone else may have scanned since.
     let is_same_scan = Snapshot::open(context, None)?.origin(context)? == planned.origin;
-    let summary = super::rescan(context).map_err(|error| {
+    let summary = storage::rescan_opened(context, trash).map_err(|error| {
         if error.is_interrupted() { Error::stopped(NOTHING_DELETED) } else { error }
     })?;
     vanished::refuse(context, args)?;

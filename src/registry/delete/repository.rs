@@ -374,8 +374,11 @@ impl View<'_> {
         // What cannot be asked was deleted, as far as is known.
         let listed: BTreeSet<String> =
             self.registry.tags(self.name).unwrap_or_default().into_iter().collect();
-        let left: Vec<&str> =
-            doubtful.iter().map(|one| one.tag.as_str()).filter(|tag| listed.contains(*tag)).collect();
+        let left: Vec<&str> = doubtful
+            .iter()
+            .map(|one| one.tag.as_str())
+            .filter(|tag| listed.contains(*tag))
+            .collect();
         let states = self.registry.tag_states(self.name, &left).unwrap_or_default();
         let broken: BTreeSet<&str> = left
             .iter()

@@ -25,6 +25,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::Storage;
 
@@ -278,6 +279,9 @@ pub trait Listed: Storage + Send {
     /// # Errors
     /// When the storage was not listed yet and cannot be: then nothing says that nothing is there.
     fn objects_at(&self, path: &Path) -> io::Result<Vec<Object>>;
+
+    /// When the last listing of it began, if it was listed.
+    fn listed_at(&self) -> Option<Instant>;
 }
 
 /// A request that came to nothing.

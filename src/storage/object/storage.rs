@@ -7,6 +7,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use md5::{Digest as _, Md5};
 use rayon::prelude::*;
@@ -17,7 +18,7 @@ use super::directories::{Group, Groups, Stamp, below, each_name};
 use super::gcs::Gcs;
 use super::hidden::{Checksums, noncurrent};
 use super::inventory::{Inventory, Wanted};
-use super::listing::{Listing, Stray, list_all};
+use super::listing::{Large, Listing, Stray, list_all};
 use super::s3::S3;
 use super::table::{Item, Table, UPLOADING};
 use super::{Bucket, BucketError, BucketErrorKind, Listed, Object, each_page};
@@ -46,6 +47,10 @@ pub struct ObjectStorage {
     layout: Layout,
     proxy: Proxy,
     listing: RwLock<Option<Arc<Listing>>>,
+    /// When that began, unless an inventory is in its place.
+    listed_at: Mutex<Option<Instant>>,
+    /// Prefixes that were too large to be listed in one go.
+    large: Large,
     /// Held while it is listed, so that many who ask first list once.
     refreshing: Mutex<()>,
     /// What the provider says beside, once it was asked.
@@ -90,6 +95,8 @@ impl ObjectStorage {
             layout: Layout::new("docker/registry/v2".into()),
             proxy: Proxy::Unknown,
             listing: RwLock::default(),
+            listed_at: Mutex::default(),
+            large: Large::default(),
             refreshing: Mutex::default(),
             facts: Mutex::default(),
             inventory: None,
@@ -143,9 +150,11 @@ impl ObjectStorage {
 
     /// Lists everything, `blobs` before `repositories`.
     fn list_now(&self, progress: &dyn Progress) -> io::Result<Arc<Listing>> {
-        let listing =
-            list_all(&*self.bucket, &self.prefix, &self.tops(), progress).map_err(to_io)?;
-        Ok(self.keep(listing))
+        let began = Instant::now();
+        let listing = list_all(&*self.bucket, &self.prefix, &self.tops(), &self.large, progress);
+        let listing = self.keep(listing.map_err(to_io)?);
+        *self.listed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        Ok(listing)
     }
 
     /// The same from an inventory, and what that says beside.
@@ -656,6 +665,10 @@ fn itself(group: Group<'_>) -> Leaf {
 }
 
 impl Listed for ObjectStorage {
+    fn listed_at(&self) -> Option<Instant> {
+        *self.listed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn bucket(&self) -> &Arc<dyn Bucket> {
         &self.bucket
     }

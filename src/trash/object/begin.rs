@@ -33,7 +33,7 @@ impl ObjectTrash {
         moves::check(self.storage.layout(), moves)?;
         let abilities = self.abilities()?;
         let of_data = self.fate_of_data(abilities)?;
-        self.refresh()?;
+        self.refresh_if_old()?;
         let mut refused = Refused::new();
         let mut entries = self.entries_of(moves, of_data, &mut refused)?;
         self.add_parts(moves, options, &mut entries, &mut refused);

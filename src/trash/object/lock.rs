@@ -47,6 +47,8 @@ struct Owner {
 #[derive(Debug, Default)]
 pub struct Watch {
     good_until: Mutex<Option<Instant>>,
+    /// Since when it is held without a gap.
+    held_since: Mutex<Option<Instant>>,
 }
 
 impl Watch {
@@ -54,6 +56,17 @@ impl Watch {
     pub fn is_held(&self) -> bool {
         let good_until = self.good_until.lock().unwrap_or_else(PoisonError::into_inner);
         good_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Since when it is held, if it is.
+    pub fn held_since(&self) -> Option<Instant> {
+        let held_since = *self.held_since.lock().unwrap_or_else(PoisonError::into_inner);
+        held_since.filter(|_| self.is_held())
+    }
+
+    fn taken(&self, lease: Duration) {
+        *self.held_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.renewed(lease);
     }
 
     fn renewed(&self, lease: Duration) {
@@ -194,7 +207,7 @@ fn write(
 }
 
 fn hold(place: Place, watch: &Arc<Watch>, owner: Owner, condition: String) -> HeldLock {
-    watch.renewed(place.lease);
+    watch.taken(place.lease);
     let state = State { owner, condition, renewed_at: Instant::now(), is_ending: false };
     let shared = Arc::new(Shared {
         place,

@@ -18,8 +18,8 @@ mod run;
 mod runs;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -91,12 +91,20 @@ pub struct ObjectTrash {
     options: ObjectOptions,
     abilities: OnceLock<Abilities>,
     watch: Arc<Watch>,
+    /// When this process last changed something that a listing shows.
+    changed_at: Mutex<Option<Instant>>,
 }
 
 impl ObjectTrash {
     /// Nothing is asked of the bucket yet.
     pub fn new(storage: Box<dyn Listed>, options: ObjectOptions) -> Self {
-        Self { storage, options, abilities: OnceLock::new(), watch: Arc::default() }
+        Self {
+            storage,
+            options,
+            abilities: OnceLock::new(),
+            watch: Arc::default(),
+            changed_at: Mutex::default(),
+        }
     }
 
     fn bucket(&self) -> &dyn Bucket {
@@ -149,6 +157,23 @@ impl ObjectTrash {
     pub fn lock_job(&self) -> Result<StorageLock, TrashError> {
         let held = lock::take(self.place_of(JOB)?, &Arc::default())?;
         Ok(StorageLock::of_bucket(Box::new(held)))
+    }
+
+    /// Lists the storage anew, unless nothing can have changed since it was listed: nothing else writes, the
+    /// lock was held before that, and this process changed nothing after it.
+    fn refresh_if_old(&self) -> Result<(), TrashError> {
+        let changed_at = *self.changed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = self.options.is_quiet
+            && self.storage.listed_at().is_some_and(|listed_at| {
+                self.watch.held_since().is_some_and(|held_since| held_since < listed_at)
+                    && changed_at.is_none_or(|changed_at| changed_at < listed_at)
+            });
+        if is_current { Ok(()) } else { self.refresh() }
+    }
+
+    /// Something that a listing shows is no longer as it was listed.
+    fn note_change(&self) {
+        *self.changed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Lists the storage anew.

@@ -13,6 +13,7 @@ use super::ObjectTrash;
 use super::journal::{Done, Entry, Fate, Journal};
 use super::requests::{delete_all, error_at, forget_versions, parallel};
 use super::restore::{Restored, copy_key, is_alike, is_of_run};
+use super::run::BATCH;
 use crate::model::{LinkContent, MAX_LINK_BYTES, parse_link};
 use crate::storage::object::{Abilities, BucketErrorKind, MultipartUpload, Object};
 use crate::trash::error::TrashError;
@@ -117,7 +118,7 @@ impl ObjectTrash {
                 hint: Some(format!("regsql undo {run} puts back what it took")),
             });
         }
-        self.refresh()?;
+        self.refresh_if_old()?;
         let rules = Rules {
             keep: &|_| false,
             left_to_later: HashSet::new(),
@@ -427,7 +428,8 @@ impl ObjectTrash {
         keys: impl IntoIterator<Item = (String, Option<String>)>,
     ) -> Result<(), TrashError> {
         let keys: Vec<_> = keys.into_iter().collect();
-        for some in keys.chunks(1000) {
+        for some in keys.chunks(BATCH) {
+            self.note_change();
             self.must_hold_lock().map_err(|source| TrashError::Write {
                 path: self.storage.root().to_owned(),
                 source,

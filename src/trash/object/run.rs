@@ -17,8 +17,8 @@ use crate::trash::moves::{MoveKind, RunSummary};
 use crate::trash::remover::Remover;
 use crate::trash::run::{PutBack, RemovedDirectory};
 
-/// Things taken in one go: what S3 deletes with one request.
-const BATCH: usize = 1000;
+/// Things taken in one go, and keys deleted in one: some requests of S3 at once, within the time of a lease.
+pub(super) const BATCH: usize = 4000;
 
 /// Why things of the list cannot go, by their number.
 pub(super) type Refused = HashMap<usize, String>;
@@ -34,6 +34,15 @@ pub struct ObjectRun<'t> {
     hasher: RandomState,
     /// Which things of the list are taken.
     taken: Mutex<Vec<bool>>,
+}
+
+/// Notes when it is dropped that the storage has changed.
+struct Noted<'t>(&'t ObjectTrash);
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.0.note_change();
+    }
 }
 
 /// How taking one object ended.
@@ -86,6 +95,9 @@ impl<'t> ObjectRun<'t> {
         let of = |wanted: &dyn Fn(&Entry) -> bool| -> Vec<&Entry> {
             entries.iter().copied().filter(|entry| wanted(entry)).collect()
         };
+        // Marks change nothing.
+        let changes = entries.iter().any(|entry| !matches!(entry.fate, Fate::Marked | Fate::Parts));
+        let _noted = changes.then(|| Noted(self.trash));
         // First what must still be what was listed.
         let tags = of(&|entry| self.is_tag(entry));
         for (entry, result) in tags.iter().zip(parallel(&tags, |entry| self.delete_tag(entry))) {
@@ -275,6 +287,7 @@ impl Remover for ObjectRun<'_> {
     fn put_back(&self, path: &Path) -> io::Result<PutBack> {
         let number = self.number(path)?;
         let is_taken = self.taken()[number];
+        let _noted = Noted(self.trash);
         let restored = self.trash.restore_item(&self.journal, number).map_err(io_error)?;
         self.taken()[number] = false;
         Ok(match restored {

@@ -114,7 +114,10 @@ fn what_a_registry_cannot_be_asked_for_in_one_run_stays_for_the_next() {
     let watching = Watching::default();
     let done = prune(&registry, &serving, &watching);
     let said = watching.said.lock().unwrap().join("\n");
-    assert!(said.contains("blobs stay for the next run") && said.contains("300 repositories"), "{said}");
+    assert!(
+        said.contains("blobs stay for the next run") && said.contains("300 repositories"),
+        "{said}"
+    );
     let spared = done.skipped.iter().filter(|skipped| skipped.group == SkipGroup::Spared);
     let spared: BTreeSet<String> = spared.map(|skipped| skipped.name.text()).collect();
     // Links to `base` that no image needs go in the same run.
@@ -122,8 +125,10 @@ fn what_a_registry_cannot_be_asked_for_in_one_run_stays_for_the_next() {
     assert_eq!(gone + spared.len() + 1, 400, "{done:?}");
     assert!(gone >= 300 && spared.len() > 50, "{gone} went, {} are left", spared.len());
     // The largest went first, but for the one that the cache has.
-    assert!(spared.contains(&format!("blob {}", orphans[0]))
-            && !spared.contains(&format!("blob {}", orphans[399])));
+    assert!(
+        spared.contains(&format!("blob {}", orphans[0]))
+            && !spared.contains(&format!("blob {}", orphans[399]))
+    );
     let now = registry.now();
     for digest in remembered {
         assert!(now.keys().any(|key| key.contains(&digest.encoded())), "{digest}");

@@ -13,8 +13,8 @@ use regsql::graph::Graph;
 use regsql::model::Name;
 use regsql::model::progress::Hidden;
 use regsql::prune::{
-    Chosen, Clock, Environment, Marked, NeededAgain, Outcome, Plan, PlannedDeletion, Policy, Protect, RunError,
-    RunOptions, ServingRegistry, Step, plan,
+    Chosen, Clock, Environment, Marked, NeededAgain, Outcome, Plan, PlannedDeletion, Policy,
+    Protect, RunError, RunOptions, ServingRegistry, Step, plan,
 };
 use regsql::sample::{Descriptor, RegistryBuilder};
 use regsql::scan::DeepLook;

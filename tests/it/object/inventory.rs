@@ -59,7 +59,7 @@ impl Daily {
             let client = Arc::new(self.bucket.client(Fault::Never));
             let storage = ObjectStorage::new(client as Arc<dyn Bucket>, PREFIX);
             let storage = AnyStorage::Object(Box::new(storage.with_inventory(inventory)));
-            scan_storage(&options(&database), &storage, &Hidden)?;
+            scan_storage(&options(&database), &*storage, &Hidden)?;
             Ok(())
         };
         read().map(|()| database).map_err(|error| text_of(&*error))
@@ -69,7 +69,7 @@ impl Daily {
         let database = self.directory.path().join("listed.db");
         let client = Arc::new(self.bucket.client(Fault::Never)) as Arc<dyn Bucket>;
         let storage = AnyStorage::Object(Box::new(ObjectStorage::new(client, PREFIX)));
-        scan_storage(&options(&database), &storage, &Hidden).unwrap();
+        scan_storage(&options(&database), &*storage, &Hidden).unwrap();
         database
     }
 }

@@ -77,7 +77,7 @@ fn upload_older(root: &Path, bucket: &MemoryBucket, seconds: i64) {
 
 fn scan_bucket(bucket: MemoryBucket, database: &Path) -> Result<Summary, ScanError> {
     let storage = ObjectStorage::new(Arc::new(bucket), PREFIX);
-    scan_storage(&options(database), &AnyStorage::Object(Box::new(storage)), &Hidden)
+    scan_storage(&options(database), &storage, &Hidden)
 }
 
 /// Rows of one scan that the other has not.
@@ -129,7 +129,7 @@ fn no_link_is_read_and_a_registry_that_stayed_is_only_listed() {
         let client = Arc::new(bucket.client(Fault::Never));
         let storage = ObjectStorage::new(Arc::clone(&client) as Arc<dyn Bucket>, PREFIX);
         let any = AnyStorage::Object(Box::new(storage));
-        let summary = scan_storage(&options(database), &any, &Hidden).unwrap();
+        let summary = scan_storage(&options(database), &*any, &Hidden).unwrap();
         (client.requests(), summary.is_unchanged)
     };
     let (first, _) = requests(&database);

@@ -445,8 +445,7 @@ fn tags_that_may_be_there_all_the_same_are_asked_for_once_at_the_end() {
         let client = Client::connect(&fake.url(), options()).unwrap();
         let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
         let told = lines(&selection, &report);
-        let list_count =
-            fake.heads().iter().filter(|head| head.contains("/tags/list")).count();
+        let list_count = fake.heads().iter().filter(|head| head.contains("/tags/list")).count();
         if may_be_in_s3 {
             assert!(told.iter().all(|line| line.contains("still lists it")), "{told:#?}");
             assert!(told[1].contains("here `1-alpine`"), "{}", told[1]);
