@@ -184,6 +184,11 @@ fn shown(summary: &Summary, is_dry_run: bool) -> String {
         ));
     }
     for step in &summary.steps {
+        let would = step.detail.as_deref().filter(|text| is_dry_run && text.starts_with("would "));
+        if let Some(would) = would {
+            line(format!("  {:<15} {would}", step.step));
+            continue;
+        }
         let detail = step.detail.as_deref().map(|text| format!("  {text}")).unwrap_or_default();
         let took = ui::duration_ms(step.duration_ms);
         line(format!("  {:<15} {:<12} {took:>9}{detail}", step.step, step.result.as_str()));

@@ -53,6 +53,22 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["user", "username", "u"], "use --registry-user USER"),
 ];
 
+/// Arguments that must be there, and what to write.
+const MISSING: &[(&str, &str)] = &[
+    (
+        "<STORAGE>",
+        "name the registry's root directory, such as /var/lib/registry, its config.yml, or its bucket: \
+         s3://BUCKET",
+    ),
+    ("<BYTES>", "say how much space is wanted: regsql free 50GiB"),
+    ("--output <FILE>", "name the file: regsql html -o registry.html"),
+    (
+        "--config <FILE>",
+        "docs/nightly.md has a file to begin with, the packages have it as \
+         /usr/share/doc/regsql/examples/nightly.toml",
+    ),
+];
+
 /// Says what is wrong with the command line and how to write it.
 pub fn explain(error: &clap::Error) {
     match hint(error) {
@@ -61,8 +77,11 @@ pub fn explain(error: &clap::Error) {
             let printer = Printer::new(Verbosity::Normal, Color::Auto, LogTime::Never);
             let text = error.render().to_string();
             let first = text.lines().next().unwrap_or_default();
-            let message = first.strip_prefix("error: ").unwrap_or(first);
-            printer.error(&[message.to_owned()], &[hint]);
+            let message = match missing(error) {
+                Some((argument, _)) => format!("{argument} is missing"),
+                None => first.strip_prefix("error: ").unwrap_or(first).to_owned(),
+            };
+            printer.error(&[message], &[hint]);
         }
         // Help and versions go to standard output; a closed output cannot be reported.
         None => drop(error.print()),
@@ -85,8 +104,20 @@ fn hint(error: &clap::Error) -> Option<String> {
                 None => None,
             }
         }
+        ErrorKind::MissingRequiredArgument => missing(error).map(|(_, meant)| meant.to_owned()),
         _ => None,
     }
+}
+
+/// The one argument that is missing, and what to write.
+fn missing(error: &clap::Error) -> Option<(&'static str, &'static str)> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let is_it = |(argument, _): &&(&str, &str)| missing.len() == 1 && missing[0] == *argument;
+    (error.kind() == ErrorKind::MissingRequiredArgument)
+        .then(|| MISSING.iter().find(is_it))?
+        .copied()
 }
 
 /// What stands beside `word` in one of the tables.
@@ -144,6 +175,10 @@ mod tests {
         assert_eq!(hint_for("regsql report tags keep=3"), "a parameter is given as -p keep=3");
         assert!(hint_for("regsql free 1GiB --min-age 0s").contains("prune --plan"));
         assert_eq!(hint_for("regsql frobnicate"), "none");
+        assert!(hint_for("regsql scan").contains("its config.yml"));
+        assert!(hint_for("regsql nightly").contains("nightly.toml"));
+        assert!(hint_for("regsql free").contains("50GiB"));
+        assert!(hint_for("regsql html").contains("-o registry.html"));
     }
 
     #[test]

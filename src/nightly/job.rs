@@ -49,7 +49,8 @@ impl Job<'_> {
     /// The metrics of the snapshot, as `regsql metrics` prints them.
     pub fn snapshot_metrics(&self) -> Option<String> {
         let mut command = own_command(self.program, self.database);
-        command.arg("metrics").stdout(Stdio::piped()).stderr(self.log.stdio());
+        // The log ends with the verdict, and not with how this ended.
+        command.args(["--quiet", "metrics"]).stdout(Stdio::piped()).stderr(self.log.stdio());
         let mut group = Group::start(&mut command).ok()?;
         let pipe = group.child().stdout.take()?;
         let (sender, result) = channel();
@@ -447,9 +448,8 @@ impl Run<'_> {
                 "the registry does not serve now, so it would be started first: {error}"
             ));
         }
-        let would = |run: &mut Self, name, what: String| {
-            run.step(name, |_| (StepResult::Done, Some(format!("would run: {what}"))));
-        };
+        let would =
+            |run: &mut Self, name, what: String| run.rehearsed(name, format!("would run: {what}"));
         let scanned = self.step("scan", |run| {
             let (ended, detail) = run.own_plain(&children::scan(config), "scan");
             result_of(&ended, detail, &mut run.next, "the storage could not be scanned")
@@ -479,22 +479,18 @@ impl Run<'_> {
         if let Some(age) = &prune.purge_older_than {
             let is_offline = is_to_prune && !matches!(config.mode(), Mode::Online);
             let shown = children::shown(&children::purge(&age.text, false, is_offline));
-            self.step("purge", |run| {
-                if scanned {
-                    let words = children::purge(&age.text, true, is_offline);
-                    let _shown = run.own_plain(&words, "purge");
-                }
-                (StepResult::Done, Some(format!("would run: {shown}")))
-            });
+            if scanned {
+                let words = children::purge(&age.text, true, is_offline);
+                let _shown = self.own_plain(&words, "purge");
+            }
+            would(self, "purge", shown);
         }
         if let Some((name, command)) = start {
             would(self, name, command.clone());
         }
         let count = config.check.pull;
         let url = self.job.registry.url();
-        self.step("check", |_| {
-            (StepResult::Done, Some(format!("would ask {url}/v2/ and pull {count} tags whole")))
-        });
+        self.rehearsed("check", format!("would ask {url}/v2/ and pull {count} tags whole"));
         if let Some(command) = &config.downtime.end {
             would(self, "downtime-end", command.clone());
         }

@@ -45,6 +45,18 @@ impl Run<'_> {
         matches!(result, StepResult::Done | StepResult::Findings)
     }
 
+    /// A step of a dry run: what it would do.
+    pub(super) fn rehearsed(&mut self, name: &'static str, detail: String) {
+        self.say(&format!("{name}: {detail}"));
+        self.steps.push(StepReport {
+            step: name,
+            started_at: Timestamp::now(),
+            duration_ms: 0,
+            result: StepResult::Done,
+            detail: Some(detail),
+        });
+    }
+
     pub(super) fn keep(&mut self, change: impl FnOnce(&mut State)) {
         // What fails here matters only if this process is killed as well.
         if let Err(error) = self.record.set(change) {

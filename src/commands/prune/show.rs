@@ -313,8 +313,7 @@ fn sentences(planned: &Planned, acting: &ActArgs, out: &mut dyn Write) -> io::Re
         let wait = jiff::SignedDuration::try_from(acting.wait).unwrap_or(jiff::SignedDuration::MAX);
         writeln!(
             out,
-            "{} twice {wait:#} for pushes under way: before blobs go, and after what went (--wait)",
-            if acting.delete { "Waits" } else { "Would wait" }
+            "Would wait twice {wait:#} for pushes under way: before blobs go, and after what went (--wait)"
         )?;
     }
     if later_bytes > plan.freed_bytes {

@@ -3,8 +3,8 @@
 
 use super::{LocateError, Location};
 
-const FORMS: &str = "s3://BUCKET[/PREFIX], gs://BUCKET[/PREFIX] and az://ACCOUNT/CONTAINER[/PREFIX] are addresses \
-    of buckets; a directory is given as it is";
+const FORMS: &str = "give a directory, such as /var/lib/registry, a registry's config.yml, or a bucket: s3://BUCKET[/PREFIX], \
+    gs://BUCKET[/PREFIX], az://ACCOUNT/CONTAINER[/PREFIX]";
 
 /// Where an address leads; `None` when it is a path. `variable` gives a variable of the environment.
 pub fn parse(

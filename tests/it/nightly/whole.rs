@@ -32,6 +32,10 @@ fn a_night_stops_deletes_purges_starts_looks_and_tells_in_this_order() {
     {
         assert!(log.contains(part), "{part}: {log}");
     }
+    // The last line is the verdict of the night, and of nothing that ran in it.
+    let last: Vec<&str> = log.lines().rev().take(2).collect();
+    assert!(last[0].ends_with(" exit code 0: done"), "{log}");
+    assert!(last[1].contains(" downtime-end: done after "), "{log}");
     // Beside the metrics of the snapshot.
     let metrics = night.text("regsql.prom");
     check_metrics(&metrics);
@@ -80,6 +84,10 @@ fn a_dry_run_shows_each_step_and_changes_nothing() {
         assert!(text.lines().any(|line| line.trim_start().starts_with(step)), "{step}: {text}");
     }
     assert!(text.contains("would run: regsql prune"), "{text}");
+    assert!(
+        text.contains("\n  stop            would run: ") && !text.contains("after 0 ms"),
+        "{text}"
+    );
     assert!(text.contains("would delete") && text.contains("pull 20 tags whole"), "{text}");
     before.assert_same(&night.tree(), "after the dry run");
     for name in ["events", "registry.db", "registry.db.nightly", "log", "last.json", "regsql.prom"]

@@ -114,7 +114,7 @@ fn a_person_knows_of_the_waits_before_the_question() {
         format!("prune {} --delete --wait 90s", &[&GARBAGE[1..], &online].concat().join(" "));
     let (code, text) = answer(&bench, &line.split(' ').collect::<Vec<_>>(), "n");
     assert_eq!(code, Some(2), "{text}");
-    let (before, after) = text.split_once("Waits twice 1m 30s for pushes under way").unwrap();
+    let (before, after) = text.split_once("Would wait twice 1m 30s for pushes under way").unwrap();
     assert!(!before.contains("Type yes") && after.contains("Type yes"), "{text}");
     // Where nothing waits, nothing is said.
     for how in [&["--offline"][..], &[], &["--online", "--cache-off", "--wait", "0s"]] {
