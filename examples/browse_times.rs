@@ -4,8 +4,8 @@
 //! Draws on a screen in memory. *Shown* is what a person waits for after a key: the state takes it and
 //! the screen is drawn, with the old rows as long as the new ones are not there. *Rows* is when they are
 //! there: every list in every order, its first, middle and last rows, and with a filter typed letter by
-//! letter. In the program another thread works them out. All but the first frame is time of the processor,
-//! which other work on the machine does not change.
+//! letter. In the program another thread works them out, and one more reads the numbers of long lists ahead. All but
+//! the first frame is time of the processor, which other work on the machine does not change.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use regsql::browse::{
-    Answer, App, Listing, Look, Measure, Order, Outside, Place, Request, Row, Sort, Source, about,
-    draw, rows,
+    Answer, App, Deletions, Listing, Look, Mark, Measure, Order, Outside, Place, Request, Row,
+    Sort, Source, about, draw, rows,
 };
 use regsql::commands::{BrowseArgs, Context, browse_outside};
 use regsql::ui::{Color, LogTime, Printer, Verbosity};
@@ -143,6 +143,71 @@ fn order(sort: Sort, measure: Measure) -> Order {
     Order { sort, is_reversed: false, measure }
 }
 
+/// Marks for the sum of many.
+const MOST_MARKS: u64 = 10_000;
+
+/// Kibibytes of a line of `/proc/self/status`.
+fn status_kib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The sum of very many marks: tags and revisions that hold the most used layer. Memory is the most that this takes on top
+/// of what is there, graph included.
+fn many_marks(screen: &Screen, deletions: &Deletions, report: &mut Vec<String>) -> Result<()> {
+    let order = order(Sort::Count, Measure::Logical);
+    let listing = |place| Listing { place, order, filter: String::new() };
+    let layer = screen.source.rows(&listing(Place::Layers), 0, 1)?.remove(0);
+    let place = layer.opens(&Place::Layers).ok_or("a layer has no holders")?;
+    let rows = screen.source.rows(&listing(place), 0, MOST_MARKS)?;
+    let marks: Vec<Mark> = rows.iter().filter_map(|row| row.mark().ok()).collect();
+    drop(rows);
+    // From here on the peak is counted anew (proc(5), clear_refs).
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    let (before_kib, begun) = (status_kib("VmRSS"), processor());
+    let union = deletions.union(&marks);
+    let took = processor().saturating_sub(begun);
+    let mib = status_kib("VmHWM").saturating_sub(before_kib) / 1024;
+    report.push(format!(
+        "| sum of {} marks ({} bytes) | {took:.1?}, {mib} MiB more at its peak |",
+        marks.len(),
+        union.freed_bytes
+    ));
+    Ok(())
+}
+
+/// Lists as they are opened, before their numbers are there; then the numbers of all of them.
+fn read_ahead(screen: &Screen, report: &mut Vec<String>) -> Result<()> {
+    let class = |name: &str| Place::Class { name: name.into() };
+    let (mut opened, mut ahead) = (Slowest::default(), Duration::ZERO);
+    let before_kib = status_kib("RssAnon");
+    for place in [
+        Place::Layers,
+        class("orphan blobs"),
+        class("untagged revisions"),
+        class("unneeded layer links"),
+        class("dangling layer links"),
+        Place::Holders { digest: String::new() },
+    ] {
+        if !matches!(place, Place::Holders { .. }) {
+            let order = order(Sort::Size, Measure::Exclusive);
+            let listing = Listing { place: place.clone(), order, filter: String::new() };
+            let what = || format!("{place:?}");
+            opened.take(what, || screen.source.rows(&listing, 0, 600))?;
+            opened.take(what, || screen.source.summary(&listing))?;
+        }
+        let begun = processor();
+        screen.source.read_ahead(&place)?;
+        ahead += processor().saturating_sub(begun);
+    }
+    let mib = status_kib("RssAnon").saturating_sub(before_kib) / 1024;
+    report.push(format!("| a long list is opened | {} |", opened.text()));
+    report.push(format!("| all long lists read ahead | {ahead:.1?}, {mib} MiB |"));
+    Ok(())
+}
+
 /// Every list in every order and with every filter.
 fn lists(screen: &mut Screen, report: &mut Vec<String>) -> Result<()> {
     for (name, place) in places(&mut screen.source)? {
@@ -204,10 +269,14 @@ fn main() -> Result<()> {
     screen.settle()?;
     let mut report = vec![format!("| first frame | {:.1?} |", begun.elapsed())];
 
+    read_ahead(&screen, &mut report)?;
+
+    let before_kib = status_kib("RssAnon");
     let begun = processor();
     let deletions = (screen.outside.deletions)()?;
+    let graph_mib = status_kib("RssAnon").saturating_sub(before_kib) / 1024;
     report.push(format!(
-        "| graph read, in the background | {:.1?} |",
+        "| graph read, in the background | {:.1?}, {graph_mib} MiB |",
         processor().saturating_sub(begun)
     ));
     let begun = processor();
@@ -244,6 +313,7 @@ fn main() -> Result<()> {
         marks.len(),
         processor().saturating_sub(begun)
     ));
+    many_marks(&screen, &deletions, &mut report)?;
     lists(&mut screen, &mut report)?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     report.extend(

@@ -20,12 +20,6 @@ CREATE INDEX IF NOT EXISTS image_by_age ON image (newest_tag_ns) WHERE is_kept =
 -- orphan-blobs, orphan_blobs: the orphans without a pass over all blobs.
 CREATE INDEX IF NOT EXISTS orphan_by_size ON blob (size_bytes) WHERE is_orphan = 1;
 
--- browse: layers from the newest or the most used down, and orphans alike, a window at a time.
-CREATE INDEX IF NOT EXISTS layer_by_time ON blob (modified_ns) WHERE layer_media_type_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS layer_by_tags ON blob (tag_count) WHERE layer_media_type_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS orphan_by_users ON blob (manifest_count) WHERE is_orphan = 1;
-CREATE INDEX IF NOT EXISTS orphan_by_time ON blob (modified_ns) WHERE is_orphan = 1;
-
 -- from a manifest to the repositories and tags that hold it: rare-layers, layer-images, why.
 CREATE INDEX IF NOT EXISTS revision_by_manifest ON revision (blob_id);
 CREATE INDEX IF NOT EXISTS tag_by_manifest ON tag (manifest_id);

@@ -1,20 +1,18 @@
 //! What a filter means. A row is meant whose name holds it, or whose digest begins with it.
 //!
 //! In lists as long as the storage no text of a row is read: the build steps and repositories that a
-//! filter names are looked for first, of which there are fewer, and a function of SQL says of a row's
-//! number whether it is one of them. Digests that begin alike stand beside each other.
+//! filter names are looked for first, of which there are fewer, and a row has the number of its own.
+//! Digests that begin alike stand beside each other.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::cell::RefCell;
+use std::sync::Arc;
 
-use rusqlite::functions::FunctionFlags;
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _};
 
-/// What a layer is called of which no build step is known; as in `sql/layers.sql`.
-const NO_STEP: &str = "no build step known";
+use super::columns::{Columns, NONE};
 
-/// Kinds of manifests, which the untagged revisions show.
-const KINDS: [&str; 5] = ["image", "index", "artifact", "schema1", "unknown"];
+/// What a layer is called of which no build step is known; as in `sql/layer.sql`.
+const NO_STEP: &str = "no build step known";
 
 /// So many hex digits are a digest, and no word such as `add`.
 const LEAST_DIGITS: usize = 4;
@@ -28,34 +26,26 @@ pub enum Texts {
     Repositories,
 }
 
-/// The texts that a filter names, by number.
-#[derive(Default)]
-struct Named {
-    of: Option<(Texts, String)>,
-    /// A bit for each number.
+/// A set of numbers that lie close together: a bit for each.
+#[derive(Debug, Default)]
+pub struct Numbers {
     bits: Vec<u64>,
-    /// What has no number is called so, too.
-    has_none: bool,
 }
 
-impl Named {
-    fn has(&self, number: Option<i64>) -> bool {
-        let Some(number) = number else {
-            return self.has_none;
-        };
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        self.bits.get(number / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+impl Numbers {
+    /// Whether a number is in it.
+    pub fn has(&self, number: u32) -> bool {
+        let bits = self.bits.get(number as usize / 64);
+        bits.is_some_and(|bits| bits >> (number % 64) & 1 == 1)
     }
 
-    fn add(&mut self, number: i64) {
-        // A number that no scan gives is in a damaged file alone.
-        let Some(number) = usize::try_from(number).ok().filter(|number| *number < 1 << 32) else {
-            return;
-        };
-        if self.bits.len() <= number / 64 {
-            self.bits.resize(number / 64 + 1, 0);
+    /// Adds a number.
+    pub fn add(&mut self, number: u32) {
+        let at = number as usize / 64;
+        if self.bits.len() <= at {
+            self.bits.resize(at + 1, 0);
         }
-        self.bits[number / 64] |= 1 << (number % 64);
+        self.bits[at] |= 1 << (number % 64);
     }
 }
 
@@ -64,93 +54,159 @@ impl Named {
 pub struct Filter {
     /// In small letters.
     pub text: String,
-    /// For `LIKE … ESCAPE '\'`.
-    pub pattern: String,
     /// The digest that it may begin; empty where it is none.
     pub digest: String,
-    /// A kind of manifest may be meant.
-    pub may_be_kind: bool,
 }
 
 impl Filter {
     /// What `text` means.
     pub fn new(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
-        let mut pattern = String::from("%");
-        for char in text.chars() {
-            if matches!(char, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(char);
-        }
-        pattern.push('%');
         let is_hex = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         let digest = match text.split_once(':') {
             Some((algorithm, digits)) if !algorithm.is_empty() && is_hex(digits) => text.clone(),
             None if text.len() >= LEAST_DIGITS && is_hex(&text) => format!("sha256:{text}"),
             _ => String::new(),
         };
-        let may_be_kind = KINDS.iter().any(|kind| kind.contains(&text));
-        Self { text, pattern, digest, may_be_kind }
+        Self { text, digest }
+    }
+
+    /// Whether it names what has no build step.
+    pub fn is_no_step(&self) -> bool {
+        NO_STEP.contains(&self.text)
     }
 }
 
-/// Finds what filters name.
+/// Finds what filters name, and remembers what the last one did.
+#[derive(Debug, Default)]
 pub struct Names {
-    named: Arc<RwLock<Named>>,
+    last: RefCell<Option<Found>>,
+}
+
+#[derive(Debug)]
+struct Found {
+    texts: Texts,
+    text: String,
+    numbers: Arc<Numbers>,
+}
+
+/// What a filter leaves of tags and untagged revisions.
+pub struct Holders {
+    /// Tags.
+    pub tags: Numbers,
+    /// Repositories whose untagged revisions are meant.
+    pub revisions_of: Numbers,
 }
 
 impl Names {
-    /// Adds the function `is_named(number)` to a connection.
-    pub fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        let named = Arc::<RwLock<Named>>::default();
-        let asked = Arc::clone(&named);
-        connection.create_scalar_function(
-            "is_named",
-            1,
-            FunctionFlags::SQLITE_UTF8,
-            move |context| {
-                let number = match context.get_raw(0) {
-                    ValueRef::Integer(number) => Some(number),
-                    _ => None,
-                };
-                Ok(asked.read().unwrap_or_else(PoisonError::into_inner).has(number))
-            },
-        )?;
-        Ok(Self { named })
-    }
-
-    /// Looks for the texts that a filter names. What follows on an earlier filter is looked for among
-    /// those of the earlier one.
+    /// The texts that a filter names. What follows on an earlier filter is looked for among those of the
+    /// earlier one.
     pub fn look_for(
         &self,
         connection: &Connection,
         texts: Texts,
         filter: &Filter,
-    ) -> rusqlite::Result<()> {
-        let is_any = {
-            let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
-            match &named.of {
-                Some((of, text)) if *of == texts && *text == filter.text => return Ok(()),
-                Some((of, text)) => *of != texts || !filter.text.contains(text.as_str()),
-                None => true,
-            }
-        };
-        let sql = match texts {
-            Texts::Steps => include_str!("sql/matching_steps.sql"),
-            Texts::Repositories => include_str!("sql/matching_repositories.sql"),
-        };
-        let sql = sql.replace("{is_any}", if is_any { "1" } else { "0" });
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([&filter.pattern])?;
-        let mut found =
-            Named { has_none: NO_STEP.contains(filter.text.as_str()), ..Named::default() };
-        while let Some(row) = rows.next()? {
-            found.add(row.get(0)?);
+    ) -> rusqlite::Result<Arc<Numbers>> {
+        let mut last = self.last.borrow_mut();
+        let earlier = last.as_ref().filter(|last| last.texts == texts);
+        if let Some(same) = earlier.filter(|last| last.text == filter.text) {
+            return Ok(Arc::clone(&same.numbers));
         }
-        found.of = Some((texts, filter.text.clone()));
-        *self.named.write().unwrap_or_else(PoisonError::into_inner) = found;
-        Ok(())
+        let wider = earlier.filter(|last| filter.text.contains(&last.text));
+        let sql = match texts {
+            Texts::Steps => include_str!("sql/steps.sql"),
+            Texts::Repositories => include_str!("sql/repository_names.sql"),
+        };
+        let finder = Finder::new(&filter.text);
+        let mut found = Numbers::default();
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number: u32 = row.get(0)?;
+            let may_be = wider.is_none_or(|last| last.numbers.has(number));
+            if may_be && finder.is_in(row.get_ref(1)?.as_bytes()?) {
+                found.add(number);
+            }
+        }
+        let numbers = Arc::new(found);
+        let text = filter.text.clone();
+        *last = Some(Found { texts, text, numbers: Arc::clone(&numbers) });
+        Ok(numbers)
+    }
+
+    /// Which of the holders of a blob a filter names, by `repository:tag` or by their repository.
+    pub fn of_holders(
+        &self,
+        connection: &Connection,
+        columns: &Columns,
+        filter: &Filter,
+    ) -> rusqlite::Result<Holders> {
+        let finder = Finder::new(&filter.text);
+        let (mut tags, mut revisions_of) = (Numbers::default(), Numbers::default());
+        let mut repository = connection.prepare_cached(include_str!("sql/repository_name.sql"))?;
+        // Tags whose own names decide, with where their repository's name is.
+        let (mut names, mut asked): (Vec<String>, Vec<(u32, usize)>) = (Vec::new(), Vec::new());
+        for of in columns.entries.chunk_by(|one, next| one.text == next.text) {
+            let name: String = repository.query_row([of[0].text], |row| row.get(0))?;
+            let is_whole = finder.is_in(name.as_bytes());
+            if is_whole || finder.is_in(format!("{name} (untagged) ").as_bytes()) {
+                revisions_of.add(of[0].text);
+            }
+            for entry in of.iter().filter(|entry| entry.tag != NONE) {
+                if is_whole {
+                    tags.add(entry.tag);
+                } else {
+                    asked.push((entry.tag, names.len()));
+                }
+            }
+            names.push(name + ":");
+        }
+        // A pass over all of them takes a quarter of what looking each up would.
+        asked.sort_unstable();
+        let ends =
+            asked.first().zip(asked.last()).map_or((1, 0), |(first, last)| (first.0, last.0));
+        let mut asked = asked.into_iter().peekable();
+        let mut select = connection.prepare_cached(include_str!("sql/tag_names.sql"))?;
+        let mut rows = select.query(ends)?;
+        while let Some(row) = rows.next()? {
+            let id: u32 = row.get(0)?;
+            while asked.next_if(|(tag, _)| *tag < id).is_some() {}
+            if let Some((_, name)) = asked.next_if(|(tag, _)| *tag == id) {
+                let name = &mut names[name];
+                let length = name.len();
+                name.push_str(row.get_ref(1)?.as_str()?);
+                if finder.is_in(name.as_bytes()) {
+                    tags.add(id);
+                }
+                name.truncate(length);
+            }
+        }
+        Ok(Holders { tags, revisions_of })
+    }
+}
+
+/// Looks for a text in small letters, whatever letters it is written in.
+struct Finder<'t> {
+    text: &'t [u8],
+    /// The first letter of it, small and large.
+    first: (u8, u8),
+}
+
+impl<'t> Finder<'t> {
+    fn new(text: &'t str) -> Self {
+        let first = text.bytes().next().unwrap_or(0);
+        Self { text: text.as_bytes(), first: (first, first.to_ascii_uppercase()) }
+    }
+
+    fn is_in(&self, name: &[u8]) -> bool {
+        let Some(last) = name.len().checked_sub(self.text.len()) else {
+            return false;
+        };
+        if self.text.is_empty() {
+            return true;
+        }
+        let mut starts = memchr::memchr2_iter(self.first.0, self.first.1, &name[..=last]);
+        starts.any(|at| name[at..at + self.text.len()].eq_ignore_ascii_case(self.text))
     }
 }
 
@@ -181,19 +237,25 @@ mod tests {
         assert_eq!(digest("sha512:0"), "sha512:0");
         assert_eq!(digest("add"), "", "a word");
         assert_eq!(digest("app:1.0"), "", "a tag");
-        assert_eq!(Filter::new(r"50%_\").pattern, r"%50\%\_\\%");
-        assert!(Filter::new("Index").may_be_kind && !Filter::new("app").may_be_kind);
     }
 
     #[test]
     fn numbers_are_found_again_whatever_they_are() {
-        let mut named = Named::default();
-        for number in [0, 63, 64, 1_000_000, -1, i64::MAX] {
-            named.add(number);
+        let mut numbers = Numbers::default();
+        for number in [0, 63, 64, 1_000_000] {
+            numbers.add(number);
         }
-        let all = [0, 1, 63, 64, 65, 1_000_000, -1, i64::MAX];
-        let found: Vec<i64> = all.into_iter().filter(|number| named.has(Some(*number))).collect();
+        let all = [0, 1, 63, 64, 65, 1_000_000, 1_000_001, u32::MAX];
+        let found: Vec<u32> = all.into_iter().filter(|number| numbers.has(*number)).collect();
         assert_eq!(found, [0, 63, 64, 1_000_000]);
-        assert!(!named.has(None));
+    }
+
+    #[test]
+    fn a_text_is_found_in_small_and_large_letters() {
+        let is_in = |text: &str, name: &str| Finder::new(text).is_in(name.as_bytes());
+        assert!(is_in("copy", "RUN true && CoPy"));
+        assert!(is_in("a", "A") && is_in("", "") && is_in("50%_", "is 50%_"));
+        assert!(!is_in("copy", "cop") && !is_in("aab", "aaaa"));
+        assert!(is_in("aab", "aaAB"), "it begins in the middle of a false start");
     }
 }

@@ -1,10 +1,12 @@
-//! Rows by window from SQLite: no list is ever held, however long it is.
+//! Rows by window from SQLite: no rows of a list are ever held, however long it is.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, Statement, ToSql};
 
-use super::filter::{self, Filter, Names, Texts};
+use super::columns::{Columns, Entry};
+use super::filter::{self, Filter, Names};
+use super::long::{self, Held, Long, column_of};
 use super::place::{Measure, Order, Place, Row, RowKind, Sort};
 use crate::graph::GroupAccount;
 
@@ -13,9 +15,6 @@ const FLOATING: &str = "%~~%";
 
 /// Steps of SQLite between two looks at whether a query is still needed: well below a millisecond.
 const STEPS: i32 = 2_000;
-
-/// Rows of a long list that are looked up one by one sooner than all of them in a row.
-const MOST_LOOKUPS: u64 = 30_000;
 
 /// A list, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +69,7 @@ pub struct Source {
     connection: Connection,
     trash: Vec<Row>,
     names: Names,
-    /// What was counted last, which a filter needs twice.
-    counted: RefCell<Option<(Listing, Summary)>>,
+    held: Arc<Held>,
 }
 
 impl Source {
@@ -81,8 +79,7 @@ impl Source {
     /// When SQLite has no room for its temporary tables.
     pub fn new(connection: Connection, trash: Vec<Row>) -> rusqlite::Result<Self> {
         connection.execute_batch(include_str!("sql/temporary.sql"))?;
-        let names = Names::new(&connection)?;
-        Ok(Self { connection, trash, names, counted: RefCell::new(None) })
+        Ok(Self { connection, trash, names: Names::default(), held: Arc::default() })
     }
 
     /// Ends each query with an error as soon as `is_needless`.
@@ -91,6 +88,19 @@ impl Source {
         is_needless: impl FnMut() -> bool + Send + 'static,
     ) -> rusqlite::Result<()> {
         self.connection.progress_handler(STEPS, Some(is_needless))
+    }
+
+    /// What is held of long lists, for a thread that reads ahead.
+    pub(super) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
+    }
+
+    /// Reads the numbers of a long list, which otherwise a thread beside this one does.
+    pub fn read_ahead(&self, place: &Place) -> rusqlite::Result<()> {
+        match Long::of(place) {
+            Some(long) => self.held.columns(&self.connection, long).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// For questions of other modules.
@@ -137,13 +147,16 @@ impl Source {
 
     /// Rows of a list from `offset`.
     pub fn rows(&self, listing: &Listing, offset: u64, limit: u64) -> rusqlite::Result<Vec<Row>> {
+        if let Some(long) = Long::of(&listing.place) {
+            let entries = self.entries(long, listing, offset, limit)?;
+            return entries.iter().map(|entry| self.row_of(long, entry)).collect();
+        }
         let Some(level) = level(&listing.place) else {
             let rows = self.trash_rows(listing).into_iter();
             return Ok(rows.skip(offset as usize).take(limit as usize).collect());
         };
-        let filter = self.filter(listing)?;
-        let is_walked = self.is_walked(listing, offset.saturating_add(limit))?;
-        let sql = level.window(listing, &filter, is_walked);
+        let filter = Filter::new(&listing.filter);
+        let sql = compose(include_str!("sql/window.sql"), level, &filter, listing);
         let mut statement = self.connection.prepare_cached(&sql)?;
         self.bind(&mut statement, listing, &filter)?;
         bind(&mut statement, ":limit", limit as i64)?;
@@ -156,68 +169,97 @@ impl Source {
         Ok(found)
     }
 
+    /// A page of a long list as numbers.
+    fn entries(
+        &self,
+        long: Long,
+        listing: &Listing,
+        offset: u64,
+        limit: u64,
+    ) -> rusqlite::Result<Vec<Entry>> {
+        let order = Order { measure: measure(listing), ..listing.order };
+        let is_first = offset == 0 && listing.filter.is_empty();
+        if is_first && long.has_index(order) && self.held.known(long).is_none() {
+            return long::first_by_size(&self.connection, long, order, limit);
+        }
+        let columns = self.columns(long, listing)?;
+        let filter = Filter::new(&listing.filter);
+        let left = match filter.text.as_str() {
+            "" => None,
+            _ => Some(long::left(&self.connection, long, &columns, &self.names, &filter)?),
+        };
+        Ok(columns.page(order, left.as_deref(), offset, limit))
+    }
+
+    fn columns(&self, long: Long, listing: &Listing) -> rusqlite::Result<Arc<Columns>> {
+        match &listing.place {
+            Place::Holders { digest } => {
+                self.held.holders(&self.connection, self.blob(digest)?, digest)
+            }
+            _ => self.held.columns(&self.connection, long),
+        }
+    }
+
+    /// What a row of a long list says.
+    fn row_of(&self, long: Long, entry: &Entry) -> rusqlite::Result<Row> {
+        let mut statement = self.connection.prepare_cached(long.row(entry))?;
+        bind(&mut statement, ":blob", entry.blob)?;
+        bind(&mut statement, ":text", entry.text)?;
+        bind(&mut statement, ":tag", entry.tag)?;
+        bind(&mut statement, ":floating", FLOATING)?;
+        let mut rows = statement.raw_query();
+        rows.next()?.map_or(Err(rusqlite::Error::QueryReturnedNoRows), read)
+    }
+
     /// How much is in a list.
     pub fn summary(&self, listing: &Listing) -> rusqlite::Result<Summary> {
-        let Some(level) = level(&listing.place) else {
+        let filter = Filter::new(&listing.filter);
+        let sql = if let Some(long) = Long::of(&listing.place) {
+            let order = Order { measure: measure(listing), ..listing.order };
+            let is_counted = filter.text.is_empty() && long.has_index(order);
+            if !is_counted || self.held.known(long).is_some() {
+                return self.long_summary(long, listing, &filter);
+            }
+            long.summary(order.measure)
+        } else if let Some(level) = level(&listing.place) {
+            compose(include_str!("sql/summary.sql"), level, &filter, listing)
+        } else {
             let rows = self.trash_rows(listing);
             let most_bytes = rows.iter().map(|row| row.logical_bytes).max().unwrap_or(0);
             return Ok(Summary { count: rows.len() as u64, most_bytes });
         };
-        let known = self.counted.borrow().clone();
-        if let Some((of, summary)) = known.filter(|_| !listing.filter.is_empty())
-            && of == *listing
-        {
-            return Ok(summary);
-        }
-        let filter = self.filter(listing)?;
-        let sql = level.summary(listing, &filter);
         let mut statement = self.connection.prepare_cached(&sql)?;
         self.bind(&mut statement, listing, &filter)?;
         let mut rows = statement.raw_query();
-        let summary = match rows.next()? {
-            Some(row) => Summary { count: bytes(row, 0)?, most_bytes: bytes(row, 1)? },
-            None => Summary::default(),
+        match rows.next()? {
+            Some(row) => Ok(Summary { count: bytes(row, 0)?, most_bytes: bytes(row, 1)? }),
+            None => Ok(Summary::default()),
+        }
+    }
+
+    fn long_summary(
+        &self,
+        long: Long,
+        listing: &Listing,
+        filter: &Filter,
+    ) -> rusqlite::Result<Summary> {
+        let columns = self.columns(long, listing)?;
+        let left = match filter.text.as_str() {
+            "" => None,
+            _ => Some(long::left(&self.connection, long, &columns, &self.names, filter)?),
         };
-        *self.counted.borrow_mut() = Some((listing.clone(), summary));
-        Ok(summary)
-    }
-
-    /// What the filter means, and which texts it names.
-    fn filter(&self, listing: &Listing) -> rusqlite::Result<Filter> {
-        let filter = Filter::new(&listing.filter);
-        if !filter.text.is_empty()
-            && let Some(Level { long: Some((_, texts)), .. }) = level(&listing.place)
-        {
-            self.names.look_for(&self.connection, texts, &filter)?;
-        }
-        Ok(filter)
-    }
-
-    /// Whether the first `end` rows are found sooner by walking along an index of the order than by
-    /// looking at all rows: they are, unless the filter leaves few.
-    fn is_walked(&self, listing: &Listing, end: u64) -> rusqlite::Result<bool> {
-        if listing.filter.is_empty() || listing.place != Place::Layers {
-            return Ok(true);
-        }
-        let count = self.summary(listing)?.count;
-        let most: Option<i64> =
-            self.connection.query_row(include_str!("sql/last_blob.sql"), [], |row| row.get(0))?;
-        let all = u64::try_from(most.unwrap_or(0)).unwrap_or(0);
-        Ok(count > end && (all / count).saturating_mul(end) < MOST_LOOKUPS)
+        let (count, most_bytes) = columns.summary(measure(listing), left.as_deref());
+        Ok(Summary { count, most_bytes })
     }
 
     /// Where something stands in a list.
     pub fn position(&self, listing: &Listing, found: &Found) -> rusqlite::Result<Option<u64>> {
+        // Nothing jumps into the long ones.
         let Some(level) = level(&listing.place) else {
             return Ok(None);
         };
-        // Nothing jumps into the long ones.
-        if level.long.is_some() {
-            return Ok(None);
-        }
         let filter = Filter::new(&listing.filter);
-        let order = level.order(listing, true);
-        let sql = compose(include_str!("sql/position.sql"), level.rows, &order, &filter, listing);
+        let sql = compose(include_str!("sql/position.sql"), level, &filter, listing);
         let mut statement = self.connection.prepare_cached(&sql)?;
         self.bind(&mut statement, listing, &filter)?;
         bind(&mut statement, ":found_repository", &found.repository)?;
@@ -241,7 +283,6 @@ impl Source {
         filter: &Filter,
     ) -> rusqlite::Result<()> {
         let (mut own, mut prefix, mut tag, mut digest) = (String::new(), String::new(), None, None);
-        let mut is_dangling = false;
         match &listing.place {
             Place::Groups { prefix: group } => {
                 own.clone_from(group);
@@ -255,28 +296,30 @@ impl Source {
                 tag.clone_from(through);
                 digest = Some(manifest);
             }
-            Place::Holders { digest: blob } => digest = Some(blob),
-            Place::Class { name } => is_dangling = name.starts_with("dangling"),
             Place::Problems { code } => own.clone_from(code),
-            Place::Layers | Place::Garbage | Place::Trash | Place::Codes => {}
+            Place::Class { .. }
+            | Place::Holders { .. }
+            | Place::Layers
+            | Place::Garbage
+            | Place::Trash
+            | Place::Codes => {}
         }
         if let Some(digest) = digest {
-            let rank = filter::rank(&self.connection, digest)?;
-            let mut find = self.connection.prepare_cached(include_str!("sql/blob.sql"))?;
-            let blob: Option<i64> = find.query_row((rank, digest), |row| row.get(0)).optional()?;
-            bind(statement, ":blob", blob)?;
+            bind(statement, ":blob", self.blob(digest)?)?;
         }
         bind(statement, ":own", own)?;
         bind(statement, ":prefix", prefix)?;
         bind(statement, ":tag", tag)?;
-        bind(statement, ":dangling", is_dangling)?;
         bind(statement, ":floating", FLOATING)?;
         bind(statement, ":filter", &filter.text)?;
-        bind(statement, ":digest", &filter.digest)?;
-        bind(statement, ":pattern", &filter.pattern)?;
-        let (low, high) = filter::range(&self.connection, &filter.digest)?;
-        bind(statement, ":low", low)?;
-        bind(statement, ":high", high)
+        bind(statement, ":digest", &filter.digest)
+    }
+
+    /// The number of the blob with a digest.
+    fn blob(&self, digest: &str) -> rusqlite::Result<Option<i64>> {
+        let rank = filter::rank(&self.connection, digest)?;
+        let mut find = self.connection.prepare_cached(include_str!("sql/blob.sql"))?;
+        find.query_row((rank, digest), |row| row.get(0)).optional()
     }
 
     fn trash_rows(&self, listing: &Listing) -> Vec<Row> {
@@ -303,137 +346,46 @@ fn bind(statement: &mut Statement<'_>, name: &str, value: impl ToSql) -> rusqlit
     }
 }
 
-/// The queries behind a list.
-struct Level {
-    /// Its rows.
-    rows: &'static str,
-    /// Of a list as long as the storage: the numbers of its rows, with what they are sorted by and a condition
-    /// for a filter; and what they are called by. Its rows are worked out for a page alone.
-    long: Option<(&'static str, Texts)>,
+/// The query behind a list; none for what is not in the file, or too long for one query.
+fn level(place: &Place) -> Option<&'static str> {
+    Some(match place {
+        Place::Groups { .. } => include_str!("sql/groups.sql"),
+        Place::Tags { .. } => include_str!("sql/tags.sql"),
+        Place::Image { .. } => include_str!("sql/image.sql"),
+        Place::Garbage => include_str!("sql/garbage.sql"),
+        Place::Class { name } if name == "stale uploads" => include_str!("sql/uploads.sql"),
+        Place::Class { name } if name == "ghost repositories" => include_str!("sql/ghosts.sql"),
+        Place::Codes => include_str!("sql/codes.sql"),
+        Place::Problems { .. } => include_str!("sql/problems.sql"),
+        Place::Class { .. } | Place::Layers | Place::Holders { .. } | Place::Trash => return None,
+    })
 }
 
-/// The queries behind a list; none for what is not in the file.
-fn level(place: &Place) -> Option<Level> {
-    let short = |rows| Some(Level { rows, long: None });
-    let long = |rows, keys, texts| Some(Level { rows, long: Some((keys, texts)) });
-    match place {
-        Place::Groups { .. } => short(include_str!("sql/groups.sql")),
-        Place::Tags { .. } => short(include_str!("sql/tags.sql")),
-        Place::Image { .. } => short(include_str!("sql/image.sql")),
-        Place::Layers => {
-            let keys = include_str!("sql/layers_keys.sql");
-            long(include_str!("sql/layers.sql"), keys, Texts::Steps)
-        }
-        Place::Holders { .. } => short(include_str!("sql/holders.sql")),
-        Place::Garbage => short(include_str!("sql/garbage.sql")),
-        Place::Class { name } => match name.as_str() {
-            "orphan blobs" => {
-                let keys = include_str!("sql/orphans_keys.sql");
-                long(include_str!("sql/orphans.sql"), keys, Texts::Steps)
-            }
-            "untagged revisions" => {
-                let keys = include_str!("sql/untagged_keys.sql");
-                long(include_str!("sql/untagged.sql"), keys, Texts::Repositories)
-            }
-            "stale uploads" => short(include_str!("sql/uploads.sql")),
-            "ghost repositories" => short(include_str!("sql/ghosts.sql")),
-            _ => {
-                let keys = include_str!("sql/links_keys.sql");
-                long(include_str!("sql/links.sql"), keys, Texts::Repositories)
-            }
-        },
-        Place::Codes => short(include_str!("sql/codes.sql")),
-        Place::Problems { .. } => short(include_str!("sql/problems.sql")),
-        Place::Trash => None,
-    }
+/// What rows are sorted by. What came first of equals stays first.
+fn order(listing: &Listing) -> String {
+    let Order { sort, is_reversed, .. } = listing.order;
+    let (column, is_descending) = match sort {
+        Sort::Size => (column_of(measure(listing)), !is_reversed),
+        Sort::Name => ("name", is_reversed),
+        Sort::Count => ("item_count", !is_reversed),
+        Sort::Time => ("time_ns", !is_reversed),
+    };
+    let direction = if is_descending { "DESC" } else { "ASC" };
+    format!("{column} {direction}, name, id")
 }
 
-impl Level {
-    /// A page of rows.
-    fn window(&self, listing: &Listing, filter: &Filter, is_walked: bool) -> String {
-        let frame = include_str!("sql/window.sql");
-        let Some((keys, _)) = self.long else {
-            return compose(frame, self.rows, &self.order(listing, true), filter, listing)
-                .replace("{page}", ":limit OFFSET :offset");
-        };
-        let order = self.order(listing, true);
-        let page = include_str!("sql/page_of_keys.sql")
-            .replace("{order}", &self.order(listing, is_walked))
-            .replace("{keys}", &keyed(keys, filter, is_walked));
-        compose(frame, self.rows, &order, &Filter::default(), listing)
-            .replace("LIMIT {page}", "")
-            .replace("{page}", &page)
-    }
-
-    /// How many rows there are, and the most bytes of one.
-    fn summary(&self, listing: &Listing, filter: &Filter) -> String {
-        let frame = include_str!("sql/summary.sql");
-        match self.long {
-            None => compose(frame, self.rows, "", filter, listing),
-            Some((keys, _)) => {
-                compose(frame, &keyed(keys, filter, false), "", &Filter::default(), listing)
-            }
-        }
-    }
-
-    fn order(&self, listing: &Listing, is_walked: bool) -> String {
-        let Order { sort, is_reversed, .. } = listing.order;
-        let (column, is_descending) = match sort {
-            Sort::Size => (measure(listing), !is_reversed),
-            Sort::Name => ("name", is_reversed),
-            Sort::Count => ("item_count", !is_reversed),
-            Sort::Time => ("time_ns", !is_reversed),
-        };
-        let direction = if is_descending { "DESC" } else { "ASC" };
-        let Some((_, texts)) = self.long else {
-            // What came first of equals stays first.
-            return format!("{column} {direction}, name, id");
-        };
-        // Numbers of repositories and blobs follow names and digests, and an index has them in its own order.
-        let has_repository = texts == Texts::Repositories;
-        match sort {
-            Sort::Name if has_repository => format!("repository_id {direction}, id {direction}"),
-            Sort::Name => format!("id {direction}"),
-            _ => {
-                let plus = if is_walked { "" } else { "+" };
-                let last = if has_repository { ", repository_id" } else { "" };
-                format!("{plus}({column}) {direction}, id {direction}{last}")
-            }
-        }
-    }
+/// Which bytes are shown. Every byte of a list without measures is in the logical ones.
+fn measure(listing: &Listing) -> Measure {
+    if listing.place.has_measures() { listing.order.measure } else { Measure::Logical }
 }
 
-/// The numbers of the rows that a filter leaves. Without one nothing is asked that an index does not know.
-fn keyed(keys: &str, filter: &Filter, is_walked: bool) -> String {
-    let (all, of_filter) = keys.split_once("-- With a filter:\n").unwrap_or((keys, ""));
-    if filter.text.is_empty() {
-        return all.replace("{scan}", "");
-    }
-    // From an index each row would be looked up for what it is called by.
-    let scan = if is_walked { "" } else { "NOT INDEXED" };
-    let may_be_kind = if filter.may_be_kind { "1" } else { "0" };
-    format!("{all}{of_filter}").replace("{may_be_kind}", may_be_kind).replace("{scan}", scan)
-}
-
-/// The column of a measure. Every byte of a list without measures is in `logical_bytes`.
-fn measure(listing: &Listing) -> &'static str {
-    if !listing.place.has_measures() {
-        return "logical_bytes";
-    }
-    match listing.order.measure {
-        Measure::Exclusive => "exclusive_bytes",
-        Measure::Logical => "logical_bytes",
-        Measure::Shared => "logical_bytes - exclusive_bytes",
-    }
-}
-
-fn compose(frame: &str, rows: &str, order: &str, filter: &Filter, listing: &Listing) -> String {
+fn compose(frame: &str, rows: &str, filter: &Filter, listing: &Listing) -> String {
     let is_met = if filter.text.is_empty() { "1" } else { include_str!("sql/is_met.sql") };
     frame
         .replace("{level}", rows)
         .replace("{filter}", is_met)
-        .replace("{order}", order)
-        .replace("{measure}", measure(listing))
+        .replace("{order}", &order(listing))
+        .replace("{measure}", column_of(measure(listing)))
 }
 
 /// A number of bytes or rows; a negative one, which only a damaged file holds, is none.

@@ -353,6 +353,8 @@ impl App {
                     Some(Action::PageUp | Action::HalfUp) => {
                         Some(Overlay::Help(line.saturating_sub(10)))
                     }
+                    Some(Action::First) => Some(Overlay::Help(0)),
+                    Some(Action::Last) => Some(Overlay::Help(99)),
                     _ => None,
                 };
             }

@@ -52,7 +52,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, look: Look) {
     draw_marks(frame, app, look, marks);
     draw_hints(frame, app, hints);
     if let Some(Overlay::Help(line)) = app.overlay {
-        draw_help(frame, look, area, line);
+        // A key up moves at once, however far down one has pressed.
+        app.overlay = Some(Overlay::Help(draw_help(frame, look, area, line)));
     }
     app.settle();
 }
@@ -366,10 +367,11 @@ fn draw_hints(frame: &mut Frame<'_>, app: &App, area: Rect) {
     frame.render_widget(Paragraph::new(Span::styled(text, style)), area);
 }
 
-fn draw_help(frame: &mut Frame<'_>, look: Look, area: Rect, line: u16) {
+/// Draws the help from a line on, or its last screen. Gives the line that it begins with.
+fn draw_help(frame: &mut Frame<'_>, look: Look, area: Rect, line: u16) -> u16 {
     let mut lines: Vec<TextLine<'_>> = vec![
         TextLine::from(Span::styled(
-            " Keys (any other key ends this; j and k scroll)",
+            " Keys (j, k, PgDn, PgUp, g and G scroll; any other key ends this)",
             Style::new().add_modifier(Modifier::BOLD),
         )),
         TextLine::default(),
@@ -399,8 +401,16 @@ fn draw_help(frame: &mut Frame<'_>, look: Look, area: Rect, line: u16) {
         " shared: what something else keeps too. ≥: at least, still being worked out.",
     ));
     let most = (lines.len() as u16).saturating_sub(area.height);
+    let line = line.min(most);
+    if line < most {
+        let below = format!(" {} more lines below", most - line + 1);
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        lines.truncate(usize::from(line + area.height).saturating_sub(1));
+        lines.push(TextLine::from(Span::styled(below, bold)));
+    }
     frame.render_widget(Clear, area);
-    frame.render_widget(Paragraph::new(lines).scroll((line.min(most), 0)), area);
+    frame.render_widget(Paragraph::new(lines).scroll((line, 0)), area);
+    line
 }
 
 /// A bar in eighths of a cell.

@@ -1,5 +1,5 @@
-//! The threads that answer: one has the rows, one says why, one has the graph. Each has a connection of
-//! its own, and none keeps the screen waiting.
+//! The threads that answer: one has the rows, one says why, one has the graph, one reads long lists ahead. Each has a
+//! connection of its own, and none keeps the screen waiting.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 
+use super::long::{Held, Long};
 use super::message::{Answer, Line, Request};
 use super::place::{Mark, Row};
 use super::source::Source;
@@ -28,6 +29,8 @@ pub struct Workers {
     wanted: Arc<AtomicU64>,
     about: Sender<Request>,
     graph: Sender<Request>,
+    /// Long lists that are or will be looked at.
+    ahead: Sender<Long>,
 }
 
 enum ToRows {
@@ -45,6 +48,9 @@ impl Workers {
         let (about, about_asked) = channel();
         let (graph, graph_asked) = channel();
         let source = Source::open(outside)?;
+        let (ahead, lists) = channel();
+        let (held, connection) = (source.held(), (outside.open)()?);
+        drop(std::thread::spawn(move || read_ahead(&held, &connection, &lists)));
         let wanted = Arc::new(AtomicU64::new(0));
         let (still_wanted, back) = (Arc::clone(&wanted), to.clone());
         drop(std::thread::spawn(move || answer_rows(source, &still_wanted, &rows_asked, &back)));
@@ -53,7 +59,7 @@ impl Workers {
         drop(std::thread::spawn(move || answer_about(&source, &of, &about_asked, &back)));
         let (of, back, learned) = (Arc::clone(outside), to.clone(), rows.clone());
         drop(std::thread::spawn(move || answer_graph(&of, &graph_asked, &learned, &back)));
-        Ok(Self { rows, wanted, about, graph })
+        Ok(Self { rows, wanted, about, graph, ahead })
     }
 
     /// Gives a request to the thread that answers it; others come back.
@@ -62,7 +68,17 @@ impl Workers {
         match request {
             Request::Rows { .. } | Request::Summary { .. } | Request::Position { .. } => {
                 self.wanted.store(version_of(&request), Ordering::SeqCst);
+                let long = match &request {
+                    Request::Rows { listing, .. } => Long::of(&listing.place),
+                    _ => None,
+                };
                 drop(self.rows.send(ToRows::Asked(request)));
+                // Holders are one step away from wherever one is.
+                for list in long.into_iter().chain([Long::Holders]) {
+                    if self.ahead.send(list).is_err() {
+                        break;
+                    }
+                }
             }
             Request::About { .. } => drop(self.about.send(request)),
             Request::Union { .. } | Request::Save { .. } => drop(self.graph.send(request)),
@@ -120,6 +136,14 @@ fn answer_rows(
                 send(to, answer);
             }
         }
+    }
+}
+
+/// Reads the numbers of lists before an order or a filter needs them.
+fn read_ahead(held: &Held, connection: &Connection, lists: &Receiver<Long>) {
+    while let Ok(list) = lists.recv() {
+        // What cannot be read is said when it is needed.
+        drop(held.columns(connection, list));
     }
 }
 
@@ -297,8 +321,12 @@ impl Reported {
             return;
         }
         state.sent_at = Some(Instant::now());
-        let total = state.total.map(|total| format!(" of {total}")).unwrap_or_default();
-        let text = format!("scanning: {} {}{total}", state.phase, state.done);
+        let count = match (state.done, state.total) {
+            (_, Some(0)) | (0, None) => String::new(),
+            (done, Some(total)) => format!(" {done} of {total}"),
+            (done, None) => format!(" {done}"),
+        };
+        let text = format!("scanning: {}{count}", state.phase);
         send(&self.to, Answer::Progress(text));
     }
 }
@@ -313,4 +341,49 @@ impl Progress for Reported {
     }
 
     fn finish(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_scan_says_how_far_it_is_and_what_came_of_it() {
+        let scan = |progress: &dyn Progress| {
+            progress.phase("walk", None);
+            progress.phase("manifests", Some(10));
+            // A person reads no faster than ten texts a second.
+            std::thread::sleep(Duration::from_millis(120));
+            progress.advance(4);
+            progress.advance(1);
+            Err("the disk is gone".to_owned())
+        };
+        let outside = Outside {
+            open: Box::new(|| Err("not asked for".to_owned())),
+            deletions: Box::new(|| Err("not asked for".to_owned())),
+            about: Box::new(|_, _| Ok(Vec::new())),
+            save: Box::new(|_, _| Ok(())),
+            rescan: Box::new(scan),
+            trash: Box::new(Vec::new),
+            now_ns: 0,
+            database: None,
+            has_color: false,
+        };
+        let (to, messages) = channel();
+        rescan(&Arc::new(outside), &to);
+        drop(to);
+        let shown = messages.iter().map(|message| match message {
+            Message::Answer(Answer::Progress(text)) => text,
+            Message::Answer(Answer::Rescanned(Err(error))) => error,
+            _ => "something else".to_owned(),
+        });
+        let shown: Vec<String> = shown.collect();
+        let expected = [
+            "scanning: walk",
+            "scanning: manifests 0 of 10",
+            "scanning: manifests 4 of 10",
+            "the disk is gone",
+        ];
+        assert_eq!(shown, expected);
+    }
 }

@@ -1,4 +1,4 @@
--- Revisions that no tag leads to and that are not held, of a page.
+-- A revision that no tag leads to and that is not held.
 SELECT
     'revision' AS kind,
     (SELECT r.name FROM repository r WHERE r.id = v.repository_id) || '@' || (
@@ -13,8 +13,6 @@ SELECT
     COALESCE((SELECT m.layer_count FROM manifest m WHERE m.blob_id = v.blob_id), 0) AS item_count,
     v.pushed_ns AS time_ns,
     'u' AS flags,
-    COALESCE((SELECT m.kind FROM manifest m WHERE m.blob_id = v.blob_id), '') AS detail,
-    v.blob_id AS id,
-    v.repository_id AS repository_id
+    COALESCE((SELECT m.kind FROM manifest m WHERE m.blob_id = v.blob_id), '') AS detail
 FROM revision v
-WHERE (v.repository_id, v.blob_id) IN (SELECT repository_id, id FROM ({page}))
+WHERE v.repository_id = :text AND v.blob_id = :blob

@@ -4,4 +4,4 @@ FROM (
 )
 WHERE {filter}
 ORDER BY {order}
-LIMIT {page}
+LIMIT :limit OFFSET :offset

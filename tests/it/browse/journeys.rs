@@ -1,7 +1,7 @@
 //! Journeys, named for what a person wants.
 
 use ratatui::crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use regsql::browse::{Branch, End, KEYS, Listing, Measure, Order, Place, Row, Sort};
+use regsql::browse::{Branch, End, KEYS, Listing, Measure, Order, Place, Row, RowKind, Sort};
 use regsql::commands::BrowseArgs;
 use regsql::sample::RegistryBuilder;
 
@@ -209,6 +209,22 @@ fn every_key_of_the_map_is_in_the_help() {
 }
 
 #[test]
+fn on_a_small_terminal_the_help_says_how_much_is_below_and_scrolls() {
+    let demo = Demo::new();
+    let mut person = Person::new(&demo.database(), 80, 24);
+    person.press("?");
+    let first = person.screen();
+    assert!(first.contains(" more lines below"), "{first}");
+    person.press("G G G");
+    let last = person.screen();
+    assert!(last.contains("still being worked out") && !last.contains("more lines"), "{last}");
+    person.press("k");
+    assert!(person.screen().contains(" 2 more lines below"), "{}", person.screen());
+    person.press("g");
+    assert_eq!(person.screen(), first);
+}
+
+#[test]
 fn the_mouse_goes_to_a_row_opens_it_and_changes_the_branch() {
     let demo = Demo::new();
     let mut person = Person::new(&demo.database(), 100, 30);
@@ -270,11 +286,22 @@ fn a_filter_of_a_long_list_leaves_what_a_look_at_each_row_leaves() {
         class("untagged revisions"),
         class("unneeded layer links"),
         class("dangling layer links"),
+        Place::Holders { digest: most_used(&person) },
     ];
-    let filters =
-        ["c", "copy", "COPY m", "run", "layer", "index", "team", "api", "zzz", "%", "_", "no bu"];
+    let filters = [
+        "c", "copy", "COPY m", "run", "layer", "index", "team", "api", "zzz", "%", "_", "no bu",
+        ":1", "(un",
+    ];
     let mut found = 0;
     for place in places {
+        // A list that was just opened, before its numbers are there.
+        let order = Order { sort: Sort::Size, is_reversed: false, measure: Measure::Exclusive };
+        let opened = Listing { place: place.clone(), order, filter: String::new() };
+        let first = person.source.rows(&opened, 0, 1000).unwrap();
+        let counted = person.source.summary(&opened).unwrap();
+        person.source.read_ahead(&place).unwrap();
+        assert_eq!(person.source.rows(&opened, 0, 1000).unwrap(), first, "{place:?}");
+        assert_eq!(person.source.summary(&opened).unwrap(), counted, "{place:?}");
         let all = listed(&person, &place, "");
         let digests = all.iter().filter_map(|row| row.digest.as_ref());
         let digests: Vec<String> = digests.map(|digest| digest[..13].to_owned()).take(3).collect();
@@ -284,7 +311,10 @@ fn a_filter_of_a_long_list_leaves_what_a_look_at_each_row_leaves() {
             let text = filter.to_ascii_lowercase();
             // The digest that a name ends with is looked for as one.
             let called = |row: &Row| {
-                let name = row.name.split("sha256:").next().unwrap_or_default();
+                let name = match row.kind {
+                    RowKind::Tag => row.name.as_str(),
+                    _ => row.name.split("sha256:").next().unwrap_or_default(),
+                };
                 let name = name.trim_end_matches(['@', ' ']).to_ascii_lowercase();
                 name.contains(&text) || row.detail.to_ascii_lowercase().contains(&text)
             };
@@ -302,28 +332,50 @@ fn a_filter_of_a_long_list_leaves_what_a_look_at_each_row_leaves() {
     assert!(found > 50, "{found} rows are too few to say anything");
 }
 
-/// The rows that a filter leaves, in each order: the same ones, and counted right.
+/// The digest of the layer that most tags hold.
+fn most_used(person: &Person) -> String {
+    let order = Order { sort: Sort::Count, is_reversed: false, measure: Measure::Logical };
+    let listing = Listing { place: Place::Layers, order, filter: String::new() };
+    person.source.rows(&listing, 0, 1).unwrap()[0].digest.clone().unwrap()
+}
+
+/// The rows that a filter leaves, by size. In each order they are the same ones, sorted by their names first, page by
+/// page, and counted right.
 fn listed(person: &Person, place: &Place, filter: &str) -> Vec<Row> {
-    let orders = [Sort::Name, Sort::Count, Sort::Time, Sort::Size].map(|sort| {
-        let order = Order { sort, is_reversed: false, measure: Measure::Logical };
-        let listing = Listing { place: place.clone(), order, filter: filter.to_owned() };
-        let rows = person.source.rows(&listing, 0, 1000).unwrap();
-        assert_eq!(person.source.summary(&listing).unwrap().count, rows.len() as u64);
-        let reversed = Listing { order: Order { is_reversed: true, ..order }, ..listing };
-        let mut back = person.source.rows(&reversed, 0, 1000).unwrap();
-        back.reverse();
-        assert_eq!(back, rows, "{reversed:?}");
-        rows
-    });
-    let sorted = |rows: &[Row]| {
-        let mut names: Vec<_> = rows.iter().map(|row| (&row.name, &row.digest)).collect();
-        names.sort();
-        names.into_iter().map(|(name, digest)| (name.clone(), digest.clone())).collect::<Vec<_>>()
+    let listing = |sort, is_reversed| Listing {
+        place: place.clone(),
+        order: Order { sort, is_reversed, measure: Measure::Logical },
+        filter: filter.to_owned(),
     };
-    for other in &orders[1..] {
-        assert_eq!(sorted(other), sorted(&orders[0]));
+    let rows = |sort, is_reversed| {
+        let listing = listing(sort, is_reversed);
+        let rows = person.source.rows(&listing, 0, 1000).unwrap();
+        let summary = person.source.summary(&listing).unwrap();
+        assert_eq!(summary.count, rows.len() as u64);
+        let most_bytes = rows.iter().map(|row| row.logical_bytes).max();
+        assert_eq!(summary.most_bytes, most_bytes.unwrap_or(0));
+        let pages = (0..summary.count).step_by(7);
+        let pages = pages.flat_map(|at| person.source.rows(&listing, at, 7).unwrap());
+        assert_eq!(pages.collect::<Vec<_>>(), rows, "{listing:?}");
+        rows
+    };
+    let by_name = rows(Sort::Name, false);
+    let mut backwards = rows(Sort::Name, true);
+    backwards.reverse();
+    assert_eq!(backwards, by_name, "{filter} in {place:?}");
+    for sort in [Sort::Count, Sort::Time, Sort::Size] {
+        let key = |row: &Row| match sort {
+            Sort::Count => i128::from(row.item_count),
+            Sort::Time => row.time_ns.map_or(-1 << 70, i128::from),
+            _ => i128::from(row.logical_bytes),
+        };
+        for is_reversed in [false, true] {
+            let mut expected = by_name.clone();
+            expected.sort_by_key(|row| if is_reversed { key(row) } else { -key(row) });
+            assert_eq!(rows(sort, is_reversed), expected, "{filter} in {place:?} by {sort:?}");
+        }
     }
-    orders[3].clone()
+    rows(Sort::Size, false)
 }
 
 #[test]

@@ -1,4 +1,4 @@
--- Blobs that nothing reaches, of a page.
+-- A blob that nothing reaches.
 SELECT
     'blob' AS kind,
     b.kind || ' ' || substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, 19) AS name,
@@ -11,7 +11,6 @@ SELECT
     b.manifest_count AS item_count,
     b.modified_ns AS time_ns,
     'o' AS flags,
-    COALESCE((SELECT s.created_by FROM build_step s WHERE s.id = b.build_step_id), '') AS detail,
-    b.id AS id
+    COALESCE((SELECT s.created_by FROM build_step s WHERE s.id = b.build_step_id), '') AS detail
 FROM blob b
-WHERE b.id IN (SELECT id FROM ({page}))
+WHERE b.id = :blob

@@ -1,4 +1,4 @@
--- Layers of a page. One SELECT without a join, so that what is not shown is not worked out.
+-- A layer. Its columns are those of `window.sql`, as in every statement of one row.
 SELECT
     'layer' AS kind,
     COALESCE((SELECT s.created_by FROM build_step s WHERE s.id = b.build_step_id), 'no build step known') AS name,
@@ -11,7 +11,6 @@ SELECT
     b.tag_count AS item_count,
     b.modified_ns AS time_ns,
     CASE WHEN b.is_present = 0 THEN '!' WHEN b.is_orphan THEN 'o' ELSE '' END AS flags,
-    '' AS detail,
-    b.id AS id
+    '' AS detail
 FROM blob b
-WHERE b.id IN (SELECT id FROM ({page}))
+WHERE b.id = :blob

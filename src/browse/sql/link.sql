@@ -1,4 +1,4 @@
--- Layer links to blobs that are gone, or that no image needs, of a page.
+-- A layer link to a blob that is gone, or that no image needs.
 SELECT
     'link' AS kind,
     r.name || ' ' || substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, 19) AS name,
@@ -11,10 +11,8 @@ SELECT
     1 AS item_count,
     k.linked_ns AS time_ns,
     CASE WHEN k.is_needed AND k.is_dangling THEN '!' ELSE '' END AS flags,
-    '' AS detail,
-    k.link_blob_id AS id,
-    k.repository_id AS repository_id
+    '' AS detail
 FROM layer_link k
 JOIN repository r ON r.id = k.repository_id
 JOIN blob b ON b.id = k.link_blob_id
-WHERE (k.repository_id, k.link_blob_id) IN (SELECT repository_id, id FROM ({page}))
+WHERE k.repository_id = :text AND k.link_blob_id = :blob

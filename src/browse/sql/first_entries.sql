@@ -1,0 +1,4 @@
+-- The first rows by size.
+SELECT * FROM (
+{entries}
+) ORDER BY {order} LIMIT :limit

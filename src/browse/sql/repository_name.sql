@@ -1,0 +1,1 @@
+SELECT name FROM repository WHERE id = :text

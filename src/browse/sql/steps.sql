@@ -1,0 +1,1 @@
+SELECT id, created_by FROM build_step
