@@ -19,10 +19,20 @@ const DIRECTORY_BUFFER_BYTES: usize = 16 << 10;
 
 /// The names in a directory, and what they stand for if the file system says so right away.
 pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
+    first_names_in(directory, usize::MAX)
+}
+
+/// The first names in a directory, and no more than `limit`.
+pub(super) fn first_names_in(
+    directory: &OwnedFd,
+    limit: usize,
+) -> io::Result<Vec<(OsString, FileType)>> {
     let mut buffer = [MaybeUninit::uninit(); DIRECTORY_BUFFER_BYTES];
     let mut entries = RawDir::new(directory, &mut buffer);
     let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
+    while names.len() < limit
+        && let Some(entry) = entries.next()
+    {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {

@@ -4,11 +4,13 @@
 //! links", so nothing on disk can lead the scan elsewhere. The top directories `blobs` and
 //! `repositories` may themselves be links or mounts: that is the operator's own arrangement.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -18,7 +20,9 @@ use rustix::io::Errno;
 use super::entry::{DIRECTORY, facts_of, kind_of, names_in, nanoseconds};
 use super::{
     Allocation, Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions,
-    LeafState, Location, Place, Space, Storage, Streamed, Usage, stream::stream, usage::Tree,
+    LeafState, Location, Place, Space, Storage, Streamed, Usage,
+    stream::stream,
+    usage::{self, Tree},
 };
 
 /// A registry's root directory on a file system.
@@ -29,6 +33,8 @@ pub struct FilesystemStorage {
     tops: Vec<Top>,
     /// Kernels before 5.6 and some sandboxes know no `openat2`.
     has_openat2: AtomicBool,
+    /// Where something is mounted; read when it is needed first.
+    mounts: OnceLock<BTreeSet<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -88,7 +94,8 @@ impl FilesystemStorage {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Self { location, tops, has_openat2: AtomicBool::new(true) })
+        let (has_openat2, mounts) = (AtomicBool::new(true), OnceLock::new());
+        Ok(Self { location, tops, has_openat2, mounts })
     }
 
     /// The top directory of a path, and the rest of the path.
@@ -257,7 +264,10 @@ impl Storage for FilesystemStorage {
         let parent =
             self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let tree = Tree::look(parent.as_fd(), name, *names_left)?;
+        // The root may have been reached by a link: the kernel knows where it is.
+        let path = usage::path_of(parent.as_fd()).unwrap_or_default();
+        let mounts = self.mounts.get_or_init(usage::mounts);
+        let tree = Tree::look((parent.as_fd(), &path), name, mounts, *names_left)?;
         *names_left = tree.names_left;
         Ok(tree.usage)
     }

@@ -1,14 +1,16 @@
 //! What files and directories take of a disk.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use serde::{Deserialize, Serialize};
 
-use super::entry::{DIRECTORY, allocated_bytes, facts_of, names_in};
+use super::entry::{DIRECTORY, allocated_bytes, facts_of, first_names_in};
 use super::{FileFacts, Leaf, LeafState};
 
 /// What files take of a disk.
@@ -70,32 +72,56 @@ impl Usage {
 }
 
 /// A look at a tree about which nothing is known, down to a number of names.
-pub(super) struct Tree {
+pub(super) struct Tree<'m> {
     /// What was seen.
     pub usage: Usage,
     /// How many names may still be looked at.
     pub names_left: u64,
     /// The disk of `parent`: what is mounted lies on another one.
     device: u64,
+    /// Where something is mounted. That is not touched: a server that is gone would never answer.
+    mounts: &'m BTreeSet<PathBuf>,
     /// Files with several names that were counted.
     counted: HashSet<u64>,
 }
 
-impl Tree {
-    /// Counts what `name` in `parent` is and all that lies below it. No symbolic link is followed.
-    pub fn look(parent: BorrowedFd<'_>, name: &OsStr, names_left: u64) -> io::Result<Self> {
-        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let mut tree = Self {
-            usage: Usage::default(),
-            names_left,
-            device: rustix::fs::fstat(parent)?.st_dev,
-            counted: HashSet::new(),
-        };
-        tree.count(parent, name, &stat, super::MAX_DEPTH);
+impl<'m> Tree<'m> {
+    /// Counts what `name` in `parent` is and all that lies below it. No symbolic link is followed. `path` is that of
+    /// `parent`, as [`mounts`] has it.
+    pub fn look(
+        (parent, path): (BorrowedFd<'_>, &Path),
+        name: &OsStr,
+        mounts: &'m BTreeSet<PathBuf>,
+        names_left: u64,
+    ) -> io::Result<Self> {
+        let device = rustix::fs::fstat(parent)?.st_dev;
+        let (usage, counted) = (Usage::default(), HashSet::new());
+        let mut tree = Self { usage, names_left, device, mounts, counted };
+        let path = path.join(name);
+        if let Some(stat) = tree.stat(parent, name, &path)? {
+            tree.count(parent, name, &stat, &path, super::MAX_DEPTH);
+        }
         Ok(tree)
     }
 
-    fn count(&mut self, parent: BorrowedFd<'_>, name: &OsStr, stat: &Stat, depth: usize) {
+    /// `None` where something is mounted.
+    fn stat(&self, parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> io::Result<Option<Stat>> {
+        if self.mounts.contains(path) {
+            return Ok(None);
+        }
+        // A directory that mounts itself when it is looked at is not one yet.
+        let flags = AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::NO_AUTOMOUNT);
+        Ok(Some(rustix::fs::statat(parent, name, flags)?))
+    }
+
+    fn count(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        stat: &Stat,
+        path: &Path,
+        depth: usize,
+    ) {
         if stat.st_dev != self.device {
             return;
         }
@@ -113,19 +139,59 @@ impl Tree {
             return;
         };
         if depth > 0 {
-            self.below(&directory, depth - 1);
+            self.below(&directory, path, depth - 1);
         }
     }
 
-    fn below(&mut self, directory: &OwnedFd, depth: usize) {
-        for (name, _) in names_in(directory).unwrap_or_default() {
+    fn below(&mut self, directory: &OwnedFd, path: &Path, depth: usize) {
+        let limit = usize::try_from(self.names_left).unwrap_or(usize::MAX);
+        for (name, _) in first_names_in(directory, limit).unwrap_or_default() {
             if self.names_left == 0 {
                 return;
             }
+            let path = path.join(&name);
             // What vanished takes no space.
-            if let Ok(stat) = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                self.count(directory.as_fd(), &name, &stat, depth);
+            if let Ok(Some(stat)) = self.stat(directory.as_fd(), &name, &path) {
+                self.count(directory.as_fd(), &name, &stat, &path, depth);
             }
         }
     }
+}
+
+/// Directories on which something is mounted, as the kernel knows them: nothing that is mounted is asked. None where the
+/// kernel does not say.
+///
+/// Source: `proc_pid_mountinfo(5)`, the fifth field.
+pub(super) fn mounts() -> BTreeSet<PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let lines = table.split(|byte| *byte == b'\n');
+    let fields = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    fields.map(|field| PathBuf::from(unescaped(field))).collect()
+}
+
+/// Blanks, line ends and backslashes stand there as three octal digits behind a backslash.
+fn unescaped(field: &[u8]) -> OsString {
+    let mut bytes = Vec::new();
+    let mut rest = field;
+    while let [first, others @ ..] = rest {
+        let octal = others.get(..3).filter(|_| *first == b'\\');
+        let octal = octal.and_then(|digits| str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// Where an open directory is, as [`mounts`] has it.
+pub(super) fn path_of(directory: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    let number = directory.as_raw_fd();
+    std::fs::read_link(format!("/proc/self/fd/{number}"))
 }

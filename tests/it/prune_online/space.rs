@@ -1,9 +1,12 @@
 //! What a disk is full of, and what of a deletion comes free on it: regsql says what `df` and `du` say.
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _, stderr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use regsql::sample::RegistryBuilder;
 use serde_json::Value;
@@ -233,5 +236,60 @@ fn garbage_that_a_snapshot_holds_comes_free_at_most_and_the_difference_is_explai
         for (number, file) in snapshot.iter().enumerate() {
             assert_eq!(fs::metadata(file).unwrap().len(), 4 * MIB, "copy {number} is whole");
         }
+    }
+}
+
+/// A file system whose server never answers, as that of a machine that is off: whoever looks at it waits for ever.
+struct Dead {
+    server: Child,
+    at: PathBuf,
+}
+
+impl Dead {
+    /// `None` where nothing can be mounted.
+    fn mount(at: PathBuf) -> Option<Self> {
+        fs::create_dir_all(&at).unwrap();
+        let script = "exec 3<>/dev/fuse && \
+            mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 dead \"$0\" && echo mounted && exec cat";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(&at).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (line == "mounted\n").then_some(Self { server, at })
+    }
+}
+
+impl Drop for Dead {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.at).status().ok();
+        // The kernel ends what waits when nobody serves any more.
+        self.server.kill().ok();
+        self.server.wait().ok();
+    }
+}
+
+#[test]
+fn a_mount_that_never_answers_stops_no_scan() {
+    for place in ["backup of june", "old/copy", "docker/other", ".regsql/copies"] {
+        let bench = Bench::of_sample();
+        let Some(_dead) = Dead::mount(bench.root().join(place)) else {
+            writeln!(stderr(), "skipped: nothing can be mounted here").unwrap();
+            return;
+        };
+        let mut scan = bench.command(&["scan", "registry"]).spawn().unwrap();
+        let started = Instant::now();
+        let status = loop {
+            match scan.try_wait().unwrap() {
+                None if started.elapsed() < Duration::from_secs(30) => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                status => break status,
+            }
+        };
+        if status.is_none() {
+            scan.kill().unwrap();
+        }
+        assert!(status.is_some_and(|status| status.success()), "{place}: {status:?}");
     }
 }
