@@ -308,14 +308,14 @@ SELECT
     COALESCE((SELECT value FROM total WHERE name = 'orphan_blob_count'), 0) AS item_count, -- how many there are
     COALESCE((SELECT value FROM total WHERE name = 'orphan_bytes'), 0) AS size_bytes, -- freed by deleting all of them
     COALESCE((
-        SELECT SUM(h.size_bytes) FROM limits l CROSS JOIN reclaimable_hour h
+        SELECT CAST(SUM(h.size_bytes * 1.0) AS INTEGER) FROM limits l CROSS JOIN reclaimable_hour h
         WHERE h.class = 'orphan' AND h.touched_ns <= l.day_ns AND NOT l.hides_manifests), 0) AS now_bytes -- of those, written and linked at least 24 hours before the scan (uploads: idle for 7 days), so that `regsql prune` takes them now
 UNION ALL
 SELECT
     'stale uploads',
     COUNT(*),
-    COALESCE(SUM(u.size_bytes), 0),
-    COALESCE(SUM(u.size_bytes), 0)
+    COALESCE(CAST(SUM(u.size_bytes * 1.0) AS INTEGER), 0),
+    COALESCE(CAST(SUM(u.size_bytes * 1.0) AS INTEGER), 0)
 FROM limits l
 JOIN upload u ON u.active_ns <= l.week_ns
 UNION ALL
@@ -324,7 +324,7 @@ SELECT
     COALESCE((SELECT value FROM total WHERE name = 'untagged_revision_count'), 0),
     COALESCE((SELECT value FROM total WHERE name = 'untagged_bytes'), 0),
     COALESCE((
-        SELECT SUM(h.size_bytes) FROM limits l CROSS JOIN reclaimable_hour h
+        SELECT CAST(SUM(h.size_bytes * 1.0) AS INTEGER) FROM limits l CROSS JOIN reclaimable_hour h
         WHERE h.class = 'untagged' AND h.touched_ns <= l.day_ns AND NOT l.hides_tags), 0);
 
 CREATE VIEW disk_use AS
@@ -351,14 +351,14 @@ UNION ALL
 SELECT 'stale_upload_bytes', size_bytes FROM reclaimable WHERE class = 'stale uploads'
 UNION ALL
 -- What `regsql prune --garbage` frees, and what of it now.
-SELECT 'garbage_bytes', SUM(size_bytes) FROM reclaimable WHERE class <> 'untagged revisions'
+SELECT 'garbage_bytes', CAST(SUM(size_bytes * 1.0) AS INTEGER) FROM reclaimable WHERE class <> 'untagged revisions'
 UNION ALL
-SELECT 'garbage_now_bytes', SUM(now_bytes) FROM reclaimable WHERE class <> 'untagged revisions'
+SELECT 'garbage_now_bytes', CAST(SUM(now_bytes * 1.0) AS INTEGER) FROM reclaimable WHERE class <> 'untagged revisions'
 UNION ALL
 -- What comes free without dropping a tag: that and the untagged revisions.
-SELECT 'reclaimable_bytes', SUM(size_bytes) FROM reclaimable
+SELECT 'reclaimable_bytes', CAST(SUM(size_bytes * 1.0) AS INTEGER) FROM reclaimable
 UNION ALL
-SELECT 'reclaimable_now_bytes', SUM(now_bytes) FROM reclaimable;
+SELECT 'reclaimable_now_bytes', CAST(SUM(now_bytes * 1.0) AS INTEGER) FROM reclaimable;
 
 CREATE VIEW scan_history AS
 -- One row for each scan that went into this database, the current one last.

@@ -20,7 +20,7 @@ WITH step AS (
         c.build_step_id,
         SUM(c.build_count) AS build_count,
         SUM(c.layer_count) AS layer_count,
-        SUM(c.layer_bytes) AS layer_bytes
+        CAST(SUM(c.layer_bytes * 1.0) AS INTEGER) AS layer_bytes
     FROM changing_step c
     WHERE c.build_count >= COALESCE(:builds, 3)
     GROUP BY c.repository_id, c.build_step_id

@@ -68,7 +68,7 @@ derived AS MATERIALIZED (
     GROUP BY k.manifest_id
 ),
 added AS MATERIALIZED (
-    SELECT d.manifest_id, COUNT(*) AS layer_count, SUM(b.size_bytes) AS bytes
+    SELECT d.manifest_id, COUNT(*) AS layer_count, CAST(SUM(b.size_bytes * 1.0) AS INTEGER) AS bytes
     FROM derived d
     JOIN chain c ON c.manifest_id = d.manifest_id AND c.depth > d.depth
     JOIN blob b ON b.id = c.blob_id

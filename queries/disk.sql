@@ -17,7 +17,7 @@ WITH disk (size_bytes, used_bytes, free_bytes) AS (
     SELECT disk_bytes, disk_used_bytes, disk_free_bytes FROM storage WHERE disk_used_bytes IS NOT NULL
 ),
 registry (bytes, is_complete) AS (
-    SELECT SUM(disk_bytes), MIN(is_complete) FROM used_space
+    SELECT CAST(SUM(disk_bytes * 1.0) AS INTEGER), MIN(is_complete) FROM used_space
 ),
 line (position, what, count, size_bytes, disk_bytes) AS (
     SELECT

@@ -51,7 +51,7 @@ FROM (
     FROM hidden
     WHERE hidden.tags
     UNION ALL
-    SELECT 7, 'all of these', NULL, SUM(bytes), SUM(now_bytes),
+    SELECT 7, 'all of these', NULL, CAST(SUM(bytes * 1.0) AS INTEGER), CAST(SUM(now_bytes * 1.0) AS INTEGER),
         CASE WHEN (SELECT tags FROM hidden) THEN 'regsql report authority'
             ELSE 'regsql prune untagged-revisions --garbage' END, NULL
     FROM waste

@@ -19,8 +19,8 @@ figure AS (
         COALESCE(MAX(CASE name WHEN 'trash_bytes' THEN value END), 0) AS trash_bytes,
         (SELECT size_bytes FROM reclaimable WHERE class = 'untagged revisions') AS untagged_bytes,
         (SELECT now_bytes FROM reclaimable WHERE class = 'untagged revisions') AS untagged_now_bytes,
-        (SELECT SUM(size_bytes) FROM reclaimable WHERE class <> 'untagged revisions') AS garbage_bytes,
-        (SELECT SUM(now_bytes) FROM reclaimable WHERE class <> 'untagged revisions') AS garbage_now_bytes,
+        (SELECT CAST(SUM(size_bytes * 1.0) AS INTEGER) FROM reclaimable WHERE class <> 'untagged revisions') AS garbage_bytes,
+        (SELECT CAST(SUM(now_bytes * 1.0) AS INTEGER) FROM reclaimable WHERE class <> 'untagged revisions') AS garbage_now_bytes,
         COALESCE(SUM(CASE WHEN name IN ('dangling_link_count', 'unneeded_link_count', 'ghost_repository_count')
             THEN value END), 0) AS leftovers
     FROM total

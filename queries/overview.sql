@@ -31,7 +31,7 @@ waste (class, count, bytes, now_bytes) AS MATERIALIZED (
     SELECT class, item_count, size_bytes, now_bytes FROM reclaimable
 ),
 whole (bytes, now_bytes) AS (
-    SELECT SUM(bytes), SUM(now_bytes) FROM waste
+    SELECT CAST(SUM(bytes * 1.0) AS INTEGER), CAST(SUM(now_bytes * 1.0) AS INTEGER) FROM waste
 ),
 hidden (tags, manifests) AS (
     SELECT COALESCE(MAX(hides_tags), 0), COALESCE(MAX(hides_manifests), 0) FROM authority
@@ -75,7 +75,7 @@ figures AS (
         SUM(value), NULL, 'garbage'
     FROM total WHERE name IN ('dangling_link_count', 'unneeded_link_count', 'ghost_repository_count')
     UNION ALL
-    SELECT 2, 'storage', 'other files', SUM(item_count), SUM(disk_bytes), 'disk' FROM used_space WHERE what <> 'blobs'
+    SELECT 2, 'storage', 'other files', SUM(item_count), CAST(SUM(disk_bytes * 1.0) AS INTEGER), 'disk' FROM used_space WHERE what <> 'blobs'
     UNION ALL
     -- As `df` reckons it, rounded up.
     SELECT 3, 'storage',

@@ -84,7 +84,7 @@ SELECT
         ORDER BY s.size_bytes DESC, t.pushed_ns DESC, t.name
         LIMIT 1
     ) AS tag,
-    SUM(s.size_bytes) AS shared_bytes,
+    CAST(SUM(s.size_bytes * 1.0) AS INTEGER) AS shared_bytes,
     COUNT(*) AS blob_count
 FROM other o
 CROSS JOIN shared s ON s.blob_id = o.blob_id

@@ -46,7 +46,7 @@ pair (then_number) AS (
     JOIN past_scan then_ ON then_.scan_number < now.scan_number AND then_.root = now.root
 ),
 growth (team, bytes) AS (
-    SELECT m.team, SUM(p.logical_bytes - COALESCE(b.logical_bytes, 0))
+    SELECT m.team, CAST(SUM((p.logical_bytes - COALESCE(b.logical_bytes, 0)) * 1.0) AS INTEGER)
     FROM repository p
     JOIN member m ON m.repository_id = p.id
     CROSS JOIN pair

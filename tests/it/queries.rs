@@ -1,5 +1,6 @@
 //! What every report must be, whatever it tells: the rules of a `.sql` file in `queries/`.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -249,5 +250,41 @@ fn a_digest_that_is_not_known_is_null_and_not_half_a_digest() {
     for report in catalog().reports() {
         let rows = run(&fixture, report, "json", &[]);
         assert!(!rows.contains("\"sha256:\""), "{}: {rows}", report.name);
+    }
+}
+
+#[test]
+fn sizes_that_are_more_than_any_number_together_end_no_report_no_view_and_no_page() {
+    // Sparse files may claim any size, and so may what a manifest says of a layer.
+    let fixture = Fixture::new();
+    let connection = Connection::open(fixture.database()).unwrap();
+    let sql = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c
+        WHERE t.type = 'table' AND c.name LIKE '%bytes'";
+    let mut select = connection.prepare(sql).unwrap();
+    let columns = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let columns: Vec<(String, String)> = columns.map(Result::unwrap).collect();
+    assert!(columns.len() > 15, "{columns:?}");
+    for (table, column) in columns {
+        let set = format!("UPDATE {table} SET {column} = 9223372036854775807");
+        connection.execute_batch(&set).unwrap_or_else(|error| panic!("{set}: {error}"));
+    }
+    let set = "UPDATE total SET value = 9223372036854775807 WHERE name LIKE '%bytes'";
+    connection.execute_batch(set).unwrap();
+    for report in catalog().reports() {
+        run(&fixture, report, "json", &[]);
+    }
+    let views: BTreeSet<String> =
+        view_columns(&fixture).into_iter().map(|(view, _)| view).collect();
+    for view in views {
+        fixture.stdout(&["sql", "-q", "--format", "json", &format!("SELECT * FROM {view}")]);
+    }
+    for command in [
+        &["metrics"][..],
+        &["free", "1GB"],
+        &["html", "--output", "-"],
+        &["why", "team/app:1.10.0"],
+    ] {
+        let text = fixture.stdout(&[command, &["-q"]].concat());
+        assert!(!text.contains("e18"), "{command:?}: {text}");
     }
 }

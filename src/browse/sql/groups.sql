@@ -9,7 +9,7 @@ part AS (
         substr(b.rest, 1, instr(b.rest || '/', '/') - 1) AS part,
         COUNT(*) AS repository_count,
         SUM(b.tag_count) AS tag_count,
-        SUM(b.exclusive_bytes) AS exclusive_bytes,
+        CAST(SUM(b.exclusive_bytes * 1.0) AS INTEGER) AS exclusive_bytes,
         MAX(b.logical_bytes) AS logical_bytes,
         MAX(b.last_pushed_ns) AS pushed_ns,
         MAX(b.is_held) AS is_held,

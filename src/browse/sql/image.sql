@@ -15,7 +15,7 @@ SELECT
     COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest,
     CASE
         WHEN f.role = 'manifest' THEN COALESCE((
-            SELECT SUM(x.size_bytes)
+            SELECT CAST(SUM(x.size_bytes * 1.0) AS INTEGER)
             FROM (SELECT DISTINCT blob_id FROM reference WHERE manifest_id = f.blob_id AND role IN ('config', 'layer', 'blob')
                 UNION SELECT f.blob_id) y
             JOIN blob x ON x.id = y.blob_id

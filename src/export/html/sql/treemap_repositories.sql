@@ -5,7 +5,7 @@ SELECT
     r.logical_bytes AS logical_bytes,
     r.untagged_bytes AS untagged_bytes,
     COUNT(t.tag) AS tag_count,
-    COALESCE(SUM(t.exclusive_bytes), 0) AS tag_exclusive_bytes
+    COALESCE(CAST(SUM(t.exclusive_bytes * 1.0) AS INTEGER), 0) AS tag_exclusive_bytes
 FROM (
     SELECT repository, exclusive_bytes, logical_bytes, untagged_bytes
     FROM repositories

@@ -16,7 +16,7 @@ SELECT repository, tag, '' AS last_tag, 1 AS tag_count, exclusive_bytes, logical
 FROM numbered
 WHERE number <= COALESCE(:tags, 12)
 UNION ALL
-SELECT repository, MIN(tag), MAX(tag), COUNT(*), SUM(exclusive_bytes), 0
+SELECT repository, MIN(tag), MAX(tag), COUNT(*), CAST(SUM(exclusive_bytes * 1.0) AS INTEGER), 0
 FROM (
     SELECT repository, tag, exclusive_bytes, NTILE(6) OVER (PARTITION BY repository ORDER BY tag) AS range
     FROM numbered
