@@ -263,8 +263,8 @@ fn read_source(row: &SqlRow<'_>) -> rusqlite::Result<Source> {
     })
 }
 
-/// Hands every blob to `take` that was on disk at the last scan and that its roots named or reached. A
-/// damaged file remembers nothing.
+/// Hands every blob to `take` that the roots of the last scan named or reached and that was on disk then, or may have
+/// been. A damaged file remembers nothing.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -272,13 +272,39 @@ pub fn each_known_before(
     database: &Path,
     mut take: impl FnMut(&Digest),
 ) -> Result<(), DatabaseError> {
+    each_row(database, include_str!("sql/previous_known_blobs.sql"), |row| {
+        take(&digest_in(row, 0)?);
+        Ok(())
+    })
+}
+
+/// Hands every manifest to `take` that the roots of the last scan named or reached, with each thing that it
+/// named then. A damaged file remembers nothing.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn each_reference_known_before(
+    database: &Path,
+    mut take: impl FnMut(&Digest, &Digest),
+) -> Result<(), DatabaseError> {
+    each_row(database, include_str!("sql/previous_known_references.sql"), |row| {
+        take(&digest_in(row, 0)?, &digest_in(row, 2)?);
+        Ok(())
+    })
+}
+
+fn each_row(
+    database: &Path,
+    sql: &str,
+    mut take: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<()>,
+) -> Result<(), DatabaseError> {
     let mut read = || -> Result<(), DatabaseError> {
         let connection = super::open_for_reading(database)?;
         let mut read = || -> rusqlite::Result<()> {
-            let mut select = connection.prepare(include_str!("sql/previous_known_blobs.sql"))?;
+            let mut select = connection.prepare(sql)?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                take(&digest_in(row, 0)?);
+                take(row)?;
             }
             Ok(())
         };

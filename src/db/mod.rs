@@ -24,7 +24,7 @@ mod witness;
 
 pub use authority::{
     AuthorityRecord, PreviousRoots, RootsRecord, StoredAuthority, each_known_before,
-    previous_roots, stored_authority,
+    each_reference_known_before, previous_roots, stored_authority,
 };
 pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,

@@ -519,24 +519,42 @@ pub fn resolve(
     Ok((record, graph))
 }
 
-/// `known_blobs` are sorted.
 fn refuse_forgotten(
     database: &Path,
     graph: &Graph,
     known_blobs: &[BlobId],
 ) -> Result<(), RootsReadError> {
-    let (mut count, mut of) = (0, 0);
+    let mut before = Vec::new();
     db::each_known_before(database, |digest| {
         let blob = graph.blob_by_digest(digest);
-        if let Some(blob) = blob.filter(|blob| graph.blobs[*blob as usize].size_bytes.is_some()) {
-            of += 1;
-            count += u64::from(known_blobs.binary_search(&blob).is_err());
-        }
+        let is_here = |blob: &BlobId| graph.blobs[*blob as usize].size_bytes.is_some();
+        before.extend(blob.filter(is_here));
     })?;
-    if count < LEAST_FORGOTTEN {
+    let mut known: HashSet<BlobId> = known_blobs.iter().copied().collect();
+    let forgotten =
+        |known: &HashSet<BlobId>| before.iter().filter(|blob| !known.contains(blob)).count() as u64;
+    if forgotten(&known) < LEAST_FORGOTTEN {
         return Ok(());
     }
-    Err(RootsScanError::Forgotten { count, of }.into())
+    // A manifest that cannot be read any more still has in it what it had.
+    let mut references = Vec::new();
+    db::each_reference_known_before(database, |manifest, named| {
+        let pair = graph.blob_by_digest(manifest).zip(graph.blob_by_digest(named));
+        references.extend(pair);
+    })?;
+    loop {
+        let count = known.len();
+        let named = references.iter().filter(|(manifest, _)| known.contains(manifest));
+        let named: Vec<BlobId> = named.map(|(_, named)| *named).collect();
+        known.extend(named);
+        if known.len() == count {
+            break;
+        }
+    }
+    match forgotten(&known) {
+        count if count < LEAST_FORGOTTEN => Ok(()),
+        count => Err(RootsScanError::Forgotten { count, of: before.len() as u64 }.into()),
+    }
 }
 
 /// What a repository's name in an export means here.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -282,7 +283,7 @@ fn an_export_that_lacks_half_of_one_repository_is_refused_after_a_whole_one() {
         lines.extend(named.map(|(_, (_, digest))| format!(",,{digest},blob")));
         // More rows of things that are not here: the length says nothing.
         lines.extend((0..20).map(|number| format!(",,{number:064x},blob")));
-        std::fs::write(registry.path("roots.csv"), lines.join("\n") + "\n").unwrap();
+        fs::write(registry.path("roots.csv"), lines.join("\n") + "\n").unwrap();
     };
     let half =
         |at: usize, (repository, _): &(u64, String)| *repository != 4 || at.is_multiple_of(2);
@@ -308,4 +309,88 @@ fn an_export_that_lacks_half_of_one_repository_is_refused_after_a_whole_one() {
     assert_eq!(registry.rows("SELECT count(*) AS count FROM blobs")[0]["count"], blobs);
     assert_eq!(registry.run(&[&scan[..], &["--accept-roots"]].concat()).status.code(), Some(0));
     assert_eq!(registry.rows("SELECT count(*) AS count FROM orphan_blobs")[0]["count"], 12);
+}
+
+/// A storage with an image of fourteen layers, and three blobs beside it.
+fn registry_with_one_image() -> (Registry, String, Vec<String>) {
+    let mut registry = RegistryBuilder::new();
+    let layers: Vec<_> =
+        (0..14).map(|number| registry.layer(&format!("of an image {number}"), 900)).collect();
+    let image = registry.image("team/app").layers(&layers).push();
+    let mut blobs: Vec<String> = layers.iter().map(|layer| layer.digest.to_string()).collect();
+    blobs.extend(
+        (0..3)
+            .map(|number| registry.layer(&format!("beside {number}"), 800))
+            .map(|layer| layer.digest.to_string()),
+    );
+    registry.image("team/tagged").push_tag("1.0");
+    (Registry::of(&registry), image.digest.to_string(), blobs)
+}
+
+fn write_roots(registry: &Registry, rows: impl IntoIterator<Item = String>) {
+    let mut lines = vec!["repository,tag,digest,kind".to_owned()];
+    lines.extend(rows);
+    // Rows of things that are not here: the length says nothing.
+    lines.extend((0..40).map(|number| format!(",,{number:064x},blob")));
+    fs::write(registry.path("roots.csv"), lines.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn an_export_that_drops_just_what_was_unreadable_at_the_last_scan_is_refused() {
+    let (registry, _, blobs) = registry_with_one_image();
+    let scan = ["scan", "registry", "--roots", "roots.csv"];
+    write_roots(&registry, blobs.iter().map(|digest| format!(",,{digest},blob")));
+    registry.stdout(&scan);
+    // All blobs but the last three are hidden for one scan.
+    let hidden: Vec<(PathBuf, PathBuf)> = blobs[..14]
+        .iter()
+        .map(|digest| {
+            let hex = digest.strip_prefix("sha256:").unwrap();
+            let place = registry.path("registry/docker/registry/v2/blobs/sha256").join(&hex[..2]);
+            let place = place.join(hex);
+            (place.clone(), registry.path("away").join(hex))
+        })
+        .collect();
+    fs::create_dir(registry.path("away")).unwrap();
+    for (place, away) in &hidden {
+        fs::rename(place, away).unwrap();
+        std::os::unix::fs::symlink(away, place).unwrap();
+    }
+    registry.stdout(&[&scan[..], &["--full"]].concat());
+    let unknown = "SELECT count(*) AS count FROM blobs WHERE is_present IS NULL";
+    assert_eq!(registry.rows(unknown)[0]["count"], 14);
+    for (place, away) in &hidden {
+        fs::remove_file(place).unwrap();
+        fs::rename(away, place).unwrap();
+    }
+    write_roots(&registry, blobs[14..].iter().map(|digest| format!(",,{digest},blob")));
+    let said = registry.stderr(&scan);
+    assert!(said.contains("no longer name 14 of 17 blobs here"), "{said}");
+}
+
+#[test]
+fn an_export_that_names_a_manifest_that_cannot_be_read_any_more_is_taken() {
+    let (registry, manifest, blobs) = registry_with_one_image();
+    let scan = ["scan", "registry", "--roots", "roots.csv"];
+    let named = |more: &[&str]| {
+        let blobs = blobs[14..].iter().map(|digest| format!(",,{digest},blob"));
+        let image = format!("team/app,,{manifest},manifest");
+        let more = more.iter().map(|digest| format!(",,{digest},blob"));
+        write_roots(&registry, blobs.chain([image]).chain(more));
+    };
+    named(&[]);
+    registry.stdout(&scan);
+    let hex = manifest.strip_prefix("sha256:").unwrap();
+    let data = registry.path("registry/docker/registry/v2/blobs/sha256").join(&hex[..2]);
+    let data = data.join(hex).join("data");
+    fs::write(data, "{").unwrap();
+    // Another export, so that it is compared.
+    named(&[&blobs[0]]);
+    registry.stdout(&scan);
+    // And nothing of the image goes.
+    assert_eq!(registry.rows("SELECT count(*) AS count FROM orphan_blobs")[0]["count"], 0);
+    // Without the manifest it is half an export as before.
+    write_roots(&registry, blobs[14..].iter().map(|digest| format!(",,{digest},blob")));
+    let said = registry.stderr(&scan);
+    assert!(said.contains("no longer name"), "{said}");
 }
