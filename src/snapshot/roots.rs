@@ -505,7 +505,7 @@ pub fn resolve(
     known_blobs.sort_unstable();
     known_blobs.dedup();
     if let Some(database) = witness {
-        refuse_forgotten(&database, &graph, &known_blobs)?;
+        known_blobs = refuse_forgotten(&database, &graph, known_blobs)?;
     }
     let record = RootsRecord {
         authority,
@@ -519,11 +519,12 @@ pub fn resolve(
     Ok((record, graph))
 }
 
+/// What is known, with what manifests name that can no longer be read.
 fn refuse_forgotten(
     database: &Path,
     graph: &Graph,
-    known_blobs: &[BlobId],
-) -> Result<(), RootsReadError> {
+    known_blobs: Vec<BlobId>,
+) -> Result<Vec<BlobId>, RootsReadError> {
     let mut before = Vec::new();
     db::each_known_before(database, |digest| {
         let blob = graph.blob_by_digest(digest);
@@ -534,7 +535,7 @@ fn refuse_forgotten(
     let forgotten =
         |known: &HashSet<BlobId>| before.iter().filter(|blob| !known.contains(blob)).count() as u64;
     if forgotten(&known) < LEAST_FORGOTTEN {
-        return Ok(());
+        return Ok(known_blobs);
     }
     // A manifest that cannot be read any more still has in it what it had.
     let mut references = Vec::new();
@@ -551,10 +552,13 @@ fn refuse_forgotten(
             break;
         }
     }
-    match forgotten(&known) {
-        count if count < LEAST_FORGOTTEN => Ok(()),
-        count => Err(RootsScanError::Forgotten { count, of: before.len() as u64 }.into()),
+    let count = forgotten(&known);
+    if count >= LEAST_FORGOTTEN {
+        return Err(RootsScanError::Forgotten { count, of: before.len() as u64 }.into());
     }
+    let mut known: Vec<BlobId> = known.into_iter().collect();
+    known.sort_unstable();
+    Ok(known)
 }
 
 /// What a repository's name in an export means here.

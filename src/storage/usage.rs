@@ -176,16 +176,9 @@ fn unescaped(field: &[u8]) -> OsString {
     while let [first, others @ ..] = rest {
         let octal = others.get(..3).filter(|_| *first == b'\\');
         let octal = octal.and_then(|digits| str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
-        }
+        let escaped = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &others[3..] } else { others };
     }
     OsString::from_vec(bytes)
 }
