@@ -133,56 +133,54 @@ impl Names {
         *last = Some(Found { texts, text, numbers: Arc::clone(&numbers) });
         Ok(numbers)
     }
+}
 
-    /// Which of the holders of a blob a filter names, by `repository:tag` or by their repository.
-    pub fn of_holders(
-        &self,
-        connection: &Connection,
-        columns: &Columns,
-        filter: &Filter,
-    ) -> rusqlite::Result<Holders> {
-        let finder = Finder::new(&filter.text);
-        let (mut tags, mut revisions_of) = (Numbers::default(), Numbers::default());
-        let mut repository = connection.prepare_cached(include_str!("sql/repository_name.sql"))?;
-        // Tags whose own names decide, with where their repository's name is.
-        let (mut names, mut asked): (Vec<String>, Vec<(u32, usize)>) = (Vec::new(), Vec::new());
-        for of in columns.entries.chunk_by(|one, next| one.text == next.text) {
-            let name: String = repository.query_row([of[0].text], |row| row.get(0))?;
-            let is_whole = finder.is_in(name.as_bytes());
-            if is_whole || finder.is_in(format!("{name} (untagged) ").as_bytes()) {
-                revisions_of.add(of[0].text);
-            }
-            for entry in of.iter().filter(|entry| entry.tag != NONE) {
-                if is_whole {
-                    tags.add(entry.tag);
-                } else {
-                    asked.push((entry.tag, names.len()));
-                }
-            }
-            names.push(name + ":");
+/// Which of the holders of a blob a filter names, by `repository:tag` or by their repository.
+pub fn of_holders(
+    connection: &Connection,
+    columns: &Columns,
+    filter: &Filter,
+) -> rusqlite::Result<Holders> {
+    let finder = Finder::new(&filter.text);
+    let (mut tags, mut revisions_of) = (Numbers::default(), Numbers::default());
+    let mut repository = connection.prepare_cached(include_str!("sql/repository_name.sql"))?;
+    // Tags whose own names decide, with where their repository's name is.
+    let (mut names, mut asked): (Vec<String>, Vec<(u32, usize)>) = (Vec::new(), Vec::new());
+    for of in columns.entries.chunk_by(|one, next| one.text == next.text) {
+        let name: String = repository.query_row([of[0].text], |row| row.get(0))?;
+        let is_whole = finder.is_in(name.as_bytes());
+        if is_whole || finder.is_in(format!("{name} (untagged) ").as_bytes()) {
+            revisions_of.add(of[0].text);
         }
-        // A pass over all of them takes a quarter of what looking each up would.
-        asked.sort_unstable();
-        let ends =
-            asked.first().zip(asked.last()).map_or((1, 0), |(first, last)| (first.0, last.0));
-        let mut asked = asked.into_iter().peekable();
-        let mut select = connection.prepare_cached(include_str!("sql/tag_names.sql"))?;
-        let mut rows = select.query(ends)?;
-        while let Some(row) = rows.next()? {
-            let id: u32 = row.get(0)?;
-            while asked.next_if(|(tag, _)| *tag < id).is_some() {}
-            if let Some((_, name)) = asked.next_if(|(tag, _)| *tag == id) {
-                let name = &mut names[name];
-                let length = name.len();
-                name.push_str(row.get_ref(1)?.as_str()?);
-                if finder.is_in(name.as_bytes()) {
-                    tags.add(id);
-                }
-                name.truncate(length);
+        for entry in of.iter().filter(|entry| entry.tag != NONE) {
+            if is_whole {
+                tags.add(entry.tag);
+            } else {
+                asked.push((entry.tag, names.len()));
             }
         }
-        Ok(Holders { tags, revisions_of })
+        names.push(name + ":");
     }
+    // A pass over all of them takes a quarter of what looking each up would.
+    asked.sort_unstable();
+    let ends = asked.first().zip(asked.last()).map_or((1, 0), |(first, last)| (first.0, last.0));
+    let mut asked = asked.into_iter().peekable();
+    let mut select = connection.prepare_cached(include_str!("sql/tag_names.sql"))?;
+    let mut rows = select.query(ends)?;
+    while let Some(row) = rows.next()? {
+        let id: u32 = row.get(0)?;
+        while asked.next_if(|(tag, _)| *tag < id).is_some() {}
+        if let Some((_, name)) = asked.next_if(|(tag, _)| *tag == id) {
+            let name = &mut names[name];
+            let length = name.len();
+            name.push_str(row.get_ref(1)?.as_str()?);
+            if finder.is_in(name.as_bytes()) {
+                tags.add(id);
+            }
+            name.truncate(length);
+        }
+    }
+    Ok(Holders { tags, revisions_of })
 }
 
 /// Looks for a text in small letters, whatever letters it is written in.

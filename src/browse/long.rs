@@ -249,7 +249,7 @@ pub fn left(
     columns.left(&filter.text, || {
         let (low, high) = filter::range(connection, &filter.digest)?;
         let called = match long {
-            Long::Holders => Called::As(names.of_holders(connection, columns, filter)?),
+            Long::Holders => Called::As(filter::of_holders(connection, columns, filter)?),
             _ => Called::By(names.look_for(connection, long.texts(), filter)?),
         };
         let is_kind: Vec<bool> = match long {

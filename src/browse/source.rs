@@ -366,6 +366,7 @@ fn order(listing: &Listing) -> String {
     let Order { sort, is_reversed, .. } = listing.order;
     let (column, is_descending) = match sort {
         Sort::Size => (column_of(measure(listing)), !is_reversed),
+        Sort::Name if matches!(listing.place, Place::Tags { .. }) => ("version", is_reversed),
         Sort::Name => ("name", is_reversed),
         Sort::Count => ("item_count", !is_reversed),
         Sort::Time => ("time_ns", !is_reversed),

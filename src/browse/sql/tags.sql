@@ -1,4 +1,4 @@
--- A repository's tags, and the revisions that none of them leads to.
+-- A repository's tags, and the revisions that none of them leads to. By name, versions stand in their order: 1.9 before 1.10.
 SELECT
     'tag' AS kind,
     t.name AS name,
@@ -17,7 +17,8 @@ SELECT
             OR EXISTS (SELECT 1 FROM tag_entry e WHERE e.tag_id = t.id AND e.is_current = 0) THEN '~' ELSE '' END
         AS flags,
     COALESCE(m.kind, '') AS detail,
-    t.id AS id
+    t.id AS id,
+    COALESCE(t.version_key, t.name) AS version
 FROM repository r
 JOIN tag t ON t.repository_id = r.id
 LEFT JOIN blob b ON b.id = t.manifest_id
@@ -39,7 +40,8 @@ SELECT
     v.pushed_ns,
     CASE WHEN v.is_held THEN 'h' ELSE '' END || CASE WHEN k.blob_id IS NOT NULL THEN 'p' ELSE '' END || 'u',
     COALESCE(m.kind, ''),
-    v.blob_id
+    v.blob_id,
+    '(untagged)'
 FROM repository r
 JOIN revision v ON v.repository_id = r.id
 JOIN blob b ON b.id = v.blob_id

@@ -209,6 +209,22 @@ fn every_key_of_the_map_is_in_the_help() {
 }
 
 #[test]
+fn tags_by_name_are_in_the_order_of_their_versions() {
+    let demo = Demo::new();
+    let person = Person::new(&demo.database(), 100, 30);
+    let tags = |is_reversed| {
+        let order = Order { sort: Sort::Name, is_reversed, measure: Measure::Exclusive };
+        let place = Place::Tags { repository: "shop/web".into() };
+        let rows = person.source.rows(&Listing { place, order, filter: String::new() }, 0, 99);
+        let tags = rows.unwrap().into_iter().filter_map(|row| row.tag);
+        tags.filter(|tag| tag.starts_with("2.")).collect::<Vec<_>>()
+    };
+    let expected = ["2.5.0", "2.6.0", "2.7.0", "2.8.0", "2.9.0", "2.10.0", "2.11.0"];
+    assert_eq!(tags(false), expected);
+    assert!(tags(true).iter().rev().eq(&expected));
+}
+
+#[test]
 fn on_a_small_terminal_the_help_says_how_much_is_below_and_scrolls() {
     let demo = Demo::new();
     let mut person = Person::new(&demo.database(), 80, 24);
