@@ -106,6 +106,25 @@ fn a_registry_with_a_certificate_of_an_own_ca_is_trusted_with_that_ca_only() {
         assert!(matches!(error, RegistryError::Tls { .. }), "{error:?}");
         assert!(error.hint().unwrap().contains("--registry-ca"));
     }
+    // A certificate that signs itself is trusted, but not where it says that it is a CA.
+    for is_ca in [IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        let own_key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.is_ca = is_ca.clone();
+        let own = params.self_signed(&own_key).unwrap().pem();
+        fs::write(&certificate, &own).unwrap();
+        fs::write(&key, own_key.serialize_pem()).unwrap();
+        registry.restart_with(str::to_owned);
+        let url = format!("https://{}", registry.address());
+        let client = connect(&url, Some(own)).unwrap();
+        if is_ca == IsCa::ExplicitNoCa {
+            assert_eq!(client.tags("team/app").unwrap(), ["v1"]);
+        } else {
+            let error = client.tags("team/app").unwrap_err();
+            assert!(error.hint().unwrap().contains("CA:FALSE"), "{error:?}");
+        }
+    }
+    let url = format!("https://{}", registry.address());
     let plain = url.replace("https:", "http:");
     let error = connect(&plain, None).unwrap().tags("team/app").unwrap_err();
     assert_eq!(error.hint().as_deref(), Some("a registry with TLS has an https:// address"));
