@@ -82,21 +82,41 @@ impl Executor<'_> {
         };
         let unlinked = names.repositories.iter().flat_map(|found| self.unlinked_in(found));
         let unlinked = unlinked.chain(guessed);
-        // A registry that is asked by an alias remembers what that leads to, as well.
         let (aliases, mut others): (Vec<_>, Vec<_>) = unlinked.partition(Unlinked::is_alias);
-        let has_asked = !aliases.is_empty() || !others.is_empty();
-        for (alias, _) in served(registry, &aliases, self.environment) {
-            // What it led to is known no more.
+        let repositories: BTreeSet<String> =
+            aliases.into_iter().map(|alias| alias.repository).collect();
+        for repository in repositories {
+            self.keep_links_of(&repository);
+            // What the alias led to is known no more. Whoever asked by it made the registry remember that, and it
+            // still does when the alias is forgotten, with no directory of its own.
             others.extend(self.planned_blobs().map(|digest| Unlinked {
-                repository: alias.repository.clone(),
+                repository: repository.clone(),
                 digest,
                 is_revision: false,
             }));
         }
+        let has_asked = !others.is_empty();
         for (unlinked, why) in served(registry, &others, self.environment) {
             self.keep_remembered(unlinked, why);
         }
         has_asked
+    }
+
+    /// A registry that remembers an alias takes pushes over it, and cannot be asked: it answers for what the alias leads to.
+    /// Any link of the repository may be that.
+    fn keep_links_of(&mut self, repository: &str) {
+        let Some(directory) = paths::repository(self.storage.layout(), repository) else { return };
+        let graph = self.graph;
+        let items = self.steps.moves.iter().zip(&self.steps.items);
+        let links = items.filter(|(taken, item)| {
+            item.kind == Kind::LayerLink && taken.path.starts_with(&directory)
+        });
+        let links: Vec<u32> = links.map(|(_, item)| item.at).collect();
+        for link in links.into_iter().map(|at| &graph.links[at as usize]) {
+            for blob in [link.name, link.target] {
+                self.keep_linked(&directory, &graph.blobs[blob as usize].digest);
+            }
+        }
     }
 
     fn planned_blobs(&self) -> impl Iterator<Item = Digest> + '_ {
@@ -197,7 +217,7 @@ impl Executor<'_> {
             paths::blob(self.storage.layout(), digest).is_some_and(|path| self.is_step(&path))
         };
         if unlinked.is_alias() {
-            return self.planned_blobs().next().is_some();
+            return true;
         }
         if !unlinked.is_revision {
             return is_blob_step(&unlinked.digest);
@@ -259,6 +279,11 @@ impl Executor<'_> {
         let (Some(registry), Some(unlinked)) = (self.registry, unlinked) else {
             return Ok(());
         };
+        if unlinked.is_alias() {
+            // The registry cannot be asked for what it led to: that may be no part of this plan.
+            let reason = "a registry's cache may remember what this deleted name led to";
+            return Err((SkipGroup::Spared, reason.into()));
+        }
         match unlinked.as_remembered().is_served(registry) {
             Ok(false) => Ok(()),
             Ok(true) => {

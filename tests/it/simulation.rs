@@ -13,7 +13,7 @@ mod world;
 use std::io::Write as _;
 use std::time::Instant;
 
-use histories::{history, narrow, shrink};
+use histories::{history, indexes, narrow, shrink};
 use person::{Anchor, Ended, Simulation, Without};
 use world::History;
 
@@ -92,6 +92,11 @@ fn no_history_loses_what_got_201() {
 #[test]
 fn no_history_of_deletes_through_the_api_loses_what_got_201() {
     assert_nothing_is_lost(narrow);
+}
+
+#[test]
+fn no_history_of_indexes_over_deleted_manifests_loses_what_got_201() {
+    assert_nothing_is_lost(indexes);
 }
 
 #[test]
@@ -183,6 +188,11 @@ fn an_undo_of_what_a_deletion_without_a_trash_has_broken_is_found() {
 #[test]
 fn a_layer_that_a_cache_learns_while_a_client_deletes_it_is_found() {
     assert_found_among(narrow, Without::AskingForDeletedLinks);
+}
+
+#[test]
+fn a_manifest_that_a_cache_learns_while_a_client_deletes_it_is_found() {
+    assert_found_among(indexes, Without::AskingForDeletedManifests);
 }
 
 #[test]

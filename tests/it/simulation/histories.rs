@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::content::{
-    ALIAS, CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REFERRERS, REPOSITORIES, TAGS,
+    ALIAS, ALIASED, CONTENTS, IMAGES, INDEXES, Id, LAYERS, MANIFESTS, REFERRERS, REPOSITORIES, TAGS,
 };
 use super::registry::{Cache, Request};
 use super::world::{Action, CLIENTS, Event, History, Operation};
@@ -15,8 +15,19 @@ const ENOSPC: i32 = 28;
 /// Numbers that look random and come again with the same seed (splitmix64).
 struct Random {
     state: u64,
+    stage: Stage,
+}
+
+/// What clients do it with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Everything.
+    Wide,
     /// Two repositories, two images and what is in them: all meet all the time.
-    is_narrow: bool,
+    Layers,
+    /// Two repositories, an index over two images, and an image whose layer has a second name. Clients ask
+    /// for those, and leave out what is there.
+    Manifests,
 }
 
 impl Random {
@@ -36,23 +47,33 @@ impl Random {
         self.below(count) == 0
     }
 
+    fn is_narrow(&self) -> bool {
+        self.stage != Stage::Wide
+    }
+
     fn of(&mut self, range: std::ops::Range<Id>) -> Id {
-        range.start + self.below(if self.is_narrow { 2 } else { range.len() })
+        range.start + self.below(if self.is_narrow() { 2 } else { range.len() })
     }
 
     fn repository(&mut self) -> usize {
-        self.below(if self.is_narrow { 2 } else { REPOSITORIES.len() })
+        self.below(if self.is_narrow() { 2 } else { REPOSITORIES.len() })
     }
 }
 
 /// A history of this number.
 pub fn history(seed: u64) -> History {
-    make(Random { state: seed, is_narrow: false })
+    make(Random { state: seed, stage: Stage::Wide })
 }
 
 /// A history of this number in which clients delete through the API what others ask for.
 pub fn narrow(seed: u64) -> History {
-    make(Random { state: seed, is_narrow: true })
+    make(Random { state: seed, stage: Stage::Layers })
+}
+
+/// A history of this number in which clients delete manifests through the API, and others push indexes over
+/// those.
+pub fn indexes(seed: u64) -> History {
+    make(Random { state: seed, stage: Stage::Manifests })
 }
 
 fn make(mut random: Random) -> History {
@@ -68,8 +89,10 @@ fn make(mut random: Random) -> History {
     let mut scripts = [const { VecDeque::new() }; CLIENTS];
     for _ in 0..=random.below(3) {
         between(&mut random, &mut scripts, &mut events, 0);
-        if random.is_narrow {
-            deletes(&mut random, &mut events);
+        match random.stage {
+            Stage::Wide => {}
+            Stage::Layers => deletes(&mut random, &mut events),
+            Stage::Manifests => deletes_of_manifests(&mut random, &mut events),
         }
         let operation = operation(&mut random);
         at_once(&mut events, Action::Operation(operation));
@@ -150,8 +173,10 @@ fn between(
 
 fn script(random: &mut Random) -> Vec<Request> {
     let repository = random.repository();
-    if random.is_narrow {
-        return narrow_script(random, repository);
+    match random.stage {
+        Stage::Wide => {}
+        Stage::Layers => return narrow_script(random, repository),
+        Stage::Manifests => return index_script(random, repository),
     }
     match random.below(12) {
         0 => vec![Request::DeleteTag { repository, tag: random.below(TAGS.len()) }],
@@ -179,6 +204,97 @@ fn narrow_script(random: &mut Random, repository: usize) -> Vec<Request> {
     }
 }
 
+/// The images of the first index, the one with an alias, and the one with what that leads to.
+const CHILDREN: std::ops::Range<Id> = IMAGES.start..IMAGES.start + 2;
+const WITH_ALIAS: Id = IMAGES.end - 1;
+const WITH_ALIASED: Id = IMAGES.end - 2;
+
+fn index_script(random: &mut Random, repository: usize) -> Vec<Request> {
+    let tag = (!random.is_one_in(3)).then(|| random.below(TAGS.len()));
+    match random.below(10) {
+        0 => vec![Request::DeleteManifest { repository, id: random.of(CHILDREN) }],
+        1 => vec![Request::DeleteLayer { repository, id: ALIAS }],
+        2 => vec![Request::EnsureManifest { repository, id: random.of(CHILDREN) }],
+        3 => vec![Request::Ensure { repository, id: ALIAS }],
+        // Whoever finds the images there leaves out what is in them.
+        4..7 => {
+            let ensure = |id| Request::EnsureManifest { repository, id };
+            let index = Request::Put { repository, id: INDEXES.start, tag };
+            CHILDREN.map(ensure).chain([index]).collect()
+        }
+        7 | 8 => {
+            let id = [WITH_ALIAS, WITH_ALIASED][random.below(2)];
+            let blobs = CONTENTS[id].blobs.iter();
+            let asked = blobs.map(|&id| Request::Ensure { repository, id });
+            asked.chain([Request::Put { repository, id, tag }]).collect()
+        }
+        _ => push(random),
+    }
+}
+
+/// One client deletes images and a layer of two names through the API, and another asks for them.
+fn deletes_of_manifests(random: &mut Random, events: &mut Vec<Event>) {
+    if random.is_one_in(2) {
+        forgets_all_but_the_alias(random, events);
+    }
+    for repository in 0..2 {
+        for id in [INDEXES.start, WITH_ALIAS] {
+            at_once(events, Action::Begin(0, Request::DeleteManifest { repository, id }));
+            at_once(events, Action::Finish(0));
+        }
+        let manifests = CHILDREN.map(|id| {
+            (Request::DeleteManifest { repository, id }, Request::EnsureManifest { repository, id })
+        });
+        let layers = [ALIAS, ALIASED].map(|id| {
+            (Request::DeleteLayer { repository, id }, Request::Ensure { repository, id })
+        });
+        for (delete, ask) in manifests.chain(layers) {
+            meet(random, events, delete, ask);
+        }
+    }
+}
+
+/// A layer is left that its second name alone leads to, and what was its own link leaves no trace.
+fn forgets_all_but_the_alias(random: &mut Random, events: &mut Vec<Event>) {
+    for repository in 0..2 {
+        let tag = Some(random.below(TAGS.len()));
+        let pushed = [
+            Request::Upload { repository, id: ALIAS },
+            Request::Ensure { repository, id: 2 },
+            Request::Ensure { repository, id: 1 },
+            Request::Put { repository, id: WITH_ALIAS, tag },
+            Request::DeleteLayer { repository, id: ALIASED },
+        ];
+        for request in pushed {
+            at_once(events, Action::Begin(0, request));
+            at_once(events, Action::Finish(0));
+        }
+    }
+    at_once(events, Action::Pause(Duration::from_hours(1)));
+    let (keeps_trash, min_age) = (true, Duration::ZERO);
+    let prune = Operation::Prune { is_online: true, keeps_trash, min_age, pick: 0 };
+    at_once(events, Action::Operation(prune));
+    at_once(events, Action::Pause(Duration::from_hours(1)));
+    for repository in 0..2 {
+        at_once(events, Action::Begin(1, Request::Ensure { repository, id: ALIAS }));
+        at_once(events, Action::Finish(1));
+    }
+}
+
+/// One client deletes what another asks for.
+fn meet(random: &mut Random, events: &mut Vec<Event>, delete: Request, ask: Request) {
+    at_once(events, Action::Begin(0, delete));
+    if random.is_one_in(2) {
+        at_once(events, Action::Go(0));
+    }
+    at_once(events, Action::Begin(1, ask));
+    for _ in 0..random.below(4) {
+        at_once(events, Action::Go(random.below(2)));
+    }
+    at_once(events, Action::Finish(0));
+    at_once(events, Action::Finish(1));
+}
+
 /// One client deletes all that there is through the API, and another asks for it.
 fn deletes(random: &mut Random, events: &mut Vec<Event>) {
     for repository in 0..2 {
@@ -187,16 +303,8 @@ fn deletes(random: &mut Random, events: &mut Vec<Event>) {
             at_once(events, Action::Finish(0));
         }
         for id in LAYERS {
-            at_once(events, Action::Begin(0, Request::DeleteLayer { repository, id }));
-            if random.is_one_in(2) {
-                at_once(events, Action::Go(0));
-            }
-            at_once(events, Action::Begin(1, Request::Ensure { repository, id }));
-            for _ in 0..random.below(4) {
-                at_once(events, Action::Go(random.below(2)));
-            }
-            at_once(events, Action::Finish(0));
-            at_once(events, Action::Finish(1));
+            let delete = Request::DeleteLayer { repository, id };
+            meet(random, events, delete, Request::Ensure { repository, id });
         }
     }
 }
@@ -205,7 +313,10 @@ fn deletes(random: &mut Random, events: &mut Vec<Event>) {
 fn push(random: &mut Random) -> Vec<Request> {
     let repository = random.repository();
     let id = match random.below(12) {
-        _ if random.is_narrow => random.of(IMAGES),
+        at if random.stage == Stage::Manifests => {
+            [IMAGES.start, IMAGES.start + 1, INDEXES.start, WITH_ALIAS][at % 4]
+        }
+        _ if random.is_narrow() => random.of(IMAGES),
         0..4 => random.of(INDEXES),
         4 | 5 => random.of(REFERRERS),
         _ => random.of(IMAGES),

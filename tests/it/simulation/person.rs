@@ -24,7 +24,7 @@ use regsql::storage::{
 use regsql::trash::{self, PurgeOptions, StorageLock};
 use tempfile::TempDir;
 
-use super::content::{self, REPOSITORIES, TAGS};
+use super::content::{self, LAYERS, MANIFESTS, REPOSITORIES, TAGS};
 use super::registry::{Cache, Registry, Request, Running};
 use super::world::{Action, History, Operation, World, places};
 
@@ -37,8 +37,10 @@ pub enum Without {
     Nothing,
     /// Asking the registry whether it has forgotten: it always says so.
     AskingTheRegistry,
-    /// Asking whether it has forgotten what clients deleted.
+    /// Asking whether it has forgotten what clients deleted: layers.
     AskingForDeletedLinks,
+    /// The same of manifests.
+    AskingForDeletedManifests,
     /// The second look at the repositories: it sees what the first one saw.
     SecondLook,
     /// The wait for pushes under way.
@@ -455,9 +457,11 @@ impl ServingRegistry for Simulation<'_> {
     fn serves_link(&self, repository: &str, digest: &Digest) -> Result<bool, String> {
         let (repository, id) = places(repository, digest);
         let mut world = self.call();
+        let is_deleted = world.registry.is_deleted(repository, id);
         let is_asked = match self.without {
             Without::AskingTheRegistry => false,
-            Without::AskingForDeletedLinks => !world.registry.is_deleted(repository, id),
+            Without::AskingForDeletedLinks if LAYERS.contains(&id) => !is_deleted,
+            Without::AskingForDeletedManifests if MANIFESTS.contains(&id) => !is_deleted,
             _ => true,
         };
         Ok(world.registry.serves(repository, id) && is_asked)

@@ -1,7 +1,7 @@
 //! What clients may rely on: every manifest and tag that got 201 can be pulled, until a client deletes
 //! it or a person chooses it to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -52,16 +52,30 @@ impl What {
     }
 }
 
+/// A file that a pull of a manifest reads.
+struct ReadFile {
+    path: PathBuf,
+    /// What it is the link of. The registry does without one that it remembers.
+    link_of: Option<Id>,
+}
+
 /// Every file that a pull of a manifest reads, by repository and manifest.
-static READ_BY_PULL: LazyLock<Vec<Vec<Vec<PathBuf>>>> = LazyLock::new(|| {
+static READ_BY_PULL: LazyLock<Vec<Vec<Vec<ReadFile>>>> = LazyLock::new(|| {
     let all = 0..REPOSITORIES.len();
     all.map(|repository| MANIFESTS.map(|id| files(repository, id)).collect()).collect()
 });
 
-fn files(repository: usize, id: Id) -> Vec<PathBuf> {
-    let mut files = vec![content::revision(repository, id), content::blob(id)];
+fn files(repository: usize, id: Id) -> Vec<ReadFile> {
+    let pair = |link, id| {
+        let blob = ReadFile { path: content::blob(id), link_of: None };
+        [ReadFile { path: link, link_of: Some(id) }, blob]
+    };
+    let mut files: Vec<ReadFile> = pair(content::revision(repository, id), id).into();
     for &layer in &CONTENTS[id].blobs {
-        files.extend([content::layer_link(repository, layer), content::blob(layer)]);
+        // The registry looks for what an alias leads to by its own name.
+        for name in BTreeSet::from([layer, content::target(layer)]) {
+            files.extend(pair(content::layer_link(repository, name), name));
+        }
     }
     let children = CONTENTS[id].children.iter();
     files.extend(children.flat_map(|child| self::files(repository, *child)));
@@ -112,13 +126,20 @@ fn is_kept(what: What, promise: Promise, registry: &Registry) -> Kept {
         // A push has moved the tag, and is not answered yet.
         return Kept::Deleted;
     }
+    let repository = what.repository();
     let own = matches!(what, What::Tag { .. }).then(|| what.link());
-    let read = &READ_BY_PULL[what.repository()][promise.id - MANIFESTS.start];
-    for path in own.iter().chain(read) {
+    let read = &READ_BY_PULL[repository][promise.id - MANIFESTS.start];
+    let read = read.iter().map(|file| (&file.path, file.link_of));
+    for (path, link_of) in own.iter().map(|path| (path, None)).chain(read) {
         if registry.disk.stat(path).is_ok() {
             continue;
         }
         if registry.removed.contains(path) {
+            // A part that a client deleted and the registry still remembers is served until it forgets that.
+            let is_part = link_of.filter(|id| *id != promise.id);
+            if is_part.is_some_and(|id| registry.is_remembered(repository, id)) {
+                continue;
+            }
             return Kept::Deleted;
         }
         match where_it_lies(path, registry) {

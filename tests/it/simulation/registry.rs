@@ -172,13 +172,25 @@ impl Registry {
         self.removed.contains(&Self::link(repository, id))
     }
 
+    /// Whether the registry goes by a link without a look at its disk.
+    pub fn is_remembered(&self, repository: usize, id: Id) -> bool {
+        self.links.contains(&(repository, id))
+    }
+
     fn find(&self, repository: usize, id: Id) -> Found {
-        if self.links.contains(&(repository, id)) {
+        if self.is_remembered(repository, id) {
             return Found::Remembered;
         }
         let is_there = self.has(&Self::link(repository, id))
             && (self.blobs.contains(&content::target(id)) || self.has(&content::blob(id)));
         if is_there { Found::OnDisk } else { Found::Nothing }
+    }
+
+    /// What is found on disk is remembered; an answer from the cache changes nothing there.
+    fn learn(&mut self, repository: usize, id: Id, found: Found) {
+        if found == Found::OnDisk {
+            self.remember(repository, id);
+        }
     }
 
     fn remember(&mut self, repository: usize, id: Id) {
@@ -199,11 +211,13 @@ impl Registry {
     /// The answer to `HEAD`. A manifest's content is read from the disk.
     pub fn serves(&mut self, repository: usize, id: Id) -> bool {
         let found = self.find(repository, id);
-        if found == Found::OnDisk {
-            self.remember(repository, id);
+        self.learn(repository, id, found);
+        if content::LAYERS.contains(&id) {
+            // What an alias leads to is looked for by its own name (`handlers/blob.go`).
+            return found != Found::Nothing
+                && self.find(repository, content::target(id)) != Found::Nothing;
         }
-        let is_layer = content::LAYERS.contains(&id);
-        found != Found::Nothing && (is_layer || self.has(&content::blob(id)))
+        found != Found::Nothing && self.has(&content::blob(id))
     }
 
     fn write(&mut self, path: PathBuf, bytes: &[u8]) -> i64 {
@@ -258,7 +272,7 @@ impl Running {
                         let upload = Request::Upload { repository, id };
                         return self.becomes(upload, format!("{shown}: not there, uploads"));
                     }
-                    registry.remember(from, id);
+                    registry.learn(from, id, found);
                     return Step::Goes(format!("{shown}: found"));
                 }
                 registry.write_link(content::layer_link(repository, id), id);
@@ -359,13 +373,14 @@ impl Running {
         };
         let mut references = named.blobs.iter().chain(&named.children);
         if let Some(&reference) = references.nth(stage) {
-            if registry.find(repository, reference) == Found::Nothing {
+            let found = registry.find(repository, reference);
+            if found == Found::Nothing {
                 return Step::Ends(format!(
                     "{shown}: 400, {} is unknown",
                     CONTENTS[reference].name
                 ));
             }
-            registry.remember(repository, reference);
+            registry.learn(repository, reference, found);
             return Step::Goes(format!("{shown}: {} is known", CONTENTS[reference].name));
         }
         match stage - named.blobs.len() - named.children.len() {
@@ -403,13 +418,13 @@ impl Running {
     fn delete(&mut self, registry: &mut Registry, stage: usize, repository: usize, id: Id) -> Step {
         let shown = format!("DELETE {}", at(repository, id));
         match stage {
-            0 if registry.find(repository, id) == Found::Nothing => {
-                Step::Ends(format!("{shown}: 404"))
-            }
-            0 => {
-                registry.remember(repository, id);
-                Step::Goes(format!("{shown}: found"))
-            }
+            0 => match registry.find(repository, id) {
+                Found::Nothing => Step::Ends(format!("{shown}: 404")),
+                found => {
+                    registry.learn(repository, id, found);
+                    Step::Goes(format!("{shown}: found"))
+                }
+            },
             1 => {
                 registry.links.remove(&(repository, id));
                 if registry.cache == Cache::Shared {
