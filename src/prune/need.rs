@@ -132,11 +132,10 @@ impl Executor<'_> {
         }
     }
 
-    /// A registry with a cache that is asked for a layer by its sha512 remembers it by its sha256 too.
+    /// A registry that serves a layer by its sha512 looks for it by its sha256 in the same repository, too, and
+    /// answers 500 without that link (`linkedblobstore.go`, `ServeBlob`).
     fn keep_name_of_alias(&mut self, directory: &Path, target: &Digest) {
-        if self.registry.is_some() {
-            self.keep(paths::layer_link(directory, target));
-        }
+        self.keep(paths::layer_link(directory, target));
     }
 
     pub(super) fn keep_blob(&mut self, digest: &Digest) {
