@@ -16,7 +16,7 @@ use crate::storage::{self, LocateError, locate};
 
 use super::hash::{Read, Reading, read_blob};
 use super::rate::RateLimit;
-use super::selection::Selection;
+use super::selection::{Selection, Trusts};
 use super::stop::Stop;
 
 /// Pieces of a file: larger ones are no faster, and each thread has one.
@@ -53,6 +53,8 @@ pub struct ContentOptions {
     pub selection: Selection,
     /// The most that all threads together read, in bytes a second.
     pub max_bytes_per_second: Option<u64>,
+    /// Whose checksums prove a content without its being read.
+    pub trusts: Trusts,
 }
 
 /// What a check read.
@@ -152,7 +154,13 @@ pub fn check_content(
     let rate = options.max_bytes_per_second.map(RateLimit::new);
     let piece_bytes = rate.as_ref().map_or(BUFFER_BYTES, |rate| rate.piece_bytes(BUFFER_BYTES));
     let stop = Stop::new(stop);
-    let reading = Reading { storage: &*storage, rate: rate.as_ref(), stop: &stop, progress };
+    let reading = Reading {
+        storage: &*storage,
+        rate: rate.as_ref(),
+        trusts: options.trusts,
+        stop: &stop,
+        progress,
+    };
     let queue = Mutex::new(queue);
     let (sender, receiver) = sync_channel(PAGE);
     let writer = Recorder::new(options, started, &stop, &mut summary);

@@ -12,12 +12,14 @@ use crate::model::{Code, Digest, Finding, text_of};
 use crate::storage::{FileFacts, Storage};
 
 use super::rate::RateLimit;
+use super::selection::Trusts;
 use super::stop::Stop;
 
 /// What every thread reads with.
 pub struct Reading<'a> {
     pub storage: &'a dyn Storage,
     pub rate: Option<&'a RateLimit>,
+    pub trusts: Trusts,
     pub stop: &'a Stop<'a>,
     pub progress: &'a dyn Progress,
 }
@@ -54,7 +56,9 @@ pub fn read_blob(
     };
     if sha512_names.is_empty()
         && let Digest::Sha256(expected) = &blob.digest
-        && reading.storage.proven_sha256(&path).as_ref() == Some(expected)
+        && reading.trusts != Trusts::None
+        && reading.storage.proven_sha256(&path, reading.trusts == Trusts::Any).as_ref()
+            == Some(expected)
         && let Ok(facts) = reading.storage.stat(&path)
     {
         reading.progress.advance(blob.size_bytes);

@@ -17,7 +17,7 @@ mod severities;
 mod stop;
 
 pub use content::{CheckError, ContentOptions, ContentSummary, check_content};
-pub use selection::{Selection, Subset};
+pub use selection::{Selection, Subset, Trusts};
 pub use severities::{Severities, SeverityChange};
 
 /// Every finding of the snapshot with the tags that cannot be pulled for it, errors first.

@@ -8,6 +8,18 @@ use crate::model::Digest;
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
+/// Whose checksums prove a content without its being read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Trusts {
+    /// Amazon's own servers, which compare what they are sent
+    #[default]
+    Aws,
+    /// Each server that speaks S3, also one that may give back what a client said
+    Any,
+    /// Nobody's: everything is read
+    None,
+}
+
 /// More parts than any registry has days.
 const MAX_PARTS: u64 = 1_000_000;
 

@@ -15,7 +15,7 @@ use super::result::Snapshot;
 use super::{Context, on_interrupt, report, scan};
 use crate::check::{
     self, ContentOptions, ContentSummary, FINDINGS_SQL, Selection, Severities, SeverityChange,
-    Subset,
+    Subset, Trusts,
 };
 use crate::commands::error::{Error, Outcome, Result};
 use crate::commands::options::{parse_duration, parse_size};
@@ -50,6 +50,9 @@ pub struct VerifyArgs {
     /// Read at most this many bytes a second, such as 50MB
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "content")]
     pub max_rate: Option<u64>,
+    /// In a bucket: whose checksums of whole objects stand for reading them
+    #[arg(long, value_name = "WHOSE", default_value = "aws", requires = "content")]
+    pub trust_checksums: Trusts,
     /// Blobs read at once [default: three for two processors]
     #[arg(long, value_name = "N", requires = "content")]
     pub jobs: Option<NonZeroUsize>,
@@ -198,6 +201,7 @@ fn read_content(
             not_verified_for: args.not_verified_for,
         },
         max_bytes_per_second: args.max_rate,
+        trusts: args.trust_checksums,
     };
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);

@@ -343,18 +343,15 @@ pub(super) fn still_served<T: Copy + Sync + Send>(
     });
     let unasked: Vec<usize> = (0..questions.len()).filter(|at| !is_answered[*at]).collect();
     if !unasked.is_empty() {
-        let reason = match asking.last_error() {
-            Some(error) => {
-                environment.warn(&format!(
-                    "the registry answered {MAX_FAILURES} questions in a row with errors and is asked no \
-                     more: what it may remember stays (the last: {error})"
-                ));
-                "the registry answered with errors, and was not asked for it"
-            }
-            None => {
-                environment.note("stopped asking the registry: what it may remember stays");
-                "stopped before the registry was asked for it"
-            }
+        let reason = if let Some(error) = asking.last_error() {
+            environment.warn(&format!(
+                "the registry answered {MAX_FAILURES} questions in a row with errors and is asked no \
+                 more: what it may remember stays (the last: {error})"
+            ));
+            "the registry answered with errors, and was not asked for it"
+        } else {
+            environment.note("stopped asking the registry: what it may remember stays");
+            "stopped before the registry was asked for it"
         };
         served.extend(unasked.into_iter().map(|number| (number, Some(reason.to_owned()))));
     }

@@ -318,7 +318,8 @@ pub trait Storage: Sync {
     ) -> io::Result<Streamed>;
 
     /// The sha256 of a file's content, where whoever keeps it proves that without its being read; `None` otherwise.
-    fn proven_sha256(&self, _path: &Path) -> Option<[u8; 32]> {
+    /// `trusts_any`: also a server that is not the provider's own, and may give what a client once said.
+    fn proven_sha256(&self, _path: &Path, _trusts_any: bool) -> Option<[u8; 32]> {
         None
     }
 

@@ -5,6 +5,7 @@ mod beside;
 mod bucket;
 mod clouds;
 mod crash;
+mod credentials;
 mod deleting;
 mod fake;
 mod faults;

@@ -386,9 +386,12 @@ impl View<'_> {
             .filter(|(_, state)| matches!(state, TagState::Broken))
             .map(|(tag, _)| *tag)
             .collect();
-        let outcome = |one: &Doubtful| match broken.contains(one.tag.as_str()) {
-            true => Outcome::Skipped(SkipReason::StillListed { beside: one.beside.clone() }),
-            false => Outcome::Deleted,
+        let outcome = |one: &Doubtful| {
+            if broken.contains(one.tag.as_str()) {
+                Outcome::Skipped(SkipReason::StillListed { beside: one.beside.clone() })
+            } else {
+                Outcome::Deleted
+            }
         };
         let of_items = doubtful.iter().flat_map(|one| one.items.iter().map(move |at| (*at, one)));
         of_items.map(|(at, one)| (at, outcome(one))).collect()

@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use http::{Method, Request};
-use jiff::{SignedDuration, Timestamp};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCredential};
 use object_store::client::HttpRequestBody;
 use object_store::{CredentialProvider, StaticCredentialProvider};
 
+use super::container::Container;
 use super::http::{Bounds, agent, encode, exchange, read_bounded};
+use super::kept::{Kept, failed, keep, still_good};
 use super::runtime::{Connector, retries};
 use super::xml;
 
@@ -80,22 +81,12 @@ pub(super) fn find(environment: Environment<'_>, region: Option<&str>) -> Result
     {
         return found(provider);
     }
+    if let Some(container) = Container::of(&set)? {
+        return found(Arc::new(container));
+    }
     let mut builder = builder(sts_region);
-    for (name, key) in [
-        (
-            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-            AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
-        ),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", AmazonS3ConfigKey::ContainerCredentialsFullUri),
-        (
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-            AmazonS3ConfigKey::ContainerAuthorizationTokenFile,
-        ),
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", AmazonS3ConfigKey::MetadataEndpoint),
-    ] {
-        if let Some(value) = set(name) {
-            builder = builder.with_config(key, value);
-        }
+    if let Some(endpoint) = set("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
+        builder = builder.with_config(AmazonS3ConfigKey::MetadataEndpoint, endpoint);
     }
     found(built(builder)?)
 }
@@ -268,27 +259,6 @@ fn keys_of(profile: &Profile) -> Option<Provider> {
         secret_key: profile.get("aws_secret_access_key")?.clone(),
         token: profile.get("aws_session_token").cloned(),
     }))
-}
-
-/// A credential and when it ends.
-type Kept = Mutex<Option<(Arc<AwsCredential>, Timestamp)>>;
-
-fn still_good(kept: &Kept) -> Option<Arc<AwsCredential>> {
-    let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    let (credential, ends_at) = kept.as_ref()?;
-    let is_good = *ends_at > Timestamp::now() + SignedDuration::from_mins(5);
-    is_good.then(|| Arc::clone(credential))
-}
-
-fn keep(kept: &Kept, credential: AwsCredential, ends_at: Option<Timestamp>) -> Arc<AwsCredential> {
-    let credential = Arc::new(credential);
-    let ends_at = ends_at.unwrap_or(Timestamp::MAX);
-    *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&credential), ends_at));
-    credential
-}
-
-fn failed(reason: String) -> object_store::Error {
-    object_store::Error::Generic { store: "AWS", source: reason.into() }
 }
 
 /// A role that a profile takes with the credentials of another one (STS `AssumeRole`).

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::aws::Environment;
 use super::azure::md5_of_base64;
+use super::google_user;
 use super::http::{Asked, Bounds, Http, Reply, Wanted, encode, query as query_of};
 use super::runtime::{Connector, Credentials, retries};
 use super::{
@@ -140,8 +141,16 @@ impl Gcs {
             let reason = format!("no credentials: {reason}");
             BucketError::new(BucketErrorKind::Denied, "open", &url, "", &reason).with_hint(HINT)
         };
+        let is_token = set("CLOUDSDK_AUTH_ACCESS_TOKEN").is_some();
+        let by_file = if has_own || is_open || is_token {
+            None
+        } else {
+            google_user::find(environment).map_err(|reason| denied(&reason))?
+        };
         let credentials = if is_open {
             None
+        } else if let Some(google_user::Found::User(user)) = by_file {
+            Some(Credentials::new(Arc::new(user)))
         } else {
             let mut builder = GoogleCloudStorageBuilder::new()
                 .with_http_connector(Connector)
@@ -153,8 +162,8 @@ impl Gcs {
                 builder = builder.with_service_account_key(key.reveal());
             } else if let Some(token) = set("CLOUDSDK_AUTH_ACCESS_TOKEN") {
                 builder = builder.with_bearer_token(token);
-            } else if let Some(path) = set("GOOGLE_APPLICATION_CREDENTIALS") {
-                builder = builder.with_application_credentials(path);
+            } else if let Some(google_user::Found::ServiceAccount(path)) = &by_file {
+                builder = builder.with_service_account_path(path.to_string_lossy());
             }
             let store = builder.build().map_err(|error| denied(&error.to_string()))?;
             Some(Credentials::new(Arc::clone(store.credentials())))

@@ -6,11 +6,14 @@
 
 pub mod aws;
 pub mod azure;
+mod container;
 mod directories;
 pub mod gcs;
+mod google_user;
 mod hidden;
 mod http;
 pub mod inventory;
+mod kept;
 mod listing;
 #[doc(hidden)]
 pub mod memory;
@@ -192,6 +195,11 @@ pub trait Bucket: Send + Sync {
         range: Option<Range<u64>>,
         etag: Option<&str>,
     ) -> Result<Vec<u8>, BucketError>;
+
+    /// Whether the provider itself answers, and not another server that speaks as it does.
+    fn is_of_provider(&self) -> bool {
+        true
+    }
 
     /// The sha256 of the whole content that the provider checked when it took the object and keeps beside it; `None`
     /// where it has none, or another entity tag. Checksums of parts and entity tags are none.

@@ -57,10 +57,30 @@ impl<T> Credentials<T> {
             .map_err(|error| denied(&error.to_string()))?;
         let credential = runtime
             .block_on(self.provider.get_credential())
-            .map_err(|error| denied(&chain(&error)))?;
+            .map_err(|error| denied(&without_answer(&chain(&error))))?;
         *kept = Some((Arc::clone(&credential), Instant::now()));
         Ok(credential)
     }
+}
+
+/// What a server of tokens answered may repeat what it was asked with, secrets among it. Of its answer only that stays
+/// which RFC 6749, section 5.2, has for a person.
+fn without_answer(text: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Refused {
+        error: String,
+        error_description: Option<String>,
+    }
+    let Some((before, after)) = text.split_once("non-2xx status code: ") else {
+        return text.to_owned();
+    };
+    let (status, body) = after.split_once(": ").unwrap_or((after, ""));
+    let refused = serde_json::Deserializer::from_str(body).into_iter::<Refused>().next();
+    let why = refused.and_then(Result::ok).map(|refused| match refused.error_description {
+        Some(description) => format!(": {}: {description}", refused.error),
+        None => format!(": {}", refused.error),
+    });
+    format!("{before}status code {status}{}", why.unwrap_or_default())
 }
 
 /// An error and its causes, each once.

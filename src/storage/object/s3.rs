@@ -395,6 +395,10 @@ impl Bucket for S3 {
         wanted.of(asked, reply, |reply| self.failed(asked, reply))
     }
 
+    fn is_of_provider(&self) -> bool {
+        self.signed.is_of_aws()
+    }
+
     fn sha256(&self, key: &str, etag: Option<&str>) -> Result<Option<[u8; 32]>, BucketError> {
         let asked = self.asked("HEAD", key);
         let headers = [("x-amz-checksum-mode", "ENABLED".to_owned())];

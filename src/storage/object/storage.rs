@@ -619,7 +619,10 @@ impl Storage for ObjectStorage {
         Ok(Streamed { facts, bytes: at })
     }
 
-    fn proven_sha256(&self, path: &Path) -> Option<[u8; 32]> {
+    fn proven_sha256(&self, path: &Path, trusts_any: bool) -> Option<[u8; 32]> {
+        if !trusts_any && !self.bucket.is_of_provider() {
+            return None;
+        }
         // One request each is only worth it where there are any.
         if !self.checksums.are_worth_asking() {
             return None;

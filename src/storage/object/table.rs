@@ -250,11 +250,24 @@ fn is_upload(object: &Object) -> bool {
     object.storage_class.as_deref() == Some(UPLOADING)
 }
 
-/// By key, each once: what a server lists twice counts as it was listed last.
+/// By key, each once: what a server lists twice counts as it was listed last. An object is there also while an upload of
+/// its key has not ended, and it is as young as that: something may write it just now.
 fn sort(objects: &mut Vec<Object>) {
     objects.reverse();
     objects.sort_by(|a, b| a.key.cmp(&b.key));
-    objects.dedup_by(|a, b| a.key == b.key);
+    objects.dedup_by(|other, kept| {
+        if other.key != kept.key {
+            return false;
+        }
+        if is_upload(other) != is_upload(kept) {
+            let modified_ns = kept.modified_ns.max(other.modified_ns);
+            if is_upload(kept) {
+                std::mem::swap(other, kept);
+            }
+            kept.modified_ns = modified_ns;
+        }
+        true
+    });
 }
 
 fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
@@ -568,6 +581,16 @@ mod tests {
             Ok(table.get("k").unwrap().object("k".to_owned()))
         };
         let (early, late) = (upload(1), upload(2));
+        // In a listing uploads come after all objects.
+        let listed = |of_key: &Object, upload: &Object| {
+            let mut builder = Builder::default();
+            builder.add(vec![of_key.clone()]);
+            builder.add_anywhere(vec![upload.clone()]);
+            builder.finish().get("k").unwrap().object("k".to_owned())
+        };
+        let written = |modified_ns: i64| Object { modified_ns, ..of_key.clone() };
+        assert_eq!(listed(&written(3), &late), written(3), "an old attempt hides no data");
+        assert_eq!(listed(&written(1), &late), written(2), "what an upload writes anew is not old");
         for is_split in [false, true] {
             for uploads in [[&early, &late], [&late, &early]] {
                 assert_eq!(sorted(&uploads, is_split).as_ref(), Ok(&late));

@@ -54,7 +54,7 @@ fn versions(bucket: &MemoryBucket, prefix: &str) -> Vec<Version> {
 }
 
 /// Answers as the JSON API of Google does (reference of "Objects" and "Buckets").
-fn google(bucket: &MemoryBucket, settings: Settings, ask: &Ask) -> Answer {
+pub fn google(bucket: &MemoryBucket, settings: Settings, ask: &Ask) -> Answer {
     let ok = |value: &Value| Answer::new(200, value.to_string());
     let missing = || Answer::new(404, "{\"error\":{\"message\":\"No such object\"}}");
     let as_item = |key: &str| bucket.head(key).unwrap().map(|object| item(&object, false));

@@ -20,6 +20,8 @@ pub const BUCKET: &str = "reg";
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub method: String,
+    /// As it was asked for, with the query.
+    pub target: String,
     /// Below the bucket, decoded.
     pub key: String,
     /// Decoded, in the order of the address.
@@ -183,7 +185,8 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Ask> {
     };
     let query = query.split('&').filter(|text| !text.is_empty()).map(pair).collect();
     let key = path.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
-    let mut ask = Ask { method, key: decoded(key), query, headers, body: Vec::new() };
+    let mut ask =
+        Ask { method, target: target.clone(), key: decoded(key), query, headers, body: Vec::new() };
     let length = ask.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     ask.body = vec![0; length];
     reader.read_exact(&mut ask.body).ok()?;
@@ -201,7 +204,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 

@@ -110,7 +110,7 @@ fn a_registry_with_a_certificate_of_an_own_ca_is_trusted_with_that_ca_only() {
     for is_ca in [IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
         let own_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        params.is_ca = is_ca.clone();
+        params.is_ca = is_ca;
         let own = params.self_signed(&own_key).unwrap().pem();
         fs::write(&certificate, &own).unwrap();
         fs::write(&key, own_key.serialize_pem()).unwrap();

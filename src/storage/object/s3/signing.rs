@@ -106,6 +106,11 @@ impl Signed {
         })
     }
 
+    /// Whether it is Amazon that answers.
+    pub(super) fn is_of_aws(&self) -> bool {
+        self.endpoint.as_deref().is_none_or(is_of_aws)
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.url
     }
@@ -230,6 +235,13 @@ impl Signed {
     }
 }
 
+/// Whether a server's URL is one of AWS.
+fn is_of_aws(endpoint: &str) -> bool {
+    let uri: Option<Uri> = endpoint.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default().to_ascii_lowercase();
+    [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| host.ends_with(domain))
+}
+
 /// The endpoint of AWS for a region ("Amazon S3 endpoints and quotas").
 fn aws_endpoint(options: &S3Options, region: &str) -> String {
     let tail = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -290,6 +302,23 @@ mod tests {
         );
         let endpoint = Some("http://Host:80/".to_owned());
         assert_eq!(address(S3Options { endpoint, ..of("b") }, "k", &[]), "http://host/b/k");
+    }
+
+    #[test]
+    fn only_amazon_s_own_names_are_of_amazon() {
+        for own in
+            ["https://s3.eu-west-1.amazonaws.com", "https://b.s3.cn-north-1.amazonaws.com.cn/"]
+        {
+            assert!(is_of_aws(own), "{own}");
+        }
+        for other in [
+            "https://minio",
+            "https://amazonaws.com.example.com",
+            "https://example.com/.amazonaws.com",
+            "https://notamazonaws.com",
+        ] {
+            assert!(!is_of_aws(other), "{other}");
+        }
     }
 
     #[test]
