@@ -141,7 +141,8 @@ impl Executor<'_> {
     }
 
     /// All links to blobs of the plan, as layers and as revisions, that there could have been, and that are neither there
-    /// nor taken by this run. Blobs for which there would be too many stay, the smallest first.
+    /// nor taken by this run. Blobs for which there would be too many stay, the smallest first; everything does where manifests
+    /// are among them.
     fn may_have_been_linked(&mut self, names: &Names) -> Vec<Unlinked> {
         let layout = self.storage.layout();
         let found: HashMap<&str, &RepositoryFacts> =
@@ -178,7 +179,11 @@ impl Executor<'_> {
         let steps = self.steps.items.iter().enumerate();
         let going = steps.filter(|(at, item)| item.kind == Kind::Blob && self.may_go(*at, **item));
         let mut blobs: Vec<BlobId> = going.map(|(_, item)| item.at).collect();
-        blobs.sort_by_key(|blob| std::cmp::Reverse(self.graph.size_bytes(*blob)));
+        // What may be a manifest is the first: all that it names hangs on the answer.
+        blobs.sort_by_key(|blob| {
+            let is_layer = !self.graph.blobs[*blob as usize].may_be_manifest;
+            (is_layer, std::cmp::Reverse(self.graph.size_bytes(*blob)))
+        });
         let digest_of = |blob: BlobId| self.graph.blobs[blob as usize].digest.clone();
         let mut question_count = 0_usize;
         let is_asked = |blob: &BlobId| {
@@ -198,6 +203,9 @@ impl Executor<'_> {
                 left.len(),
                 left.len() + asked_count,
             ));
+        }
+        if left.iter().any(|blob| self.graph.blobs[*blob as usize].may_be_manifest) {
+            self.require_everything();
         }
         for blob in left {
             let reason = "the registry's cache was asked for as many others as one run asks for";

@@ -11,6 +11,7 @@ use regsql::prune::{Environment, Outcome, ServingRegistry, SkipGroup};
 use regsql::sample::RegistryBuilder;
 use regsql::storage::object::memory::{Provider, Settings};
 use regsql::trash::object::Way;
+use serde_json::json;
 
 use super::bucket::{How, Registry, TO_TRASH, options, prune_before};
 
@@ -134,6 +135,35 @@ fn what_a_registry_cannot_be_asked_for_in_one_run_stays_for_the_next() {
         assert!(now.keys().any(|key| key.contains(&digest.encoded())), "{digest}");
     }
     assert!(serving.asked_count() <= 200_000 + 1000, "{}", serving.asked_count());
+}
+
+/// The cache may have any of the manifests that it is not asked for, and a push over that needs what it names.
+#[test]
+fn where_not_even_all_manifests_can_be_asked_for_nothing_goes() {
+    let mut builder = RegistryBuilder::new();
+    let base = builder.layer("base", 500);
+    for number in 0..1000 {
+        builder.link_layer(&format!("app-{number:04}"), &base.digest);
+    }
+    builder.image("app-0000").layers([&base]).push_tag("1.0");
+    for number in 0..60 {
+        let layer = builder.layer(&format!("layer {number}"), 5000 + number);
+        // What a client's deletion leaves: a manifest without a link.
+        let part = layer.to_json("application/vnd.oci.image.layer.v1.tar+gzip");
+        let body = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": part, "layers": [part],
+        });
+        builder.blob(body.to_string());
+    }
+    let registry = Registry::new(&builder, Settings::of(Provider::S3));
+    let serving = Answering::new(|_: &str, _: &Digest| Ok(false));
+    let watching = Watching::default();
+    let done = prune(&registry, &serving, &watching);
+    let said = watching.said.lock().unwrap().join("\n");
+    assert!(said.contains("blobs stay for the next run"), "{said}");
+    assert_eq!(done.counts[Kind::Blob], 0, "{done:?}");
+    assert_eq!(registry.rescan().blobs.len(), registry.graph.blobs.len());
 }
 
 #[test]
