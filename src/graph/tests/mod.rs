@@ -5,11 +5,12 @@ mod random;
 
 use proptest::prelude::*;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{
-    BlobId, BlobNode, Graph, Item, Parts, Reason, RepositoryNode, Selection, TagNode, account,
-    groups, reach, removal,
+    BlobId, BlobNode, Graph, Item, Parts, Reason, RepositoryNode, Selection, Skipped, TagNode,
+    account, groups, reach, removal,
 };
 use crate::model::{Digest, Kind};
 use model::Model;
@@ -82,6 +83,9 @@ fn check(
     let mut reported: Vec<Item> = found.skipped.iter().map(|skipped| skipped.item).collect();
     reported.sort_unstable();
     prop_assert_eq!(reported, skipped);
+    for skipped in &found.skipped {
+        check_reason(&graph, &selection, skipped)?;
+    }
 
     let before = model.reached(&model.repositories);
     let after = model.reached(&left);
@@ -119,6 +123,48 @@ fn check(
 
     let links = model.needless_links(&left, &graph, &selection);
     prop_assert_eq!(&found.goes[Kind::LayerLink], &links);
+    Ok(())
+}
+
+/// The reason that a user reads is true, and names a thing that stays.
+fn check_reason(
+    graph: &Graph,
+    selection: &Selection,
+    skipped: &Skipped,
+) -> Result<(), TestCaseError> {
+    let Skipped { item, reason } = *skipped;
+    let place = graph.repository_of(item).unwrap();
+    let repository = &graph.repositories[place as usize];
+    let blob = graph.blob_of(item);
+    let named_by = |blob: BlobId| -> BTreeSet<BlobId> {
+        let id = graph.manifest_at(blob).unwrap();
+        let children = graph.children(id).iter().map(|id| graph.manifests[*id as usize]);
+        children.chain(graph.kept_blobs(id).iter().copied()).collect()
+    };
+    let is_true = match reason {
+        Reason::NamedBy(parent) => named_by(parent).contains(&blob.unwrap()),
+        Reason::About(subject) => {
+            let subject = graph.manifest_at(subject).unwrap();
+            let own = graph.manifest_at(blob.unwrap()).unwrap();
+            let mut tags = graph.tags_about(repository, subject);
+            graph.referrers(subject).any(|referrer| referrer == own)
+                || tags.any(|tag| graph.tags[tag as usize].target == blob)
+        }
+        Reason::Tagged(tag) => {
+            selection.kept_tags[tag as usize] && graph.tags[tag as usize].target == blob
+        }
+        Reason::Kept if item.kind == Kind::Tag => selection.kept_tags[item.at as usize],
+        Reason::Kept => {
+            let revisions = repository.revisions.clone();
+            revisions.into_iter().any(|at| {
+                selection.kept_revisions[at as usize] && Some(graph.revisions[at as usize]) == blob
+            })
+        }
+        Reason::Held => repository.is_held || repository.held_blobs.contains(&blob.unwrap()),
+        Reason::Rooted => repository.rooted.contains(&blob.unwrap()),
+        Reason::TagUnreadable => blob.is_none(),
+    };
+    prop_assert!(is_true, "{:?}", skipped);
     Ok(())
 }
 
@@ -168,7 +214,17 @@ fn check_groups(plan: &Plan) -> Result<(), TestCaseError> {
     for (place, repository) in graph.repositories.iter_mut().enumerate() {
         repository.name = GROUPED[place % GROUPED.len()].to_owned();
     }
-    for group in groups(&graph) {
+    let groups = groups(&graph);
+    let parts = |name: &str| {
+        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+        ends.map(|end| name[..end].to_owned()).collect::<Vec<_>>()
+    };
+    let names = graph.repositories.iter().flat_map(|repository| parts(&repository.name));
+    let prefixes: BTreeSet<String> = names.chain([String::new()]).collect();
+    let mut found: Vec<&str> = groups.iter().map(|group| group.prefix.as_str()).collect();
+    found.sort_unstable();
+    prop_assert_eq!(found, prefixes.iter().map(String::as_str).collect::<Vec<_>>());
+    for group in groups {
         let mut selection = Selection::nothing(&graph);
         for (place, repository) in graph.repositories.iter().enumerate() {
             let rest = repository.name.strip_prefix(&group.prefix);

@@ -24,8 +24,8 @@ pub struct Plan {
     pub layers: Vec<Option<u64>>,
     pub manifests: Vec<ManifestPlan>,
     pub repositories: Vec<RepositoryPlan>,
-    /// A layer that the registry resolves to another one.
-    pub alias: Option<(usize, usize)>,
+    /// Layers that the registry resolves to other ones.
+    pub aliases: Vec<(usize, usize)>,
     pub is_storage_held: bool,
     /// Manifests that somebody outside refers to, in a repository or anywhere.
     pub roots: Vec<(Option<usize>, usize)>,
@@ -96,15 +96,15 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         prop::collection::vec(prop::option::weighted(0.95, 100_u64..10_000), LAYERS),
         prop::collection::vec(manifest, MANIFESTS),
         prop::collection::vec(repository, 1..4),
-        prop::option::weighted(0.2, (0..LAYERS, 0..LAYERS)),
+        prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec((0..LAYERS, 0..LAYERS), 1..4)],
         prop::bool::weighted(0.02),
         prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(root, 1..3)],
     )
-        .prop_map(|(layers, manifests, repositories, alias, is_storage_held, roots)| Plan {
+        .prop_map(|(layers, manifests, repositories, aliases, is_storage_held, roots)| Plan {
             layers,
             manifests,
             repositories,
-            alias,
+            aliases,
             is_storage_held,
             roots,
         })
@@ -146,8 +146,11 @@ impl Plan {
         let sizes = self.layers.iter().copied().chain(present);
         let files: Vec<_> = sizes.map(|size| size.map(file)).collect();
         let mut aliases: HashMap<BlobId, Vec<BlobId>, _> = HashMap::default();
-        if let Some((name, target)) = self.alias.filter(|(name, target)| name != target) {
-            aliases.insert(name as BlobId, vec![target as BlobId]);
+        for (name, target) in self.aliases.iter().filter(|(name, target)| name != target) {
+            let targets: &mut Vec<BlobId> = aliases.entry(*name as BlobId).or_default();
+            targets.push(*target as BlobId);
+            targets.sort_unstable();
+            targets.dedup();
         }
         let mut roots = Vec::new();
         if self.is_storage_held {
