@@ -12,6 +12,7 @@ mod faults;
 mod inventory;
 mod lock;
 mod made;
+mod meanwhile;
 mod purge;
 mod pushes;
 mod reading;

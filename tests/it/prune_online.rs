@@ -12,7 +12,7 @@ mod modes;
 mod shared;
 mod space;
 mod through_api;
-mod writers;
+pub mod writers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
