@@ -1,6 +1,7 @@
 //! Proof that a prune loses no image: damaged storages, random registries, kills and failures at
 //! every call, and changes between plan and act.
 
+mod again;
 mod beside;
 mod changes;
 mod crash;

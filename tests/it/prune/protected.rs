@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Disk;
 
 /// The digest of an image's config, as `docker inspect` calls the image.
-fn config_digest(disk: &Disk, image: &Descriptor) -> Digest {
+pub fn config_digest(disk: &Disk, image: &Descriptor) -> Digest {
     let body = fs::read(disk.below(paths::blob(&image.digest))).unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
     Digest::parse(body["config"]["digest"].as_str().unwrap()).unwrap()
