@@ -5,13 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
@@ -27,6 +31,9 @@ struct Args {
     /// How long each answer takes at least, in milliseconds.
     #[arg(long, default_value_t = 50)]
     delay_ms: u64,
+    /// Writes the bucket's inventory below this directory, too: `manifest.json` and files of CSV, as S3 does.
+    #[arg(long, value_name = "DIR")]
+    inventory: Option<PathBuf>,
 }
 
 const V2: &str = "docker/registry/v2";
@@ -35,6 +42,11 @@ const OWN_LAYERS: u64 = 3;
 /// Layers that all images of a repository share.
 const BASES: u64 = 50;
 const PAGE: usize = 1000;
+/// Rows in one file of the inventory.
+const INVENTORY_ROWS: usize = 250_000;
+/// When each object was written, and the inventory made.
+const MODIFIED_AT: &str = "2026-01-02T03:04:05.000Z";
+const MODIFIED_MS: u64 = 1_767_323_045_000;
 
 /// A layer's number is part of its digest, so that a key says its size. Manifests and configs have digests of their
 /// contents, which a scan compares.
@@ -165,6 +177,42 @@ impl Held {
         let layer = || number().map_or(0, layer_bytes);
         self.content(key).map_or_else(layer, |content| content.len() as u64)
     }
+
+    fn etag(&self, key: &str) -> String {
+        let content = self.content(key).filter(|_| key.ends_with("/link"));
+        hex_of(&Md5::digest(content.as_deref().unwrap_or(key)))
+    }
+
+    /// Amazon S3 User Guide, "Amazon S3 Inventory list".
+    fn write_inventory(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(directory.join("data"))?;
+        let mut files = Vec::new();
+        for (number, keys) in self.keys.chunks(INVENTORY_ROWS).enumerate() {
+            let name = format!("data/{number}.csv.gz");
+            let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+            for key in keys {
+                let (size_bytes, etag) = (self.size_bytes(key), self.etag(key));
+                writeln!(
+                    file,
+                    "\"reg\",\"{key}\",\"{size_bytes}\",\"{MODIFIED_AT}\",\"{etag}\",\"STANDARD\""
+                )?;
+            }
+            let bytes = file.finish()?;
+            files.push(serde_json::json!({
+                "key": name, "size": bytes.len(), "MD5checksum": hex_of(&Md5::digest(&bytes)),
+            }));
+            fs::write(directory.join(name), bytes)?;
+        }
+        let manifest = serde_json::json!({
+            "sourceBucket": "reg", "destinationBucket": "arn:aws:s3:::inventories", "version": "2016-11-30",
+            "creationTimestamp": MODIFIED_MS.to_string(), "fileFormat": "CSV",
+            "fileSchema": "Bucket, Key, Size, LastModifiedDate, ETag, StorageClass", "files": files,
+        });
+        let bytes = serde_json::to_vec(&manifest)?;
+        fs::write(directory.join("manifest.checksum"), hex_of(&Md5::digest(&bytes)))?;
+        fs::write(directory.join("manifest.json"), bytes)?;
+        Ok(())
+    }
 }
 
 fn page(held: &Held, query: &BTreeMap<String, String>) -> String {
@@ -185,15 +233,10 @@ fn page(held: &Held, query: &BTreeMap<String, String>) -> String {
             at += keys[at..].partition_point(|key| key.starts_with(below));
             continue;
         }
-        let etag = if key.ends_with("/link") {
-            held.content(key).map(|text| Md5::digest(text).to_vec()).unwrap_or_default()
-        } else {
-            Md5::digest(key.as_bytes()).to_vec()
-        };
-        let etag = hex_of(&etag);
+        let etag = held.etag(key);
         write!(
             rows,
-            "<Contents><Key>{key}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>\
+            "<Contents><Key>{key}</Key><LastModified>{MODIFIED_AT}</LastModified>\
              <ETag>&quot;{etag}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
             held.size_bytes(key)
         )
@@ -300,6 +343,9 @@ fn main() -> anyhow::Result<()> {
         delay: Duration::from_millis(args.delay_ms),
         counts: Mutex::default(),
     });
+    if let Some(directory) = &args.inventory {
+        server.held.write_inventory(directory).context("cannot write the inventory")?;
+    }
     let mut out = io::stdout();
     writeln!(out, "http://{}\t{} keys", listener.local_addr()?, server.held.keys.len())?;
     out.flush()?;
