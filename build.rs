@@ -9,15 +9,14 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-changed=queries");
     println!("cargo::rerun-if-changed=build.rs");
-    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
-    let root = Path::new(&root);
-    list(&root.join("queries"), "reports.rs");
-    list(&root.join("queries/fleet"), "fleet.rs");
+    list("queries", "reports.rs");
+    list("queries/fleet", "fleet.rs");
 }
 
-/// Writes a table of the `.sql` files in a directory.
-fn list(directory: &Path, table_name: &str) {
-    let mut files: Vec<_> = fs::read_dir(directory)
+/// Writes a table of the `.sql` files in a directory below the root.
+fn list(below: &str, table_name: &str) {
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let mut files: Vec<_> = fs::read_dir(Path::new(&root).join(below))
         .expect("queries/ can be listed")
         .map(|entry| entry.expect("queries/ can be listed").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
@@ -26,8 +25,11 @@ fn list(directory: &Path, table_name: &str) {
     let mut table = String::from("&[\n");
     for path in files {
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name in UTF-8");
-        let _infallible =
-            writeln!(table, "    ({name:?}, include_str!({:?})),", path.display().to_string());
+        // No path of this machine: the same source is to give the same program.
+        let _infallible = writeln!(
+            table,
+            "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{below}/{name}.sql\"))),"
+        );
     }
     table.push(']');
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
