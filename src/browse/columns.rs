@@ -63,18 +63,29 @@ pub struct Columns {
     /// What kinds there are, in small letters.
     pub kinds: Vec<String>,
     orders: Mutex<Vec<(Order, Arc<[u32]>)>>,
-    left: Mutex<Option<(String, Arc<Left>)>>,
+    left: Mutex<Option<(String, Arc<Numbers>)>>,
 }
 
-/// What a filter leaves.
-#[derive(Debug)]
-pub struct Left {
+/// A set of numbers that lie close together: a bit for each.
+#[derive(Debug, Default)]
+pub struct Numbers {
     bits: Vec<u64>,
 }
 
-impl Left {
-    fn has(&self, at: u32) -> bool {
-        self.bits[at as usize / 64] >> (at % 64) & 1 == 1
+impl Numbers {
+    /// Whether a number is in it.
+    pub fn has(&self, number: u32) -> bool {
+        let bits = self.bits.get(number as usize / 64);
+        bits.is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+    }
+
+    /// Adds a number.
+    pub fn add(&mut self, number: u32) {
+        let at = number as usize / 64;
+        if self.bits.len() <= at {
+            self.bits.resize(at + 1, 0);
+        }
+        self.bits[at] |= 1 << (number % 64);
     }
 }
 
@@ -116,7 +127,7 @@ impl Columns {
         places
     }
 
-    /// What a filter leaves, as it was worked out last, or by `is_left`.
+    /// The places of what a filter leaves, as it was worked out last, or by `is_left`.
     ///
     /// # Errors
     /// Those of `prepare`, which gives `is_left`.
@@ -124,24 +135,29 @@ impl Columns {
         &self,
         filter: &str,
         prepare: impl FnOnce() -> rusqlite::Result<F>,
-    ) -> rusqlite::Result<Arc<Left>> {
+    ) -> rusqlite::Result<Arc<Numbers>> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = left.as_ref().filter(|(of, _)| of == filter) {
             return Ok(Arc::clone(known));
         }
         let is_left = prepare()?;
-        let pieces = self.entries.chunks(64);
-        let bits = pieces.map(|piece| {
-            let bit = |(at, entry): (usize, &Entry)| u64::from(is_left(entry)) << at;
-            piece.iter().enumerate().map(bit).fold(0, |all, bit| all | bit)
-        });
-        let new = Arc::new(Left { bits: bits.collect() });
+        let mut new = Numbers::default();
+        for (at, _) in (0..).zip(&self.entries).filter(|(_, entry)| is_left(entry)) {
+            new.add(at);
+        }
+        let new = Arc::new(new);
         *left = Some((filter.to_owned(), Arc::clone(&new)));
         Ok(new)
     }
 
     /// Rows from `offset` in an order, of those that a filter leaves.
-    pub fn page(&self, order: Order, left: Option<&Left>, offset: u64, limit: u64) -> Vec<Entry> {
+    pub fn page(
+        &self,
+        order: Order,
+        left: Option<&Numbers>,
+        offset: u64,
+        limit: u64,
+    ) -> Vec<Entry> {
         let places = self.in_order(order);
         let (offset, limit) = (to_usize(offset), to_usize(limit));
         let entry = |at: &u32| self.entries[*at as usize];
@@ -155,7 +171,7 @@ impl Columns {
     }
 
     /// How many rows a filter leaves, and the most bytes of one.
-    pub fn summary(&self, measure: Measure, left: Option<&Left>) -> (u64, u64) {
+    pub fn summary(&self, measure: Measure, left: Option<&Numbers>) -> (u64, u64) {
         let entries = (0_u32..).zip(&self.entries);
         let entries = entries.filter(|(at, _)| left.is_none_or(|left| left.has(*at)));
         let (count, most) = entries

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::columns::{Columns, NONE};
+use super::columns::{Columns, NONE, Numbers};
 
 /// What a layer is called of which no build step is known; as in `sql/layer.sql`.
 const NO_STEP: &str = "no build step known";
@@ -24,29 +24,6 @@ pub enum Texts {
     Steps,
     /// The names of repositories.
     Repositories,
-}
-
-/// A set of numbers that lie close together: a bit for each.
-#[derive(Debug, Default)]
-pub struct Numbers {
-    bits: Vec<u64>,
-}
-
-impl Numbers {
-    /// Whether a number is in it.
-    pub fn has(&self, number: u32) -> bool {
-        let bits = self.bits.get(number as usize / 64);
-        bits.is_some_and(|bits| bits >> (number % 64) & 1 == 1)
-    }
-
-    /// Adds a number.
-    pub fn add(&mut self, number: u32) {
-        let at = number as usize / 64;
-        if self.bits.len() <= at {
-            self.bits.resize(at + 1, 0);
-        }
-        self.bits[at] |= 1 << (number % 64);
-    }
 }
 
 /// The filter of a list, for its queries.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{CachedStatement, Connection, Row as SqlRow};
 
-use super::columns::{Columns, Entry, Left, NONE, UNKNOWN};
+use super::columns::{Columns, Entry, NONE, Numbers, UNKNOWN};
 use super::filter::{self, Filter, Names, Texts};
 use super::place::{Measure, Order, Place, Sort};
 
@@ -166,7 +166,7 @@ impl Held {
             return Ok(Arc::clone(known));
         }
         let all = self.columns(connection, Long::Holders)?;
-        let mut holding = filter::Numbers::default();
+        let mut holding = Numbers::default();
         let mut find = connection.prepare_cached(include_str!("sql/holding_manifests.sql"))?;
         let mut rows = find.query([blob])?;
         while let Some(row) = rows.next()? {
@@ -238,14 +238,14 @@ pub fn first_by_size(
     Ok(entries)
 }
 
-/// What a filter leaves of a list.
+/// The places of what a filter leaves of a list.
 pub fn left(
     connection: &Connection,
     long: Long,
     columns: &Columns,
     names: &Names,
     filter: &Filter,
-) -> rusqlite::Result<Arc<Left>> {
+) -> rusqlite::Result<Arc<Numbers>> {
     columns.left(&filter.text, || {
         let (low, high) = filter::range(connection, &filter.digest)?;
         let called = match long {
@@ -275,6 +275,6 @@ pub fn left(
 
 /// What a filter is about.
 enum Called {
-    By(Arc<filter::Numbers>),
+    By(Arc<Numbers>),
     As(filter::Holders),
 }

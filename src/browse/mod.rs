@@ -5,9 +5,9 @@
 //! ```
 //!
 //! The state is pure: events and answers go in, requests come out, and the view draws it. Lists are
-//! windows that SQLite fills; of a long one the numbers that it is sorted and filtered by are held, and no row. What all marks free together comes from the
-//! plan that `prune` would make of them, and is shown only for just the marks that there are. Nothing is
-//! deleted here.
+//! windows that SQLite fills; of a long one the numbers that it is sorted and filtered by are held, and no
+//! row. What all marks free together comes from the plan that `prune` would make of them, and is shown only
+//! for just the marks that there are. Nothing is deleted here.
 
 mod columns;
 mod filter;
