@@ -16,7 +16,7 @@ use object_store::{CredentialProvider, StaticCredentialProvider};
 
 use super::container::Container;
 use super::http::{Bounds, agent, encode, exchange, read_bounded};
-use super::kept::{Kept, failed, keep, still_good};
+use super::kept::{Given, Kept, failed, keep, still_good};
 use super::runtime::{Connector, retries};
 use super::xml;
 
@@ -326,15 +326,6 @@ struct Process {
     kept: Kept,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Printed {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-    expiration: Option<String>,
-}
-
 #[async_trait]
 impl CredentialProvider for Process {
     type Credential = AwsCredential;
@@ -351,15 +342,9 @@ impl CredentialProvider for Process {
             return Err(failed(format!("credential_process ended with {}", output.status)));
         }
         // What it printed is secret, and so is what a parser says of it.
-        let printed: Printed = serde_json::from_slice(&output.stdout)
+        let given: Given = serde_json::from_slice(&output.stdout)
             .map_err(|_| failed("credential_process printed no credentials".to_owned()))?;
-        let credential = AwsCredential {
-            key_id: printed.access_key_id,
-            secret_key: printed.secret_access_key,
-            token: printed.session_token,
-        };
-        let ends_at = printed.expiration.and_then(|time| time.parse().ok());
-        Ok(keep(&self.kept, credential, ends_at))
+        Ok(given.kept_in(&self.kept))
     }
 }
 

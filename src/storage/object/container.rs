@@ -10,10 +10,9 @@ use async_trait::async_trait;
 use http::{Request, Uri};
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
-use serde::Deserialize;
 
 use super::http::{Bounds, agent, exchange, read_bounded};
-use super::kept::{Kept, failed, keep, still_good};
+use super::kept::{Given, Kept, failed, still_good};
 
 /// Where the agent of ECS answers.
 const AGENT: &str = "http://169.254.170.2";
@@ -22,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// The most that is read of a token, in bytes.
 const MAX_TOKEN_BYTES: u64 = 64 << 10;
 
-/// What a container is told of its role.
+/// Where a container gets the credentials of its role.
 #[derive(Debug)]
 pub(super) struct Container {
     url: String,
@@ -40,15 +39,6 @@ impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token")
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Given {
-    access_key_id: String,
-    secret_access_key: String,
-    token: Option<String>,
-    expiration: Option<String>,
 }
 
 impl Container {
@@ -126,13 +116,7 @@ impl CredentialProvider for Container {
         }
         let given: Given = serde_json::from_slice(&reply.body)
             .map_err(|_| failed("the container's service gave no credentials".to_owned()))?;
-        let credential = AwsCredential {
-            key_id: given.access_key_id,
-            secret_key: given.secret_access_key,
-            token: given.token,
-        };
-        let ends_at = given.expiration.and_then(|time| time.parse().ok());
-        Ok(keep(&self.kept, credential, ends_at))
+        Ok(given.kept_in(&self.kept))
     }
 }
 

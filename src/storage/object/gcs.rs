@@ -162,8 +162,8 @@ impl Gcs {
                 builder = builder.with_service_account_key(key.reveal());
             } else if let Some(token) = set("CLOUDSDK_AUTH_ACCESS_TOKEN") {
                 builder = builder.with_bearer_token(token);
-            } else if let Some(google_user::Found::ServiceAccount(path)) = &by_file {
-                builder = builder.with_service_account_path(path.to_string_lossy());
+            } else if let Some(google_user::Found::ServiceAccount(key)) = &by_file {
+                builder = builder.with_service_account_key(key);
             }
             let store = builder.build().map_err(|error| denied(&error.to_string()))?;
             Some(Credentials::new(Arc::clone(store.credentials())))

@@ -42,8 +42,8 @@ enum File {
 pub(super) enum Found {
     /// A person.
     User(User),
-    /// A service account, whose key is in this file.
-    ServiceAccount(PathBuf),
+    /// The key of a service account, as JSON.
+    ServiceAccount(String),
 }
 
 /// The credentials of the file that the environment names, or of the one that gcloud writes; `None` where neither is.
@@ -70,7 +70,9 @@ pub(super) fn find(environment: Environment<'_>) -> Result<Option<Found>, String
     let file: File = serde_json::from_slice(&bytes)
         .map_err(|_| format!("`{shown}` is no file of credentials of Google"))?;
     match file {
-        File::ServiceAccount => Ok(Some(Found::ServiceAccount(path))),
+        File::ServiceAccount => {
+            Ok(Some(Found::ServiceAccount(String::from_utf8_lossy(&bytes).into_owned())))
+        }
         File::AuthorizedUser { client_id, client_secret, refresh_token, token_uri } => {
             let token_uri = token_uri.unwrap_or_else(|| TOKEN_URI.to_owned());
             let kept = Mutex::new(None);

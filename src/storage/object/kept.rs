@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use object_store::aws::AwsCredential;
+use serde::Deserialize;
 
 /// A credential and when it ends.
 pub(super) type Kept = Mutex<Option<(Arc<AwsCredential>, Timestamp)>>;
@@ -26,6 +27,30 @@ pub(super) fn keep(
     let ends_at = ends_at.unwrap_or(Timestamp::MAX);
     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&credential), ends_at));
     credential
+}
+
+/// A credential as services and programs of AWS write it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Given {
+    access_key_id: String,
+    secret_access_key: String,
+    /// Programs call it so.
+    #[serde(alias = "SessionToken")]
+    token: Option<String>,
+    expiration: Option<String>,
+}
+
+impl Given {
+    /// Keeps it.
+    pub(super) fn kept_in(self, kept: &Kept) -> Arc<AwsCredential> {
+        let credential = AwsCredential {
+            key_id: self.access_key_id,
+            secret_key: self.secret_access_key,
+            token: self.token,
+        };
+        keep(kept, credential, self.expiration.and_then(|time| time.parse().ok()))
+    }
 }
 
 /// The error of a way to credentials.
