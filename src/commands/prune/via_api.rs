@@ -14,7 +14,7 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
     let registry = args.acting.registry.connect(url)?;
     let ApiDeletion { names, mut selection, mut skipped } =
         ApiDeletion::of(&planned.plan, &planned.graph);
-    selection.may_be_in_s3 = may_be_in_s3(&planned.origin.root);
+    selection.is_in_s3 = planned.origin.root.starts_with("s3://");
     on_interrupt(|| ());
     let report = delete::delete(&registry, &selection, |at, became| {
         context.printer.detail(&format!("{}: {}", names[at].text(), shown(became)));
@@ -61,12 +61,6 @@ pub fn run(context: &Context, args: &PruneArgs, planned: &Planned, url: &str) ->
         return Err(stop.into());
     }
     Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
-}
-
-/// Whether the storage that was scanned may lie in S3, by its place: a path may be that of a bucket that is mounted
-/// by some means, but its registry then writes files, too.
-fn may_be_in_s3(root: &str) -> bool {
-    !root.starts_with(['/', '.']) && !["gs://", "az://"].iter().any(|way| root.starts_with(way))
 }
 
 fn shown(became: &Became) -> String {

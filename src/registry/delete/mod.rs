@@ -49,9 +49,9 @@ pub struct Selection {
     pub items: Vec<Item>,
     /// By repository: the tags that stay, and what they stand for.
     pub staying_tags: BTreeMap<String, BTreeMap<String, Digest>>,
-    /// The registry may keep its storage in S3, where one before version 3 may say that it deleted a tag which
+    /// The registry keeps its storage in S3, where one before version 3 may say that it deleted a tag which
     /// stays: such tags are asked for once more.
-    pub may_be_in_s3: bool,
+    pub is_in_s3: bool,
 }
 
 /// What became of an item.
@@ -190,7 +190,7 @@ pub fn delete(
         registry,
         outcomes: selection.items.iter().map(|_| Outcome::NotTried).collect(),
         on_item: &mut on_item,
-        may_be_in_s3: selection.may_be_in_s3,
+        is_in_s3: selection.is_in_s3,
     };
     let nothing = BTreeMap::new();
     let stopped = by_repository.into_iter().find_map(|(name, indices)| {
@@ -205,7 +205,7 @@ struct Run<'a> {
     registry: &'a Registry,
     outcomes: Vec<Outcome>,
     on_item: &'a mut dyn FnMut(usize, &Outcome) -> ControlFlow<()>,
-    may_be_in_s3: bool,
+    is_in_s3: bool,
 }
 
 impl Run<'_> {

@@ -48,7 +48,7 @@ pub(super) fn delete(
         doubtful: Vec::new(),
     };
     let result = delete_in_order(run, &mut view, &parents, &digests);
-    // Also of a run that stops: what it has deleted is told.
+    // A run that stops reports what it has deleted, too.
     let settled = run.settle(view.settle_doubtful());
     result.and(settled)
 }
@@ -149,7 +149,7 @@ fn carry_out(
     }
     match run.registry.delete_manifest(view.name, digest) {
         Ok(DeleteOutcome::Deleted) => {
-            let doubtful = if run.may_be_in_s3 { view.doubt(selected) } else { BTreeSet::new() };
+            let doubtful = if run.is_in_s3 { view.doubt(selected) } else { BTreeSet::new() };
             view.forget(digest);
             let is_sure = |index: &usize| !doubtful.contains(index);
             let sure = deleting.into_iter().filter(is_sure);

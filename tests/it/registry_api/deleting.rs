@@ -28,7 +28,7 @@ fn selection(items: Vec<Item>, staying: &[(&str, &Image)]) -> Selection {
     let tags: BTreeMap<String, Digest> =
         staying.iter().map(|(name, image)| ((*name).to_owned(), digest(image))).collect();
     let staying_tags = BTreeMap::from([("team/app".to_owned(), tags)]);
-    Selection { items, staying_tags, may_be_in_s3: false }
+    Selection { items, staying_tags, is_in_s3: false }
 }
 
 fn run(registry: &Registry, selection: &Selection) -> Report {
@@ -395,7 +395,7 @@ fn a_tag_that_moves_onto_what_may_name_anything_keeps_all_of_its_repository() {
     let client = Client::connect(&fake.url(), options()).unwrap();
     let tags = BTreeMap::from([("stays".to_owned(), before)]);
     let staying_tags = BTreeMap::from([("team/app".to_owned(), tags)]);
-    let selection = Selection { items, staying_tags, may_be_in_s3: false };
+    let selection = Selection { items, staying_tags, is_in_s3: false };
     let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
     let told = lines(&selection, &report);
     assert_eq!(told.iter().filter(|line| line.ends_with("deleted")).count(), 1, "{told:?}");
@@ -410,7 +410,7 @@ fn tags_that_may_be_there_all_the_same_are_asked_for_once_at_the_end() {
     let digests: BTreeMap<String, Digest> =
         tags.iter().map(|tag| (tag.clone(), Digest::of(tag.as_bytes()))).collect();
     let names = serde_json::json!({ "tags": tags }).to_string();
-    for may_be_in_s3 in [true, false] {
+    for is_in_s3 in [true, false] {
         let gone = Mutex::new(BTreeSet::new());
         let (served, names) = (digests.clone(), names.clone());
         let fake = Fake::start(move |head, stream| {
@@ -441,18 +441,18 @@ fn tags_that_may_be_there_all_the_same_are_asked_for_once_at_the_end() {
         let staying = digests.iter().filter(|(tag, _)| tag.contains('-'));
         let staying = staying.map(|(tag, digest)| (tag.clone(), digest.clone())).collect();
         let staying_tags = BTreeMap::from([("team/app".to_owned(), staying)]);
-        let selection = Selection { items, staying_tags, may_be_in_s3 };
+        let selection = Selection { items, staying_tags, is_in_s3 };
         let client = Client::connect(&fake.url(), options()).unwrap();
         let report = delete(&client, &selection, |_, _| ControlFlow::Continue(()));
         let told = lines(&selection, &report);
         let list_count = fake.heads().iter().filter(|head| head.contains("/tags/list")).count();
-        if may_be_in_s3 {
+        if is_in_s3 {
             assert!(told.iter().all(|line| line.contains("still lists it")), "{told:#?}");
             assert!(told[1].contains("here `1-alpine`"), "{}", told[1]);
         } else {
             assert!(told.iter().all(|line| line.ends_with("deleted")), "{told:#?}");
         }
         // Once before each deletion, and once after all of them.
-        assert_eq!(list_count, 30 + usize::from(may_be_in_s3));
+        assert_eq!(list_count, 30 + usize::from(is_in_s3));
     }
 }
