@@ -29,7 +29,7 @@ const QUESTIONS: usize = 8;
 /// Errors in a row after which a registry is asked no more.
 const MAX_FAILURES: usize = 20;
 
-/// Questions of which a person is told before they are asked.
+/// Above this number of questions a note says how many there are.
 const MANY_QUESTIONS: usize = 1000;
 
 /// How often it is looked whether the questions are to end.

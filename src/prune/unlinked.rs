@@ -174,7 +174,7 @@ impl Executor<'_> {
         unlinked
     }
 
-    /// The blobs that the registry can be asked for in each of so many repositories. The others stay.
+    /// The blobs that the registry can be asked for in each of `repository_count` repositories. The others stay.
     fn asked_for(&mut self, repository_count: usize) -> BTreeSet<Digest> {
         let steps = self.steps.items.iter().enumerate();
         let going = steps.filter(|(at, item)| item.kind == Kind::Blob && self.may_go(*at, **item));
