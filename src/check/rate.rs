@@ -64,7 +64,7 @@ mod tests {
             }
         });
         let seconds = began.elapsed().as_secs_f64();
-        assert!((0.39..2.0).contains(&seconds), "400 kB at 1 MB/s took {seconds} s");
+        assert!((0.39..10.0).contains(&seconds), "400 kB at 1 MB/s took {seconds} s");
     }
 
     #[test]
@@ -72,6 +72,6 @@ mod tests {
         let limit = RateLimit::new(1);
         let began = Instant::now();
         limit.pay(1_000_000, &Stop::new(&AtomicBool::new(true)));
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 }

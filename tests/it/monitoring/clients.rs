@@ -33,7 +33,7 @@ fn slow_clients_stop_neither_scrapes_nor_scans_and_are_dropped() {
         last.write_all(b"x").err()
     });
     let took = started.elapsed();
-    assert!((4..20).contains(&took.as_secs()), "dropped after {took:?}");
+    assert!((4..60).contains(&took.as_secs()), "dropped after {took:?}");
     assert_eq!(exporter.get("/healthz").0, 200);
     drop((half_heads, silent, never_read));
     assert_eq!(exporter.terminate().code(), Some(0));
@@ -53,7 +53,7 @@ fn clients_that_hang_on_do_not_hold_up_the_end() {
         .collect();
     let started = Instant::now();
     assert_eq!(exporter.terminate().code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -10,8 +10,11 @@ use regsql::trash::{Trash, TrashError};
 
 use super::bucket::{Registry, sample, trash_of};
 
+/// How long a lock holds that nobody renews: long enough for a busy machine to renew it in time.
+const LEASE: Duration = Duration::from_millis(800);
+
 fn options(way: Way) -> ObjectOptions {
-    ObjectOptions { way, lease: Duration::from_millis(200), ..ObjectOptions::default() }
+    ObjectOptions { way, lease: LEASE, ..ObjectOptions::default() }
 }
 
 #[test]
@@ -24,7 +27,7 @@ fn a_second_run_is_refused_and_told_who_holds_the_lock() {
         assert!(matches!(error, TrashError::LockedBy { .. }), "{error}");
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         // It is renewed for as long as it is held.
-        std::thread::sleep(Duration::from_millis(450));
+        std::thread::sleep(LEASE * 2);
         registry.trash(options(Way::Auto)).lock().unwrap_err();
         drop(held);
         drop(registry.trash(options(Way::Auto)).lock().unwrap());
@@ -43,7 +46,7 @@ fn the_lock_of_a_killed_run_ends_and_a_run_that_lost_it_changes_nothing_more() {
     let key = format!("{}.regsql/lock", super::bucket::PREFIX);
     registry.bucket.write(&key, br#"{"host":"elsewhere","namespace":"","pid":1}"#);
     let second = cut_off.lock().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(LEASE + LEASE / 2);
     // The first one finds out and stops.
     let error = first.undo(&second, "20260101T000000Z").unwrap_err();
     assert!(matches!(error, TrashError::NoRun { .. }), "{error}");

@@ -1,7 +1,7 @@
 //! Freeing what runs hold in a bucket: nothing that is needed goes, and of the rest nothing is left.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regsql::model::Kind;
 use regsql::storage::Storage as _;
@@ -153,7 +153,7 @@ fn a_purge_with_an_error_at_every_nth_request_loses_nothing_and_says_what_failed
 fn of_two_purges_at_once_one_is_refused() {
     let registry = Registry::new(&sample().0, Settings::of(Provider::S3));
     prune(&registry, &registry.trash(options(Way::Auto)), &TAGS, &TO_TRASH).unwrap();
-    let lease = Duration::from_millis(200);
+    let lease = Duration::from_millis(800);
     let first = registry.trash(ObjectOptions { lease, ..later(Way::Auto) });
     let held = first.lock().unwrap();
     let second = registry.trash(ObjectOptions { lease, ..later(Way::Auto) });
@@ -231,11 +231,14 @@ fn the_renewals_of_a_lock_leave_no_versions() {
     for provider in [Provider::S3, Provider::Gcs, Provider::Azure] {
         let settings = Settings { has_versions: true, ..Settings::of(provider) };
         let registry = Registry::new(&sample().0, settings);
-        let lease = Duration::from_millis(60);
+        let lease = Duration::from_millis(600);
         let trash = registry.trash(ObjectOptions { lease, ..options(Way::Auto) });
         let held = trash.lock().unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-        assert!(older(&registry).len() > 1, "{provider:?}: it was renewed");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while older(&registry).len() < 2 {
+            assert!(Instant::now() < deadline, "{provider:?}: it is not renewed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         drop(held);
         assert_eq!(older(&registry), [], "{provider:?}");
     }

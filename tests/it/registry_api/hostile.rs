@@ -60,7 +60,7 @@ fn an_answer_that_drips_ends_with_the_timeout() {
     let begun = Instant::now();
     let error = client.tags("a").unwrap_err();
     assert!(matches!(error, RegistryError::Timeout { .. }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[test]
