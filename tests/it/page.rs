@@ -142,7 +142,7 @@ fn an_empty_registry_has_a_page_that_says_so() {
 fn two_thousand_repositories_fit_into_two_megabytes_soon() {
     let fixture = scanned(|storage| {
         let size = Size::preset("165k").unwrap();
-        let size = Size { blobs: 20_000, revisions: 3_500, tags: 2_500, layers: (2, 4), ..size };
+        let size = Size { blobs: 7_000, revisions: 2_600, tags: 2_500, layers: (1, 2), ..size };
         generate(storage, &size).unwrap();
     });
     // Fewer files are sooner written: the other tags come from the ones that there are.
