@@ -23,6 +23,7 @@ pub mod scan;
 pub mod serve;
 pub mod snapshot;
 pub mod storage;
+mod tls;
 pub mod trash;
 pub mod ui;
 pub mod why;

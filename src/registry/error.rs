@@ -148,13 +148,8 @@ impl RegistryError {
             Self::UnknownHost(_) | Self::Connection { .. } => {
                 "is it the right address, and does the registry run?"
             }
-            // What `openssl req -x509` makes by itself, and Go's clients put up with.
-            Self::Tls { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
-                "the server's own certificate is that of a CA, which TLS does not allow: make it with \
-                 openssl req -x509 … -addext basicConstraints=critical,CA:FALSE, and give it as --registry-ca"
-            }
             Self::Tls { .. } => {
-                "--registry-ca FILE trusts a CA of your own; a registry without TLS has http://"
+                "--registry-ca FILE trusts a CA of your own or a server's very certificate; a registry without TLS has http://"
             }
             Self::Timeout { .. } => "--registry-timeout 5m waits longer",
             Self::Redirect { .. } => "give the address that it sends to, if you trust it",

@@ -2,11 +2,10 @@
 
 use std::io::{self, Read as _, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
-use std::sync::Arc;
 
 use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::{self, Method, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, parse_pem};
 use ureq::{Agent, Proxy};
 
 use super::address::Address;
@@ -14,6 +13,7 @@ use super::answer::{Answer, without_query};
 use super::credentials::Secret;
 use super::error::{RegistryError, shown};
 use super::options::Options;
+use crate::tls::{self, Trust};
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -48,8 +48,6 @@ impl Transport {
     pub(super) fn new(address: &Address, options: Options) -> Result<Self, RegistryError> {
         let proxy = proxy_for(address);
         let has_proxy = proxy.is_some();
-        // A token server may have TLS where the registry has none, so always.
-        let tls = TlsConfig::builder().root_certs(roots(&options)?).build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -58,9 +56,10 @@ impl Transport {
             .max_idle_connections_per_host(CONNECTIONS)
             .timeout_global(Some(options.timeout))
             .proxy(proxy)
-            .tls_config(tls)
             .user_agent(concat!("regsql/", env!("CARGO_PKG_VERSION")));
-        Ok(Self { agent: config.build().into(), options, has_proxy })
+        // A token server may have TLS where the registry has none, so always.
+        let agent = tls::agent(config.build(), Trust::Certificates(&trusted(&options)?));
+        Ok(Self { agent, options, has_proxy })
     }
 
     /// Whether every address of the host that can be tried refuses connections.
@@ -303,7 +302,7 @@ fn proxy_for(address: &Address) -> Option<Proxy> {
 }
 
 /// The system's certificates and the caller's.
-fn roots(options: &Options) -> Result<RootCerts, RegistryError> {
+fn trusted(options: &Options) -> Result<Vec<Certificate<'static>>, RegistryError> {
     let system = rustls_native_certs::load_native_certs().certs;
     let mut trusted: Vec<_> =
         system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
@@ -320,7 +319,7 @@ fn roots(options: &Options) -> Result<RootCerts, RegistryError> {
             return Err(RegistryError::BadCa("there is none in it".to_owned()));
         }
     }
-    Ok(RootCerts::Specific(Arc::new(trusted)))
+    Ok(trusted)
 }
 
 /// `http://host:port` of an address.

@@ -8,15 +8,16 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, Uri};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::Certificate;
 use ureq::{Agent, Proxy};
 
 use super::{BucketError, BucketErrorKind};
+use crate::tls::{self, Trust};
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -359,9 +360,9 @@ impl From<ureq::Error> for Broken {
 
 /// An agent for the server at `url`.
 pub(super) fn agent(url: &str, skips_verification: bool) -> Agent {
-    let roots = RootCerts::Specific(system_roots());
-    let tls = TlsConfig::builder().root_certs(roots).disable_verification(skips_verification);
-    Agent::config_builder()
+    let trust =
+        if skips_verification { Trust::Anybody } else { Trust::Certificates(system_roots()) };
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -374,16 +375,15 @@ pub(super) fn agent(url: &str, skips_verification: bool) -> Agent {
         .timeout_connect(Some(CONNECT))
         .timeout_global(Some(REQUEST))
         .proxy(proxy_for(url))
-        .tls_config(tls.build())
         .user_agent(concat!("regsql/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into()
+        .build();
+    tls::agent(config, trust)
 }
 
 /// The system's certificates, which `SSL_CERT_FILE` and `AWS_CA_BUNDLE` may name.
-fn system_roots() -> Arc<Vec<Certificate<'static>>> {
-    static ROOTS: OnceLock<Arc<Vec<Certificate<'static>>>> = OnceLock::new();
-    let roots = ROOTS.get_or_init(|| {
+fn system_roots() -> &'static [Certificate<'static>] {
+    static ROOTS: OnceLock<Vec<Certificate<'static>>> = OnceLock::new();
+    ROOTS.get_or_init(|| {
         let system = rustls_native_certs::load_native_certs().certs;
         let mut roots: Vec<_> =
             system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
@@ -394,9 +394,8 @@ fn system_roots() -> Arc<Vec<Certificate<'static>>> {
                 roots.push(certificate);
             }
         }
-        Arc::new(roots)
-    });
-    Arc::clone(roots)
+        roots
+    })
 }
 
 /// The content of a file of the environment.
