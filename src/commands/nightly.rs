@@ -42,6 +42,10 @@ pub fn end_with_job() {
 /// Does the night's work.
 pub fn run(context: &Context, args: &NightlyArgs) -> Result {
     let config = Config::read(&args.config)?;
+    // A registry that is down is started whatever else is missing.
+    if !args.recover {
+        config.check_outputs()?;
+    }
     let database = config.db.clone().unwrap_or_else(|| context.db.clone());
     let connect = |timeout| registry_args(&config, timeout).connect(&config.registry().url);
     let registry = Arc::new(connect(config.registry().timeout.as_ref().map(|time| time.duration))?);

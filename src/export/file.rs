@@ -34,7 +34,10 @@ fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(directory)
         // It names the file that only stands in for the one that a person knows.
-        .map_err(|error| io::Error::from(error.kind()))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no such directory"),
+            kind => kind.into(),
+        })?;
     let mut out = BufWriter::new(&mut new);
     fill(&mut out)?;
     out.flush()?;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::model::parse_duration;
+use crate::ui;
 
 /// A configuration larger than this is none, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -254,6 +255,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that the job is to write at its end would have no place.
+    #[error("`output.{key}`: there is no directory `{}`", .directory.display())]
+    NoDirectory {
+        /// The key.
+        key: &'static str,
+        /// What is missing.
+        directory: PathBuf,
+    },
     /// Something in it is wrong.
     #[error("`{}`, line {line}: {reason}", .file.display())]
     Wrong {
@@ -273,9 +282,14 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some(
-                "name the job's file with --config; docs/nightly.md has one to begin with".into(),
+                "name the job's file with --config; docs/nightly.md has one to begin with, and the packages \
+                 have it as /usr/share/doc/regsql/examples/nightly.toml"
+                    .into(),
             ),
             Self::Read { .. } => None,
+            Self::NoDirectory { directory, .. } => {
+                Some(format!("nothing was done: mkdir -p {}", ui::shell_word(&directory.to_string_lossy())))
+            }
             Self::Wrong { hint, .. } => hint.clone(),
         }
     }
@@ -411,6 +425,21 @@ impl Config {
         let lists = [&mut self.scan.roots, &mut self.prune.files, &mut self.prune.protect];
         lists.into_iter().flatten().for_each(take);
         self
+    }
+
+    /// Looks whether the files of `[output]` have directories to lie in.
+    ///
+    /// # Errors
+    /// When one has none. Found at the end of the night only, it would end a good one with an error.
+    pub fn check_outputs(&self) -> Result<(), ConfigError> {
+        let OutputTable { log, json, metrics } = &self.output;
+        for (key, path) in [("log", log), ("json", json), ("metrics", metrics)] {
+            let Some(directory) = path.as_deref().and_then(Path::parent) else { continue };
+            if !directory.as_os_str().is_empty() && !directory.is_dir() {
+                return Err(ConfigError::NoDirectory { key, directory: directory.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// `[registry]`.

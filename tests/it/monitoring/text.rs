@@ -285,7 +285,7 @@ fn a_file_that_cannot_be_written_is_named_and_a_device_is_not_replaced() {
     exit 2
     --- stderr
     error: cannot write `none/regsql.prom`
-      because: entity not found
+      because: there is no such directory
     hint: name a file in a directory that you may write to
     ");
     assert_snapshot!(fixture.run(&["metrics", "-o", "."]), @r"

@@ -59,3 +59,12 @@ fn a_file_that_cannot_be_read_is_named() {
     let output = behaves(regsql_in(directory.path(), &["nightly", "--config", "bytes.toml"]));
     assert!(shown(&output).contains("bytes.toml"), "{}", shown(&output));
 }
+
+#[test]
+fn a_file_that_would_have_no_directory_at_the_end_of_the_night_is_found_before_it_begins() {
+    for key in ["log", "json", "metrics"] {
+        let text = said(&format!("{GOOD}[output]\n{key} = \"no such/file\"\n"));
+        let expected = format!("error: `output.{key}`: there is no directory `no such`\n");
+        assert_eq!(text, format!("{expected}hint: nothing was done: mkdir -p 'no such'\n"));
+    }
+}
