@@ -94,6 +94,21 @@ pub fn wait_until(child: &mut Child, end: Instant) -> Option<ExitStatus> {
     }
 }
 
+/// Sends Ctrl-C's signal, once the program has a handler for it.
+pub fn interrupt(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    let is_caught = || {
+        let text = std::fs::read_to_string(&status).unwrap();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 1) != 0
+    };
+    while !is_caught() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let process = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+}
+
 fn bytes_of(file: &mut File) -> Vec<u8> {
     let mut bytes = Vec::new();
     file.rewind().unwrap();

@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
-use std::time::Duration;
 
 use insta::assert_snapshot;
 
@@ -320,9 +319,7 @@ fn ctrl_c_stops_a_query_and_keeps_its_rows_whole() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(500));
-    let process = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    crate::env::interrupt(&child);
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     let output = child.wait_with_output().unwrap();
