@@ -12,7 +12,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Parser;
 use regsql::db::{
-    AuthorityRecord, BucketRecord, NewDatabase, References, ScanRecord, Snapshot, WriteLock,
+    AuthorityRecord, BucketRecord, Ids, Making, NewDatabase, References, ScanRecord, Snapshot,
+    WriteLock,
 };
 use regsql::model::{Digest, ManifestKind, Role};
 use regsql::sample::Random;
@@ -315,11 +316,12 @@ fn main() -> anyhow::Result<()> {
     let lock = WriteLock::take(&args.database)?;
     let new = NewDatabase::create(&lock)?;
     let (catalog, graph, _) = scan::build(facts);
+    let ids = Ids::new(&catalog);
     clock.lap("catalog and graph")?;
     let reference_count: usize = catalog.manifests.iter().map(|one| one.references().len()).sum();
     let link_count = graph.links.len();
     std::thread::scope(|scope| -> anyhow::Result<()> {
-        let references = scope.spawn(|| References::load(&lock, &catalog));
+        let references = scope.spawn(|| References::load(&lock, &catalog, &ids, Making::New));
         let accounts = graph::account(&graph);
         let groups = graph::groups(&graph);
         clock.lap("figures (references are written meanwhile)")?;
@@ -328,6 +330,7 @@ fn main() -> anyhow::Result<()> {
         let authority = AuthorityRecord::default();
         let snapshot = Snapshot {
             graph: &catalog,
+            ids: &ids,
             accounts: &accounts,
             groups: &groups,
             verdicts: &scan::tag_verdicts(&catalog, &graph),

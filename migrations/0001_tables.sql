@@ -1,9 +1,10 @@
 -- The private tables behind the public views (views.sql). Nothing outside regsql may name them.
 --
 -- One file holds one snapshot plus the history of past scans. A snapshot is loaded once, in key order, into a new
--- file that then replaces the old one, so there is no UPDATE path and no index that is not read by a view or report.
--- Ids are ranks: blobs by digest, repositories by name, tags by (repository, name). They mean nothing in another
--- snapshot; join snapshots on digests and names. Times are nanoseconds since 1970 UTC (`_ns`).
+-- file, or compared with a copy of the last one in which what differs is written; either then replaces the old file.
+-- There is no index that is not read by a view or report.
+-- Ids follow an order, with gaps: blobs by digest, repositories by name, tags by (repository, name). They may mean
+-- nothing in another snapshot; join snapshots on digests and names. Times are nanoseconds since 1970 UTC (`_ns`).
 
 -- One row: the scan that made this snapshot.
 CREATE TABLE scan (

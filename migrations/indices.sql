@@ -14,8 +14,9 @@ CREATE INDEX IF NOT EXISTS untagged_by_bytes
     ON revision (exclusive_bytes, logical_bytes, pushed_ns, is_tagged, is_held)
     WHERE is_tagged = 0 AND is_held = 0;
 
--- older-than: the oldest first.
-CREATE INDEX IF NOT EXISTS image_by_age ON image (newest_tag_ns) WHERE is_kept = 0;
+-- older-than: the oldest first, without their rows.
+CREATE INDEX IF NOT EXISTS image_by_age
+    ON image (newest_tag_ns, repository_id, manifest_id, newer_image_count, exclusive_bytes, hash) WHERE is_kept = 0;
 
 -- orphan-blobs, orphan_blobs: the orphans without a pass over all blobs.
 CREATE INDEX IF NOT EXISTS orphan_by_size ON blob (size_bytes) WHERE is_orphan = 1;

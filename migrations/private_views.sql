@@ -2,7 +2,7 @@
 
 -- The blob that a problem is about, where whatever needs the blob cannot be pulled for it.
 CREATE VIEW problem_blob AS
--- Ids follow the order of digests: the blob of a digest is found by halving.
+-- Ids follow the order of digests, with gaps: the blob of a digest is found by halving.
 WITH RECURSIVE search (problem_id, digest, low, high) AS (
     SELECT p.id, p.digest, (SELECT MIN(id) FROM blob), (SELECT MAX(id) + 1 FROM blob)
     FROM problem p
@@ -18,14 +18,14 @@ WITH RECURSIVE search (problem_id, digest, low, high) AS (
         CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
             < (s.digest NOT LIKE 'sha256:%', s.digest) THEN b.id + 1 ELSE s.low END,
         CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
-            < (s.digest NOT LIKE 'sha256:%', s.digest) THEN s.high ELSE b.id END
+            < (s.digest NOT LIKE 'sha256:%', s.digest) THEN s.high ELSE (s.low + s.high) / 2 END
     FROM search s
-    CROSS JOIN blob b ON b.id = (s.low + s.high) / 2
+    CROSS JOIN blob b ON b.id = (SELECT MIN(id) FROM blob WHERE id >= (s.low + s.high) / 2)
     WHERE s.low < s.high
 )
 SELECT s.problem_id AS problem_id, b.id AS blob_id
 FROM search s
-CROSS JOIN blob b ON b.id = s.low
+CROSS JOIN blob b ON b.id = (SELECT MIN(id) FROM blob WHERE id >= s.low)
 WHERE s.low = s.high AND COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) = s.digest;
 
 -- Manifests that cannot be pulled whole without one of those blobs.

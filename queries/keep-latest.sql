@@ -127,15 +127,17 @@ SELECT
     r.name AS repository,
     t.name AS tag,
     k.newer_image_count AS newer_image_count,
-    COALESCE(v.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
+    COALESCE(i.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
     k.ranked_by AS ranked_by,
-    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
+    CASE
+        WHEN i.hash IS NOT NULL THEN 'sha256:' || lower(hex(i.hash))
+        ELSE (SELECT b.other_digest FROM blob b WHERE b.id = k.manifest_id)
+    END AS manifest_digest
 FROM gone k
 CROSS JOIN tag t ON t.manifest_id = k.manifest_id AND t.repository_id = k.repository_id
 JOIN repository r ON r.id = k.repository_id
-LEFT JOIN revision v ON v.repository_id = k.repository_id AND v.blob_id = k.manifest_id
-LEFT JOIN blob b ON b.id = k.manifest_id
+LEFT JOIN image i ON i.repository_id = k.repository_id AND i.manifest_id = k.manifest_id
 ORDER BY r.name, k.newer_image_count, t.name
 LIMIT COALESCE(:limit, -1)

@@ -13,7 +13,7 @@
 -- Goes through indexes of any depth: a tag on a multi-platform index holds the layers of all its
 -- platforms. When the beginning of a digest fits several blobs, the first fifty are shown.
 WITH RECURSIVE
--- Ids follow the order of digests, so the first that fits is found by halving.
+-- Ids follow the order of digests, with gaps, so the first that fits is found by halving.
 search (low, high) AS (
     SELECT (SELECT MIN(id) FROM blob), (SELECT MAX(id) + 1 FROM blob)
     UNION ALL
@@ -21,15 +21,15 @@ search (low, high) AS (
         CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
             < (:digest NOT LIKE 'sha256:%', :digest) THEN b.id + 1 ELSE s.low END,
         CASE WHEN (b.hash IS NULL, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))))
-            < (:digest NOT LIKE 'sha256:%', :digest) THEN s.high ELSE b.id END
+            < (:digest NOT LIKE 'sha256:%', :digest) THEN s.high ELSE (s.low + s.high) / 2 END
     FROM search s
-    CROSS JOIN blob b ON b.id = (s.low + s.high) / 2
+    CROSS JOIN blob b ON b.id = (SELECT MIN(id) FROM blob WHERE id >= (s.low + s.high) / 2)
     WHERE s.low < s.high
 ),
 wanted AS (
     SELECT b.id, b.size_bytes, COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS digest
     FROM search s
-    CROSS JOIN blob b ON b.id BETWEEN s.low AND s.low + 49
+    CROSS JOIN blob b ON b.id IN (SELECT id FROM blob WHERE id >= s.low ORDER BY id LIMIT 50)
     WHERE s.low = s.high
         AND substr(COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))), 1, length(:digest)) = :digest
 ),

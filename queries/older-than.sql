@@ -25,14 +25,15 @@ SELECT
     r.name AS repository,
     t.name AS tag,
     strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
-    COALESCE(v.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
+    COALESCE(i.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
-    COALESCE(b.other_digest, 'sha256:' || NULLIF(lower(hex(b.hash)), '')) AS manifest_digest
+    CASE
+        WHEN i.hash IS NOT NULL THEN 'sha256:' || lower(hex(i.hash))
+        ELSE (SELECT b.other_digest FROM blob b WHERE b.id = i.manifest_id)
+    END AS manifest_digest
 FROM image i
 CROSS JOIN tag t ON t.manifest_id = i.manifest_id AND t.repository_id = i.repository_id
 JOIN repository r ON r.id = i.repository_id
-LEFT JOIN revision v ON v.repository_id = i.repository_id AND v.blob_id = i.manifest_id
-LEFT JOIN blob b ON b.id = i.manifest_id
 WHERE i.is_kept = 0
     AND r.name GLOB COALESCE(:repository, '*')
     AND (COALESCE(:match, '*') = '*' OR NOT EXISTS (
@@ -40,5 +41,5 @@ WHERE i.is_kept = 0
         WHERE o.manifest_id = i.manifest_id AND o.repository_id = i.repository_id AND o.name NOT GLOB :match))
     AND i.newer_image_count >= COALESCE(:keep, 0)
     AND i.newest_tag_ns <= (SELECT finished_ns FROM scan) - COALESCE(:days, 90) * 86400000000000
-ORDER BY i.newest_tag_ns, i.repository_id, t.manifest_id, t.id
+ORDER BY i.newest_tag_ns, i.repository_id, i.manifest_id, t.id
 LIMIT COALESCE(:limit, -1)

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::db::{
-    self, AuthorityRecord, DatabaseError, DiskSpace, PreviousScan, References, ScanRecord,
-    Snapshot, Totals, Witness, WriteLock,
+    self, AuthorityRecord, DatabaseError, DiskSpace, Ids, Making, NewDatabase, PreviousScan,
+    References, ScanRecord, Snapshot, Totals, Witness, WriteLock,
 };
 use crate::graph;
 use crate::model::progress::Progress;
@@ -322,7 +322,7 @@ fn scan_opened(
             Look::Facts(facts, depth, read) => (*facts, depth, *read),
         };
         drop(pool);
-        job.publish(facts, depth, read)
+        job.publish(facts, depth, read, may_take_over)
     })
 }
 
@@ -455,9 +455,18 @@ impl<'a> Job<'a> {
         mut facts: Facts,
         depth: Depth,
         mut read: roots::Read<'a>,
+        may_copy: bool,
     ) -> Result<Summary, ScanError> {
         self.progress.phase("accounting", None);
-        let new = read.database(self.lock)?;
+        // Rows of an export are in a new file already.
+        let copy = match may_copy && read.is_empty() {
+            true => NewDatabase::copy(self.lock)?,
+            false => None,
+        };
+        let new = match copy {
+            Some(copy) => copy,
+            None => read.database(self.lock)?,
+        };
         facts.remember(&mut |section, fill| new.remember(section as u8, fill))?;
         let (fingerprint, disk_use) = (facts.fingerprint, facts.disk_use);
         let mut is_complete = !facts.is_incomplete();
@@ -472,15 +481,28 @@ impl<'a> Job<'a> {
             graph = with_roots;
         }
         notes.findings.extend(findings::of_authority(&authority, self.storage));
+        let (new, ids) = match new.ids(&catalog) {
+            Err(error) if error.is_damage() => {
+                // It removes its file, whose place the next one takes.
+                drop(new);
+                (NewDatabase::create(self.lock)?, Ids::new(&catalog))
+            }
+            ids => (new, ids?),
+        };
         // A damaged old database is not worth failing for: a check of content finds them again.
         let about_content = db::content_findings(&self.options.database).unwrap_or_default();
-        // Two threads write half of the rows each; one also works out the figures.
+        // Two threads write half of the rows each; one also works out figures, with a third.
+        let making = new.making();
         let (totals, findings, has_lost_history) = std::thread::scope(|scope| {
-            let references = scope.spawn(|| References::load(self.lock, &catalog));
+            let references = scope.spawn(|| References::load(self.lock, &catalog, &ids, making));
+            // Where little is written, the thread above is soon done.
+            let beside = scope.spawn(|| {
+                let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
+                (of_graph, graph::groups(&graph), scan::tag_verdicts(&catalog, &graph))
+            });
             let accounts = graph::account(&graph);
-            let groups = graph::groups(&graph);
-            let of_graph = scan::catalog_findings(&catalog, &graph, self.started_ns);
-            let mut of_graph = of_graph;
+            let (mut of_graph, groups, verdicts) =
+                beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             bucket::explain_undeleted_tags(&mut of_graph, &catalog, self.storage);
             let mut findings = findings::all(of_graph, &catalog, notes, &about_content);
             unknown::retain_known(&mut findings, &catalog.layout);
@@ -494,17 +516,25 @@ impl<'a> Job<'a> {
             scan.bucket.storage_classes = bucket::storage_classes(self.storage, &catalog.digests);
             let snapshot = Snapshot {
                 graph: &catalog,
+                ids: &ids,
                 accounts: &accounts,
                 groups: &groups,
-                verdicts: &scan::tag_verdicts(&catalog, &graph),
+                verdicts: &verdicts,
                 findings: &findings,
                 authority: &authority,
                 scan,
             };
             let has_lost_history = new.has_lost_history();
-            let totals = new.publish(&snapshot, || {
+            let published = new.publish(&snapshot, || {
                 references.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })?;
+            });
+            let (totals, has_lost_history) = match published {
+                // What the last file says is compared with what is there: a damaged one cannot be.
+                Err(error) if error.is_damage() && making == Making::Copy => {
+                    self.publish_new(Snapshot { ids: &Ids::new(&catalog), ..snapshot })?
+                }
+                published => (published?, has_lost_history),
+            };
             Ok::<_, DatabaseError>((totals, findings, has_lost_history))
         })?;
         self.progress.finish();
@@ -519,6 +549,16 @@ impl<'a> Job<'a> {
             has_lost_history,
             duration: self.started.elapsed(),
         })
+    }
+}
+
+impl Job<'_> {
+    /// Puts a snapshot into a new file. It remembers nothing for the next scan, which then reads everything.
+    fn publish_new(&self, snapshot: Snapshot<'_>) -> Result<(Totals, bool), DatabaseError> {
+        let new = NewDatabase::create(self.lock)?;
+        let has_lost_history = new.has_lost_history();
+        let load = || References::load(self.lock, snapshot.graph, snapshot.ids, Making::New);
+        Ok((new.publish(&snapshot, load)?, has_lost_history))
     }
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row as SqlRow, params};
 
 use super::DatabaseError;
 use super::content::digest_in;
+use super::ids::Ids;
 use crate::graph::{BlobId, ExternalRoot};
 use crate::model::authority::{Authority, Evidence, EvidenceCode, Suspicion, suspicion};
 use crate::model::{Digest, bytes_of, text_of};
@@ -79,7 +80,11 @@ pub struct StoredAuthority {
 }
 
 /// Writes the rows of a new snapshot.
-pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlite::Result<()> {
+pub(super) fn load(
+    connection: &Connection,
+    record: &AuthorityRecord,
+    ids: &Ids<'_>,
+) -> rusqlite::Result<()> {
     let open = record.suspicion();
     let roots = record.roots.as_ref();
     let sources = || roots.iter().flat_map(|roots| &roots.sources);
@@ -108,31 +113,36 @@ pub(super) fn load(connection: &Connection, record: &AuthorityRecord) -> rusqlit
     }
     let mut insert = connection.prepare("INSERT INTO repository_without_tags VALUES (?1)")?;
     for place in &record.without_tags {
-        insert.execute([place])?;
+        insert.execute([ids.repository(*place)])?;
     }
     if let Some(record) = roots {
-        load_roots(connection, record)?;
+        load_roots(connection, record, ids)?;
     }
     connection.execute_batch(include_str!("sql/load_tagged_before.sql"))
 }
 
-fn load_roots(connection: &Connection, record: &RootsRecord) -> rusqlite::Result<()> {
+fn load_roots(
+    connection: &Connection,
+    record: &RootsRecord,
+    ids: &Ids<'_>,
+) -> rusqlite::Result<()> {
     write_sources(connection, &record.sources)?;
     let mut insert = connection.prepare("INSERT INTO external_root VALUES (?1, ?2, ?3)")?;
     for root in &record.external {
-        insert.execute(params![root.repository, root.blob, root.keeps_revisions])?;
+        let repository = root.repository.map(|place| ids.repository(place));
+        insert.execute(params![repository, ids.blob(root.blob), root.keeps_revisions])?;
     }
     let mut insert = connection.prepare("INSERT INTO known_blob VALUES (?1)")?;
     for blob in &record.known_blobs {
-        insert.execute([blob])?;
+        insert.execute([ids.blob(*blob)])?;
     }
     let mut insert = connection.prepare("INSERT INTO known_tag VALUES (?1)")?;
     for tag in &record.known_tags {
-        insert.execute([tag])?;
+        insert.execute([ids.tag(*tag)])?;
     }
     let mut insert = connection.prepare("INSERT INTO root_revision VALUES (?1, ?2)")?;
     for (place, blob) in &record.revisions {
-        insert.execute([place, blob])?;
+        insert.execute([ids.repository(*place), ids.blob(*blob)])?;
     }
     Ok(())
 }

@@ -221,10 +221,13 @@ fn paths_with_findings(connection: &Connection) -> rusqlite::Result<BTreeSet<Str
 
 /// The number of a digest: the one that it had, or found by halving, as numbers follow digests.
 fn id_of(connection: &Connection, digest: &Digest, hint: i64) -> rusqlite::Result<Option<i64>> {
-    let mut select =
-        connection.prepare_cached("SELECT hash, other_digest FROM blob WHERE id = ?1")?;
-    let mut at = |id: i64| select.query_row([id], |row| digest_in(row, 0)).optional();
-    if at(hint)?.as_ref() == Some(digest) {
+    let sql = "SELECT id, hash, other_digest FROM blob WHERE id >= ?1 ORDER BY id LIMIT 1";
+    let mut select = connection.prepare_cached(sql)?;
+    // The first that is not below an id.
+    let mut from = |id: i64| {
+        select.query_row([id], |row| Ok((row.get::<_, i64>(0)?, digest_in(row, 1)?))).optional()
+    };
+    if from(hint)? == Some((hint, digest.clone())) {
         return Ok(Some(hint));
     }
     let ends = "SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id) + 1, 0) FROM blob";
@@ -232,9 +235,9 @@ fn id_of(connection: &Connection, digest: &Digest, hint: i64) -> rusqlite::Resul
         connection.prepare_cached(ends)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     while low < high {
         let middle = low + (high - low) / 2;
-        match at(middle)? {
-            Some(found) if found == *digest => return Ok(Some(middle)),
-            Some(found) if found < *digest => low = middle + 1,
+        match from(middle)? {
+            Some((id, found)) if found == *digest => return Ok(Some(id)),
+            Some((id, found)) if found < *digest => low = id + 1,
             _ => high = middle,
         }
     }
@@ -306,7 +309,7 @@ mod tests {
             (0..100_u32).map(|number| Digest::of(&number.to_le_bytes())).collect();
         digests.push(Digest::Other(format!("sha512:{}", "ab".repeat(64)).into()));
         digests.sort();
-        for (id, digest) in (7_i64..).zip(&digests) {
+        for (id, digest) in (7_i64..).step_by(3).zip(&digests) {
             let (hash, other) = match digest {
                 Digest::Sha256(hash) => (Some(hash.to_vec()), None),
                 Digest::Other(text) => (None, Some(text.to_string())),
@@ -314,7 +317,7 @@ mod tests {
             let sql = "INSERT INTO blob VALUES (?1, ?2, ?3, 1, 0, 'layer', 1, 1, 1, NULL, NULL, 0, 0, 0, NULL, NULL, NULL, 0)";
             connection.execute(sql, params![id, hash, other]).unwrap();
         }
-        for (id, digest) in (7_i64..).zip(&digests) {
+        for (id, digest) in (7_i64..).step_by(3).zip(&digests) {
             for hint in [0, id, id + 1, 500] {
                 assert_eq!(id_of(&connection, digest, hint).unwrap(), Some(id));
             }

@@ -1,6 +1,9 @@
 //! Images of a repository by age, and whether their times say anything about order.
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, params};
+
+use super::table::Table;
+use crate::model::Digest;
 
 /// Creation times before 1980-01-02, in nanoseconds since 1970, are those of reproducible builds (0 for most
 /// tools, 1980-01-01 for buildpacks) and say nothing.
@@ -24,6 +27,16 @@ pub struct AgeOfTag<'a> {
     pub is_referrer: bool,
 }
 
+/// What else a row has of an image.
+pub struct ImageRow<'a> {
+    /// The id of its manifest.
+    pub id: i64,
+    /// Its digest.
+    pub digest: &'a Digest,
+    /// Freed by deleting its revision with all its tags; `None` without a revision.
+    pub exclusive_bytes: Option<i64>,
+}
+
 #[derive(Debug)]
 struct Image<'a> {
     manifest: u32,
@@ -43,38 +56,46 @@ impl Image<'_> {
 }
 
 /// Fills `image` and `image_order`.
-pub struct ImageTables<'c> {
-    insert_image: Statement<'c>,
-    insert_order: Statement<'c>,
+pub struct ImageTables<'t> {
+    images: Table<'t>,
+    orders: Table<'t>,
 }
 
-impl<'c> ImageTables<'c> {
-    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let insert_image = "INSERT INTO image VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let insert_order = "INSERT INTO image_order VALUES (?1, ?2, ?3, ?4)";
-        Ok(Self {
-            insert_image: connection.prepare(insert_image)?,
-            insert_order: connection.prepare(insert_order)?,
-        })
+impl<'t> ImageTables<'t> {
+    pub(super) fn new(images: Table<'t>, orders: Table<'t>) -> Self {
+        Self { images, orders }
     }
 
-    /// Adds the images of a repository. `created_ns` says when a manifest was built.
+    pub(super) fn finish(self, connection: &Connection) -> rusqlite::Result<()> {
+        self.images.finish()?.delete(connection)?;
+        self.orders.finish()?.delete(connection)
+    }
+
+    /// Adds the images of a repository. `created_ns` says when a manifest was built, `row` what else there is of it.
     pub fn add(
         &mut self,
         repository_id: i64,
         tags: Vec<AgeOfTag<'_>>,
         created_ns: impl Fn(u32) -> Option<i64>,
+        row: impl Fn(u32) -> ImageRow<'t>,
     ) -> rusqlite::Result<()> {
         let images = images(tags, created_ns);
         for image in &images {
-            self.insert_image.execute(params![
+            let ImageRow { id, digest, exclusive_bytes } = row(image.manifest);
+            let hash = match digest {
+                Digest::Sha256(hash) => Some(hash.as_slice()),
+                Digest::Other(_) => None,
+            };
+            self.images.put(params![
                 repository_id,
-                image.manifest,
+                id,
                 image.pushed_ns,
                 image.known_creation_ns(),
                 image.newest_tag_ns,
                 image.is_kept,
                 image.newer_image_count,
+                exclusive_bytes,
+                hash,
             ])?;
         }
         if !images.is_empty() {
@@ -83,7 +104,7 @@ impl<'c> ImageTables<'c> {
                 images.iter().map(|image| image.known_creation_ns().map(|ns| ns / SECOND_NS));
             let has_equal_pushes = are_most_equal(pushed.collect(), images.len());
             let has_equal_creations = are_most_equal(created.collect(), images.len());
-            self.insert_order.execute(params![
+            self.orders.put(params![
                 repository_id,
                 images.len() as i64,
                 has_equal_pushes,

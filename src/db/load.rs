@@ -3,50 +3,50 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, params};
 
 use super::authority;
 use super::content::blob_at;
-use super::images::{AgeOfTag, ImageTables};
+use super::images::{AgeOfTag, ImageRow, ImageTables};
 use super::reclaimable::load_reclaimable;
-use super::rows::{NO_MEDIA_TYPE, Snapshot, SortedTexts, StorageClasses, Totals};
+use super::rows::{NO_MEDIA_TYPE, Snapshot, Totals};
 use super::summaries::load_summaries;
+use super::table::{Table, Target};
 use super::verified::{self, VerifiedTimes};
 use crate::graph::RevisionAccount;
 use crate::model::{
     Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
 };
 use crate::scan::{
-    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogTag, TextNumber, describe_blobs,
+    BlobDescription, BlobKind, CatalogTag, TextNumber, describe_blobs,
 };
 
 /// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is
 /// the snapshot whose place this one takes.
 pub fn load_figures(
-    connection: &Connection,
+    target: Target<'_>,
     snapshot: &Snapshot<'_>,
     old: Option<&Connection>,
 ) -> rusqlite::Result<Totals> {
+    let Target { connection, .. } = target;
     let graph = snapshot.graph;
     let described = describe_blobs(graph);
-    let media_types = SortedTexts::new(&graph.media_types);
-    let build_steps = SortedTexts::new(&graph.build_steps);
     // What cannot be read of the old file is verified again.
     let mut verified = old.and_then(|old| verified::prepare(old).ok());
     let verified = verified.as_mut().and_then(|old| VerifiedTimes::new(old).ok());
     let verified = verified.unwrap_or_default();
-    blobs(connection, snapshot, verified, &described, &media_types, &build_steps)?;
+    blobs(target, snapshot, verified, &described)?;
     let created_ns = graph.created_ns();
-    manifests(connection, snapshot, &media_types, &created_ns)?;
-    repositories(connection, snapshot, &created_ns)?;
-    load_summaries(connection, snapshot, &described, &media_types)?;
+    manifests(target, snapshot, &created_ns)?;
+    repositories(target, snapshot, &created_ns)?;
+    load_summaries(connection, snapshot, &described)?;
     problems(connection, snapshot)?;
-    authority::load(connection, snapshot.authority)?;
-    storage_classes(connection, &snapshot.scan.bucket.storage_classes)?;
+    authority::load(connection, snapshot.authority, snapshot.ids)?;
+    storage_classes(connection, snapshot)?;
     load_reclaimable(connection, graph, snapshot.accounts, snapshot.scan.finished_ns)?;
     let mut insert = connection.prepare("INSERT INTO held_blob VALUES (?1)")?;
     for blob in &snapshot.accounts.kept_everywhere {
-        insert.execute([blob])?;
+        insert.execute([snapshot.ids.blob(*blob)])?;
     }
     let totals = totals(snapshot, &described);
     let mut insert = connection.prepare("INSERT INTO total VALUES (?1, ?2)")?;
@@ -56,40 +56,40 @@ pub fn load_figures(
     Ok(totals)
 }
 
-fn storage_classes(connection: &Connection, classes: &StorageClasses) -> rusqlite::Result<()> {
+fn storage_classes(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
+    let classes = &snapshot.scan.bucket.storage_classes;
     let mut insert = connection.prepare("INSERT INTO storage_class VALUES (?1, ?2)")?;
     for (id, name) in (1_i64..).zip(&classes.names) {
         insert.execute(params![id, name])?;
     }
     let mut insert = connection.prepare("INSERT INTO blob_storage_class VALUES (?1, ?2)")?;
-    for (blob, class) in (0_i64..).zip(&classes.of_blobs).filter(|(_, class)| **class > 0) {
-        insert.execute([blob, i64::from(*class)])?;
+    for (blob, class) in (0..).zip(&classes.of_blobs).filter(|(_, class)| **class > 0) {
+        insert.execute([snapshot.ids.blob(blob), i64::from(*class)])?;
     }
     Ok(())
 }
 
 fn blobs(
-    connection: &Connection,
+    target: Target<'_>,
     snapshot: &Snapshot<'_>,
     mut verified: VerifiedTimes<'_>,
     described: &[BlobDescription],
-    media_types: &SortedTexts<'_>,
-    build_steps: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
-    let graph = snapshot.graph;
-    let mut insert = connection.prepare(
-        "INSERT INTO blob VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-    )?;
-    let mut insert_checked = connection.prepare("INSERT INTO checked_file VALUES (?1, ?2)")?;
+    let Snapshot { graph, ids, .. } = snapshot;
+    let mut old = target.old("blob", 1)?;
+    let mut table = old.table(18)?;
+    let insert_checked = "INSERT INTO checked_file VALUES (?1, ?2)";
+    let mut insert_checked = target.connection.prepare(insert_checked)?;
     let rows = graph.digests.iter().zip(&graph.files).zip(&snapshot.accounts.blobs).zip(described);
-    for (id, (((digest, file), account), description)) in (0_i64..).zip(rows) {
+    for (blob, (((digest, file), account), description)) in (0..).zip(rows) {
+        let id = ids.blob(blob);
         let (hash, other) = match digest {
             Digest::Sha256(bytes) => (Some(bytes.as_slice()), None),
             Digest::Other(text) => (None, Some(text.as_ref())),
         };
         let layer_media_type = description
             .is_layer
-            .then(|| media_types.id(description.layer_media_type).unwrap_or(NO_MEDIA_TYPE));
+            .then(|| ids.media_types.id(description.layer_media_type).unwrap_or(NO_MEDIA_TYPE));
         let verified_ns = file.and_then(|file| {
             let facts = [file.size_bytes as i64, file.modified_ns, file.changed_ns];
             verified.of(digest, facts, file.inode)
@@ -97,7 +97,7 @@ fn blobs(
         if let (Some(_), Some(file)) = (verified_ns, file) {
             insert_checked.execute(params![id, file.inode as i64])?;
         }
-        insert.execute(params![
+        table.put(params![
             id,
             hash,
             other,
@@ -108,29 +108,27 @@ fn blobs(
             file.map(|file| file.modified_ns),
             file.map(|file| file.changed_ns),
             layer_media_type,
-            build_steps.id(description.build_step),
+            ids.build_steps.id(description.build_step),
             description.manifest_count,
             account.repository_count,
             account.tag_count,
-            account.only_repository,
-            account.only_tag,
+            account.only_repository.map(|place| ids.repository(place)),
+            account.only_tag.map(|place| ids.tag(place)),
             verified_ns,
-            graph.may_be_manifest(id as u32),
+            graph.may_be_manifest(blob),
         ])?;
     }
-    Ok(())
+    table.finish()?.delete(target.connection)
 }
 
 fn manifests(
-    connection: &Connection,
+    target: Target<'_>,
     snapshot: &Snapshot<'_>,
-    media_types: &SortedTexts<'_>,
     created_ns: &[Option<i64>],
 ) -> rusqlite::Result<()> {
-    let graph = snapshot.graph;
-    let mut insert = connection.prepare(
-        "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    )?;
+    let Snapshot { graph, ids, .. } = snapshot;
+    let mut old = target.old("manifest", 1)?;
+    let mut table = old.table(14)?;
     let figures = snapshot.accounts.manifest_logical_bytes.iter().zip(created_ns);
     for (manifest, (logical_bytes, created_ns)) in graph.manifests.iter().zip(figures) {
         let body = manifest.body.as_ref();
@@ -147,15 +145,15 @@ fn manifests(
             .collect();
         layers.sort_unstable();
         layers.dedup();
-        insert.execute(params![
-            manifest.blob,
+        table.put(params![
+            ids.blob(manifest.blob),
             body.map_or(ManifestKind::Unknown, |body| body.kind).as_str(),
             !manifest.is_broken(),
             manifest.is_orphan,
-            media_types.id(body.and_then(|body| body.media_type)),
-            media_types.id(body.and_then(|body| body.artifact_type)),
-            first(Role::Config).map(|reference| reference.blob),
-            first(Role::Subject).map(|reference| reference.blob),
+            ids.media_types.id(body.and_then(|body| body.media_type)),
+            ids.media_types.id(body.and_then(|body| body.artifact_type)),
+            first(Role::Config).map(|reference| ids.blob(reference.blob)),
+            first(Role::Subject).map(|reference| ids.blob(reference.blob)),
             layers.len() as i64,
             *logical_bytes as i64,
             platform(body.and_then(|body| body.os)),
@@ -164,60 +162,61 @@ fn manifests(
             created_ns,
         ])?;
     }
-    Ok(())
+    table.finish()?.delete(target.connection)
 }
 
 fn load_class(
-    insert: &mut rusqlite::Statement<'_>,
+    table: &mut Table<'_>,
     tag_id: i64,
     class: TagClass,
-    digests: &[Digest],
+    snapshot: &Snapshot<'_>,
 ) -> rusqlite::Result<()> {
     match class {
-        TagClass::Version | TagClass::Name => {}
-        TagClass::Commit => {
-            insert.execute(params![tag_id, "commit", None::<u32>, None::<&str>])?;
-        }
+        TagClass::Version | TagClass::Name => Ok(()),
+        TagClass::Commit => table.put(params![tag_id, "commit", None::<i64>, None::<&str>]),
         TagClass::Referrer(subject) => {
-            // Ids are ranks in the order of digests.
+            let digests = &snapshot.graph.digests;
             let rank = subject.as_ref().and_then(|digest| digests.binary_search(digest).ok());
-            let id = rank.map(|rank| rank as u32);
+            let id = rank.map(|rank| snapshot.ids.blob(rank as u32));
             let digest = subject.map(|digest| digest.to_string());
-            insert.execute(params![tag_id, "referrer", id, digest])?;
+            table.put(params![tag_id, "referrer", id, digest])
         }
     }
-    Ok(())
 }
 
 fn repositories(
-    connection: &Connection,
+    target: Target<'_>,
     snapshot: &Snapshot<'_>,
     created_ns: &[Option<i64>],
 ) -> rusqlite::Result<()> {
-    let graph = snapshot.graph;
+    let Snapshot { graph, ids, .. } = snapshot;
+    let Target { connection, .. } = target;
     let created_ns = |blob| created_ns[graph.manifest_at(blob)? as usize];
-    let mut images = ImageTables::new(connection)?;
-    let mut insert_repository = connection.prepare(
-        "INSERT INTO repository VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    )?;
-    let mut insert_revision =
-        connection.prepare("INSERT INTO revision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-    let mut insert_tag =
-        connection.prepare("INSERT INTO tag VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
-    let mut insert_class = connection.prepare("INSERT INTO tag_class VALUES (?1, ?2, ?3, ?4)")?;
-    let mut insert_entry = connection.prepare("INSERT INTO tag_entry VALUES (?1, ?2, ?3, ?4)")?;
-    let mut insert_link =
-        connection.prepare("INSERT INTO layer_link VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let (mut old_images, mut old_orders) = (target.old("image", 2)?, target.old("image_order", 1)?);
+    let mut images = ImageTables::new(old_images.table(9)?, old_orders.table(4)?);
+    let mut old_repositories = target.old("repository", 1)?;
+    let mut repository_rows = old_repositories.table(14)?;
+    let mut old_revisions = target.old("revision", 2)?;
+    let mut revision_rows = old_revisions.table(7)?;
+    let mut old_tags = target.old("tag", 1)?;
+    let mut tag_rows = old_tags.table(10)?;
+    let mut old_classes = target.old("tag_class", 1)?;
+    let mut class_rows = old_classes.table(4)?;
+    let mut old_entries = target.old("tag_entry", 2)?;
+    let mut entry_rows = old_entries.table(4)?;
+    let mut old_links = target.old("layer_link", 2)?;
+    let mut link_rows = old_links.table(6)?;
     let mut insert_upload = connection.prepare("INSERT INTO upload VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    let mut tag_id = 0_i64;
-    for (id, (repository, account)) in
-        (0_i64..).zip(graph.repositories.iter().zip(&snapshot.accounts.repositories))
+    let mut tag_place = 0_u32;
+    for (place, (repository, account)) in
+        (0..).zip(graph.repositories.iter().zip(&snapshot.accounts.repositories))
     {
+        let id = ids.repository(place);
         let is_untagged = |revision: &&RevisionAccount| revision.is_untagged();
         let untagged = account.revisions.iter().filter(is_untagged).count();
         let pushed = repository.revisions.iter().map(|revision| revision.modified_ns);
         let pushed = pushed.chain(repository.tags.iter().filter_map(|tag| tag.modified_ns));
-        insert_repository.execute(params![
+        repository_rows.put(params![
             id,
             repository.name,
             repository.tags.len() as i64,
@@ -234,9 +233,9 @@ fn repositories(
             repository.facts.fingerprint.as_slice(),
         ])?;
         for (revision, figures) in repository.revisions.iter().zip(&account.revisions) {
-            insert_revision.execute(params![
+            revision_rows.put(params![
                 id,
-                revision.name,
+                ids.blob(revision.name),
                 figures.is_tagged,
                 figures.is_held || figures.is_rooted && !figures.is_tagged,
                 revision.modified_ns,
@@ -246,15 +245,26 @@ fn repositories(
         }
         let names: Vec<&str> = repository.tags.iter().map(|tag| tag.name.as_str()).collect();
         let names = tag_names(&names);
-        images.add(id, ages(&repository.tags, &names), created_ns)?;
-        let verdicts = &snapshot.verdicts[tag_id as usize..];
+        let row = |blob: u32| ImageRow {
+            id: ids.blob(blob),
+            digest: &graph.digests[blob as usize],
+            exclusive_bytes: repository
+                .revisions
+                .binary_search_by_key(&blob, |revision| revision.name)
+                .ok()
+                .map(|at| account.revisions[at].exclusive_bytes as i64),
+        };
+        images.add(id, ages(&repository.tags, &names), created_ns, row)?;
+        let verdicts = &snapshot.verdicts[tag_place as usize..];
         let rows = repository.tags.iter().zip(&account.tags).zip(names).zip(verdicts);
         for (((tag, figures), name), verdict) in rows {
-            insert_tag.execute(params![
+            let tag_id = ids.tag(tag_place);
+            tag_place += 1;
+            tag_rows.put(params![
                 tag_id,
                 id,
                 tag.name,
-                tag.target,
+                tag.target.map(|target| ids.blob(target)),
                 tag.modified_ns,
                 figures.logical_bytes as i64,
                 figures.exclusive_bytes as i64,
@@ -262,20 +272,31 @@ fn repositories(
                 verdict.is_broken,
                 name.version_key,
             ])?;
-            load_class(&mut insert_class, tag_id, name.class, &graph.digests)?;
+            load_class(&mut class_rows, tag_id, name.class, snapshot)?;
+            let mut entries: Vec<_> = tag
+                .entries
+                .iter()
+                .map(|entry| (entry.name, tag.target == Some(entry.name), Some(entry.modified_ns)))
+                .collect();
             // The tag's own link is the better witness of what is current.
             let current =
                 tag.target.filter(|target| tag.entries.iter().all(|entry| entry.name != *target));
-            for entry in &tag.entries {
-                let is_current = tag.target == Some(entry.name);
-                insert_entry.execute(params![tag_id, entry.name, is_current, entry.modified_ns])?;
+            entries.extend(current.map(|target| (target, true, tag.modified_ns)));
+            entries.sort_unstable_by_key(|entry| entry.0);
+            for (blob, is_current, linked_ns) in entries {
+                entry_rows.put(params![tag_id, ids.blob(blob), is_current, linked_ns])?;
             }
-            if let Some(target) = current {
-                insert_entry.execute(params![tag_id, target, true, tag.modified_ns])?;
-            }
-            tag_id += 1;
         }
-        layer_links(&mut insert_link, graph, id, &repository.layer_links, &account.link_is_needed)?;
+        for (link, is_needed) in repository.layer_links.iter().zip(&account.link_is_needed) {
+            link_rows.put(params![
+                id,
+                ids.blob(link.name),
+                ids.blob(link.target),
+                link.modified_ns,
+                graph.files[link.target as usize].is_none(),
+                is_needed
+            ])?;
+        }
         for upload in &repository.uploads {
             insert_upload.execute(params![
                 id,
@@ -286,7 +307,12 @@ fn repositories(
             ])?;
         }
     }
-    Ok(())
+    let tables =
+        [repository_rows, revision_rows, tag_rows, class_rows, entry_rows, link_rows];
+    for table in tables {
+        table.finish()?.delete(connection)?;
+    }
+    images.finish(connection)
 }
 
 fn ages<'a>(tags: &'a [CatalogTag], names: &'a [TagName]) -> Vec<AgeOfTag<'a>> {
@@ -300,27 +326,6 @@ fn ages<'a>(tags: &'a [CatalogTag], names: &'a [TagName]) -> Vec<AgeOfTag<'a>> {
         })
     });
     ages.collect()
-}
-
-fn layer_links(
-    insert: &mut Statement<'_>,
-    graph: &Catalog,
-    repository_id: i64,
-    links: &[CatalogLink],
-    link_is_needed: &[bool],
-) -> rusqlite::Result<()> {
-    for (link, is_needed) in links.iter().zip(link_is_needed) {
-        let is_dangling = graph.files[link.target as usize].is_none();
-        insert.execute(params![
-            repository_id,
-            link.name,
-            link.target,
-            link.modified_ns,
-            is_dangling,
-            is_needed
-        ])?;
-    }
-    Ok(())
 }
 
 fn problems(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
@@ -342,7 +347,8 @@ fn problems(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Resul
         let place = snapshot.graph.digests.binary_search(&blob).ok();
         if let Some((place, file)) = place.and_then(|at| Some((at, snapshot.graph.files[at]?))) {
             let sql = "INSERT OR REPLACE INTO checked_file VALUES (?1, ?2)";
-            connection.execute(sql, params![place as i64, file.inode as i64])?;
+            let id = snapshot.ids.blob(place as u32);
+            connection.execute(sql, params![id, file.inode as i64])?;
         }
     }
     let mut insert =
@@ -351,8 +357,8 @@ fn problems(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Resul
         insert.execute(params![
             id,
             root.scope.as_str(),
-            root.repository,
-            root.blob,
+            root.repository.map(|place| snapshot.ids.repository(place)),
+            root.blob.map(|blob| snapshot.ids.blob(blob)),
             root.code.name(),
             root.path,
         ])?;

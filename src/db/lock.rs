@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::{Connection, OpenFlags};
+
 use super::DatabaseError;
 
 /// How long a writer waits for one that is soon done.
@@ -103,6 +105,24 @@ pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseE
 pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; \
      PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; \
      PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";
+
+/// Opens a file that is there; one that is gone is not made. Being open for writing, the connection rolls back what a
+/// killed process left in a journal.
+pub(super) fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// What a new database begins as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// An empty file.
+    New,
+    /// A copy of the one whose place it takes, in which only what differs is written.
+    Copy,
+}
 
 /// The files that this process is writing now. Each is begun, renamed and removed under this lock, so that none is once
 /// the process ends: another one may write beside the database by then.

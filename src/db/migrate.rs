@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0015_checked_file.sql"),
     include_str!("../../migrations/0016_bucket.sql"),
     include_str!("../../migrations/0017_disk_use.sql"),
+    include_str!("../../migrations/0018_image_figures.sql"),
 ];
 
 /// The `user_version` of a file made by this program.
@@ -65,6 +66,25 @@ pub(super) fn record_scan_schema(connection: &Connection) -> rusqlite::Result<()
 pub fn is_scan_current(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM scan_schema WHERE version = ?1)";
     connection.query_row(sql, [SCHEMA_VERSION as i64], |row| row.get(0))
+}
+
+/// Whether the file has just the tables, indices and views that this program gives a new one.
+pub(super) fn is_form_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut new = Connection::open_in_memory()?;
+    create_tables(&mut new).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => err,
+        _ => rusqlite::Error::InvalidQuery,
+    })?;
+    create_indices(&new)?;
+    apply_views(&new)?;
+    let form = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
+        let mut select = connection.prepare(include_str!("sql/form.sql"))?;
+        let rows = select.query_map([], |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+        })?;
+        rows.collect()
+    };
+    Ok(views_are_current(connection)? && form(connection)? == form(&new)?)
 }
 
 fn views_sha256() -> [u8; 32] {

@@ -4,6 +4,7 @@
 mod authority;
 mod content;
 mod guard;
+mod ids;
 mod images;
 mod load;
 mod lock;
@@ -19,6 +20,7 @@ mod rows;
 mod schema;
 mod stamp;
 mod summaries;
+mod table;
 mod verified;
 mod witness;
 
@@ -32,7 +34,8 @@ pub use content::{
 pub use guard::{Guard, Stopper};
 #[cfg(test)]
 pub(crate) use load::load_figures;
-pub use lock::{WriteLock, remove_unfinished};
+pub use ids::Ids;
+pub use lock::{Making, WriteLock, remove_unfinished};
 pub use migrate::{
     PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables, is_scan_current,
 };
@@ -48,6 +51,8 @@ pub use read_graph::{ReadGraphError, read_graph};
 pub use references::References;
 #[cfg(test)]
 pub(crate) use references::load_references;
+#[cfg(test)]
+pub(crate) use table::Target;
 pub use remembered::remembered;
 pub use roots::{ResolvedRow, StoredRoot};
 pub use rows::{

@@ -10,16 +10,17 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::load::load_figures;
-use super::lock::{NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish};
+use super::ids::Ids;
+use super::lock::{Making, NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish, open_existing};
 use super::references::References;
 use super::rows::{ScanRecord, Snapshot, Totals};
+use super::table::Target;
 use super::{DatabaseError, migrate, remembered};
-use crate::scan::{DiskUse, STALE_UPLOAD_NS};
+use crate::scan::{Catalog, DiskUse, STALE_UPLOAD_NS};
 
 /// What the last scan left.
 #[derive(Clone, Debug)]
@@ -107,6 +108,9 @@ fn is_own(database: &Path) -> bool {
         && header[68..] == migrate::APPLICATION_ID.to_be_bytes()
 }
 
+/// A thread that sends a file to the disk.
+type Flush = JoinHandle<io::Result<()>>;
+
 /// A file that is to take the place of the database. Dropped unpublished, it is removed.
 pub struct NewDatabase<'a> {
     lock: &'a WriteLock,
@@ -115,6 +119,7 @@ pub struct NewDatabase<'a> {
     connection: Option<Connection>,
     /// The file whose place it takes.
     old: Option<Connection>,
+    making: Making,
     has_lost_history: bool,
 }
 
@@ -135,8 +140,14 @@ impl<'a> NewDatabase<'a> {
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         begin(&path)?;
         let connection = Connection::open(&path).map_err(on_sqlite)?;
-        let mut new =
-            Self { lock, path, connection: Some(connection), old: None, has_lost_history: false };
+        let mut new = Self {
+            lock,
+            path,
+            connection: Some(connection),
+            old: None,
+            making: Making::New,
+            has_lost_history: false,
+        };
         let connection = new.connection.as_mut().ok_or_else(|| published(database))?;
         connection.execute_batch(NEW_FILE_PRAGMAS).map_err(on_sqlite)?;
         migrate::create_tables(connection)
@@ -166,6 +177,58 @@ impl<'a> NewDatabase<'a> {
         Ok(new)
     }
 
+    /// Makes the file as a copy of the old one, in which [`Self::publish`] then writes what differs; `None` when a
+    /// new one must be made. Only for a scan of the same storage by the same version.
+    pub fn copy(lock: &'a WriteLock) -> Result<Option<Self>, DatabaseError> {
+        let database = lock.database();
+        let path = beside(database, ".new")?;
+        begin(&path)?;
+        // Nothing else writes the file while it is read in a transaction, and a journal that a killed process left is
+        // rolled back: a copy would lack it.
+        let copy = || -> rusqlite::Result<bool> {
+            let old = open_existing(database)?;
+            old.execute_batch("BEGIN")?;
+            Ok(is_fit(&old)? && fs::copy(database, &path).is_ok())
+        };
+        let open = || -> rusqlite::Result<(Connection, Connection)> {
+            let connection = open_existing(&path)?;
+            connection.execute_batch(NEW_FILE_PRAGMAS)?;
+            connection.execute_batch(include_str!("sql/clear_copy.sql"))?;
+            Ok((connection, open_existing(database)?))
+        };
+        match copy().and_then(|is_copied| is_copied.then(open).transpose()) {
+            Ok(Some((connection, old))) => Ok(Some(Self {
+                lock,
+                path,
+                connection: Some(connection),
+                old: Some(old),
+                making: Making::Copy,
+                has_lost_history: false,
+            })),
+            Ok(None) | Err(_) => {
+                drop(finish(&path, || fs::remove_file(&path)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What it begins as.
+    pub fn making(&self) -> Making {
+        self.making
+    }
+
+    /// Ids for the rows of a snapshot.
+    ///
+    /// # Errors
+    /// When the old file cannot be read.
+    pub fn ids<'c>(&self, catalog: &'c Catalog) -> Result<Ids<'c>, DatabaseError> {
+        match self.old.as_ref().filter(|_| self.making == Making::Copy) {
+            None => Ok(Ids::new(catalog)),
+            Some(old) => Ids::beside(catalog, old)
+                .map_err(|source| DatabaseError::from_sqlite(self.lock.database(), source)),
+        }
+    }
+
     /// The file whose place it takes is too damaged to take its history over.
     pub fn has_lost_history(&self) -> bool {
         self.has_lost_history
@@ -188,22 +251,14 @@ impl<'a> NewDatabase<'a> {
         references: impl FnOnce() -> Result<References<'r>, DatabaseError>,
     ) -> Result<Totals, DatabaseError> {
         let remembered = self.flush();
-        let totals = self.in_transaction(|connection| {
-            forget_pulls_of_another(connection, self.old.as_ref(), &snapshot.scan.root)?;
-            let totals = load_figures(connection, snapshot, self.old.as_ref())?;
-            migrate::record_scan_schema(connection)?;
-            record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
-            record_repositories(connection)?;
-            super::witness::record(connection)?;
-            Ok(totals)
-        })?;
-        let figures = self.flush();
+        let loaded = self.load(snapshot);
+        // The other thread has ended also when this one failed: another file may take the name of its one.
+        let references = references()?;
+        let (totals, figures) = loaded?;
         let database = self.lock.database();
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
-        // No index but the one of aliases is about what the other thread may still be writing.
-        migrate::create_indices(connection).map_err(on_sqlite)?;
-        references()?.take_into(connection)?;
+        references.take_into(connection)?;
         let finish = || {
             migrate::apply_views(connection)?;
             super::content::mark_broken_tags(connection)?;
@@ -221,9 +276,31 @@ impl<'a> NewDatabase<'a> {
         Ok(totals)
     }
 
+    /// Writes all but the references, and the indices.
+    fn load(&self, snapshot: &Snapshot<'_>) -> Result<(Totals, Option<Flush>), DatabaseError> {
+        let totals = self.in_transaction(|connection| {
+            forget_pulls_of_another(connection, self.old.as_ref(), &snapshot.scan.root)?;
+            let old = self.old.as_ref();
+            let target = Target { connection, old: old.filter(|_| self.making == Making::Copy) };
+            let totals = load_figures(target, snapshot, old)?;
+            migrate::record_scan_schema(connection)?;
+            record_scan(connection, &snapshot.scan, snapshot.graph.is_pull_through, &totals)?;
+            record_repositories(connection)?;
+            super::witness::record(connection)?;
+            Ok(totals)
+        })?;
+        let figures = self.flush();
+        let database = self.lock.database();
+        let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
+        // No index but the one of aliases is about what the other thread may still be writing.
+        migrate::create_indices(connection)
+            .map_err(|source| DatabaseError::from_sqlite_write(database, source))?;
+        Ok((totals, figures))
+    }
+
     /// Sends what is written to the disk while more is worked out. `None` when no thread can be had: all is
     /// synced at the end.
-    fn flush(&self) -> Option<JoinHandle<io::Result<()>>> {
+    fn flush(&self) -> Option<Flush> {
         let path = self.path.clone();
         let sync = move || File::open(path)?.sync_data();
         thread::Builder::new().name("regsql-flush".into()).spawn(sync).ok()
@@ -282,6 +359,12 @@ impl<'a> NewDatabase<'a> {
     }
 }
 
+/// Whether a copy of the file has the tables, indices and views of a new one, and few pages that are not in use.
+fn is_fit(old: &Connection) -> rusqlite::Result<bool> {
+    let count = |pragma: &str| old.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    Ok(migrate::is_form_current(old)? && count("freelist_count")? * 8 <= count("page_count")?)
+}
+
 /// Gives a new file the owner and mode of the one that it replaces: a scan by root must not lock out
 /// whoever scans or serves otherwise. Where that is not allowed the file is its maker's, as a new one is.
 fn keep_access(new: &Path, old: &Path) {
@@ -328,9 +411,7 @@ fn directory_of(path: &Path) -> &Path {
 /// verification.
 fn copy_history(connection: &Connection, database: &Path) -> Result<Connection, DatabaseError> {
     let on_sqlite = |source| DatabaseError::from_sqlite(database, source);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let old = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
-    old.busy_timeout(Duration::from_secs(5)).map_err(on_sqlite)?;
+    let old = open_existing(database).map_err(on_sqlite)?;
     for (table, columns) in [
         ("past_scan", 17),
         ("past_repository", 9),
@@ -371,9 +452,7 @@ pub fn publish_unchanged(
 ) -> Result<Totals, DatabaseError> {
     let database = lock.database();
     let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut connection = Connection::open_with_flags(database, flags).map_err(on_sqlite)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(on_sqlite)?;
+    let mut connection = open_existing(database).map_err(on_sqlite)?;
     let mut update = || -> rusqlite::Result<Totals> {
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

@@ -26,19 +26,27 @@ pub enum ReadGraphError {
 
 type Result<T> = std::result::Result<T, ReadGraphError>;
 
-/// Ids of one table, which follow one another.
-#[derive(Clone, Copy)]
-struct Ids {
-    first: i64,
-    count: usize,
-}
+/// Ids of one table, in order; the place is that of the graph.
+#[derive(Default)]
+struct Ids(Vec<i64>);
+
+/// Ids are spaced so evenly that one mostly lies this near the place that its value suggests.
+const NEAR: usize = 16;
 
 impl Ids {
-    fn place(self, table: &'static str, id: i64) -> Result<u32> {
-        id.checked_sub(self.first)
-            .filter(|place| usize::try_from(*place).is_ok_and(|place| place < self.count))
-            .map(|place| place as u32)
-            .ok_or(ReadGraphError::Dangling { table, id })
+    fn place(&self, table: &'static str, id: i64) -> Result<u32> {
+        let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
+            return Err(ReadGraphError::Dangling { table, id });
+        };
+        let part = (id as f64 - *first as f64) / (*last as f64 - *first as f64).max(1.0);
+        let guess = (part * self.0.len() as f64) as usize;
+        let start = guess.saturating_sub(NEAR);
+        let near = self.0.get(start..(guess + NEAR).min(self.0.len())).unwrap_or_default();
+        let found = match near.binary_search(&id) {
+            Ok(at) => Ok(start + at),
+            Err(_) => self.0.binary_search(&id),
+        };
+        found.map(|at| at as u32).map_err(|_| ReadGraphError::Dangling { table, id })
     }
 }
 
@@ -46,14 +54,14 @@ impl Ids {
 pub fn read_graph(connection: &Connection) -> Result<Graph> {
     let mut parts = Parts::default();
     let blobs = read_blobs(connection, &mut parts)?;
-    read_manifests(connection, blobs, &mut parts)?;
+    read_manifests(connection, &blobs, &mut parts)?;
     let repositories = read_repositories(connection, &mut parts)?;
-    read_tags(connection, blobs, repositories, &mut parts)?;
-    read_revisions(connection, blobs, repositories, &mut parts)?;
-    read_links(connection, blobs, repositories, &mut parts)?;
-    read_uploads(connection, repositories, &mut parts)?;
-    read_holds(connection, blobs, repositories, &mut parts)?;
-    read_external_roots(connection, blobs, repositories, &mut parts)?;
+    read_tags(connection, &blobs, &repositories, &mut parts)?;
+    read_revisions(connection, &blobs, &repositories, &mut parts)?;
+    read_links(connection, &blobs, &repositories, &mut parts)?;
+    read_uploads(connection, &repositories, &mut parts)?;
+    read_holds(connection, &blobs, &repositories, &mut parts)?;
+    read_external_roots(connection, &blobs, &repositories, &mut parts)?;
     Ok(Graph::new(parts))
 }
 
@@ -72,13 +80,9 @@ fn each(
 }
 
 fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
-    let mut first = None;
+    let mut ids = Vec::new();
     each(connection, include_str!("sql/read_blobs.sql"), |row| {
-        let id: i64 = row.get(0)?;
-        let ids = Ids { first: *first.get_or_insert(id), count: parts.blobs.len() + 1 };
-        if ids.place("blob", id)? as usize != parts.blobs.len() {
-            return Err(ReadGraphError::Dangling { table: "blob", id: id - 1 });
-        }
+        ids.push(row.get(0)?);
         let digest = match row.get_ref(1)?.as_blob_or_null() {
             Ok(Some(bytes)) => bytes.try_into().map(Digest::Sha256).ok(),
             _ => None,
@@ -97,10 +101,10 @@ fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
         });
         Ok(())
     })?;
-    Ok(Ids { first: first.unwrap_or(0), count: parts.blobs.len() })
+    Ok(Ids(ids))
 }
 
-fn read_manifests(connection: &Connection, blobs: Ids, parts: &mut Parts) -> Result<()> {
+fn read_manifests(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Result<()> {
     each(connection, "SELECT blob_id FROM manifest ORDER BY blob_id", |row| {
         parts.manifests.push(blobs.place("manifest", row.get(0)?)?);
         Ok(())
@@ -136,17 +140,13 @@ fn read_manifests(connection: &Connection, blobs: Ids, parts: &mut Parts) -> Res
 }
 
 fn read_repositories(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
-    let mut first = None;
+    let mut ids = Vec::new();
     each(connection, "SELECT id, name FROM repository ORDER BY id", |row| {
-        let id: i64 = row.get(0)?;
-        let first = *first.get_or_insert(id);
-        if id - first != parts.repositories.len() as i64 {
-            return Err(ReadGraphError::Dangling { table: "repository", id: id - 1 });
-        }
+        ids.push(row.get(0)?);
         parts.repositories.push(RepositoryNode { name: row.get(1)?, ..RepositoryNode::default() });
         Ok(())
     })?;
-    Ok(Ids { first: first.unwrap_or(0), count: parts.repositories.len() })
+    Ok(Ids(ids))
 }
 
 /// Stretches a repository's range over an item that comes at `place`; items come by repository.
@@ -160,8 +160,8 @@ fn stretch(range: &mut std::ops::Range<u32>, place: usize) {
 
 fn read_tags(
     connection: &Connection,
-    blobs: Ids,
-    repositories: Ids,
+    blobs: &Ids,
+    repositories: &Ids,
     parts: &mut Parts,
 ) -> Result<()> {
     each(connection, include_str!("sql/read_tags.sql"), |row| {
@@ -180,8 +180,8 @@ fn read_tags(
 
 fn read_revisions(
     connection: &Connection,
-    blobs: Ids,
-    repositories: Ids,
+    blobs: &Ids,
+    repositories: &Ids,
     parts: &mut Parts,
 ) -> Result<()> {
     each(connection, include_str!("sql/read_revisions.sql"), |row| {
@@ -195,8 +195,8 @@ fn read_revisions(
 
 fn read_links(
     connection: &Connection,
-    blobs: Ids,
-    repositories: Ids,
+    blobs: &Ids,
+    repositories: &Ids,
     parts: &mut Parts,
 ) -> Result<()> {
     each(connection, include_str!("sql/read_layer_links.sql"), |row| {
@@ -211,7 +211,7 @@ fn read_links(
     })
 }
 
-fn read_uploads(connection: &Connection, repositories: Ids, parts: &mut Parts) -> Result<()> {
+fn read_uploads(connection: &Connection, repositories: &Ids, parts: &mut Parts) -> Result<()> {
     each(connection, include_str!("sql/read_uploads.sql"), |row| {
         let size: i64 = row.get(2)?;
         parts.uploads.push(UploadNode {
@@ -226,8 +226,8 @@ fn read_uploads(connection: &Connection, repositories: Ids, parts: &mut Parts) -
 
 fn read_holds(
     connection: &Connection,
-    blobs: Ids,
-    repositories: Ids,
+    blobs: &Ids,
+    repositories: &Ids,
     parts: &mut Parts,
 ) -> Result<()> {
     each(connection, include_str!("sql/read_unreadable_roots.sql"), |row| {
@@ -247,8 +247,8 @@ fn read_holds(
 
 fn read_external_roots(
     connection: &Connection,
-    blobs: Ids,
-    repositories: Ids,
+    blobs: &Ids,
+    repositories: &Ids,
     parts: &mut Parts,
 ) -> Result<()> {
     each(connection, include_str!("sql/read_external_roots.sql"), |row| {

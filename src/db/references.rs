@@ -10,9 +10,10 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, Statement, params};
 
-use super::lock::{NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish};
-use super::rows::SortedTexts;
+use super::lock::{Making, NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish, open_existing};
+use super::ids::Ids;
 use super::summaries::load_image_summaries;
+use super::table::{Gone, Target};
 use super::{DatabaseError, migrate};
 use crate::model::Role;
 use crate::scan::{Catalog, CatalogManifest, TextNumber, describe_blobs};
@@ -22,25 +23,39 @@ use crate::scan::{Catalog, CatalogManifest, TextNumber, describe_blobs};
 pub struct References<'a> {
     lock: &'a WriteLock,
     path: PathBuf,
+    making: Making,
+    /// What the new database has and is to lose, if it is a copy of the last one.
+    gone: Vec<Gone>,
 }
 
 impl<'a> References<'a> {
-    /// Writes the tables. Errors name the database, not the file that only helps to make it.
+    /// Writes the tables, or what differs in them from the last snapshot where the new database is a copy of that.
+    /// Errors name the database, not the file that only helps to make it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn load(lock: &'a WriteLock, graph: &Catalog) -> Result<Self, DatabaseError> {
+    pub fn load(
+        lock: &'a WriteLock,
+        graph: &Catalog,
+        ids: &Ids<'_>,
+        making: Making,
+    ) -> Result<Self, DatabaseError> {
         let path = beside(lock.database(), ".references")?;
         begin(&path)?;
-        let references = Self { lock, path };
+        let mut references = Self { lock, path, making, gone: Vec::new() };
         let on_sqlite = |source| DatabaseError::from_sqlite_write(lock.database(), source);
         let mut connection = Connection::open(&references.path).map_err(on_sqlite)?;
         connection.execute_batch(NEW_FILE_PRAGMAS).map_err(on_sqlite)?;
         migrate::create_tables(&mut connection)
             .map_err(|error| DatabaseError::from_migration(lock.database(), error))?;
-        let load = || {
+        let mut load = || {
+            let old = match making {
+                Making::New => None,
+                Making::Copy => Some(open_existing(lock.database())?),
+            };
             let transaction = connection.unchecked_transaction()?;
-            load_references(&transaction, graph)?;
+            let target = Target { connection: &transaction, old: old.as_ref() };
+            references.gone = load_references(target, graph, ids)?;
             transaction.commit()
         };
         load().map_err(on_sqlite)?;
@@ -48,14 +63,22 @@ impl<'a> References<'a> {
         Ok(references)
     }
 
-    /// Copies the tables into a new database, in which they are empty.
-    pub(super) fn take_into(self, connection: &Connection) -> Result<(), DatabaseError> {
+    /// Copies the tables into a new database, in which they are empty unless it is a copy.
+    pub(super) fn take_into(mut self, connection: &Connection) -> Result<(), DatabaseError> {
+        let sql = match self.making {
+            Making::New => include_str!("sql/take_references.sql"),
+            Making::Copy => include_str!("sql/take_changed_references.sql"),
+        };
+        let gone = std::mem::take(&mut self.gone);
         let take = || {
             let path = self.path.as_os_str().as_encoded_bytes();
             // A path need not be text, and SQLite takes it as bytes.
             connection.execute("ATTACH CAST(?1 AS TEXT) AS side", [path])?;
             connection.execute_batch("BEGIN")?;
-            connection.execute_batch(include_str!("sql/take_references.sql"))?;
+            connection.execute_batch(sql)?;
+            for gone in gone {
+                gone.delete(connection)?;
+            }
             connection.execute_batch("COMMIT; DETACH side")
         };
         take().map_err(|source| DatabaseError::from_sqlite_write(self.lock.database(), source))
@@ -70,54 +93,94 @@ impl Drop for References<'_> {
 
 /// The part of the tables that needs no figures, so that it can be written while those are worked
 /// out.
-pub fn load_references(connection: &Connection, graph: &Catalog) -> rusqlite::Result<()> {
-    let media_types = SortedTexts::new(&graph.media_types);
-    let build_steps = SortedTexts::new(&graph.build_steps);
-    texts(connection, "INSERT INTO media_type VALUES (?1, ?2)", &media_types)?;
-    insert_build_steps(connection, graph, &build_steps)?;
-    references(connection, graph, &media_types, &build_steps)?;
-    load_image_summaries(connection, graph, &build_steps)?;
-    aliases(connection, graph)
-}
-
-fn texts(connection: &Connection, sql: &str, texts: &SortedTexts<'_>) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare(sql)?;
-    for (id, text) in (0_i64..).zip(&texts.sorted) {
-        insert.execute(params![id, text])?;
+pub fn load_references(
+    target: Target<'_>,
+    graph: &Catalog,
+    ids: &Ids<'_>,
+) -> rusqlite::Result<Vec<Gone>> {
+    let Target { connection, .. } = target;
+    let mut gone = Vec::new();
+    let mut old = target.old("media_type", 1)?;
+    let mut table = old.table(2)?;
+    for (id, text) in ids.media_types.ids.iter().zip(&ids.media_types.sorted) {
+        table.put(params![id, text])?;
     }
-    Ok(())
+    gone.push(table.finish()?);
+    gone.push(insert_build_steps(target, graph, ids)?);
+    match target.old {
+        None => references(connection, graph, ids)?,
+        Some(_) => gone.extend(changed_references(target, graph, ids)?),
+    }
+    load_image_summaries(connection, graph, ids)?;
+    aliases(connection, graph, ids)?;
+    // In a new file nothing was there.
+    Ok(if target.old.is_some() { gone } else { Vec::new() })
 }
 
 fn insert_build_steps(
-    connection: &Connection,
+    target: Target<'_>,
     graph: &Catalog,
-    build_steps: &SortedTexts<'_>,
-) -> rusqlite::Result<()> {
+    ids: &Ids<'_>,
+) -> rusqlite::Result<Gone> {
     // Count, bytes and the largest of the layers behind each.
-    let mut layers = vec![(0_i64, 0_i64, 0_i64); build_steps.sorted.len()];
+    let mut layers = vec![(0_i64, 0_i64, 0_i64); graph.build_steps.len()];
     for (description, file) in describe_blobs(graph).iter().zip(&graph.files) {
-        if let (Some(step), Some(file)) = (build_steps.id(description.build_step), file) {
-            let (count, bytes, largest) = &mut layers[step as usize];
+        if let (Some(step), Some(file)) = (description.build_step, file) {
+            let (count, bytes, largest) = &mut layers[step.place()];
             *count += 1;
             *bytes = bytes.saturating_add(file.size_bytes as i64);
             *largest = (*largest).max(file.size_bytes as i64);
         }
     }
-    let mut insert = connection.prepare("INSERT INTO build_step VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (id, (text, (count, bytes, largest))) in
-        (0_i64..).zip(build_steps.sorted.iter().zip(layers))
-    {
-        insert.execute(params![id, text, count, bytes, largest])?;
+    let mut old = target.old("build_step", 1)?;
+    let mut table = old.table(5)?;
+    for (id, at) in ids.build_steps.ids.iter().zip(&ids.build_steps.order) {
+        let (count, bytes, largest) = layers[*at];
+        table.put(params![id, graph.build_steps[*at], count, bytes, largest])?;
     }
-    Ok(())
+    table.finish()
 }
 
-fn references(
-    connection: &Connection,
+/// Compares the references of the last snapshot with what there is.
+fn changed_references(
+    target: Target<'_>,
     graph: &Catalog,
-    media_types: &SortedTexts<'_>,
-    build_steps: &SortedTexts<'_>,
-) -> rusqlite::Result<()> {
+    ids: &Ids<'_>,
+) -> rusqlite::Result<[Gone; 2]> {
+    let mut old = target.old("reference", 2)?;
+    let mut table = old.table(9)?;
+    for manifest in &graph.manifests {
+        let id = ids.blob(manifest.blob);
+        for (position, reference) in (0_u32..).zip(manifest.references()) {
+            let declared_bytes = reference.declared_bytes.get();
+            table.put(params![
+                id,
+                position,
+                reference.role.as_str(),
+                ids.blob(reference.blob),
+                declared_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
+                ids.media_types.id(reference.media_type),
+                reference.platform.map(|number| graph.platforms[number.place()].as_str()),
+                ids.build_steps.id(reference.build_step),
+                reference.is_external,
+            ])?;
+        }
+    }
+    let gone = table.finish()?;
+    let mut old = target.old("referenced_by", 3)?;
+    let mut table = old.table(3)?;
+    let (ends, namings) = namings(graph);
+    let mut start = 0;
+    for (blob, end) in (0_u32..).zip(ends) {
+        for (manifest, position) in &namings[start..end] {
+            table.put(params![ids.blob(blob), ids.blob(*manifest), position])?;
+        }
+        start = end;
+    }
+    Ok([gone, table.finish()?])
+}
+
+fn references(connection: &Connection, graph: &Catalog, ids: &Ids<'_>) -> rusqlite::Result<()> {
     let mut rows = BTreeMap::new();
     for manifest in &graph.manifests {
         for (position, reference) in (0_u32..).zip(manifest.references()) {
@@ -128,23 +191,23 @@ fn references(
                 }
             };
             let repeated = Repeated {
-                manifest: manifest.blob,
+                manifest: ids.blob(manifest.blob),
                 media_type: reference.media_type,
                 platform: reference.platform,
                 is_external: reference.is_external,
             };
-            rows.repeat(repeated, graph, media_types)?;
-            let step = build_steps.id(reference.build_step);
-            rows.add(position, reference.blob, reference.declared_bytes.get(), step)?;
+            rows.repeat(repeated, graph, ids)?;
+            let step = ids.build_steps.id(reference.build_step);
+            rows.add(position, ids.blob(reference.blob), reference.declared_bytes.get(), step)?;
         }
     }
     let (ends, namings) = namings(graph);
     let mut insert = connection.prepare("INSERT INTO referenced_by VALUES (?1, ?2, ?3)")?;
     let mut start = 0;
     for (blob, end) in (0_u32..).zip(ends) {
-        insert.raw_bind_parameter(1, blob)?;
+        insert.raw_bind_parameter(1, ids.blob(blob))?;
         for (manifest, position) in &namings[start..end] {
-            insert.raw_bind_parameter(2, manifest)?;
+            insert.raw_bind_parameter(2, ids.blob(*manifest))?;
             insert.raw_bind_parameter(3, position)?;
             insert.raw_execute()?;
         }
@@ -185,7 +248,7 @@ struct ReferenceRows<'c> {
 /// What most references of a manifest have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Repeated {
-    manifest: u32,
+    manifest: i64,
     media_type: Option<TextNumber>,
     platform: Option<TextNumber>,
     is_external: bool,
@@ -204,14 +267,14 @@ impl<'c> ReferenceRows<'c> {
         &mut self,
         repeated: Repeated,
         graph: &Catalog,
-        media_types: &SortedTexts<'_>,
+        ids: &Ids<'_>,
     ) -> rusqlite::Result<()> {
         if self.bound.replace(repeated) == Some(repeated) {
             return Ok(());
         }
         let platform = repeated.platform.map(|number| graph.platforms[number.place()].as_str());
         self.insert.raw_bind_parameter(1, repeated.manifest)?;
-        self.insert.raw_bind_parameter(2, media_types.id(repeated.media_type))?;
+        self.insert.raw_bind_parameter(2, ids.media_types.id(repeated.media_type))?;
         self.insert.raw_bind_parameter(3, platform)?;
         self.insert.raw_bind_parameter(4, repeated.is_external)
     }
@@ -219,7 +282,7 @@ impl<'c> ReferenceRows<'c> {
     fn add(
         &mut self,
         position: u32,
-        blob: u32,
+        blob: i64,
         declared_bytes: Option<u64>,
         build_step: Option<i64>,
     ) -> rusqlite::Result<()> {
@@ -232,10 +295,10 @@ impl<'c> ReferenceRows<'c> {
     }
 }
 
-fn aliases(connection: &Connection, graph: &Catalog) -> rusqlite::Result<()> {
+fn aliases(connection: &Connection, graph: &Catalog, ids: &Ids<'_>) -> rusqlite::Result<()> {
     let mut insert = connection.prepare("INSERT INTO alias VALUES (?1, ?2)")?;
     for (blob, target) in graph.sorted_aliases() {
-        insert.execute(params![blob, target])?;
+        insert.execute(params![ids.blob(blob), ids.blob(target)])?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use rusqlite::{Connection, Row as SqlRow, params};
 
 use super::DatabaseError;
+use super::ids::new_blob_id;
 use super::publish::NewDatabase;
 use crate::graph::BlobId;
 use crate::model::Digest;
@@ -110,7 +111,7 @@ impl NewDatabase<'_> {
             let mut insert = connection.prepare("INSERT INTO root_blob VALUES (?1, ?2, ?3)")?;
             each(connection, |id, root| {
                 if let Some(row) = resolve(root) {
-                    insert.execute(params![id, row.blob, row.is_found])?;
+                    insert.execute(params![id, new_blob_id(row.blob), row.is_found])?;
                 }
                 Ok(())
             })

@@ -4,14 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::authority::AuthorityRecord;
+use super::ids::Ids;
 use crate::graph::{Accounts, GroupAccount};
 use crate::model::Finding;
-use crate::scan::{Catalog, DiskUse, TagVerdict, TextNumber};
+use crate::scan::{Catalog, DiskUse, TagVerdict};
 
 /// What is to be written of one scan.
 pub struct Snapshot<'a> {
     /// The storage.
     pub graph: &'a Catalog,
+    /// Ids of its rows.
+    pub ids: &'a Ids<'a>,
     /// Its figures.
     pub accounts: &'a Accounts,
     /// Figures of repositories by the parts of their names.
@@ -116,25 +119,3 @@ pub type Totals = BTreeMap<Cow<'static, str>, i64>;
 
 /// Marks a layer whose manifests do not say its media type: no row of `media_type` has this id.
 pub(super) const NO_MEDIA_TYPE: i64 = -1;
-
-/// Texts in the file are sorted, so that the numbers do not depend on the order of reading.
-pub(super) struct SortedTexts<'a> {
-    pub sorted: Vec<&'a str>,
-    place_of: Vec<i64>,
-}
-
-impl<'a> SortedTexts<'a> {
-    pub fn new(texts: &'a [String]) -> Self {
-        let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_unstable_by_key(|at| &texts[*at]);
-        let mut place_of = vec![0; texts.len()];
-        for (place, at) in (0..).zip(&order) {
-            place_of[*at] = place;
-        }
-        Self { sorted: order.into_iter().map(|at| texts[at].as_str()).collect(), place_of }
-    }
-
-    pub fn id(&self, number: Option<TextNumber>) -> Option<i64> {
-        number.map(|number| self.place_of[number.place()])
-    }
-}

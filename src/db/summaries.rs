@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::rows::{NO_MEDIA_TYPE, Snapshot, SortedTexts};
+use super::ids::{Ids, SortedTexts};
+use super::rows::{NO_MEDIA_TYPE, Snapshot};
 use crate::model::ManifestKind;
 use crate::scan::{
     BlobDescription, BlobKind, Catalog, CatalogManifest, TextNumber, base_images, changing_steps,
@@ -14,10 +15,10 @@ use crate::scan::{
 pub(super) fn load_image_summaries(
     connection: &Connection,
     catalog: &Catalog,
-    build_steps: &SortedTexts<'_>,
+    ids: &Ids<'_>,
 ) -> rusqlite::Result<()> {
-    bases(connection, catalog)?;
-    steps(connection, catalog, build_steps)
+    bases(connection, catalog, ids)?;
+    steps(connection, catalog, ids)
 }
 
 /// Fills `name_prefix`, `media_type_use` and `platform_use`.
@@ -25,14 +26,13 @@ pub(super) fn load_summaries(
     connection: &Connection,
     snapshot: &Snapshot<'_>,
     described: &[BlobDescription],
-    media_types: &SortedTexts<'_>,
 ) -> rusqlite::Result<()> {
     prefixes(connection, snapshot)?;
-    media_type_uses(connection, snapshot.graph, described, media_types)?;
+    media_type_uses(connection, snapshot.graph, described, &snapshot.ids.media_types)?;
     platforms(connection, snapshot)
 }
 
-fn bases(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
+fn bases(connection: &Connection, catalog: &Catalog, ids: &Ids<'_>) -> rusqlite::Result<()> {
     let mut bases = base_images(catalog);
     bases.sort_unstable_by_key(|base| {
         let most = (base.derived_image_count, base.layer_bytes);
@@ -43,7 +43,7 @@ fn bases(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
         insert.execute(params![
             base.derived_image_count,
             stored(base.layer_bytes),
-            base.manifest,
+            ids.blob(base.manifest),
             base.layer_count,
         ])?;
     }
@@ -53,17 +53,17 @@ fn bases(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
 fn steps(
     connection: &Connection,
     catalog: &Catalog,
-    build_steps: &SortedTexts<'_>,
+    ids: &Ids<'_>,
 ) -> rusqlite::Result<()> {
     let steps = changing_steps(catalog).into_iter();
     let mut steps: Vec<_> =
-        steps.map(|step| (build_steps.id(Some(step.build_step)), step)).collect();
+        steps.map(|step| (ids.build_steps.id(Some(step.build_step)), step)).collect();
     steps.sort_unstable_by_key(|(id, step)| (step.repository, *id, step.place));
     let mut insert =
         connection.prepare("INSERT INTO changing_step VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for (id, step) in steps {
         insert.execute(params![
-            step.repository,
+            ids.repository(step.repository),
             id,
             step.place,
             step.build_count,

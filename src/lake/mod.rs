@@ -438,8 +438,7 @@ fn fill(
     sink: &mut impl Sink,
 ) -> Result<(), LakeError> {
     let Some(graph) = graph else { return reading.read(table, sink) };
-    let first_blob = reading.lookups.first_blob;
-    let number = |blob: graph::BlobId| first_blob + i64::from(blob);
+    let number = |blob: graph::BlobId| reading.lookups.blobs[blob as usize];
     let mut put = |first: First<'_>, blobs: &[graph::BlobId]| {
         reading.check_stop()?;
         for blob in blobs {

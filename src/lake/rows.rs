@@ -35,8 +35,8 @@ pub(super) trait Sink {
 pub(super) struct Lookups<'a> {
     /// `None` in it: reading the graph failed.
     graph: &'a OnceLock<Option<Graph>>,
-    /// The number of the graph's first blob.
-    pub first_blob: i64,
+    /// The numbers of the graph's blobs, in its order.
+    pub blobs: Vec<i64>,
     repositories: Texts,
     media_types: Texts,
     build_steps: Texts,
@@ -48,9 +48,9 @@ pub(super) struct Lookups<'a> {
     availability: OnceLock<Vec<Option<bool>>>,
 }
 
-/// Texts by their number.
+/// Texts with their numbers, in the order of these.
 #[derive(Debug, Default)]
-struct Texts(Vec<Option<Box<str>>>);
+struct Texts(Vec<(i64, Box<str>)>);
 
 impl Texts {
     fn read(connection: &Connection, sql: &str) -> rusqlite::Result<Self> {
@@ -58,19 +58,16 @@ impl Texts {
         let mut select = connection.prepare(sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let at = usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX);
-            // Ids follow one another; a damaged file may say anything.
-            if at <= texts.len() + 1 {
-                texts.resize(at, None);
-                let text = row.get_ref(1)?.as_bytes().unwrap_or_default();
-                texts.push(Some(String::from_utf8_lossy(text).into()));
-            }
+            let text = row.get_ref(1)?.as_bytes().unwrap_or_default();
+            texts.push((row.get(0)?, String::from_utf8_lossy(text).into()));
         }
         Ok(Self(texts))
     }
 
-    fn get(&self, id: i64) -> Option<&str> {
-        self.0.get(usize::try_from(id).ok()?)?.as_deref()
+    /// The text of a number, and its place among all.
+    fn get(&self, id: i64) -> Option<(&str, u32)> {
+        let place = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some((&self.0[place].1, u32::try_from(place).ok()?))
     }
 }
 
@@ -81,10 +78,10 @@ impl<'a> Lookups<'a> {
         connection: &Connection,
         graph: &'a OnceLock<Option<Graph>>,
     ) -> rusqlite::Result<Self> {
-        let first = "SELECT COALESCE(MIN(id), 0) FROM blob";
+        let mut blobs = connection.prepare("SELECT id FROM blob ORDER BY id")?;
         Ok(Self {
             graph,
-            first_blob: connection.query_row(first, [], |row| row.get(0))?,
+            blobs: blobs.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
             repositories: Texts::read(connection, "SELECT id, name FROM repository ORDER BY id")?,
             media_types: Texts::read(connection, "SELECT id, name FROM media_type ORDER BY id")?,
             build_steps: Texts::read(
@@ -112,8 +109,8 @@ impl<'a> Lookups<'a> {
             Lookup::MediaType => &self.media_types,
             Lookup::BuildStep => &self.build_steps,
             Lookup::Availability => {
-                let place = usize::try_from(id - self.first_blob).unwrap_or(usize::MAX);
-                return match self.availability().get(place) {
+                let place = self.blobs.binary_search(&id).ok();
+                return match place.and_then(|place| self.availability().get(place)) {
                     Some(Some(is_there)) => sink.flag(at, *is_there),
                     _ => sink.null(at),
                 };
@@ -130,13 +127,13 @@ impl<'a> Lookups<'a> {
             }
         };
         match texts.get(id) {
-            Some(text) => sink.text(at, text, u32::try_from(id).ok()),
+            Some((text, place)) => sink.text(at, text, Some(place)),
             None => sink.null(at),
         }
     }
 
     fn blob(&self, id: i64) -> Option<&BlobNode> {
-        let place = usize::try_from(id.checked_sub(self.first_blob)?).ok()?;
+        let place = self.blobs.binary_search(&id).ok()?;
         self.graph.wait().as_ref()?.blobs.get(place)
     }
 
@@ -147,10 +144,7 @@ impl<'a> Lookups<'a> {
             let is_known = !self.unknown.contains(&id);
             is_known.then(|| is_present(id) || targets.any(|target| is_present(*target)))
         };
-        self.availability.get_or_init(|| {
-            let count = self.graph.wait().as_ref().map_or(0, |graph| graph.blobs.len());
-            (self.first_blob..).take(count).map(of).collect()
-        })
+        self.availability.get_or_init(|| self.blobs.iter().copied().map(of).collect())
     }
 }
 

@@ -73,12 +73,15 @@ fn without_host(given: &str) -> Option<&str> {
 
 fn blob(connection: &Connection, given: &str, prefix: &Prefix) -> Result<Target, WhyError> {
     let range = prefix.range(connection)?;
-    if range.is_empty() {
+    let ids: Vec<i64> = connection
+        .prepare_cached(include_str!("sql/blobs_between.sql"))?
+        .query_map([range.start, range.end], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if ids.is_empty() {
         return Err(WhyError::NoBlob(given.to_owned()));
     }
-    let ids: Vec<i64> = range.clone().take(CANDIDATES).collect();
-    let count = (range.end - range.start).unsigned_abs();
-    let blob = one(connection, given, &ids, count)?;
+    let first = &ids[..ids.len().min(CANDIDATES)];
+    let blob = one(connection, given, first, ids.len() as u64)?;
     let target: Option<i64> = connection
         .query_row(include_str!("sql/alias_target.sql"), [blob], |row| row.get(0))
         .optional()?;

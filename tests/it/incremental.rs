@@ -466,3 +466,80 @@ fn a_memory_that_is_damaged_or_of_another_scan_is_no_memory() {
     assert!(KnownParts::decode(&encoded_parts[..10]).is_none());
     assert!(KnownParts::decode(b"").is_none());
 }
+
+/// A database whose rows somebody changed, so that the next scan must put them right.
+const CHANGED_ROWS: [&str; 14] = [
+    "DELETE FROM reference WHERE position = 1",
+    "UPDATE reference SET blob_id = (SELECT MAX(id) FROM blob), role = 'blob'",
+    "DELETE FROM referenced_by",
+    "UPDATE blob SET size_bytes = 1, is_orphan = 1, only_tag_id = 7",
+    "UPDATE blob SET id = -id",
+    "DELETE FROM blob WHERE is_orphan = 0",
+    "UPDATE manifest SET logical_bytes = 0, config_blob_id = NULL; DELETE FROM revision",
+    "UPDATE repository SET name = name || 'x', exclusive_bytes = 0",
+    "INSERT INTO repository SELECT id + 1, 'more', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, x'00' FROM repository",
+    "UPDATE tag SET id = id + 5, name = 'other' || id; UPDATE tag_entry SET is_current = 0",
+    "UPDATE layer_link SET is_needed = 0, is_dangling = 1; DELETE FROM image",
+    "UPDATE media_type SET name = 'x' || id; UPDATE build_step SET created_by = id, layer_count = 0",
+    "INSERT INTO problem VALUES (7, 'layer-missing', 'error', 'app', NULL, 'x', 'x'); DELETE FROM total",
+    "CREATE TRIGGER t AFTER INSERT ON blob BEGIN DELETE FROM reference; END",
+];
+
+#[test]
+fn whatever_the_last_database_says_a_rescan_leaves_what_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    for (number, repository) in REPOSITORIES.iter().enumerate() {
+        push_image(&root, repository, "1.0", number);
+    }
+    let database = directory.path().join("registry.db");
+    let reuse = Reuse::Directories { settled: Duration::ZERO };
+    let rescan = || scan(&options(&root, &database, DeepLook::Never, reuse), &Hidden).unwrap();
+    let full = || {
+        let full = directory.path().join("full.db");
+        scan(&options(&root, &full, DeepLook::Never, Reuse::Nothing), &Hidden).unwrap();
+        seen(&full)
+    };
+    rescan();
+    for (number, sql) in (4..).zip(CHANGED_ROWS) {
+        rusqlite::Connection::open(&database).unwrap().execute_batch(sql).unwrap();
+        push_image(&root, REPOSITORIES[number % 3], &format!("1.{number}"), number);
+        rescan();
+        assert_eq!(seen(&database), full(), "{sql}");
+    }
+    // Bytes that are damaged anywhere: it is a scan of a new file then, or puts them right.
+    for number in 20..30_usize {
+        let mut bytes = fs::read(&database).unwrap();
+        let at = bytes.len() / 11 * (number - 19);
+        bytes[at..at + 500].fill(0xff);
+        fs::write(&database, bytes).unwrap();
+        push_image(&root, REPOSITORIES[number % 3], &format!("1.{number}"), number);
+        rescan();
+        assert_eq!(seen(&database), full(), "damaged at {at}");
+    }
+}
+
+#[test]
+fn rows_keep_their_ids_when_others_come_between() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    push_image(&root, "app", "1.0", 1);
+    let database = directory.path().join("registry.db");
+    let reuse = Reuse::Directories { settled: Duration::ZERO };
+    let rows = |number: usize| {
+        push_image(&root, "app", &format!("1.{number}"), number);
+        scan(&options(&root, &database, DeepLook::Never, reuse), &Hidden).unwrap();
+        let connection = rusqlite::Connection::open(&database).unwrap();
+        let sql = "SELECT id || hex(hash) FROM blob UNION ALL SELECT id || name FROM tag
+            UNION ALL SELECT id || created_by FROM build_step";
+        let mut select = connection.prepare(sql).unwrap();
+        let rows = select.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<std::collections::BTreeSet<String>>>().unwrap()
+    };
+    let mut before = rows(2);
+    for number in 3..10 {
+        let now = rows(number);
+        assert!(before.is_subset(&now), "version {number}");
+        before = now;
+    }
+}

@@ -275,8 +275,10 @@ pub fn snapshot(catalog: &Catalog) -> Graph {
         other_totals: Vec::new(),
     };
     let authority = db::AuthorityRecord::default();
+    let ids = db::Ids::new(catalog);
     let snapshot = db::Snapshot {
         graph: catalog,
+        ids: &ids,
         accounts: &account(&graph),
         groups: &crate::graph::groups(&graph),
         verdicts: &tag_verdicts(catalog, &graph),
@@ -284,7 +286,8 @@ pub fn snapshot(catalog: &Catalog) -> Graph {
         authority: &authority,
         scan,
     };
-    db::load_references(&connection, catalog).unwrap();
-    db::load_figures(&connection, &snapshot, None).unwrap();
+    let target = db::Target::new(&connection);
+    drop(db::load_references(target, catalog, &ids).unwrap());
+    db::load_figures(target, &snapshot, None).unwrap();
     db::read_graph(&connection).unwrap()
 }

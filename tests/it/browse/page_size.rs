@@ -25,7 +25,9 @@ fn large() -> Demo {
         "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {LAYERS})
         INSERT INTO blob SELECT
             (SELECT MAX(id) FROM blob) + n, CAST(printf('%032d', n) AS BLOB), NULL, 1, 1, 'layer',
-            n * 7919 % 1000003, 0, 0, 1, 1, 0, 0, 0, NULL, NULL, NULL, 0 FROM number;
+            n * 7919 % 1000003, 0, 0, (SELECT MIN(id) FROM media_type),
+            (SELECT MIN(id) FROM build_step), 0, 0, 0, NULL, NULL, NULL, 0 FROM number;
+        UPDATE total SET value = value + {LAYERS} WHERE name = 'blob_count';
         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {REPOSITORIES})
         INSERT INTO repository SELECT
             (SELECT MAX(id) FROM repository) + n, printf('zz%02d/app%04d', n % 40, n), 0, 0, 0, 0, 0,
@@ -72,7 +74,7 @@ fn what_is_read_for_letters_that_others_followed_ends_at_once() {
     // What the layers that were added are called.
     let step: String = source
         .connection()
-        .query_row("SELECT created_by FROM build_step WHERE id = 1", [], |row| row.get(0))
+        .query_row("SELECT created_by FROM build_step ORDER BY id LIMIT 1", [], |row| row.get(0))
         .unwrap();
     let looks = Arc::new(AtomicU64::new(0));
     let looked = Arc::clone(&looks);

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use regsql::db::{self, NewDatabase, References, ScanRecord, Snapshot, WriteLock};
+use regsql::db::{
+    self, Ids, Making, NewDatabase, References, ScanRecord, Snapshot, WriteLock,
+};
 use regsql::graph;
 use regsql::model::Name;
 use regsql::model::progress::Hidden;
@@ -166,8 +168,10 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         other_totals: Vec::new(),
     };
     let authority = regsql::db::AuthorityRecord::default();
+    let ids = Ids::new(&catalog);
     let snapshot = Snapshot {
         graph: &catalog,
+        ids: &ids,
         accounts: &accounts,
         groups: &[],
         verdicts: &verdicts,
@@ -175,7 +179,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
         authority: &authority,
         scan,
     };
-    new.publish(&snapshot, || References::load(&lock, &catalog)).unwrap();
+    new.publish(&snapshot, || References::load(&lock, &catalog, &ids, Making::New)).unwrap();
 
     let connection = db::open_for_reading(database).unwrap();
     let stored = db::read_graph(&connection).unwrap();

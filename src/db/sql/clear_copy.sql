@@ -1,0 +1,34 @@
+-- The tables that a scan writes as a whole, in a copy of the last snapshot. Rows of the others are compared (db::table),
+-- or are history.
+DELETE FROM alias;
+DELETE FROM authority;
+DELETE FROM base_image;
+DELETE FROM blob_storage_class;
+DELETE FROM changing_step;
+DELETE FROM checked_file;
+DELETE FROM evidence;
+DELETE FROM external_root;
+DELETE FROM held_blob;
+DELETE FROM known_blob;
+DELETE FROM known_tag;
+DELETE FROM media_type_use;
+DELETE FROM name_prefix;
+DELETE FROM platform_use;
+DELETE FROM problem;
+DELETE FROM reclaimable_hour;
+DELETE FROM repository_without_tags;
+DELETE FROM root_blob;
+DELETE FROM root_repository;
+DELETE FROM root_revision;
+DELETE FROM root_row;
+DELETE FROM root_source;
+DELETE FROM scan;
+DELETE FROM scan_schema;
+DELETE FROM storage;
+DELETE FROM storage_class;
+DELETE FROM tagged_before;
+DELETE FROM total;
+DELETE FROM unknown_blob;
+DELETE FROM unreadable_root;
+DELETE FROM upload;
+DELETE FROM used_space;
