@@ -1,29 +1,33 @@
-//! What rows of a long list are sorted and filtered by, as numbers: forty bytes a row, and four for each order that was
+//! What rows of a long list are sorted and filtered by, as numbers: 56 bytes a row, and four for each order that was
 //! asked for. No text of a row is among them.
 //!
 //! An order is worked out once and kept, so that a page of it is found at once wherever it is. What a filter leaves is a
 //! bit for each row.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::place::{Measure, Order, Sort};
 
-/// There is no such number.
-pub const NONE: u32 = u32::MAX;
+/// There is no such text or tag. It comes behind all others.
+pub const NONE: i64 = i64::MAX;
 
 /// A number that is not known comes before all others.
 pub const UNKNOWN: i64 = i64::MIN;
 
+/// A set of ids, between which there are gaps.
+pub type IdSet = HashSet<i64, foldhash::fast::RandomState>;
+
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The blob.
-    pub blob: u32,
-    /// The build step or the repository that it is called by.
-    pub text: u32,
-    /// The tag, where it is one.
-    pub tag: u32,
+    /// The id of the blob.
+    pub blob: i64,
+    /// That of the build step or the repository that it is called by.
+    pub text: i64,
+    /// That of the tag, where it is one.
+    pub tag: i64,
     /// The place of its kind among [`Columns::kinds`].
     pub kind: u8,
     /// What [`super::Place::counted`] says.
@@ -63,29 +67,28 @@ pub struct Columns {
     /// What kinds there are, in small letters.
     pub kinds: Vec<String>,
     orders: Mutex<Vec<(Order, Arc<[u32]>)>>,
-    left: Mutex<Option<(String, Arc<Numbers>)>>,
+    left: Mutex<Option<(String, Arc<Places>)>>,
 }
 
-/// A set of numbers that lie close together: a bit for each.
+/// Some of the rows, by their places: a bit for each.
 #[derive(Debug, Default)]
-pub struct Numbers {
+pub struct Places {
     bits: Vec<u64>,
 }
 
-impl Numbers {
-    /// Whether a number is in it.
-    pub fn has(&self, number: u32) -> bool {
-        let bits = self.bits.get(number as usize / 64);
-        bits.is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+impl Places {
+    /// Whether a place is among them.
+    fn has(&self, place: u32) -> bool {
+        let bits = self.bits.get(place as usize / 64);
+        bits.is_some_and(|bits| bits >> (place % 64) & 1 == 1)
     }
 
-    /// Adds a number.
-    pub fn add(&mut self, number: u32) {
-        let at = number as usize / 64;
+    fn add(&mut self, place: u32) {
+        let at = place as usize / 64;
         if self.bits.len() <= at {
             self.bits.resize(at + 1, 0);
         }
-        self.bits[at] |= 1 << (number % 64);
+        self.bits[at] |= 1 << (place % 64);
     }
 }
 
@@ -135,13 +138,13 @@ impl Columns {
         &self,
         filter: &str,
         prepare: impl FnOnce() -> rusqlite::Result<F>,
-    ) -> rusqlite::Result<Arc<Numbers>> {
+    ) -> rusqlite::Result<Arc<Places>> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = left.as_ref().filter(|(of, _)| of == filter) {
             return Ok(Arc::clone(known));
         }
         let is_left = prepare()?;
-        let mut new = Numbers::default();
+        let mut new = Places::default();
         for (at, _) in (0..).zip(&self.entries).filter(|(_, entry)| is_left(entry)) {
             new.add(at);
         }
@@ -151,13 +154,7 @@ impl Columns {
     }
 
     /// Rows from `offset` in an order, of those that a filter leaves.
-    pub fn page(
-        &self,
-        order: Order,
-        left: Option<&Numbers>,
-        offset: u64,
-        limit: u64,
-    ) -> Vec<Entry> {
+    pub fn page(&self, order: Order, left: Option<&Places>, offset: u64, limit: u64) -> Vec<Entry> {
         let places = self.in_order(order);
         let (offset, limit) = (to_usize(offset), to_usize(limit));
         let entry = |at: &u32| self.entries[*at as usize];
@@ -171,7 +168,7 @@ impl Columns {
     }
 
     /// How many rows a filter leaves, and the most bytes of one.
-    pub fn summary(&self, measure: Measure, left: Option<&Numbers>) -> (u64, u64) {
+    pub fn summary(&self, measure: Measure, left: Option<&Places>) -> (u64, u64) {
         let entries = (0_u32..).zip(&self.entries);
         let entries = entries.filter(|(at, _)| left.is_none_or(|left| left.has(*at)));
         let (count, most) = entries
@@ -193,8 +190,8 @@ mod tests {
     fn entry() -> impl Strategy<Value = Entry> {
         (0..9_u32, 0..4_i64, 0..4_i64, prop_oneof![Just(UNKNOWN), 0..3_i64]).prop_map(
             |(number, exclusive_bytes, more, time_ns)| Entry {
-                blob: number,
-                text: number % 3,
+                blob: i64::from(number),
+                text: i64::from(number % 3),
                 tag: NONE,
                 kind: 0,
                 count: number / 2,
@@ -217,12 +214,23 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_place_is_found_again_whatever_it_is() {
+        let mut places = Places::default();
+        for place in [0, 63, 64, 1_000_000] {
+            places.add(place);
+        }
+        let all = [0, 1, 63, 64, 65, 1_000_000, 1_000_001, u32::MAX];
+        let found: Vec<u32> = all.into_iter().filter(|place| places.has(*place)).collect();
+        assert_eq!(found, [0, 63, 64, 1_000_000]);
+    }
+
     proptest! {
         /// A page is what sorting all rows, filtering them and counting off would give, whatever was asked before.
         #[test]
         fn a_page_is_a_part_of_the_sorted_list(
             entries in prop::collection::vec(entry(), 0..200),
-            asked in prop::collection::vec((order(), prop::option::of(0..3_u32), 0..210_u64, 0..50_u64), 1..8),
+            asked in prop::collection::vec((order(), prop::option::of(0..3_i64), 0..210_u64, 0..50_u64), 1..8),
         ) {
             let columns = Columns::new(entries.clone(), Vec::new());
             for (order, text, offset, limit) in asked {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{CachedStatement, Connection, Row as SqlRow};
 
-use super::columns::{Columns, Entry, NONE, Numbers, UNKNOWN};
+use super::columns::{Columns, Entry, IdSet, NONE, Places, UNKNOWN};
 use super::filter::{self, Filter, Names, Texts};
 use super::place::{Measure, Order, Place, Sort};
 
@@ -83,7 +83,7 @@ impl Long {
         order.sort == Sort::Size && is_of_index
     }
 
-    /// The order of names: numbers of repositories, tags and blobs follow names and digests.
+    /// The order of names: ids of repositories, tags and blobs follow names and digests.
     fn by_name(self) -> &'static str {
         match self.texts() {
             Texts::Steps => "blob",
@@ -166,13 +166,13 @@ impl Held {
             return Ok(Arc::clone(known));
         }
         let all = self.columns(connection, Long::Holders)?;
-        let mut holding = Numbers::default();
+        let mut holding = IdSet::default();
         let mut find = connection.prepare_cached(include_str!("sql/holding_manifests.sql"))?;
         let mut rows = find.query([blob])?;
         while let Some(row) = rows.next()? {
-            holding.add(row.get(0)?);
+            holding.insert(row.get(0)?);
         }
-        let entries = all.entries.iter().filter(|entry| holding.has(entry.blob)).copied();
+        let entries = all.entries.iter().filter(|entry| holding.contains(&entry.blob)).copied();
         let columns = Arc::new(Columns::new(entries.collect(), all.kinds.clone()));
         *slot = Some((digest.to_owned(), Arc::clone(&columns)));
         Ok(columns)
@@ -204,8 +204,8 @@ fn entry(row: &SqlRow<'_>, kinds: &mut Vec<String>) -> rusqlite::Result<Entry> {
         });
     Ok(Entry {
         blob: row.get(0)?,
-        text: row.get::<_, Option<u32>>(1)?.unwrap_or(NONE),
-        tag: row.get::<_, Option<u32>>(2)?.unwrap_or(NONE),
+        text: row.get::<_, Option<i64>>(1)?.unwrap_or(NONE),
+        tag: row.get::<_, Option<i64>>(2)?.unwrap_or(NONE),
         kind: u8::try_from(kind).unwrap_or(NO_KIND),
         count: row.get::<_, Option<u32>>(4)?.unwrap_or(0),
         exclusive_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(UNKNOWN),
@@ -245,7 +245,7 @@ pub fn left(
     columns: &Columns,
     names: &Names,
     filter: &Filter,
-) -> rusqlite::Result<Arc<Numbers>> {
+) -> rusqlite::Result<Arc<Places>> {
     columns.left(&filter.text, || {
         let (low, high) = filter::range(connection, &filter.digest)?;
         let called = match long {
@@ -260,14 +260,13 @@ pub fn left(
         };
         let is_none = long == Long::Layers && filter.is_no_step();
         Ok(move |entry: &Entry| {
-            let blob = i64::from(entry.blob);
-            (low..high).contains(&blob)
+            (low..high).contains(&entry.blob)
                 || is_kind.get(usize::from(entry.kind)) == Some(&true)
                 || match (&called, entry.text, entry.tag) {
                     (Called::By(_), NONE, _) => is_none,
-                    (Called::By(texts), text, _) => texts.has(text),
-                    (Called::As(found), text, NONE) => found.revisions_of.has(text),
-                    (Called::As(found), _, tag) => found.tags.has(tag),
+                    (Called::By(texts), text, _) => texts.contains(&text),
+                    (Called::As(found), text, NONE) => found.revisions_of.contains(&text),
+                    (Called::As(found), _, tag) => found.tags.contains(&tag),
                 }
         })
     })
@@ -275,6 +274,6 @@ pub fn left(
 
 /// What a filter is about.
 enum Called {
-    By(Arc<Numbers>),
+    By(Arc<IdSet>),
     As(filter::Holders),
 }

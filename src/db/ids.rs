@@ -53,9 +53,9 @@ impl<'a> Ids<'a> {
     /// When `old` cannot be read.
     pub(super) fn beside(catalog: &'a Catalog, old: &Connection) -> rusqlite::Result<Self> {
         let repositories = catalog.repositories.iter();
-        let tags = repositories
-            .clone()
-            .flat_map(|repository| repository.tags.iter().map(|tag| (&*repository.name, &*tag.name)));
+        let tags = repositories.clone().flat_map(|repository| {
+            repository.tags.iter().map(|tag| (&*repository.name, &*tag.name))
+        });
         let blobs = read(old, include_str!("sql/ids_of_blobs.sql"), |row| digest_in(row, 1))?;
         let names = |sql| read(old, sql, |row| row.get::<_, String>(1));
         let old_repositories = names("SELECT id, name FROM repository ORDER BY id")?;

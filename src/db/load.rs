@@ -17,9 +17,7 @@ use crate::graph::RevisionAccount;
 use crate::model::{
     Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
 };
-use crate::scan::{
-    BlobDescription, BlobKind, CatalogTag, TextNumber, describe_blobs,
-};
+use crate::scan::{BlobDescription, BlobKind, CatalogTag, TextNumber, describe_blobs};
 
 /// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is
 /// the snapshot whose place this one takes.
@@ -307,8 +305,7 @@ fn repositories(
             ])?;
         }
     }
-    let tables =
-        [repository_rows, revision_rows, tag_rows, class_rows, entry_rows, link_rows];
+    let tables = [repository_rows, revision_rows, tag_rows, class_rows, entry_rows, link_rows];
     for table in tables {
         table.finish()?.delete(connection)?;
     }

@@ -79,9 +79,8 @@ pub(super) fn is_form_current(connection: &Connection) -> rusqlite::Result<bool>
     apply_views(&new)?;
     let form = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
         let mut select = connection.prepare(include_str!("sql/form.sql"))?;
-        let rows = select.query_map([], |row| {
-            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
-        })?;
+        let rows =
+            select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
         rows.collect()
     };
     Ok(views_are_current(connection)? && form(connection)? == form(&new)?)

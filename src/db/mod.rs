@@ -32,9 +32,9 @@ pub use content::{
     ContentReader, ContentResult, StoredBlob, StoredFinding, content_findings, record_content,
 };
 pub use guard::{Guard, Stopper};
+pub use ids::Ids;
 #[cfg(test)]
 pub(crate) use load::load_figures;
-pub use ids::Ids;
 pub use lock::{Making, WriteLock, remove_unfinished};
 pub use migrate::{
     PRIVATE_VIEWS_SQL, VIEWS_SQL, apply_views, create_indices, create_tables, is_scan_current,
@@ -51,8 +51,6 @@ pub use read_graph::{ReadGraphError, read_graph};
 pub use references::References;
 #[cfg(test)]
 pub(crate) use references::load_references;
-#[cfg(test)]
-pub(crate) use table::Target;
 pub use remembered::remembered;
 pub use roots::{ResolvedRow, StoredRoot};
 pub use rows::{
@@ -61,6 +59,8 @@ pub use rows::{
 };
 pub use schema::{View, ViewColumn, views};
 pub use stamp::FileStamp;
+#[cfg(test)]
+pub(crate) use table::Target;
 pub use witness::{
     RepositoryThen, Vanished, Witness, accept_vanished, begin_own_removal, end_own_removal,
     vanished, witness,

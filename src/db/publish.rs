@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::load::load_figures;
 use super::ids::Ids;
+use super::load::load_figures;
 use super::lock::{Making, NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish, open_existing};
 use super::references::References;
 use super::rows::{ScanRecord, Snapshot, Totals};

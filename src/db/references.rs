@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, Statement, params};
 
-use super::lock::{Making, NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish, open_existing};
 use super::ids::Ids;
+use super::lock::{Making, NEW_FILE_PRAGMAS, WriteLock, begin, beside, finish, open_existing};
 use super::summaries::load_image_summaries;
 use super::table::{Gone, Target};
 use super::{DatabaseError, migrate};

@@ -50,11 +50,7 @@ fn bases(connection: &Connection, catalog: &Catalog, ids: &Ids<'_>) -> rusqlite:
     Ok(())
 }
 
-fn steps(
-    connection: &Connection,
-    catalog: &Catalog,
-    ids: &Ids<'_>,
-) -> rusqlite::Result<()> {
+fn steps(connection: &Connection, catalog: &Catalog, ids: &Ids<'_>) -> rusqlite::Result<()> {
     let steps = changing_steps(catalog).into_iter();
     let mut steps: Vec<_> =
         steps.map(|step| (ids.build_steps.id(Some(step.build_step)), step)).collect();

@@ -185,13 +185,32 @@ mod tests {
 
     /// Tables whose rows are compared.
     const COMPARED: [&str; 14] = [
-        "blob", "build_step", "image", "image_order", "layer_link", "manifest", "media_type",
-        "reference", "referenced_by", "repository", "revision", "tag", "tag_class", "tag_entry",
+        "blob",
+        "build_step",
+        "image",
+        "image_order",
+        "layer_link",
+        "manifest",
+        "media_type",
+        "reference",
+        "referenced_by",
+        "repository",
+        "revision",
+        "tag",
+        "tag_class",
+        "tag_entry",
     ];
     /// History, and what is written in a way of its own.
     const KEPT: [&str; 9] = [
-        "own_removal", "past_repository", "past_scan", "pull", "pull_coverage", "pull_minute",
-        "remembered", "views_in_file", "witness",
+        "own_removal",
+        "past_repository",
+        "past_scan",
+        "pull",
+        "pull_coverage",
+        "pull_minute",
+        "remembered",
+        "views_in_file",
+        "witness",
     ];
 
     #[test]
@@ -199,7 +218,8 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::db::create_tables(&mut connection).unwrap();
         let cleared = include_str!("sql/clear_copy.sql").lines();
-        let cleared = cleared.filter_map(|line| line.strip_prefix("DELETE FROM ")?.strip_suffix(';'));
+        let cleared =
+            cleared.filter_map(|line| line.strip_prefix("DELETE FROM ")?.strip_suffix(';'));
         let mut named: Vec<&str> = cleared.chain(COMPARED).chain(KEPT).collect();
         named.sort_unstable();
         let mut select = connection

@@ -8,9 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use regsql::db::{
-    self, Ids, Making, NewDatabase, References, ScanRecord, Snapshot, WriteLock,
-};
+use regsql::db::{self, Ids, Making, NewDatabase, References, ScanRecord, Snapshot, WriteLock};
 use regsql::graph;
 use regsql::model::Name;
 use regsql::model::progress::Hidden;
