@@ -44,7 +44,7 @@ CREATE TABLE build_step (
 
 -- Every digest that is present as a blob or named by a link or a manifest.
 CREATE TABLE blob (
-    id                  INTEGER PRIMARY KEY,    -- rank in digest order
+    id                  INTEGER PRIMARY KEY,    -- in the order of digests
     hash                BLOB,                   -- the 32 bytes of a sha256 digest
     other_digest        TEXT,                   -- the whole digest when its algorithm is not sha256
     is_present          INTEGER NOT NULL,

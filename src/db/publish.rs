@@ -120,6 +120,8 @@ pub struct NewDatabase<'a> {
     /// The file whose place it takes.
     old: Option<Connection>,
     making: Making,
+    /// What SQLite called the state of the old file when it was copied.
+    copied_version: i64,
     has_lost_history: bool,
 }
 
@@ -146,6 +148,7 @@ impl<'a> NewDatabase<'a> {
             connection: Some(connection),
             old: None,
             making: Making::New,
+            copied_version: 0,
             has_lost_history: false,
         };
         let connection = new.connection.as_mut().ok_or_else(|| published(database))?;
@@ -184,25 +187,29 @@ impl<'a> NewDatabase<'a> {
         let path = beside(database, ".new")?;
         begin(&path)?;
         // Nothing else writes the file while it is read in a transaction, and a journal that a killed process left is
-        // rolled back: a copy would lack it.
-        let copy = || -> rusqlite::Result<bool> {
+        // rolled back: a copy would lack it. The file that was copied is closed then, and with it goes the lock of the
+        // transaction; whether somebody wrote meanwhile is asked at the end.
+        let copy = || -> rusqlite::Result<Option<(Connection, Connection, i64)>> {
             let old = open_existing(database)?;
             old.execute_batch("BEGIN")?;
-            Ok(is_fit(&old)? && fs::copy(database, &path).is_ok())
-        };
-        let open = || -> rusqlite::Result<(Connection, Connection)> {
+            let copied_version = version(&old)?;
+            if !is_fit(&old)? || fs::copy(database, &path).is_err() {
+                return Ok(None);
+            }
+            old.execute_batch("COMMIT")?;
             let connection = open_existing(&path)?;
             connection.execute_batch(NEW_FILE_PRAGMAS)?;
             connection.execute_batch(include_str!("sql/clear_copy.sql"))?;
-            Ok((connection, open_existing(database)?))
+            Ok(Some((connection, old, copied_version)))
         };
-        match copy().and_then(|is_copied| is_copied.then(open).transpose()) {
-            Ok(Some((connection, old))) => Ok(Some(Self {
+        match copy() {
+            Ok(Some((connection, old, copied_version))) => Ok(Some(Self {
                 lock,
                 path,
                 connection: Some(connection),
                 old: Some(old),
                 making: Making::Copy,
+                copied_version,
                 has_lost_history: false,
             })),
             Ok(None) | Err(_) => {
@@ -259,6 +266,7 @@ impl<'a> NewDatabase<'a> {
         let on_sqlite = |source| DatabaseError::from_sqlite_write(database, source);
         let connection = self.connection.as_ref().ok_or_else(|| published(database))?;
         references.take_into(connection)?;
+        self.refuse_changed_old()?;
         let finish = || {
             migrate::apply_views(connection)?;
             super::content::mark_broken_tags(connection)?;
@@ -274,6 +282,18 @@ impl<'a> NewDatabase<'a> {
         self.old = None;
         self.rename()?;
         Ok(totals)
+    }
+
+    /// Rows were compared with those of the old file: they must be those of the copy.
+    fn refuse_changed_old(&self) -> Result<(), DatabaseError> {
+        let Some(old) = self.old.as_ref().filter(|_| self.making == Making::Copy) else {
+            return Ok(());
+        };
+        let now = version(old).and_then(|now| match now == self.copied_version {
+            true => Ok(()),
+            false => Err(rusqlite::Error::InvalidParameterName("it changed".into())),
+        });
+        now.map_err(|source| DatabaseError::from_sqlite(self.lock.database(), source))
     }
 
     /// Writes all but the references, and the indices.
@@ -314,13 +334,16 @@ impl<'a> NewDatabase<'a> {
             self.connection = Some(connection);
             return Err(DatabaseError::from_sqlite_write(self.lock.database(), source));
         }
-        // That of a file that is damaged or gone would be taken for the new file's, and undo it.
-        let mut journal = database.as_os_str().to_owned();
-        journal.push("-journal");
+        // Those of a file that is damaged or gone would be taken for the new file's, and change it.
+        let journals = ["-journal", "-wal", "-shm"].map(|suffix| {
+            let mut path = database.as_os_str().to_owned();
+            path.push(suffix);
+            path
+        });
         keep_access(&self.path, database);
         let renamed = File::open(&self.path).and_then(|file| file.sync_all());
         let renamed = finish(&self.path, || {
-            drop(fs::remove_file(journal));
+            journals.iter().for_each(|journal| drop(fs::remove_file(journal)));
             renamed.and_then(|()| fs::rename(&self.path, database)).inspect_err(|_| {
                 drop(fs::remove_file(&self.path));
             })
@@ -359,10 +382,19 @@ impl<'a> NewDatabase<'a> {
     }
 }
 
-/// Whether a copy of the file has the tables, indices and views of a new one, and few pages that are not in use.
+/// Whether a copy of the file has all that is in it, the tables, indices and views of a new one, and few pages that are
+/// not in use.
 fn is_fit(old: &Connection) -> rusqlite::Result<bool> {
     let count = |pragma: &str| old.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    Ok(migrate::is_form_current(old)? && count("freelist_count")? * 8 <= count("page_count")?)
+    let journal: String = old.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok(journal != "wal"
+        && migrate::is_form_current(old)?
+        && count("freelist_count")? * 8 <= count("page_count")?)
+}
+
+/// Another one when another connection has written the file.
+fn version(old: &Connection) -> rusqlite::Result<i64> {
+    old.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 /// Gives a new file the owner and mode of the one that it replaces: a scan by root must not lock out

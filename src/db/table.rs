@@ -5,7 +5,7 @@
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator as _;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Rows, Statement};
+use rusqlite::{Connection, Row, Rows, Statement};
 
 /// Where rows go, and what is there already.
 #[derive(Clone, Copy)]
@@ -52,6 +52,7 @@ pub(crate) struct Table<'t> {
     name: &'static str,
     key_columns: usize,
     last: Option<Key>,
+    last_old: Option<Key>,
     gone: Vec<Key>,
 }
 
@@ -79,6 +80,7 @@ impl OldRows<'_> {
             name: self.name,
             key_columns: self.key_columns,
             last: None,
+            last_old: None,
             gone: Vec::new(),
         })
     }
@@ -97,12 +99,13 @@ impl Table<'_> {
             return Err(out_of_order(self.name));
         }
         while let Some(row) = old.get() {
-            let mut known = [0; MOST_KEY_COLUMNS];
-            for (column, part) in known.iter_mut().take(self.key_columns).enumerate() {
-                *part = row.get(column)?;
-            }
+            let known = key_of(row, self.key_columns)?;
             if known > key {
                 break;
+            }
+            // As a damaged file may have them: a search in the copy would miss some.
+            if self.last_old.replace(known).is_some_and(|last| last >= known) {
+                return Err(out_of_order(self.name));
             }
             if known == key {
                 let mut is_same = true;
@@ -122,9 +125,9 @@ impl Table<'_> {
     pub fn finish(mut self) -> rusqlite::Result<Gone> {
         if let Some(old) = &mut self.old {
             while let Some(row) = old.get() {
-                let mut known = [0; MOST_KEY_COLUMNS];
-                for (column, part) in known.iter_mut().take(self.key_columns).enumerate() {
-                    *part = row.get(column)?;
+                let known = key_of(row, self.key_columns)?;
+                if self.last_old.replace(known).is_some_and(|last| last >= known) {
+                    return Err(out_of_order(self.name));
                 }
                 self.gone.push(known);
                 old.advance()?;
@@ -152,6 +155,14 @@ impl Gone {
         }
         Ok(())
     }
+}
+
+fn key_of(row: &Row<'_>, key_columns: usize) -> rusqlite::Result<Key> {
+    let mut key = [0; MOST_KEY_COLUMNS];
+    for (column, part) in key.iter_mut().take(key_columns).enumerate() {
+        *part = row.get(column)?;
+    }
+    Ok(key)
 }
 
 fn integer(value: ToSqlOutput<'_>) -> rusqlite::Result<i64> {

@@ -211,6 +211,12 @@ fn seen(database: &Path) -> Vec<String> {
     rows
 }
 
+/// Whether SQLite finds each row, also in each index.
+fn integrity(database: &Path) -> String {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap()
+}
+
 fn check(rounds: &[Vec<Change>], deep: DeepLook, reuse: Reuse, pause: Duration) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("registry");
@@ -229,6 +235,7 @@ fn check(rounds: &[Vec<Change>], deep: DeepLook, reuse: Reuse, pause: Duration) 
         let full = directory.path().join("full.db");
         scan(&options(&root, &full, deep, Reuse::Nothing), &Hidden).unwrap();
         assert_eq!(seen(&database), seen(&full), "{round:?}");
+        assert_eq!(integrity(&database), "ok", "{round:?}");
         std::thread::sleep(pause);
     }
 }
@@ -468,7 +475,7 @@ fn a_memory_that_is_damaged_or_of_another_scan_is_no_memory() {
 }
 
 /// A database whose rows somebody changed, so that the next scan must put them right.
-const CHANGED_ROWS: [&str; 14] = [
+const CHANGED_ROWS: [&str; 17] = [
     "DELETE FROM reference WHERE position = 1",
     "UPDATE reference SET blob_id = (SELECT MAX(id) FROM blob), role = 'blob'",
     "DELETE FROM referenced_by",
@@ -482,6 +489,9 @@ const CHANGED_ROWS: [&str; 14] = [
     "UPDATE layer_link SET is_needed = 0, is_dangling = 1; DELETE FROM image",
     "UPDATE media_type SET name = 'x' || id; UPDATE build_step SET created_by = id, layer_count = 0",
     "INSERT INTO problem VALUES (7, 'layer-missing', 'error', 'app', NULL, 'x', 'x'); DELETE FROM total",
+    "DELETE FROM remembered; UPDATE image SET exclusive_bytes = -1, hash = x'07'",
+    "UPDATE blob SET id = 9223372036854775807 WHERE id = (SELECT MAX(id) FROM blob)",
+    "PRAGMA journal_mode = WAL; UPDATE tag SET name = name || 'x', logical_bytes = 1",
     "CREATE TRIGGER t AFTER INSERT ON blob BEGIN DELETE FROM reference; END",
 ];
 
@@ -506,11 +516,12 @@ fn whatever_the_last_database_says_a_rescan_leaves_what_is_there() {
         push_image(&root, REPOSITORIES[number % 3], &format!("1.{number}"), number);
         rescan();
         assert_eq!(seen(&database), full(), "{sql}");
+        assert_eq!(integrity(&database), "ok", "{sql}");
     }
     // Bytes that are damaged anywhere: it is a scan of a new file then, or puts them right.
-    for number in 20..30_usize {
+    for number in 30..40_usize {
         let mut bytes = fs::read(&database).unwrap();
-        let at = bytes.len() / 11 * (number - 19);
+        let at = bytes.len() / 11 * (number - 29);
         bytes[at..at + 500].fill(0xff);
         fs::write(&database, bytes).unwrap();
         push_image(&root, REPOSITORIES[number % 3], &format!("1.{number}"), number);
