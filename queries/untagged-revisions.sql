@@ -24,15 +24,16 @@
 -- those in use and give them to `prune --protect`.
 SELECT
     r.name AS repository,
-    COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) AS manifest_digest,
+    CASE
+        WHEN v.untagged_hash IS NOT NULL THEN 'sha256:' || lower(hex(v.untagged_hash))
+        ELSE (SELECT COALESCE(b.other_digest, 'sha256:' || lower(hex(b.hash))) FROM blob b WHERE b.id = v.blob_id)
+    END AS manifest_digest,
     v.exclusive_bytes AS exclusive_bytes,
     strftime('%Y-%m-%dT%H:%M:%SZ', v.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
-    m.kind AS kind,
+    v.untagged_kind AS kind,
     v.logical_bytes AS logical_bytes
 FROM revision v
 CROSS JOIN repository r ON r.id = v.repository_id
-JOIN blob b ON b.id = v.blob_id
-LEFT JOIN manifest m ON m.blob_id = v.blob_id
 WHERE v.is_tagged = 0 AND v.is_held = 0
     AND r.name GLOB COALESCE(:repository, '*')
     AND (COALESCE(:older_than, 0) = 0

@@ -37,6 +37,14 @@ pub struct ImageRow<'a> {
     pub exclusive_bytes: Option<i64>,
 }
 
+/// Of a sha256 digest.
+pub(super) fn hash_of(digest: &Digest) -> Option<&[u8]> {
+    match digest {
+        Digest::Sha256(hash) => Some(hash),
+        Digest::Other(_) => None,
+    }
+}
+
 #[derive(Debug)]
 struct Image<'a> {
     manifest: u32,
@@ -82,10 +90,6 @@ impl<'t> ImageTables<'t> {
         let images = images(tags, created_ns);
         for image in &images {
             let ImageRow { id, digest, exclusive_bytes } = row(image.manifest);
-            let hash = match digest {
-                Digest::Sha256(hash) => Some(hash.as_slice()),
-                Digest::Other(_) => None,
-            };
             self.images.put(params![
                 repository_id,
                 id,
@@ -95,7 +99,7 @@ impl<'t> ImageTables<'t> {
                 image.is_kept,
                 image.newer_image_count,
                 exclusive_bytes,
-                hash,
+                hash_of(digest),
             ])?;
         }
         if !images.is_empty() {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::authority;
 use super::content::blob_at;
-use super::images::{AgeOfTag, ImageRow, ImageTables};
+use super::images::{AgeOfTag, ImageRow, ImageTables, hash_of};
 use super::reclaimable::load_reclaimable;
 use super::rows::{NO_MEDIA_TYPE, Snapshot, Totals};
 use super::summaries::load_summaries;
@@ -17,7 +17,9 @@ use crate::graph::RevisionAccount;
 use crate::model::{
     Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
 };
-use crate::scan::{BlobDescription, BlobKind, CatalogTag, TextNumber, describe_blobs};
+use crate::scan::{
+    BlobDescription, BlobKind, CatalogManifest, CatalogTag, TextNumber, describe_blobs,
+};
 
 /// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is
 /// the snapshot whose place this one takes.
@@ -145,7 +147,7 @@ fn manifests(
         layers.dedup();
         table.put(params![
             ids.blob(manifest.blob),
-            body.map_or(ManifestKind::Unknown, |body| body.kind).as_str(),
+            kind_of(manifest).as_str(),
             !manifest.is_broken(),
             manifest.is_orphan,
             ids.media_types.id(body.and_then(|body| body.media_type)),
@@ -161,6 +163,10 @@ fn manifests(
         ])?;
     }
     table.finish()?.delete(target.connection)
+}
+
+fn kind_of(manifest: &CatalogManifest) -> ManifestKind {
+    manifest.body.as_ref().map_or(ManifestKind::Unknown, |body| body.kind)
 }
 
 fn load_class(
@@ -195,7 +201,7 @@ fn repositories(
     let mut old_repositories = target.old("repository", 1)?;
     let mut repository_rows = old_repositories.table(14)?;
     let mut old_revisions = target.old("revision", 2)?;
-    let mut revision_rows = old_revisions.table(7)?;
+    let mut revision_rows = old_revisions.table(9)?;
     let mut old_tags = target.old("tag", 1)?;
     let mut tag_rows = old_tags.table(10)?;
     let mut old_classes = target.old("tag_class", 1)?;
@@ -231,14 +237,21 @@ fn repositories(
             repository.facts.fingerprint.as_slice(),
         ])?;
         for (revision, figures) in repository.revisions.iter().zip(&account.revisions) {
+            let is_held = figures.is_held || figures.is_rooted && !figures.is_tagged;
+            let untagged = (!figures.is_tagged && !is_held)
+                .then(|| graph.manifest_at(revision.name))
+                .flatten()
+                .map(|at| kind_of(&graph.manifests[at as usize]).as_str());
             revision_rows.put(params![
                 id,
                 ids.blob(revision.name),
                 figures.is_tagged,
-                figures.is_held || figures.is_rooted && !figures.is_tagged,
+                is_held,
                 revision.modified_ns,
                 figures.logical_bytes as i64,
                 figures.exclusive_bytes as i64,
+                untagged.and(hash_of(&graph.digests[revision.name as usize])),
+                untagged,
             ])?;
         }
         let names: Vec<&str> = repository.tags.iter().map(|tag| tag.name.as_str()).collect();

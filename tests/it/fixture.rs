@@ -331,7 +331,7 @@ fn repositories(insert: &mut impl FnMut(&str, String)) {
         insert(
             "revision",
             format!(
-                "{repository}, {manifest}, {tagged}, 0, {}, {logical}, {exclusive}",
+                "{repository}, {manifest}, {tagged}, 0, {}, {logical}, {exclusive}, NULL, NULL",
                 pushed(days)
             ),
         );

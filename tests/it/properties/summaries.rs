@@ -5,7 +5,8 @@ use rusqlite::Connection;
 /// What a table of sums says, and what it is by definition; rows of both in the same order.
 const DEFINITIONS: &[(&str, &str)] = &[
     (
-        "SELECT repository_id, manifest_id, pushed_ns, created_ns, newest_tag_ns, is_kept, newer_image_count
+        "SELECT repository_id, manifest_id, pushed_ns, created_ns, newest_tag_ns, is_kept, newer_image_count,
+         exclusive_bytes, hash
          FROM image ORDER BY 1, 2",
         "WITH one AS (
              SELECT t.repository_id, t.manifest_id,
@@ -20,7 +21,10 @@ const DEFINITIONS: &[(&str, &str)] = &[
              CASE WHEN m.created_ns >= 315619200000000000 THEN m.created_ns END,
              o.newest_tag_ns, o.is_kept,
              ROW_NUMBER() OVER (PARTITION BY o.repository_id ORDER BY o.newest_tag_ns DESC, m.created_ns DESC,
-                 o.version_key DESC, o.name DESC, o.manifest_id) - 1
+                 o.version_key DESC, o.name DESC, o.manifest_id) - 1,
+             (SELECT v.exclusive_bytes FROM revision v
+                 WHERE v.repository_id = o.repository_id AND v.blob_id = o.manifest_id),
+             (SELECT b.hash FROM blob b WHERE b.id = o.manifest_id)
          FROM one o LEFT JOIN manifest m ON m.blob_id = o.manifest_id
          ORDER BY 1, 2",
     ),
@@ -109,6 +113,14 @@ const DEFINITIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What revisions say of their blobs, to be shown without these.
+const UNTAGGED: (&str, &str) = (
+    "SELECT repository_id, blob_id, untagged_hash, untagged_kind FROM revision ORDER BY 1, 2",
+    "SELECT v.repository_id, v.blob_id, iif(v.is_tagged = 0 AND v.is_held = 0, b.hash, NULL),
+         iif(v.is_tagged = 0 AND v.is_held = 0, m.kind, NULL)
+     FROM revision v JOIN blob b ON b.id = v.blob_id LEFT JOIN manifest m ON m.blob_id = v.blob_id ORDER BY 1, 2",
+);
+
 fn rows(database: &Connection, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
     let mut statement = database.prepare(sql).unwrap();
     let count = statement.column_count();
@@ -125,6 +137,12 @@ pub fn fill(database: &Connection) {
         let sql = format!("INSERT INTO {table} ({columns}) {definition}");
         database.execute_batch(&sql).unwrap_or_else(|error| panic!("{table}: {error}"));
     }
+    let sql = "UPDATE revision AS r SET untagged_hash = u.hash, untagged_kind = u.kind
+        FROM (SELECT NULL AS repository, NULL AS blob, NULL AS hash, NULL AS kind WHERE 0 UNION ALL {}) u
+        WHERE u.repository = r.repository_id AND u.blob = r.blob_id";
+    database
+        .execute_batch(&sql.replace("{}", UNTAGGED.1.trim_end_matches(" ORDER BY 1, 2")))
+        .unwrap();
 }
 
 /// Compares every sum of a scan with its definition, and says of each whether it has rows.
@@ -134,5 +152,5 @@ pub fn check(database: &Connection) -> Vec<bool> {
         assert_eq!(found, rows(database, definition), "{table}");
         !found.is_empty()
     };
-    DEFINITIONS.iter().map(check).collect()
+    DEFINITIONS.iter().chain([&UNTAGGED]).map(check).collect()
 }
