@@ -313,3 +313,33 @@ fn served<'u>(
         all.iter().map(|unlinked| (unlinked, unlinked.as_remembered())).collect();
     still_served(registry, &questions, environment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_a_link_says_what_a_registry_was_asked_for() {
+        let layout = Layout::new("docker/registry/v2".into());
+        let hex = "ab".repeat(32);
+        let at = |path: &str| Unlinked::at(&layout, &layout.repositories().join(path));
+        let layer = at(&format!("shop/web/_layers/sha256/{hex}")).unwrap();
+        assert_eq!((layer.repository.as_str(), layer.is_revision), ("shop/web", false));
+        assert_eq!((layer.digest.to_string(), layer.is_alias()), (format!("sha256:{hex}"), false));
+        let revision = at(&format!("app/_manifests/revisions/sha256/{hex}")).unwrap();
+        assert_eq!((revision.repository.as_str(), revision.is_revision), ("app", true));
+        let alias = at(&format!("app/_layers/sha512/{hex}{hex}")).unwrap();
+        assert!(alias.is_alias() && !alias.is_revision);
+        for path in [
+            format!("app/_layers/tarsum/{hex}"),
+            format!("app/_layers/sha256/{}", &hex[..20]),
+            format!("app/_manifests/tags/sha256/{hex}"),
+            format!("app/layers/sha256/{hex}"),
+            format!("App/_layers/sha256/{hex}"),
+            "app/_layers/sha256".into(),
+            "app".into(),
+        ] {
+            assert!(at(&path).is_none(), "{path}");
+        }
+    }
+}

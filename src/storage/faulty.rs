@@ -10,6 +10,8 @@ use super::{
     MountId, Storage, StorageWriter, Streamed,
 };
 
+const EIO: i32 = 5;
+
 /// Which changing calls fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -31,6 +33,9 @@ pub enum Fault {
 /// What others do, called with the number of the changing call that comes next.
 type Others = Box<dyn Fn(u64) + Send + Sync>;
 
+/// What the disk no longer gives away.
+type Unreadable = Box<dyn Fn(&Path) -> bool + Send + Sync>;
+
 /// Passes everything on to another storage, except for the changing calls that are to fail.
 pub struct FaultyStorage<S> {
     inner: S,
@@ -38,12 +43,13 @@ pub struct FaultyStorage<S> {
     calls: AtomicU64,
     others: Option<Others>,
     full: Option<PathBuf>,
+    unreadable: Option<Unreadable>,
 }
 
 impl<S> FaultyStorage<S> {
     /// A storage with this fault.
     pub fn new(inner: S, fault: Fault) -> Self {
-        Self { inner, fault, calls: AtomicU64::new(0), others: None, full: None }
+        Self { inner, fault, calls: AtomicU64::new(0), others: None, full: None, unreadable: None }
     }
 
     /// The same, and `others` act right before each changing call: between the last look at a thing and
@@ -64,6 +70,23 @@ impl<S> FaultyStorage<S> {
     pub fn without_room_below(mut self, directory: impl Into<PathBuf>) -> Self {
         self.full = Some(directory.into());
         self
+    }
+
+    /// The same, and of these paths neither facts nor content nor names can be read.
+    #[must_use]
+    pub fn unable_to_read(
+        mut self,
+        unreadable: impl Fn(&Path) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.unreadable = Some(Box::new(unreadable));
+        self
+    }
+
+    fn can_read(&self, path: &Path) -> io::Result<()> {
+        match &self.unreadable {
+            Some(unreadable) if unreadable(path) => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        }
     }
 
     fn has_room(&self, path: &Path) -> io::Result<()> {
@@ -93,6 +116,7 @@ impl<S> FaultyStorage<S> {
 
 impl<S: Storage> Storage for FaultyStorage<S> {
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        self.can_read(directory)?;
         self.inner.list(directory)
     }
 
@@ -110,10 +134,12 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileFacts> {
+        self.can_read(path)?;
         self.inner.stat(path)
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
+        self.can_read(path)?;
         self.inner.read(path, limit)
     }
 

@@ -200,9 +200,9 @@ pub(super) fn remove_run(
     if !others.is_empty() {
         return Ok(others.into_iter().map(|name| directory.join(name)).collect());
     }
-    // Without the list the run counts as one that never began, which any purge cleans up; with the
-    // list and without the mark of its end it would count as one to be undone.
-    own.sort_by_key(|name| (name == DONE, name == MOVES));
+    // The mark of its end is the last: a list without it is that of a run to be undone. Without the list the
+    // run counts as one that never began, which any purge cleans up.
+    own.sort_by_key(|name| name == DONE);
     for name in own {
         remove_tree(storage, &directory.join(name))?;
     }

@@ -13,6 +13,7 @@ mod protected;
 pub mod pulls;
 mod roots;
 mod surer;
+mod taking;
 mod without_trash;
 
 use std::cell::Cell;

@@ -14,6 +14,7 @@ use regsql::model::{Digest, Kind, Name};
 use regsql::prune::{Outcome, ServingRegistry};
 use regsql::sample::{RegistryBuilder, paths};
 use regsql::scan::{self, Depth, Look};
+use regsql::storage::StorageWriter;
 use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::{HeldRun, aside, held, place_in_trash, roll_back};
 
@@ -25,7 +26,7 @@ use super::{Disk, How, act_as, lock, plan_of};
 const EIO: i32 = 5;
 
 /// What a scan sees, without a database.
-fn graph_of(disk: &Disk) -> Graph {
+pub fn graph_of(disk: &Disk) -> Graph {
     let storage = disk.storage();
     let walked = scan::walk(Look::full(&storage, Depth::Deep), &Hidden);
     scan::build(scan::read_manifests(&storage, walked, None, &Hidden)).1
@@ -89,22 +90,35 @@ impl ServingRegistry for Remembering<'_> {
 fn delete_remembered(uses_trash: bool, then: &(dyn Fn(&Path) + Sync)) -> (Disk, Outcome, PathBuf) {
     let (registry, untagged) = two_images();
     let disk = Disk::of(&registry);
-    let graph = graph_of(&disk);
     let name = Name::Revision { repository: "app".into(), manifest_digest: untagged.to_string() };
-    let mut plan = plan_of(&graph, [name]);
+    let done = take_remembered(&disk, &disk.storage(), &name, uses_trash, then);
+    let link = disk.below(paths::revision_link("app", &untagged));
+    (disk, done, link)
+}
+
+/// Takes a revision beside a registry that remembers it; `then` is what a client does once the first delete
+/// was answered.
+pub fn take_remembered(
+    disk: &Disk,
+    storage: &dyn StorageWriter,
+    name: &Name,
+    uses_trash: bool,
+    then: &(dyn Fn(&Path) + Sync),
+) -> Outcome {
+    let Name::Revision { manifest_digest, .. } = name else { panic!("{name:?} is no revision") };
+    let graph = graph_of(disk);
+    let mut plan = plan_of(&graph, [name.clone()]);
     assert_eq!(plan.goes[Kind::Revision].len(), 1);
     // As beside any registry that may remember them.
     plan.goes[Kind::Blob].clear();
     let serving = Remembering {
         root: disk.root(),
-        remembered: Mutex::new([untagged.to_string()].into()),
+        remembered: Mutex::new([manifest_digest.clone()].into()),
         deletes: Mutex::new(0),
         then,
     };
     let how = How { registry: Some(&serving), ..How::online(uses_trash) };
-    let done = act_as(&disk.storage(), &graph, &plan, &how).unwrap();
-    let link = disk.below(paths::revision_link("app", &untagged));
-    (disk, done, link)
+    act_as(storage, &graph, &plan, &how).unwrap()
 }
 
 fn write_again(link: &Path) {
