@@ -21,6 +21,7 @@ use super::entry::{DIRECTORY, facts_of, kind_of, names_in, nanoseconds};
 use super::{
     Allocation, Content, DirectoryStamp, Entry, FileFacts, FileKind, Layout, Leaf, LeafOptions,
     LeafState, Location, Place, Space, Storage, Streamed, Usage,
+    paths::OWN,
     stream::stream,
     usage::{self, Tree},
 };
@@ -106,7 +107,28 @@ impl FilesystemStorage {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// In what is regsql's own nothing is mounted, for nothing can be renamed there. What is, is not touched:
+    /// a server that is gone would never answer.
+    fn must_not_be_mounted(&self, path: &Path) -> io::Result<()> {
+        if !path.starts_with(OWN) {
+            return Ok(());
+        }
+        let (top, rest) = self.top(path)?;
+        // The root may have been reached by a link: the kernel knows where it is.
+        let Ok(place) = usage::path_of(top).map(|top| top.join(rest)) else { return Ok(()) };
+        let mounts = self.mounts.get_or_init(usage::mounts);
+        let own = path.components().count();
+        match place.ancestors().take(own).find(|above| mounts.contains(*above)) {
+            None => Ok(()),
+            Some(mount) => Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("something is mounted at `{}`, which is not looked at", mount.display()),
+            )),
+        }
+    }
+
     pub(super) fn open_below(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        self.must_not_be_mounted(path)?;
         let (top, rest) = self.top(path)?;
         let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
         if self.has_openat2.load(Ordering::Relaxed) {
@@ -201,6 +223,7 @@ impl Storage for FilesystemStorage {
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileFacts> {
+        self.must_not_be_mounted(path)?;
         let parent =
             self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;

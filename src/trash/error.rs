@@ -161,6 +161,10 @@ impl TrashError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run as the user that owns the storage".into()
             }
+            // So a storage calls what is mounted in its own directory.
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => {
+                "unmount it: nothing of the trash can lie there".into()
+            }
             Self::NoRoom { .. } => NO_ROOM.into(),
             Self::OtherMount { .. } | Self::CannotRename(_) => {
                 "nothing was moved; --no-trash deletes at once and needs no rename".into()

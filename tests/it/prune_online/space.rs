@@ -269,27 +269,66 @@ impl Drop for Dead {
     }
 }
 
+/// What a command says that must not wait for a mount, and its exit code.
+fn ends(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = bench.command(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            return (None, "it waited".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The places at which a mount would be met by whoever looks at the trash.
+const IN_THE_TRASH: [&str; 3] = [".regsql", ".regsql/trash", ".regsql/trash/2026-01-02T03-04-05Z"];
+
 #[test]
 fn a_mount_that_never_answers_stops_no_scan() {
-    for place in ["backup of june", "old/copy", "docker/other", ".regsql/copies"] {
+    let elsewhere = ["backup of june", "old/copy", "docker/other", ".regsql/copies"];
+    for place in elsewhere.into_iter().chain(IN_THE_TRASH) {
         let bench = Bench::of_sample();
         let Some(_dead) = Dead::mount(bench.root().join(place)) else {
             writeln!(stderr(), "skipped: nothing can be mounted here").unwrap();
             return;
         };
-        let mut scan = bench.command(&["scan", "registry"]).spawn().unwrap();
-        let started = Instant::now();
-        let status = loop {
-            match scan.try_wait().unwrap() {
-                None if started.elapsed() < Duration::from_secs(30) => {
-                    thread::sleep(Duration::from_millis(20));
-                }
-                status => break status,
-            }
+        let (code, text) = ends(&bench, &["scan", "registry"]);
+        assert_eq!(code, Some(0), "{place}: {text}");
+    }
+}
+
+#[test]
+fn a_mount_that_never_answers_in_the_trash_is_named_by_whoever_needs_the_trash() {
+    let delete = ["prune", "--garbage", "--delete", "--yes", "--offline", "--min-age=0s"];
+    let at_once = [&delete[..], &["--no-trash"]].concat();
+    let purge = ["trash", "purge", "--yes", "--offline"];
+    for place in IN_THE_TRASH {
+        let bench = Bench::of_sample();
+        assert_eq!(ends(&bench, &["scan", "registry"]).0, Some(0));
+        let before = bench.tree();
+        let Some(dead) = Dead::mount(bench.root().join(place)) else {
+            writeln!(stderr(), "skipped: nothing can be mounted here").unwrap();
+            return;
         };
-        if status.is_none() {
-            scan.kill().unwrap();
+        for command in [&delete[..], &at_once, &purge, &["trash", "list"], &["undo"]] {
+            let (code, text) = ends(&bench, command);
+            let is_a_row = place.ends_with('Z') && command[0] == "trash";
+            assert!(
+                code == Some(2) || is_a_row && code.is_some(),
+                "{command:?} {place}: {code:?} {text}"
+            );
+            assert!(
+                text.contains("something is mounted at") && text.contains(place),
+                "{command:?} {place}: {text}"
+            );
         }
-        assert!(status.is_some_and(|status| status.success()), "{place}: {status:?}");
+        drop(dead);
+        before.assert_same(&bench.tree(), place);
     }
 }
