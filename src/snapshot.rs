@@ -2,6 +2,7 @@
 
 mod bucket;
 mod findings;
+mod forgotten;
 mod inventory;
 mod roots;
 mod unknown;

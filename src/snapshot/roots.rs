@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::forgotten::{Before, ForgottenError};
 use crate::db::{
     self, DatabaseError, NewDatabase, PreviousRoots, ResolvedRow, RootsRecord, StoredRoot,
     WriteLock,
@@ -31,11 +32,6 @@ const BATCHES: usize = 4;
 /// An export with fewer rows than this share of the last one is refused: half of a list keeps half of
 /// what is in use.
 const LEAST_PERCENT: u64 = 80;
-
-/// An export is refused when it no longer names this many blobs that are still on disk. A product
-/// that takes a blob off its list takes it off the disk too, so a few are what its collector could not
-/// delete; more are what half of a list looks like, be it of one repository alone.
-const LEAST_FORGOTTEN: u64 = 10;
 
 /// Which roots a scan reads.
 #[derive(Clone, Debug)]
@@ -144,8 +140,8 @@ pub struct Read<'a> {
     pub authority: Authority,
     sources: Vec<Source>,
     rows: Rows<'a>,
-    /// The database of the last scan, if what its roots named must still be named.
-    witness: Option<PathBuf>,
+    /// The last scan, if blobs that its roots named can be compared with those named now.
+    before: Option<Before>,
 }
 
 #[derive(Default)]
@@ -295,8 +291,9 @@ impl Plan {
         match self.sources_as_before() {
             Some(sources) => {
                 let authority = self.authority;
+                let before = self.before(&sources, false);
                 let rows = Rows::AsBefore(Box::new(self));
-                Ok(Read { authority, sources, rows, witness: None })
+                Ok(Read { authority, sources, rows, before })
             }
             None => self.write(NewDatabase::create(lock)?),
         }
@@ -338,15 +335,19 @@ impl Plan {
         if let Some(last) = last {
             refuse_fall(last, &sources)?;
         }
-        let lists_blobs = |sources: &[Source]| sources.iter().any(|source| source.has_blobs);
-        let is_witness =
-            |last: &&PreviousRoots| lists_blobs(&last.sources) && lists_blobs(&sources);
-        let witness = last
-            .filter(is_witness)
-            .filter(|_| self.authority == Authority::Both)
-            .map(|_| self.remembered.clone());
         let rows = Rows::Written(Box::new(new));
-        Ok(Read { authority: self.authority, sources, rows, witness })
+        let mut read = Read { authority: self.authority, sources, rows, before: None };
+        let is_same = last.is_some_and(|last| last.fingerprint == Some(read.fingerprint()));
+        read.before = self.before(&read.sources, !self.is_fall_accepted && !is_same);
+        Ok(read)
+    }
+
+    fn before(&self, sources: &[Source], is_refused: bool) -> Option<Before> {
+        let lists_blobs = |sources: &[Source]| sources.iter().any(|source| source.has_blobs);
+        let can_compare = self.authority == Authority::Both
+            && lists_blobs(sources)
+            && self.last.as_ref().is_some_and(|last| lists_blobs(&last.sources));
+        can_compare.then(|| Before { database: self.remembered.clone(), is_refused })
     }
 }
 
@@ -386,6 +387,17 @@ impl From<RootsScanError> for RootsReadError {
 impl From<DatabaseError> for RootsReadError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<ForgottenError> for RootsReadError {
+    fn from(error: ForgottenError) -> Self {
+        match error {
+            ForgottenError::Database(error) => Self::Database(error),
+            ForgottenError::Forgotten { count, of } => {
+                Self::Roots(RootsScanError::Forgotten { count, of })
+            }
+        }
     }
 }
 
@@ -448,7 +460,7 @@ pub fn resolve(
     graph: &Graph,
 ) -> Result<(RootsRecord, Graph), RootsReadError> {
     let fingerprint = read.fingerprint();
-    let Read { sources, authority, witness, .. } = read;
+    let Read { sources, authority, before, .. } = read;
     let mut resolver = Resolver {
         catalog,
         graph,
@@ -504,8 +516,8 @@ pub fn resolve(
         named.chain(catalog.external_roots.iter().map(|root| root.blob)).collect();
     known_blobs.sort_unstable();
     known_blobs.dedup();
-    if let Some(database) = witness {
-        known_blobs = refuse_forgotten(&database, &graph, known_blobs)?;
+    if let Some(before) = before {
+        known_blobs = before.known(catalog, &graph, known_blobs)?;
     }
     let record = RootsRecord {
         authority,
@@ -517,48 +529,6 @@ pub fn resolve(
         fingerprint,
     };
     Ok((record, graph))
-}
-
-/// What is known, with what manifests name that can no longer be read.
-fn refuse_forgotten(
-    database: &Path,
-    graph: &Graph,
-    known_blobs: Vec<BlobId>,
-) -> Result<Vec<BlobId>, RootsReadError> {
-    let mut before = Vec::new();
-    db::each_known_before(database, |digest| {
-        let blob = graph.blob_by_digest(digest);
-        let is_here = |blob: &BlobId| graph.blobs[*blob as usize].size_bytes.is_some();
-        before.extend(blob.filter(is_here));
-    })?;
-    let mut known: HashSet<BlobId> = known_blobs.iter().copied().collect();
-    let forgotten =
-        |known: &HashSet<BlobId>| before.iter().filter(|blob| !known.contains(blob)).count() as u64;
-    if forgotten(&known) < LEAST_FORGOTTEN {
-        return Ok(known_blobs);
-    }
-    // A manifest that cannot be read any more still has in it what it had.
-    let mut references = Vec::new();
-    db::each_reference_known_before(database, |manifest, named| {
-        let pair = graph.blob_by_digest(manifest).zip(graph.blob_by_digest(named));
-        references.extend(pair);
-    })?;
-    loop {
-        let count = known.len();
-        let named = references.iter().filter(|(manifest, _)| known.contains(manifest));
-        let named: Vec<BlobId> = named.map(|(_, named)| *named).collect();
-        known.extend(named);
-        if known.len() == count {
-            break;
-        }
-    }
-    let count = forgotten(&known);
-    if count >= LEAST_FORGOTTEN {
-        return Err(RootsScanError::Forgotten { count, of: before.len() as u64 }.into());
-    }
-    let mut known: Vec<BlobId> = known.into_iter().collect();
-    known.sort_unstable();
-    Ok(known)
 }
 
 /// What a repository's name in an export means here.

@@ -394,3 +394,29 @@ fn an_export_that_names_a_manifest_that_cannot_be_read_any_more_is_taken() {
     let said = registry.stderr(&scan);
     assert!(said.contains("no longer name"), "{said}");
 }
+
+#[test]
+fn what_an_unreadable_manifest_named_is_not_forgotten_by_a_scan_of_the_same_export() {
+    let (registry, manifest, blobs) = registry_with_one_image();
+    let scan = ["scan", "registry", "--roots", "roots.csv"];
+    let beside = || blobs[14..].iter().map(|digest| format!(",,{digest},blob"));
+    write_roots(&registry, beside().chain([format!("team/app,,{manifest},manifest")]));
+    registry.stdout(&scan);
+    let known = || registry.rows("SELECT count(*) AS count FROM blobs WHERE is_known")[0].clone();
+    let all = known();
+    let hex = manifest.strip_prefix("sha256:").unwrap();
+    let data = registry.path("registry/docker/registry/v2/blobs/sha256").join(&hex[..2]);
+    let data = data.join(hex).join("data");
+    let whole = fs::read(&data).unwrap();
+    fs::write(&data, "{").unwrap();
+    // However often it is scanned, by the same export: also one that is read again.
+    for more in [&[][..], &["--full"], &["--accept-roots"]] {
+        registry.stdout(&[&scan[..], more].concat());
+        assert_eq!(known(), all, "{more:?}");
+    }
+    fs::write(&data, whole).unwrap();
+    // Half an export, which the last one that could be read whole shows.
+    write_roots(&registry, beside());
+    let said = registry.stderr(&scan);
+    assert!(said.contains("no longer name 16 of 19 blobs here"), "{said}");
+}
