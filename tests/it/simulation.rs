@@ -13,7 +13,7 @@ mod world;
 use std::io::Write as _;
 use std::time::Instant;
 
-use histories::{history, indexes, narrow, shrink};
+use histories::{history, indexes, narrow, second_names, shrink};
 use person::{Anchor, Ended, Simulation, Without};
 use world::History;
 
@@ -97,6 +97,11 @@ fn no_history_of_deletes_through_the_api_loses_what_got_201() {
 #[test]
 fn no_history_of_indexes_over_deleted_manifests_loses_what_got_201() {
     assert_nothing_is_lost(indexes);
+}
+
+#[test]
+fn no_history_of_deleted_second_names_loses_what_got_201() {
+    assert_nothing_is_lost(second_names);
 }
 
 #[test]
@@ -194,6 +199,11 @@ fn a_layer_that_a_cache_learns_while_a_client_deletes_it_is_found() {
 fn a_manifest_that_a_cache_learns_while_a_client_deletes_it_is_found() {
     // The histories before take ten times as long, and lose nothing.
     assert_found_among(indexes, 550, Without::AskingForDeletedManifests);
+}
+
+#[test]
+fn a_second_name_that_a_cache_learns_while_a_client_deletes_it_is_found() {
+    assert_found_among(second_names, 0, Without::SeeingDeletedNames);
 }
 
 #[test]

@@ -281,6 +281,37 @@ fn forgets_all_but_the_alias(random: &mut Random, events: &mut Vec<Event>) {
     }
 }
 
+/// A history of this number in which a client deletes the second name of a layer while another asks for it, so that
+/// a cache knows that name for good; then all that nothing needs is deleted, and somebody pushes an image of it.
+pub fn second_names(seed: u64) -> History {
+    let mut random = Random { state: seed, stage: Stage::Manifests };
+    let random = &mut random;
+    let cache = [Cache::Layers, Cache::Revisions, Cache::Shared][random.below(3)];
+    let repository = random.repository();
+    let mut events = Vec::new();
+    at_once(&mut events, Action::Begin(0, Request::Upload { repository, id: ALIAS }));
+    at_once(&mut events, Action::Finish(0));
+    at_once(&mut events, Action::Pause(Duration::from_hours(1)));
+    let (delete, ask) =
+        (Request::DeleteLayer { repository, id: ALIAS }, Request::Ensure { repository, id: ALIAS });
+    meet(random, &mut events, delete, ask);
+    at_once(&mut events, Action::Pause(Duration::from_hours(1)));
+    let (keeps_trash, min_age) = (!random.is_one_in(3), Duration::ZERO);
+    let prune = Operation::Prune { is_online: true, keeps_trash, min_age, pick: 0 };
+    at_once(&mut events, Action::Operation(prune));
+    // While it runs, or when it has ended.
+    let mut after_calls = random.below(2_000) as u16;
+    let blobs = CONTENTS[WITH_ALIAS].blobs.iter().filter(|id| **id != ALIAS);
+    let others = blobs.map(|&id| Request::Ensure { repository, id });
+    let tag = Some(random.below(TAGS.len()));
+    for request in others.chain([Request::Put { repository, id: WITH_ALIAS, tag }]) {
+        events.push(Event { after_calls, what: Action::Begin(1, request) });
+        at_once(&mut events, Action::Finish(1));
+        after_calls = 0;
+    }
+    History { cache, lag: Duration::ZERO, events }
+}
+
 /// One client deletes what another asks for.
 fn meet(random: &mut Random, events: &mut Vec<Event>, delete: Request, ask: Request) {
     at_once(events, Action::Begin(0, delete));

@@ -41,6 +41,8 @@ pub enum Without {
     AskingForDeletedLinks,
     /// The same of manifests.
     AskingForDeletedManifests,
+    /// Seeing that a client deleted the second name of a layer.
+    SeeingDeletedNames,
     /// The second look at the repositories: it sees what the first one saw.
     SecondLook,
     /// The wait for pushes under way.
@@ -512,6 +514,8 @@ impl Storage for Simulation<'_> {
         options: LeafOptions,
     ) -> io::Result<Vec<Leaf>> {
         let entries = self.see(directory, |disk| disk.list(directory))?;
+        let hides_names =
+            self.without == Without::SeeingDeletedNames && directory.ends_with("_layers/sha512");
         let mut leaves = Vec::new();
         for entry in entries {
             // One that vanished since is still a name that was listed.
@@ -519,7 +523,10 @@ impl Storage for Simulation<'_> {
             let gone = |name| Leaf { name, state, others, beside: None };
             let found =
                 self.see(directory, |disk| Ok(disk.leaf(directory, &entry.name, leaf, options)))?;
-            leaves.push(found.unwrap_or_else(|| gone(entry.name)));
+            let found = found.unwrap_or_else(|| gone(entry.name));
+            if !hides_names || !matches!(found.state, LeafState::Missing) {
+                leaves.push(found);
+            }
         }
         Ok(leaves)
     }
