@@ -237,13 +237,21 @@ impl Run<'_> {
         let words = children::prune(self.job.config, true);
         let mut figures = None;
         let (ended, detail) = self.own(&words, "prune", Some(&mut figures));
-        let (result, detail) = result_of(
-            &ended,
-            detail,
-            &mut self.next,
-            "the deletion did not come to its end: what it took lies in the trash, no image is lost, and \
-             the next run puts back what something needs",
-        );
+        let was_refused =
+            detail.as_deref().is_some_and(|text| text.ends_with("nothing was touched"));
+        let advice = match self.job.config.mode() {
+            Mode::Stop { stop, .. } if was_refused => {
+                format!("nothing was deleted: `{stop}` must wait until just this registry has stopped")
+            }
+            Mode::ReadOnly { read_only, .. } if was_refused => {
+                format!("nothing was deleted: `{read_only}` must wait until just this registry is read-only")
+            }
+            Mode::Online if was_refused => "nothing was deleted: see why".to_owned(),
+            _ => "the deletion did not come to its end: what it took lies in the trash, no image is lost, \
+                  and the next run puts back what something needs"
+                .to_owned(),
+        };
+        let (result, detail) = result_of(&ended, detail, &mut self.next, &advice);
         if let Some(figures) = &figures {
             self.say(&format!("prune: deleted {}", counted(figures)));
             if let Some(run) = &figures.trash_run {

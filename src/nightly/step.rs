@@ -142,7 +142,10 @@ impl Run<'_> {
         command.stdout(if json.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut group = match Group::start(&mut command) {
             Ok(group) => group,
-            Err(error) => return (Err(error), None),
+            Err(error) => {
+                let detail = format!("cannot run regsql: {error}");
+                return (Err(error), Some(detail));
+            }
         };
         let (sender, result) = channel();
         if let Some(pipe) = group.child().stdout.take() {

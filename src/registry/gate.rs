@@ -41,7 +41,9 @@ pub enum GateError {
     #[expect(missing_docs, reason = "said by its name")]
     OtherStorage { url: String },
     /// It takes pushes against somebody's word.
-    #[error("the registry at {url} takes pushes, although --offline says that nothing writes")]
+    #[error(
+        "the registry at {url} takes pushes, although --offline says that nothing writes: nothing was touched"
+    )]
     #[expect(missing_docs, reason = "said by its name")]
     NotOffline { url: String },
     /// It takes pushes after the command that was to stop it.

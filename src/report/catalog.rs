@@ -108,6 +108,11 @@ impl CatalogError {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         match self {
+            // A tag, or a manifest by its digest.
+            Self::Unknown { name, .. } if name.contains([':', '@']) => Some(format!(
+                "`regsql why {name}` explains it, and `regsql prune --target {name}` shows what deleting \
+                 it takes along"
+            )),
             Self::Unknown { name, .. } if name.contains(['/', '.']) => Some(format!(
                 "a file of SQL runs with `regsql sql --file {name}`; --reports DIR makes reports \
                      of the files in a directory"

@@ -282,12 +282,19 @@ fn the_list_tells_names_parameters_and_what_each_selects() {
 }
 
 #[test]
-fn an_unknown_report_is_met_with_the_nearest_one() {
-    assert_snapshot!(Fixture::new().run(&["report", "orphans"]), @r#"
+fn an_unknown_report_is_met_with_the_nearest_one_and_a_tag_with_what_deletes_it() {
+    let fixture = Fixture::new();
+    assert_snapshot!(fixture.run(&["report", "orphans"]), @r#"
     exit 2
     --- stderr
     error: there is no report `orphans`
     hint: did you mean `orphan-blobs`?
+    "#);
+    assert_snapshot!(fixture.run(&["prune", "team/app:1.0"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no report `team/app:1.0`
+    hint: `regsql why team/app:1.0` explains it, and `regsql prune --target team/app:1.0` shows what deleting it takes along
     "#);
 }
 

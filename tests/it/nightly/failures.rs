@@ -73,6 +73,13 @@ fn a_stop_that_stops_something_else_deletes_nothing() {
     let (night, text) = night_that(2, |text| text.replace("sh ./stop", "true"));
     assert_eq!(night.steps()[4], "prune failed", "{text}");
     assert!(text.contains("takes pushes, although --offline says that nothing writes"), "{text}");
+    let next = "next: nothing was deleted: `cd ";
+    assert!(
+        text.contains(next)
+            && text.contains("true` must wait until just this registry has stopped"),
+        "{text}"
+    );
+    assert!(!text.contains("the deletion did not come to its end"), "{text}");
 }
 
 #[test]
