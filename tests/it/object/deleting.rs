@@ -441,8 +441,13 @@ fn spend_a_night(server: Server, is_read_only: bool) {
          [check]\npull = 20\nwait = \"20s\"\n[limits]\nstep = \"50s\"\n"
     );
     let night = if is_read_only {
+        // As a service does, it returns when the registry serves.
+        let port = free.port();
+        let wait = format!(
+            "until bash -c ': </dev/tcp/127.0.0.1/{port}' 2>/dev/null; do sleep 0.02; done"
+        );
         let stop =
-            format!("{cd}stop && cd {} && sh ./start readonly.yml && sleep 0.5", here.display());
+            format!("{cd}stop && cd {} && sh ./start readonly.yml && {wait}", here.display());
         let start = format!("{cd}stop && cd {} && sh ./start", here.display());
         let night =
             night.replace(&format!("stop = \"{cd}stop\""), &format!("read_only = \"{stop}\""));
@@ -454,7 +459,7 @@ fn spend_a_night(server: Server, is_read_only: bool) {
     let registry = Scripted(here);
     assert!(registry.shell("sh ./start"));
     let answers = || http::request(free, "GET", "/v2/", &[], &[]).is_ok();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !answers() {
         assert!(Instant::now() < deadline, "the registry does not serve");
         std::thread::sleep(Duration::from_millis(20));

@@ -262,7 +262,8 @@ fn a_push_that_ends_after_its_layer_was_deleted_from_s3_has_it_copied_back() {
             return;
         }
         signal(child, "-CONT");
-        let deadline = Instant::now() + Duration::from_secs(20);
+        // The run looks again a minute after that.
+        let deadline = Instant::now() + Duration::from_secs(50);
         while it.has_data(&late) {
             assert!(Instant::now() < deadline, "its data stays");
             std::thread::sleep(Duration::from_millis(10));

@@ -14,6 +14,7 @@ use super::bucket::{
     PREFIX, Registry, TO_TRASH, kinds, kinds_of_purge, later, options, prune, purge, purge_by,
     sample, trash_of, undo_all,
 };
+use super::lock::LEASE;
 use crate::prune::pulls::assert_none_lost;
 
 const TAGS: [&str; 2] = ["old", "1"];
@@ -153,10 +154,10 @@ fn a_purge_with_an_error_at_every_nth_request_loses_nothing_and_says_what_failed
 fn of_two_purges_at_once_one_is_refused() {
     let registry = Registry::new(&sample().0, Settings::of(Provider::S3));
     prune(&registry, &registry.trash(options(Way::Auto)), &TAGS, &TO_TRASH).unwrap();
-    let lease = Duration::from_millis(800);
-    let first = registry.trash(ObjectOptions { lease, ..later(Way::Auto) });
+    let patient = ObjectOptions { lease: LEASE, ..later(Way::Auto) };
+    let first = registry.trash(patient);
     let held = first.lock().unwrap();
-    let second = registry.trash(ObjectOptions { lease, ..later(Way::Auto) });
+    let second = registry.trash(patient);
     let error = purge(&registry, &second).unwrap_err();
     assert!(matches!(error, TrashError::LockedBy { .. }), "{error}");
     drop(held);
@@ -228,18 +229,21 @@ fn a_listing_that_fails_is_an_error_and_no_empty_place() {
 
 #[test]
 fn the_renewals_of_a_lock_leave_no_versions() {
-    for provider in [Provider::S3, Provider::Gcs, Provider::Azure] {
-        let settings = Settings { has_versions: true, ..Settings::of(provider) };
-        let registry = Registry::new(&sample().0, settings);
-        let lease = Duration::from_millis(600);
-        let trash = registry.trash(ObjectOptions { lease, ..options(Way::Auto) });
-        let held = trash.lock().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while older(&registry).len() < 2 {
-            assert!(Instant::now() < deadline, "{provider:?}: it is not renewed");
-            std::thread::sleep(Duration::from_millis(5));
+    std::thread::scope(|scope| {
+        for provider in [Provider::S3, Provider::Gcs, Provider::Azure] {
+            scope.spawn(move || {
+                let settings = Settings { has_versions: true, ..Settings::of(provider) };
+                let registry = Registry::new(&sample().0, settings);
+                let trash = registry.trash(ObjectOptions { lease: LEASE, ..options(Way::Auto) });
+                let held = trash.lock().unwrap();
+                let deadline = Instant::now() + Duration::from_mins(2);
+                while older(&registry).len() < 2 {
+                    assert!(Instant::now() < deadline, "{provider:?}: it is not renewed");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                drop(held);
+                assert_eq!(older(&registry), [], "{provider:?}");
+            });
         }
-        drop(held);
-        assert_eq!(older(&registry), [], "{provider:?}");
-    }
+    });
 }
