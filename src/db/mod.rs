@@ -47,7 +47,9 @@ pub use open::{
 pub use publish::{
     NewDatabase, PreviousScan, previous_scan, previous_scan_if_whole, publish_unchanged,
 };
-pub use read_graph::{ReadGraphError, read_graph};
+pub use read_graph::{
+    ReadGraphError, ReferenceColumns, ReferenceRow, place_among, read_graph, read_graph_with,
+};
 pub use references::References;
 #[cfg(test)]
 pub(crate) use references::load_references;

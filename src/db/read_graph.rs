@@ -1,10 +1,11 @@
 //! The snapshot's graph again, as far as a deletion needs it. Every table is read once, in key
 //! order, so that hardly anything needs sorting.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use crate::graph::{
-    BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode, UploadNode,
+    BlobId, BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode, UploadNode,
 };
 use crate::model::{Digest, HoldScope, Role};
 
@@ -24,7 +25,82 @@ pub enum ReadGraphError {
     },
 }
 
-type Result<T> = std::result::Result<T, ReadGraphError>;
+type Result<T, E = ReadGraphError> = std::result::Result<T, E>;
+
+/// A statement that gives every row of `reference` in the order of its key, and the places of the columns that the graph
+/// is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct ReferenceColumns<'a> {
+    /// The statement.
+    pub sql: &'a str,
+    /// `manifest_id`.
+    pub manifest: usize,
+    /// `role`.
+    pub role: usize,
+    /// `blob_id`.
+    pub blob: usize,
+    /// `is_external`.
+    pub is_external: usize,
+}
+
+const REFERENCES: ReferenceColumns<'static> = ReferenceColumns {
+    sql: include_str!("sql/read_references.sql"),
+    manifest: 0,
+    role: 1,
+    blob: 2,
+    is_external: 3,
+};
+
+/// A row of `reference`, with the values that the graph took.
+pub struct ReferenceRow<'a> {
+    columns: &'a ReferenceColumns<'a>,
+    row: &'a Row<'a>,
+    /// The number of the manifest.
+    pub manifest_id: i64,
+    role: &'a [u8],
+    blob_id: i64,
+    is_external: bool,
+    /// The place of the blob that is named.
+    pub blob: BlobId,
+}
+
+impl<'a> ReferenceRow<'a> {
+    fn read(row: &'a Row<'a>, columns: &'a ReferenceColumns<'a>, blobs: &Ids) -> Result<Self> {
+        let blob_id = row.get(columns.blob)?;
+        Ok(Self {
+            columns,
+            row,
+            manifest_id: row.get(columns.manifest)?,
+            role: row.get_ref(columns.role)?.as_bytes().unwrap_or_default(),
+            blob_id,
+            is_external: row.get(columns.is_external)?,
+            blob: blobs.place("reference", blob_id)?,
+        })
+    }
+
+    fn role(&self) -> Role {
+        match self.role {
+            b"config" => Role::Config,
+            b"layer" => Role::Layer,
+            b"manifest" => Role::Manifest,
+            b"subject" => Role::Subject,
+            _ => Role::Blob,
+        }
+    }
+
+    /// The value of a column. What the graph took is not asked for again: there are many rows.
+    #[inline]
+    pub fn value(&self, column: usize) -> rusqlite::Result<ValueRef<'_>> {
+        let ReferenceColumns { manifest, role, blob, is_external, .. } = *self.columns;
+        match column {
+            _ if column == manifest => Ok(ValueRef::Integer(self.manifest_id)),
+            _ if column == role => Ok(ValueRef::Text(self.role)),
+            _ if column == blob => Ok(ValueRef::Integer(self.blob_id)),
+            _ if column == is_external => Ok(ValueRef::Integer(self.is_external.into())),
+            _ => self.row.get_ref(column),
+        }
+    }
+}
 
 /// Ids of one table, in order; the place is that of the graph.
 #[derive(Default)]
@@ -35,33 +111,55 @@ const NEAR: usize = 16;
 
 impl Ids {
     fn place(&self, table: &'static str, id: i64) -> Result<u32> {
-        let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
-            return Err(ReadGraphError::Dangling { table, id });
-        };
-        let part = (id as f64 - *first as f64) / (*last as f64 - *first as f64).max(1.0);
-        let guess = (part * self.0.len() as f64) as usize;
-        let start = guess.saturating_sub(NEAR);
-        let near = self.0.get(start..(guess + NEAR).min(self.0.len())).unwrap_or_default();
-        let found = match near.binary_search(&id) {
-            Ok(at) => Ok(start + at),
-            Err(_) => self.0.binary_search(&id),
-        };
-        found.map(|at| at as u32).map_err(|_| ReadGraphError::Dangling { table, id })
+        let place = place_among(&self.0, id);
+        place.map(|place| place as u32).ok_or(ReadGraphError::Dangling { table, id })
+    }
+}
+
+/// The place of an id among all of a table, in order.
+pub fn place_among(ids: &[i64], id: i64) -> Option<usize> {
+    let (first, last) = (*ids.first()?, *ids.last()?);
+    let part = (id as f64 - first as f64) / (last as f64 - first as f64).max(1.0);
+    let guess = (part * ids.len() as f64) as usize;
+    let start = guess.saturating_sub(NEAR);
+    let near = ids.get(start..(guess + NEAR).min(ids.len())).unwrap_or_default();
+    match near.binary_search(&id) {
+        Ok(at) => Some(start + at),
+        Err(_) => ids.binary_search(&id).ok(),
     }
 }
 
 /// Reads the graph.
 pub fn read_graph(connection: &Connection) -> Result<Graph> {
+    read_graph_with(connection, &REFERENCES, |_, _| Ok(()))
+}
+
+/// Reads the graph, and hands each reference to `take` with all blobs: most of the rows are references, and whoever needs
+/// them too reads them here.
+///
+/// # Errors
+/// Those of reading, and of `take`, which ends it.
+pub fn read_graph_with<E: From<ReadGraphError>>(
+    connection: &Connection,
+    references: &ReferenceColumns<'_>,
+    take: impl FnMut(&ReferenceRow<'_>, &[BlobNode]) -> Result<(), E>,
+) -> Result<Graph, E> {
     let mut parts = Parts::default();
     let blobs = read_blobs(connection, &mut parts)?;
     read_manifests(connection, &blobs, &mut parts)?;
+    read_references(connection, &blobs, references, &mut parts, take)?;
+    Ok(read_rest(connection, &blobs, parts)?)
+}
+
+fn read_rest(connection: &Connection, blobs: &Ids, mut parts: Parts) -> Result<Graph> {
+    read_aliases(connection, blobs, &mut parts)?;
     let repositories = read_repositories(connection, &mut parts)?;
-    read_tags(connection, &blobs, &repositories, &mut parts)?;
-    read_revisions(connection, &blobs, &repositories, &mut parts)?;
-    read_links(connection, &blobs, &repositories, &mut parts)?;
+    read_tags(connection, blobs, &repositories, &mut parts)?;
+    read_revisions(connection, blobs, &repositories, &mut parts)?;
+    read_links(connection, blobs, &repositories, &mut parts)?;
     read_uploads(connection, &repositories, &mut parts)?;
-    read_holds(connection, &blobs, &repositories, &mut parts)?;
-    read_external_roots(connection, &blobs, &repositories, &mut parts)?;
+    read_holds(connection, blobs, &repositories, &mut parts)?;
+    read_external_roots(connection, blobs, &repositories, &mut parts)?;
     Ok(Graph::new(parts))
 }
 
@@ -69,11 +167,20 @@ pub fn read_graph(connection: &Connection) -> Result<Graph> {
 fn each(
     connection: &Connection,
     sql: &str,
-    mut take: impl FnMut(&Row<'_>) -> Result<()>,
+    take: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    each_row(connection, sql, take)
+}
+
+/// The same for whoever has errors of its own.
+fn each_row<E: From<ReadGraphError>>(
+    connection: &Connection,
+    sql: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement = connection.prepare(sql).map_err(ReadGraphError::from)?;
+    let mut rows = statement.query([]).map_err(ReadGraphError::from)?;
+    while let Some(row) = rows.next().map_err(ReadGraphError::from)? {
         take(row)?;
     }
     Ok(())
@@ -108,30 +215,37 @@ fn read_manifests(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Re
     each(connection, "SELECT blob_id FROM manifest ORDER BY blob_id", |row| {
         parts.manifests.push(blobs.place("manifest", row.get(0)?)?);
         Ok(())
-    })?;
-    let mut manifests = parts.manifests.iter().peekable();
-    each(connection, include_str!("sql/read_references.sql"), |row| {
-        let role = match row.get_ref(1)?.as_bytes().unwrap_or_default() {
-            b"config" => Role::Config,
-            b"layer" => Role::Layer,
-            b"manifest" => Role::Manifest,
-            b"subject" => Role::Subject,
-            _ => Role::Blob,
-        };
-        let (id, named): (i64, i64) = (row.get(0)?, row.get(2)?);
+    })
+}
+
+fn read_references<E: From<ReadGraphError>>(
+    connection: &Connection,
+    blobs: &Ids,
+    columns: &ReferenceColumns<'_>,
+    parts: &mut Parts,
+    mut take: impl FnMut(&ReferenceRow<'_>, &[BlobNode]) -> Result<(), E>,
+) -> Result<(), E> {
+    let Parts { blobs: nodes, manifests, edges, .. } = parts;
+    let mut manifests = manifests.iter().peekable();
+    each_row(connection, columns.sql, |row| {
+        let reference = ReferenceRow::read(row, columns, blobs)?;
+        let id = reference.manifest_id;
         let manifest = blobs.place("reference", id)?;
         while manifests.next_if(|known| **known < manifest).is_some() {}
         if manifests.peek() != Some(&&manifest) {
-            return Err(ReadGraphError::Dangling { table: "reference", id });
+            return Err(ReadGraphError::Dangling { table: "reference", id }.into());
         }
-        parts.edges.push(Edge {
+        edges.push(Edge {
             manifest,
-            role,
-            blob: blobs.place("reference", named)?,
-            is_external: row.get(3)?,
+            role: reference.role(),
+            blob: reference.blob,
+            is_external: reference.is_external,
         });
-        Ok(())
-    })?;
+        take(&reference, nodes)
+    })
+}
+
+fn read_aliases(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Result<()> {
     each(connection, include_str!("sql/read_aliases.sql"), |row| {
         let place = |column| blobs.place("alias", row.get(column)?);
         parts.aliases.push((place(0)?, place(1)?));

@@ -20,12 +20,7 @@ pub(super) struct Writer<'a> {
     parts: Vec<Part>,
 }
 
-impl<'a> Writer<'a> {
-    pub fn new(staging: &'a Staging, table: &'a Table, part_rows: usize) -> Self {
-        let fields = vec![String::new(); table.columns.len()];
-        Self { staging, table, part_rows, open: None, fields, parts: Vec::new() }
-    }
-
+impl Writer<'_> {
     /// The place in a line of a column: a digest of any algorithm is one field.
     fn columns(&self) -> impl Iterator<Item = usize> {
         let columns = self.table.columns.iter().enumerate();
@@ -58,9 +53,15 @@ impl<'a> Writer<'a> {
         }
         Ok(())
     }
+}
 
-    /// Writes what is left. A table without rows has one file with the header line.
-    pub fn finish(mut self) -> Result<Vec<Part>, LakeError> {
+impl<'a> super::rows::Writer<'a> for Writer<'a> {
+    fn begin(staging: &'a Staging, table: &'a Table, part_rows: usize) -> Result<Self, LakeError> {
+        let fields = vec![String::new(); table.columns.len()];
+        Ok(Self { staging, table, part_rows, open: None, fields, parts: Vec::new() })
+    }
+
+    fn finish(mut self) -> Result<Vec<Part>, LakeError> {
         if self.parts.is_empty() {
             self.open()?;
         }

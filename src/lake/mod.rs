@@ -44,9 +44,9 @@ pub use error::LakeError;
 pub use partition::Partition;
 pub use staging::{Part, Staging};
 
-use crate::db::{self, DatabaseError, ReadGraphError};
+use crate::db::{self, DatabaseError, ReadGraphError, ReferenceColumns};
 use crate::graph::{self, Graph};
-use rows::{Lookups, Reading, Sink};
+use rows::{Filling, Lookups, Reading, Sink, Writer};
 use table::{LAST, Source, Table, tables};
 
 /// Stands beside the files of a table's scan when all of them are there.
@@ -290,25 +290,32 @@ fn published(
 type Written = (usize, Vec<Part>);
 
 /// Something that one thread does.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug)]
 enum Work {
-    /// Reads the graph, and writes what it says.
+    /// Reads the graph, and writes its references and what it says.
     Graph,
-    /// Writes the table with this place.
-    Table(usize),
+    /// Writes the table with the first place, and its parts.
+    Tables(Vec<usize>),
 }
 
-/// Views with the most rows, which begin first. Those that look blobs up wait for the graph, which another thread
-/// reads meanwhile, and come after those that need not.
-const LARGE: [&str; 7] =
-    ["blobs", "layers", "layer_links", "manifest_references", "revisions", "manifests", "tags"];
+/// Views with the most rows, which begin first.
+const FIRST: [&str; 2] = ["blobs", "layer_links"];
+/// Those that look blobs up: they wait for the graph, which another thread reads meanwhile, and come after all others.
+const LAST_READ: [&str; 4] = ["revisions", "manifests", "tags", "tag_history"];
 
 fn work_of(tables: &[Table]) -> Vec<Work> {
-    let place = |name: &&str| LARGE.iter().position(|large| large == name).unwrap_or(LARGE.len());
-    let rows = (0..tables.len()).filter(|at| tables[*at].source != Source::Graph);
+    let order: Vec<&str> = FIRST.into_iter().chain([""]).chain(LAST_READ).collect();
+    let place = |name: &str| order.iter().position(|known| *known == name).unwrap_or(FIRST.len());
+    let is_read = |source: &Source| matches!(source, Source::Statement(_) | Source::View(_));
+    let rows = (0..tables.len()).filter(|at| is_read(&tables[*at].source));
     let mut rows: Vec<usize> = rows.collect();
-    rows.sort_by_key(|at| place(&tables[*at].name));
-    std::iter::once(Work::Graph).chain(rows.into_iter().map(Work::Table)).collect()
+    rows.sort_by_key(|at| place(tables[*at].name));
+    let with_parts = rows.into_iter().map(|first| {
+        let is_part = |table: &Table| matches!(table.source, Source::Part { of, .. } if of == tables[first].name);
+        let parts = (0..tables.len()).filter(|at| is_part(&tables[*at]));
+        Work::Tables(std::iter::once(first).chain(parts).collect())
+    });
+    std::iter::once(Work::Graph).chain(with_parts).collect()
 }
 
 /// Writes every table aside, several at once. The parts are in the order of the tables.
@@ -372,72 +379,83 @@ struct Job<'a> {
     graph: &'a OnceLock<Option<Graph>>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     fn write(&self, work: Work, connection: &Connection) -> Result<Vec<Written>, LakeError> {
+        match self.options.format {
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet => self.write_as::<parquet::Writer<'a>>(work, connection),
+            FileFormat::Csv => self.write_as::<csv::Writer<'a>>(work, connection),
+        }
+    }
+
+    /// It is a function of the writer's type: a million blobs have a hundred million values.
+    fn write_as<W: Writer<'a>>(
+        &self,
+        work: Work,
+        connection: &Connection,
+    ) -> Result<Vec<Written>, LakeError> {
         let reading = Reading {
             connection,
             database: self.options.database,
             lookups: self.lookups,
             stop: self.options.stop,
         };
-        match work {
-            Work::Graph => self.write_graph(reading),
-            Work::Table(at) => Ok(vec![(at, self.write_table(reading, &self.tables[at], None)?)]),
-        }
+        let places = match work {
+            Work::Graph => return self.write_graph::<W>(reading),
+            Work::Tables(places) => places,
+        };
+        let fillings: Result<Vec<Filling<'a, W>>, LakeError> =
+            places.iter().map(|at| self.begin(*at)).collect();
+        let mut fillings = fillings?;
+        reading.read(&mut fillings)?;
+        places.into_iter().zip(fillings).map(|(at, filling)| self.finish(at, filling)).collect()
     }
 
-    /// Writes a table, of the graph where there is one.
-    fn write_table(
+    fn begin<W: Writer<'a>>(&self, at: usize) -> Result<Filling<'a, W>, LakeError> {
+        let table = &self.tables[at];
+        let writer = W::begin(self.to.staging, table, self.options.part_rows.get())?;
+        Ok(Filling::new(table, writer))
+    }
+
+    fn finish<W: Writer<'a>>(
         &self,
-        reading: Reading<'_>,
-        table: &Table,
-        graph: Option<&Graph>,
-    ) -> Result<Vec<Part>, LakeError> {
+        at: usize,
+        filling: Filling<'a, W>,
+    ) -> Result<Written, LakeError> {
         let To { destination, partition, staging } = self.to;
-        let part_rows = self.options.part_rows.get();
-        let parts = match self.options.format {
-            #[cfg(feature = "parquet")]
-            FileFormat::Parquet => {
-                let mut writer = parquet::Writer::new(staging, table, part_rows)?;
-                fill(reading, table, graph, &mut writer)?;
-                writer.finish()?
-            }
-            FileFormat::Csv => {
-                let mut writer = csv::Writer::new(staging, table, part_rows);
-                fill(reading, table, graph, &mut writer)?;
-                writer.finish()?
-            }
-        };
-        destination.take(staging, partition, table.name, &parts)?;
-        Ok(parts)
+        let parts = filling.sink.finish()?;
+        destination.take(staging, partition, filling.table.name, &parts)?;
+        Ok((at, parts))
     }
 
-    fn write_graph(&self, reading: Reading<'_>) -> Result<Vec<Written>, LakeError> {
+    /// Writes the references while the graph is made of them, and then what the graph says.
+    fn write_graph<W: Writer<'a>>(&self, reading: Reading<'_>) -> Result<Vec<Written>, LakeError> {
         let _ends_waiting = EndsWaiting(self.graph);
-        let (graph, error) = match read_graph(reading) {
-            Ok(graph) => (Some(graph), None),
-            Err(error) => (None, Some(error)),
+        let is_references = |table: &Table| matches!(table.source, Source::References(_));
+        let at = self.tables.iter().position(is_references).ok_or(LakeError::Stopped)?;
+        let mut references = self.begin::<W>(at)?;
+        let graph = read_graph(reading, &mut references)?;
+        let Some(graph) = self.graph.get_or_init(|| Some(graph)) else {
+            return Err(LakeError::Stopped);
         };
-        let Some(graph) = self.graph.get_or_init(|| graph) else {
-            return Err(error.unwrap_or(LakeError::Stopped));
-        };
-        let of_graph = (0..self.tables.len()).zip(self.tables);
-        let of_graph = of_graph.filter(|(_, table)| table.source == Source::Graph);
-        let written =
-            of_graph.map(|(at, table)| Ok((at, self.write_table(reading, table, Some(graph))?)));
-        written.collect()
+        let mut written = vec![self.finish(at, references)?];
+        let places = (0..self.tables.len()).filter(|at| self.tables[*at].source == Source::Graph);
+        for at in places {
+            let mut filling = self.begin::<W>(at)?;
+            fill(reading, filling.table, graph, &mut filling.sink)?;
+            written.push(self.finish(at, filling)?);
+        }
+        Ok(written)
     }
 }
 
-/// Hands every row of a table to the sink. It is a function of the sink's type: a million blobs have a hundred million
-/// values.
+/// Hands every row of a table that the graph gives to the sink.
 fn fill(
     reading: Reading<'_>,
     table: &Table,
-    graph: Option<&Graph>,
+    graph: &Graph,
     sink: &mut impl Sink,
 ) -> Result<(), LakeError> {
-    let Some(graph) = graph else { return reading.read(table, sink) };
     let number = |blob: graph::BlobId| reading.lookups.blobs[blob as usize];
     let mut put = |first: First<'_>, blobs: &[graph::BlobId]| {
         reading.check_stop()?;
@@ -481,10 +499,58 @@ impl Drop for EndsWaiting<'_> {
     }
 }
 
-fn read_graph(reading: Reading<'_>) -> Result<Graph, LakeError> {
-    db::read_graph(reading.connection).map_err(|error| match error {
-        ReadGraphError::Sqlite(source) => read_error(reading.database, source),
-        source @ ReadGraphError::Dangling { .. } => {
+/// Why the graph was not read.
+enum GraphError {
+    Read(ReadGraphError),
+    Write(LakeError),
+}
+
+impl From<ReadGraphError> for GraphError {
+    fn from(error: ReadGraphError) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Reads the graph, and hands the references of manifests that are no orphans to the sink.
+fn read_graph<S: Sink>(
+    reading: Reading<'_>,
+    references: &mut Filling<'_, S>,
+) -> Result<Graph, LakeError> {
+    let Source::References(sql) = references.table.source else { return Err(LakeError::Stopped) };
+    let columns = &references.table.columns;
+    let from = |name: &str| columns.iter().find(|column| column.name == name).map(|found| found.from);
+    let from = |name| from(name).unwrap_or(usize::MAX);
+    let columns = ReferenceColumns {
+        sql,
+        manifest: from("manifest_id"),
+        role: from("role"),
+        blob: from("blob_id"),
+        is_external: from("is_external"),
+    };
+    let orphans = reading.orphan_manifests()?;
+    let mut orphans = orphans.into_iter().peekable();
+    let mut availability = Vec::new();
+    let mut row_count = 0_u64;
+    let graph = db::read_graph_with(reading.connection, &columns, |row, blobs| {
+        if row_count == 0 {
+            availability = reading.lookups.availability(blobs);
+        }
+        row_count += 1;
+        if row_count.is_multiple_of(4096) {
+            reading.check_stop().map_err(GraphError::Write)?;
+        }
+        while orphans.next_if(|orphan| *orphan < row.manifest_id).is_some() {}
+        if orphans.peek() == Some(&row.manifest_id) {
+            return Ok(());
+        }
+        let is_available = availability.get(row.blob as usize).copied().flatten();
+        let put = reading.put_row(references, |column| row.value(column), is_available);
+        put.map_err(GraphError::Write)
+    });
+    graph.map_err(|error| match error {
+        GraphError::Write(error) => error,
+        GraphError::Read(ReadGraphError::Sqlite(source)) => reading.read_error(source),
+        GraphError::Read(source @ ReadGraphError::Dangling { .. }) => {
             DatabaseError::Damaged { path: reading.database.to_owned(), source }.into()
         }
     })

@@ -146,28 +146,7 @@ impl Values {
     }
 }
 
-impl<'a> Writer<'a> {
-    pub fn new(
-        staging: &'a Staging,
-        table: &'a Table,
-        part_rows: usize,
-    ) -> Result<Self, LakeError> {
-        let failed = |error| staging.error(table.name, error);
-        Ok(Self {
-            staging,
-            table,
-            schema: schema(table).map_err(failed)?,
-            properties: Arc::new(properties(table)),
-            columns: table.columns.iter().map(|column| Values::new(column.kind)).collect(),
-            all_there: vec![1; GROUP_ROWS.min(part_rows)],
-            row_count: 0,
-            group_rows: GROUP_ROWS.min(part_rows),
-            part_rows,
-            open: None,
-            parts: Vec::new(),
-        })
-    }
-
+impl Writer<'_> {
     fn write_group(&mut self) -> Result<(), LakeError> {
         let failed = |error| self.staging.error(self.table.name, error);
         let (mut file, rows) = if let Some(open) = self.open.take() {
@@ -199,9 +178,27 @@ impl<'a> Writer<'a> {
         }
         Ok(())
     }
+}
 
-    /// Writes what is left. A table without rows has one file without rows, which has the columns.
-    pub fn finish(mut self) -> Result<Vec<Part>, LakeError> {
+impl<'a> super::rows::Writer<'a> for Writer<'a> {
+    fn begin(staging: &'a Staging, table: &'a Table, part_rows: usize) -> Result<Self, LakeError> {
+        let failed = |error| staging.error(table.name, error);
+        Ok(Self {
+            staging,
+            table,
+            schema: schema(table).map_err(failed)?,
+            properties: Arc::new(properties(table)),
+            columns: table.columns.iter().map(|column| Values::new(column.kind)).collect(),
+            all_there: vec![1; GROUP_ROWS.min(part_rows)],
+            row_count: 0,
+            group_rows: GROUP_ROWS.min(part_rows),
+            part_rows,
+            open: None,
+            parts: Vec::new(),
+        })
+    }
+
+    fn finish(mut self) -> Result<Vec<Part>, LakeError> {
         if self.row_count > 0 || (self.open.is_none() && self.parts.is_empty()) {
             self.write_group()?;
         }

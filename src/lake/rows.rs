@@ -1,6 +1,8 @@
 //! From rows of the database to typed values.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +11,9 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::LakeError;
+use super::staging::{Part, Staging};
 use super::table::{Column, Lookup, Source, Table, Type};
+use crate::db;
 use crate::graph::{BlobNode, Graph};
 use crate::model::Digest;
 
@@ -30,6 +34,14 @@ pub(super) trait Sink {
     fn end_row(&mut self) -> Result<(), LakeError>;
 }
 
+/// A sink whose rows become files.
+pub(super) trait Writer<'a>: Sink + Sized {
+    /// Begins the files of a table, of this many rows at most.
+    fn begin(staging: &'a Staging, table: &'a Table, part_rows: usize) -> Result<Self, LakeError>;
+    /// Writes what is left. A table without rows has one file without rows, which has the columns.
+    fn finish(self) -> Result<Vec<Part>, LakeError>;
+}
+
 /// What rows hold the numbers of.
 #[derive(Debug)]
 pub(super) struct Lookups<'a> {
@@ -44,8 +56,6 @@ pub(super) struct Lookups<'a> {
     unknown: HashSet<i64>,
     /// What the registry resolves a blob's digest to.
     aliases: HashMap<i64, Vec<i64>>,
-    /// Whether each blob is there, as the view `manifest_references` has it: asked for in no order, and so close together.
-    availability: OnceLock<Vec<Option<bool>>>,
 }
 
 /// Texts with their numbers, in the order of these.
@@ -98,21 +108,26 @@ impl<'a> Lookups<'a> {
                     aliases.entry(blob).or_default().push(target);
                     aliases
                 }),
-            availability: OnceLock::new(),
         })
     }
 
     /// Puts what a number stands for.
-    fn put(&self, at: usize, lookup: Lookup, id: i64, sink: &mut impl Sink) {
+    fn put(
+        &self,
+        at: usize,
+        lookup: Lookup,
+        id: i64,
+        is_available: Option<bool>,
+        sink: &mut impl Sink,
+    ) {
         let texts = match lookup {
             Lookup::Repository => &self.repositories,
             Lookup::MediaType => &self.media_types,
             Lookup::BuildStep => &self.build_steps,
             Lookup::Availability => {
-                let place = self.blobs.binary_search(&id).ok();
-                return match place.and_then(|place| self.availability().get(place)) {
-                    Some(Some(is_there)) => sink.flag(at, *is_there),
-                    _ => sink.null(at),
+                return match is_available {
+                    Some(is_there) => sink.flag(at, is_there),
+                    None => sink.null(at),
                 };
             }
             Lookup::Digest | Lookup::OtherDigest | Lookup::Size => {
@@ -132,19 +147,27 @@ impl<'a> Lookups<'a> {
         }
     }
 
+    /// The place of a blob in the graph.
+    fn place(&self, id: i64) -> Option<usize> {
+        db::place_among(&self.blobs, id)
+    }
+
     fn blob(&self, id: i64) -> Option<&BlobNode> {
-        let place = self.blobs.binary_search(&id).ok()?;
+        let place = self.place(id)?;
         self.graph.wait().as_ref()?.blobs.get(place)
     }
 
-    fn availability(&self) -> &[Option<bool>] {
-        let is_present = |id: i64| self.blob(id).is_some_and(|blob| blob.size_bytes.is_some());
-        let of = |id: i64| {
-            let mut targets = self.aliases.get(&id).into_iter().flatten();
-            let is_known = !self.unknown.contains(&id);
-            is_known.then(|| is_present(id) || targets.any(|target| is_present(*target)))
+    /// Whether each of all blobs is there, as the view `manifest_references` has it: asked for in no order, and so
+    /// close together.
+    pub fn availability(&self, blobs: &[BlobNode]) -> Vec<Option<bool>> {
+        let is_present = |place: usize| blobs.get(place).is_some_and(|blob| blob.size_bytes.is_some());
+        let is_there = |id: &i64| self.place(*id).is_some_and(is_present);
+        let of = |(place, id): (usize, &i64)| {
+            let mut targets = self.aliases.get(id).into_iter().flatten();
+            let is_known = !self.unknown.contains(id);
+            is_known.then(|| is_present(place) || targets.any(is_there))
         };
-        self.availability.get_or_init(|| self.blobs.iter().copied().map(of).collect())
+        self.blobs.iter().enumerate().map(of).collect()
     }
 }
 
@@ -172,65 +195,106 @@ impl Reading<'_> {
         if self.stop.load(Ordering::Relaxed) { Err(LakeError::Stopped) } else { Ok(()) }
     }
 
-    /// Hands every row of a table to the sink. Nothing to do for those that the graph gives.
-    pub fn read(&self, table: &Table, sink: &mut impl Sink) -> Result<(), LakeError> {
-        let (sql, is_view) = match &table.source {
-            Source::Statement(sql) => (*sql, false),
-            Source::View(sql) => (sql.as_str(), true),
-            Source::Graph => return Ok(()),
+    /// Hands every row of a table to its sink, and to those of the tables that are a part of it. Nothing to do for
+    /// tables that the graph gives.
+    pub fn read<S: Sink>(&self, fillings: &mut [Filling<'_, S>]) -> Result<(), LakeError> {
+        let sql = match fillings.first().map(|filling| &filling.table.source) {
+            Some(Source::Statement(sql)) => *sql,
+            Some(Source::View(sql)) => sql.as_str(),
+            _ => return Ok(()),
         };
-        let on_sqlite = |source| LakeError::Read { database: self.database.to_owned(), source };
+        let on_sqlite = |source| self.read_error(source);
         let mut select = self.connection.prepare(sql).map_err(on_sqlite)?;
         let mut rows = select.query([]).map_err(on_sqlite)?;
-        let sources = table.sources();
         let mut row_count = 0_u64;
         while let Some(row) = rows.next().map_err(on_sqlite)? {
             row_count += 1;
             if row_count.is_multiple_of(4096) {
                 self.check_stop()?;
             }
-            for (from, columns) in &sources {
-                let mut each = columns.clone();
-                let is_fit = match row.get_ref(*from) {
-                    Ok(ValueRef::Null) => {
-                        each.for_each(|at| sink.null(at));
-                        true
-                    }
-                    Ok(ValueRef::Integer(number)) => {
-                        each.all(|at| self.integer(at, &table.columns[at], number, sink))
-                    }
-                    Ok(ValueRef::Text(bytes)) if is_view && columns.len() == 2 => {
-                        put_digest(columns.start, &String::from_utf8_lossy(bytes), sink);
-                        true
-                    }
-                    Ok(ValueRef::Text(bytes)) => {
-                        each.all(|at| put_text(at, &table.columns[at], bytes, sink))
-                    }
-                    Ok(ValueRef::Blob(bytes)) => each.all(|at| {
-                        let digest = bytes.try_into().ok();
-                        let digest = digest.filter(|_| table.columns[at].kind == Type::Digest);
-                        digest.map(|digest| sink.digest(at, digest)).is_some()
-                    }),
-                    Ok(ValueRef::Real(_)) => false,
-                    Err(source) => return Err(on_sqlite(source)),
-                };
-                if !is_fit {
-                    return Err(LakeError::Misfit {
-                        database: self.database.to_owned(),
-                        table: table.name,
-                        column: table.columns[columns.start].name.clone(),
-                    });
+            for filling in &mut *fillings {
+                if let Source::Part { when, .. } = filling.table.source
+                    && matches!(row.get_ref(when), Ok(ValueRef::Null))
+                {
+                    continue;
                 }
+                self.put_row(filling, |column| row.get_ref(column), None)?;
             }
-            sink.end_row()?;
         }
         Ok(())
     }
 
+    /// The numbers of the manifests that are orphans, sorted.
+    pub fn orphan_manifests(&self) -> Result<Vec<i64>, LakeError> {
+        let sql = "SELECT blob_id FROM manifest WHERE is_orphan <> 0 ORDER BY blob_id";
+        let read = || {
+            let mut select = self.connection.prepare(sql)?;
+            select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()
+        };
+        read().map_err(|source| self.read_error(source))
+    }
+
+    /// A failure of the database.
+    pub fn read_error(&self, source: rusqlite::Error) -> LakeError {
+        LakeError::Read { database: self.database.to_owned(), source }
+    }
+
+    /// Hands a row to the sink.
+    pub fn put_row<'r, S: Sink>(
+        &self,
+        filling: &mut Filling<'_, S>,
+        value: impl Fn(usize) -> rusqlite::Result<ValueRef<'r>>,
+        is_available: Option<bool>,
+    ) -> Result<(), LakeError> {
+        let Filling { table, sources, sink } = filling;
+        for (from, columns) in &*sources {
+            let mut each = columns.clone();
+            let is_fit = match value(*from) {
+                Ok(ValueRef::Null) => {
+                    each.for_each(|at| sink.null(at));
+                    true
+                }
+                Ok(ValueRef::Integer(number)) => {
+                    each.all(|at| self.integer(at, &table.columns[at], number, is_available, sink))
+                }
+                Ok(ValueRef::Text(bytes)) if is_digest(&table.columns[columns.clone()]) => {
+                    put_digest(columns.start, &text(bytes), sink);
+                    true
+                }
+                Ok(ValueRef::Text(bytes)) => {
+                    each.all(|at| put_text(at, &table.columns[at], bytes, sink))
+                }
+                Ok(ValueRef::Blob(bytes)) if is_digest(&table.columns[columns.clone()]) => {
+                    let digest = <&[u8; 32]>::try_from(bytes);
+                    let digest = digest.map(|digest| sink.digest(columns.start, digest));
+                    sink.null(columns.start + 1);
+                    digest.is_ok()
+                }
+                Ok(ValueRef::Blob(_) | ValueRef::Real(_)) => false,
+                Err(source) => return Err(self.read_error(source)),
+            };
+            if !is_fit {
+                return Err(LakeError::Misfit {
+                    database: self.database.to_owned(),
+                    table: table.name,
+                    column: table.columns[columns.start].name.clone(),
+                });
+            }
+        }
+        sink.end_row()
+    }
+
     /// Puts a number or what it stands for; whether it is what the column holds.
-    fn integer(&self, at: usize, column: &Column, number: i64, sink: &mut impl Sink) -> bool {
+    fn integer(
+        &self,
+        at: usize,
+        column: &Column,
+        number: i64,
+        is_available: Option<bool>,
+        sink: &mut impl Sink,
+    ) -> bool {
         match (column.lookup, column.kind) {
-            (Some(lookup), _) => self.lookups.put(at, lookup, number, sink),
+            (Some(lookup), _) => self.lookups.put(at, lookup, number, is_available, sink),
             (None, Type::Integer | Type::Time) => sink.number(at, number),
             (None, Type::Boolean) => sink.flag(at, number != 0),
             (None, Type::Digest | Type::Text) => return false,
@@ -239,10 +303,34 @@ impl Reading<'_> {
     }
 }
 
+/// A table while its rows are read.
+pub(super) struct Filling<'a, S> {
+    pub table: &'a Table,
+    /// Which columns come from each column of what is read.
+    sources: Vec<(usize, Range<usize>)>,
+    pub sink: S,
+}
+
+impl<'a, S> Filling<'a, S> {
+    pub fn new(table: &'a Table, sink: S) -> Self {
+        Self { table, sources: table.sources(), sink }
+    }
+}
+
+/// A digest's 32 bytes, and beside them the text of one of another algorithm.
+fn is_digest(columns: &[Column]) -> bool {
+    matches!(columns, [Column { kind: Type::Digest, lookup: None, .. }, Column { lookup: None, .. }])
+}
+
+/// Most texts are UTF-8, which is sooner seen than mended.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// Puts a text, or the time that it says; whether it is what the column holds.
 fn put_text(at: usize, column: &Column, bytes: &[u8], sink: &mut impl Sink) -> bool {
     match (column.lookup, column.kind) {
-        (None, Type::Text) => sink.text(at, &String::from_utf8_lossy(bytes), None),
+        (None, Type::Text) => sink.text(at, &text(bytes), None),
         (None, Type::Time) => {
             let time = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
             let Some(time) = time.map(jiff::Timestamp::as_microsecond) else { return false };

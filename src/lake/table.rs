@@ -90,12 +90,8 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column of this name, which may be followed by where its value is.
-    pub(super) fn new(from: usize, declared: &str) -> Self {
-        let (name, lookup) = match declared.split_once(' ') {
-            Some((name, words)) => (name, words),
-            None => (declared, ""),
-        };
+    /// A column of this name, and the name of where its value is looked up, if it is.
+    pub(super) fn new(from: usize, name: &str, lookup: &str) -> Self {
         let lookup = Lookup::NAMES.iter().find(|(known, _)| *known == lookup);
         Self {
             name: name.to_owned(),
@@ -111,6 +107,15 @@ impl Column {
 pub(super) enum Source {
     /// A statement made for it, whose columns are those of the file.
     Statement(&'static str),
+    /// The same, with the references that the graph is made of.
+    References(&'static str),
+    /// Rows of another table's statement, in which the column with this place is not NULL.
+    Part {
+        /// The other table.
+        of: &'static str,
+        /// The place of the column.
+        when: usize,
+    },
     /// The public view as it is. Its texts of times and digests become typed values.
     View(String),
     /// The graph: what leads to what.
@@ -152,18 +157,23 @@ pub(super) const STARTS: &str = "starts";
 /// of that scan.
 pub(super) const LAST: &str = "scan_info";
 
+/// What each manifest names: most of the rows of all.
+pub(super) const REFERENCES: &str = "manifest_references";
+
 /// Statements for views whose rows are many.
-const STATEMENTS: [(&str, &str); 9] = [
+const STATEMENTS: [(&str, &str); 7] = [
     ("blobs", include_str!("sql/blobs.sql")),
-    ("layers", include_str!("sql/layers.sql")),
     ("manifests", include_str!("sql/manifests.sql")),
-    ("manifest_references", include_str!("sql/manifest_references.sql")),
+    (REFERENCES, include_str!("sql/manifest_references.sql")),
     ("tags", include_str!("sql/tags.sql")),
     ("tag_history", include_str!("sql/tag_history.sql")),
     ("revisions", include_str!("sql/revisions.sql")),
     ("layer_links", include_str!("sql/layer_links.sql")),
-    ("orphan_blobs", include_str!("sql/orphan_blobs.sql")),
 ];
+
+/// Tables that are a part of another one, and the column of its statement that is not NULL in their rows.
+const PARTS: [(&str, &str, &str); 2] =
+    [("layers", "blobs", "layers.media_type"), ("orphan_blobs", "blobs", "orphan_blobs.*")];
 
 /// Every table, in the order of `migrations/views.sql`.
 ///
@@ -178,15 +188,22 @@ pub fn tables() -> rusqlite::Result<Vec<Table>> {
     db::apply_views(&empty)?;
     let mut tables = Vec::new();
     for view in db::views() {
-        let statement = STATEMENTS.iter().find(|(name, _)| *name == view.name);
+        let part = PARTS.iter().find(|(name, _, _)| *name == view.name);
+        let of = part.map_or(view.name, |(_, of, _)| *of);
+        let statement = STATEMENTS.iter().find(|(name, _)| *name == of);
         let (columns, source) = if let Some((_, sql)) = statement {
             let prepared = empty.prepare(sql)?;
-            let names = prepared.column_names().into_iter().enumerate();
-            // One column of a statement may be several of the file.
-            let columns = names.flat_map(|(from, names)| {
-                names.split(", ").map(move |name| Column::new(from, name))
-            });
-            (columns.collect(), Source::Statement(sql))
+            let names = prepared.column_names();
+            let source = match part {
+                Some((_, of, column)) => {
+                    let is_it = |names: &&str| declared(names).any(|(name, _)| name == *column);
+                    let when = names.iter().position(is_it).unwrap_or_default();
+                    Source::Part { of, when }
+                }
+                None if view.name == REFERENCES => Source::References(sql),
+                None => Source::Statement(sql),
+            };
+            (columns_of_statement(&names, part.map(|(name, _, _)| *name)), source)
         } else {
             let names: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
             let sql = format!("SELECT \"{}\" FROM {}", names.join("\", \""), view.name);
@@ -194,7 +211,7 @@ pub fn tables() -> rusqlite::Result<Vec<Table>> {
         };
         tables.push(Table { name: view.name, columns, source });
     }
-    let named = |names: &[&str]| names.iter().map(|name| Column::new(0, name)).collect();
+    let named = |names: &[&str]| names.iter().map(|name| Column::new(0, name, "")).collect();
     let of_graph = |name, columns| Table { name, columns, source: Source::Graph };
     tables.push(of_graph(REACH, named(&["repository", "blob_id"])));
     tables.push(of_graph(STARTS, named(&["repository", "blob_id"])));
@@ -202,11 +219,30 @@ pub fn tables() -> rusqlite::Result<Vec<Table>> {
     Ok(tables)
 }
 
+/// What the name of a statement's column declares: columns of files, each with where its value is.
+fn declared(names: &str) -> impl Iterator<Item = (&str, &str)> {
+    names.split(", ").map(|name| name.split_once(' ').unwrap_or((name, "")))
+}
+
+/// The columns of a statement that are in the file of its own table, or of one that is a part of it.
+fn columns_of_statement(names: &[&str], part: Option<&str>) -> Vec<Column> {
+    let all = names.iter().enumerate();
+    let all = all.flat_map(|(from, names)| declared(names).map(move |column| (from, column)));
+    let of_table = all.filter_map(|(from, (name, lookup))| {
+        let (table, name) = match name.split_once('.') {
+            Some((table, name)) => (Some(table), name),
+            None => (None, name),
+        };
+        (table == part && name != "*").then(|| Column::new(from, name, lookup))
+    });
+    of_table.collect()
+}
+
 /// The columns of a file that one of a view becomes.
 fn columns_of_view((from, name): (usize, &str)) -> Vec<Column> {
-    let column = Column::new(from, name);
+    let column = Column::new(from, name, "");
     match column.kind {
-        Type::Digest => vec![column, Column::new(from, &format!("other_{name}"))],
+        Type::Digest => vec![column, Column::new(from, &format!("other_{name}"), "")],
         _ => vec![column],
     }
 }

@@ -1,4 +1,5 @@
--- As the view of the same name; blobs.sql says how the columns are read.
+-- As the view of the same name, with the references of orphan manifests, which the graph needs; blobs.sql says how the
+-- columns are read.
 SELECT
     r.manifest_id AS manifest_id,
     r.position AS position,
@@ -8,7 +9,5 @@ SELECT
     r.media_type_id AS "media_type media_type",
     r.platform AS platform,
     r.is_external AS is_external
-FROM manifest m
-CROSS JOIN reference r ON r.manifest_id = m.blob_id
-WHERE m.is_orphan = 0
-ORDER BY m.blob_id, r.position
+FROM reference r
+ORDER BY r.manifest_id, r.position

@@ -12,8 +12,7 @@ SELECT
     m.kind AS kind,
     CASE WHEN (SELECT roots_count > 0 FROM authority) THEN EXISTS (SELECT 1 FROM known_tag k WHERE k.tag_id = t.id) END AS is_known,
     COALESCE(c.class, CASE WHEN t.version_key IS NULL THEN 'name' ELSE 'version' END) AS class,
-    unhex(CASE WHEN c.subject_digest LIKE 'sha256:%' THEN substr(c.subject_digest, 8) END) AS subject_digest,
-    CASE WHEN c.subject_digest NOT LIKE 'sha256:%' THEN c.subject_digest END AS other_subject_digest,
+    c.subject_digest AS "subject_digest, other_subject_digest",
     m.created_ns / 1000 AS created_at,
     CASE WHEN EXISTS (SELECT 1 FROM pull) OR EXISTS (SELECT 1 FROM root_row)
         THEN (SELECT p.pulled_ns FROM tag_pull p WHERE p.tag_id = t.id) / 1000 END AS last_pulled_at
