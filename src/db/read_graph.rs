@@ -5,7 +5,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use crate::graph::{
-    BlobId, BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode, UploadNode,
+    BlobId, BlobNode, Edge, ExternalRoot, Graph, Hold, LinkNode, Parts, RepositoryNode, TagNode,
+    UploadNode,
 };
 use crate::model::{Digest, HoldScope, Role};
 

@@ -518,7 +518,8 @@ fn read_graph<S: Sink>(
 ) -> Result<Graph, LakeError> {
     let Source::References(sql) = references.table.source else { return Err(LakeError::Stopped) };
     let columns = &references.table.columns;
-    let from = |name: &str| columns.iter().find(|column| column.name == name).map(|found| found.from);
+    let from =
+        |name: &str| columns.iter().find(|column| column.name == name).map(|found| found.from);
     let from = |name| from(name).unwrap_or(usize::MAX);
     let columns = ReferenceColumns {
         sql,

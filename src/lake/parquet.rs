@@ -172,9 +172,11 @@ impl Writer<'_> {
     }
 
     fn end_part(&mut self) -> Result<(), LakeError> {
-        if let Some((file, _)) = self.open.take() {
+        if let Some((mut file, _)) = self.open.take() {
             let failed = |error| self.staging.error(self.table.name, error);
-            self.parts.push(file.into_inner().map_err(failed)?.finish()?);
+            // Taken out of the writer before, the file would give a full disk's error as a text.
+            file.finish().map_err(failed)?;
+            self.parts.push(file.inner().finish()?);
         }
         Ok(())
     }

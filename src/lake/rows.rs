@@ -160,7 +160,8 @@ impl<'a> Lookups<'a> {
     /// Whether each of all blobs is there, as the view `manifest_references` has it: asked for in no order, and so
     /// close together.
     pub fn availability(&self, blobs: &[BlobNode]) -> Vec<Option<bool>> {
-        let is_present = |place: usize| blobs.get(place).is_some_and(|blob| blob.size_bytes.is_some());
+        let is_present =
+            |place: usize| blobs.get(place).is_some_and(|blob| blob.size_bytes.is_some());
         let is_there = |id: &i64| self.place(*id).is_some_and(is_present);
         let of = |(place, id): (usize, &i64)| {
             let mut targets = self.aliases.get(id).into_iter().flatten();
@@ -319,7 +320,10 @@ impl<'a, S> Filling<'a, S> {
 
 /// A digest's 32 bytes, and beside them the text of one of another algorithm.
 fn is_digest(columns: &[Column]) -> bool {
-    matches!(columns, [Column { kind: Type::Digest, lookup: None, .. }, Column { lookup: None, .. }])
+    matches!(
+        columns,
+        [Column { kind: Type::Digest, lookup: None, .. }, Column { lookup: None, .. }]
+    )
 }
 
 /// Most texts are UTF-8, which is sooner seen than mended.

@@ -160,10 +160,11 @@ impl PartFile {
     }
 
     /// Brings all of it to the disk.
-    pub fn finish(self) -> Result<Part, LakeError> {
-        let Self { file, name, shown, rows, bytes } = self;
-        file.sync_all().map_err(|source| LakeError::Write { path: shown, source })?;
-        Ok(Part { name, rows: rows.into_inner(), bytes })
+    pub fn finish(&self) -> Result<Part, LakeError> {
+        let on_error = |source| LakeError::Write { path: self.shown.clone(), source };
+        self.file.sync_all().map_err(on_error)?;
+        let rows = self.rows.load(Ordering::Relaxed);
+        Ok(Part { name: self.name.clone(), rows, bytes: self.bytes })
     }
 }
 

@@ -45,7 +45,8 @@ fn a_long_list_is_held_as_a_window_and_every_key_needs_little_work() {
     let looks = Arc::new(AtomicU64::new(0));
     let looked = Arc::clone(&looks);
     person.source.stop_when(move || looked.fetch_add(1, Ordering::SeqCst) == u64::MAX).unwrap();
-    let walk = ["2", "G", "g", "PageDown", "C-d", "j", "End", "PageUp", "R", "G", "1", "G", "Enter"];
+    let walk =
+        ["2", "G", "g", "PageDown", "C-d", "j", "End", "PageUp", "R", "G", "1", "G", "Enter"];
     for (at, keys) in walk.into_iter().enumerate() {
         looks.store(0, Ordering::SeqCst);
         person.press(keys);

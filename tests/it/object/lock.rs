@@ -39,7 +39,8 @@ fn a_second_run_is_refused_and_told_who_holds_the_lock() {
 #[test]
 fn the_lock_of_a_killed_run_ends_and_a_run_that_lost_it_changes_nothing_more() {
     let registry = Registry::new(&sample().0, Settings::of(Provider::S3));
-    let (_, run) = prune(&registry, &registry.trash(options(Way::Auto)), &["old"], &TO_TRASH).unwrap();
+    let (_, run) =
+        prune(&registry, &registry.trash(options(Way::Auto)), &["old"], &TO_TRASH).unwrap();
     let run = run.unwrap();
     let lease = Duration::from_millis(200);
     let of = ObjectOptions { lease, ..options(Way::Auto) };
