@@ -34,7 +34,12 @@
 -- Signatures and other tags `sha256-…` belong to the image that they name: they are not counted, and
 -- go with it. Tags share layers, so the whole set frees more than the sum of what each image frees
 -- alone. `--what-if` shows what it frees, and `regsql free 10GiB` which of these tags are enough.
-WITH candidate AS MATERIALIZED (
+WITH is_counted (by_scan) AS (
+    -- Versions of all tags, unless an older regsql made the scan.
+    SELECT COALESCE(:match, '*') = '*' AND COALESCE(:order, 'version') = 'version'
+        AND EXISTS (SELECT 1 FROM image WHERE newer_version_count IS NOT NULL)
+),
+candidate AS MATERIALIZED (
     SELECT
         t.repository_id,
         t.manifest_id,
@@ -56,6 +61,7 @@ WITH candidate AS MATERIALIZED (
     CROSS JOIN tag t ON t.repository_id = o.repository_id
     LEFT JOIN tag_class c ON c.tag_id = t.id
     WHERE t.manifest_id IS NOT NULL AND r.name GLOB COALESCE(:repository, '*')
+        AND NOT (SELECT by_scan FROM is_counted)
         AND o.image_count > COALESCE(:keep, 5)
     GROUP BY t.repository_id, t.manifest_id
 ),
@@ -126,6 +132,25 @@ gone AS (
 SELECT
     r.name AS repository,
     t.name AS tag,
+    i.newer_version_count AS newer_image_count,
+    COALESCE(i.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
+    t.logical_bytes AS logical_bytes,
+    strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_ns / 1000000000, 'unixepoch') AS pushed_at,
+    'version' AS ranked_by,
+    CASE
+        WHEN i.hash IS NOT NULL THEN 'sha256:' || lower(hex(i.hash))
+        ELSE (SELECT b.other_digest FROM blob b WHERE b.id = i.manifest_id)
+    END AS manifest_digest
+FROM repository r
+CROSS JOIN image i ON i.repository_id = r.id
+CROSS JOIN tag t ON t.manifest_id = i.manifest_id AND t.repository_id = i.repository_id
+WHERE (SELECT by_scan FROM is_counted)
+    AND r.name GLOB COALESCE(:repository, '*')
+    AND i.newer_version_count >= COALESCE(:keep, 5)
+UNION ALL
+SELECT
+    r.name AS repository,
+    t.name AS tag,
     k.newer_image_count AS newer_image_count,
     COALESCE(i.exclusive_bytes, t.exclusive_bytes) AS exclusive_bytes,
     t.logical_bytes AS logical_bytes,
@@ -139,5 +164,5 @@ FROM gone k
 CROSS JOIN tag t ON t.manifest_id = k.manifest_id AND t.repository_id = k.repository_id
 JOIN repository r ON r.id = k.repository_id
 LEFT JOIN image i ON i.repository_id = k.repository_id AND i.manifest_id = k.manifest_id
-ORDER BY r.name, k.newer_image_count, t.name
+ORDER BY repository, newer_image_count, tag
 LIMIT COALESCE(:limit, -1)

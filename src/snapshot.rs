@@ -460,10 +460,7 @@ impl<'a> Job<'a> {
     ) -> Result<Summary, ScanError> {
         self.progress.phase("accounting", None);
         // Rows of an export are in a new file already.
-        let copy = match may_copy && read.is_empty() {
-            true => NewDatabase::copy(self.lock)?,
-            false => None,
-        };
+        let copy = if may_copy && read.is_empty() { NewDatabase::copy(self.lock)? } else { None };
         let new = match copy {
             Some(copy) => copy,
             None => read.database(self.lock)?,
@@ -532,7 +529,7 @@ impl<'a> Job<'a> {
             let (totals, has_lost_history) = match published {
                 // What the last file says is compared with what is there: a damaged one cannot be.
                 Err(error) if error.is_damage() && making == Making::Copy => {
-                    self.publish_new(Snapshot { ids: &Ids::new(&catalog), ..snapshot })?
+                    self.publish_new(&Snapshot { ids: &Ids::new(&catalog), ..snapshot })?
                 }
                 published => (published?, has_lost_history),
             };
@@ -555,11 +552,11 @@ impl<'a> Job<'a> {
 
 impl Job<'_> {
     /// Puts a snapshot into a new file. It remembers nothing for the next scan, which then reads everything.
-    fn publish_new(&self, snapshot: Snapshot<'_>) -> Result<(Totals, bool), DatabaseError> {
+    fn publish_new(&self, snapshot: &Snapshot<'_>) -> Result<(Totals, bool), DatabaseError> {
         let new = NewDatabase::create(self.lock)?;
         let has_lost_history = new.has_lost_history();
         let load = || References::load(self.lock, snapshot.graph, snapshot.ids, Making::New);
-        Ok((new.publish(&snapshot, load)?, has_lost_history))
+        Ok((new.publish(snapshot, load)?, has_lost_history))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct AgeOfTag<'a> {
     pub version_key: Option<&'a str>,
     /// It belongs to the image that it names, as a signature's does.
     pub is_referrer: bool,
+    /// It names a commit.
+    pub is_commit: bool,
 }
 
 /// What else a row has of an image.
@@ -55,6 +57,11 @@ struct Image<'a> {
     name: &'a str,
     is_kept: bool,
     newer_image_count: u32,
+    /// The greatest name that is not a signature's.
+    own_name: &'a str,
+    /// One of its tags says nothing of its version.
+    is_kept_by_name: bool,
+    newer_version_count: Option<u32>,
 }
 
 impl Image<'_> {
@@ -79,15 +86,17 @@ impl<'t> ImageTables<'t> {
         self.orders.finish()?.delete(connection)
     }
 
-    /// Adds the images of a repository. `created_ns` says when a manifest was built, `row` what else there is of it.
+    /// Adds the images of a repository. `created_ns` says when a manifest was built, `children` which manifests it
+    /// names as an index, `row` what else there is of it.
     pub fn add(
         &mut self,
         repository_id: i64,
         tags: Vec<AgeOfTag<'_>>,
         created_ns: impl Fn(u32) -> Option<i64>,
+        children: impl Fn(u32) -> Vec<u32>,
         row: impl Fn(u32) -> ImageRow<'t>,
     ) -> rusqlite::Result<()> {
-        let images = images(tags, created_ns);
+        let images = images(tags, created_ns, children);
         for image in &images {
             let ImageRow { id, digest, exclusive_bytes } = row(image.manifest);
             self.images.put(params![
@@ -100,6 +109,7 @@ impl<'t> ImageTables<'t> {
                 image.newer_image_count,
                 exclusive_bytes,
                 hash_of(digest),
+                image.newer_version_count,
             ])?;
         }
         if !images.is_empty() {
@@ -123,6 +133,7 @@ impl<'t> ImageTables<'t> {
 fn images<'a>(
     mut tags: Vec<AgeOfTag<'a>>,
     created_ns: impl Fn(u32) -> Option<i64>,
+    children: impl Fn(u32) -> Vec<u32>,
 ) -> Vec<Image<'a>> {
     tags.sort_unstable_by_key(|tag| tag.manifest);
     let mut images: Vec<Image<'a>> = tags
@@ -142,6 +153,16 @@ fn images<'a>(
             name: tags.iter().map(|tag| tag.name).max().unwrap_or_default(),
             is_kept: tags.iter().any(|tag| tag.is_referrer || tag.pushed_ns.is_none()),
             newer_image_count: 0,
+            own_name: tags
+                .iter()
+                .filter(|tag| !tag.is_referrer)
+                .map(|tag| tag.name)
+                .max()
+                .unwrap_or_default(),
+            is_kept_by_name: tags
+                .iter()
+                .any(|tag| tag.is_referrer || tag.version_key.is_none() && !tag.is_commit),
+            newer_version_count: None,
         })
         .collect();
     images.sort_unstable_by(|a, b| {
@@ -154,7 +175,52 @@ fn images<'a>(
         image.newer_image_count = place;
     }
     images.sort_unstable_by_key(|image| image.manifest);
+    let is_tagged =
+        |manifest: &u32| tags.binary_search_by_key(manifest, |tag| tag.manifest).is_ok();
+    let mut parts: Vec<(u32, u32)> = Vec::new();
+    for of in tags.chunk_by(|a, b| a.manifest == b.manifest) {
+        let index = of[0].manifest;
+        let named = children(index).into_iter().filter(|child| *child != index && is_tagged(child));
+        parts.extend(named.map(|child| (child, index)));
+    }
+    parts.sort_unstable();
+    count_newer_versions(&mut images, &parts);
     images
+}
+
+/// `parts` are tagged platforms, each with a tagged index that names it, sorted.
+fn count_newer_versions(images: &mut [Image<'_>], parts: &[(u32, u32)]) {
+    let is_part = |manifest| {
+        let at = parts.partition_point(|(child, _)| *child < manifest);
+        parts.get(at).is_some_and(|(child, _)| *child == manifest)
+    };
+    let mut ranked: Vec<usize> = (0..images.len())
+        .filter(|at| images[*at].version_key.is_some() && !is_part(images[*at].manifest))
+        .collect();
+    ranked.sort_unstable_by(|a, b| {
+        let key = |at: usize| {
+            let image = &images[at];
+            (image.version_key, image.known_creation_ns(), image.own_name)
+        };
+        key(*b).cmp(&key(*a)).then(a.cmp(b))
+    });
+    for (place, at) in (0..).zip(ranked) {
+        images[at].newer_version_count = (!images[at].is_kept_by_name).then_some(place);
+    }
+    // A platform goes with the last index that names it.
+    let of_parts: Vec<(usize, Option<u32>)> = parts
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter_map(|of| {
+            let place = |manifest| images.binary_search_by_key(&manifest, |image| image.manifest);
+            let at = place(of[0].0).ok().filter(|at| !images[*at].is_kept_by_name)?;
+            let counts =
+                of.iter().map(|(_, index)| images[place(*index).ok()?].newer_version_count);
+            Some((at, counts.collect::<Option<Vec<u32>>>()?.into_iter().min()))
+        })
+        .collect();
+    for (at, count) in of_parts {
+        images[at].newer_version_count = count;
+    }
 }
 
 /// Whether more than half of some images have the same value; two of three are not many.
@@ -172,7 +238,8 @@ mod tests {
 
     fn tag(manifest: u32, name: &str, pushed_ns: Option<i64>) -> AgeOfTag<'_> {
         let is_referrer = name.starts_with("sha256-");
-        AgeOfTag { manifest, pushed_ns, name, version_key: None, is_referrer }
+        let version_key = name.starts_with(|first: char| first.is_ascii_digit()).then_some(name);
+        AgeOfTag { manifest, pushed_ns, name, version_key, is_referrer, is_commit: false }
     }
 
     #[test]
@@ -184,7 +251,7 @@ mod tests {
             tag(5, "0.8", None),
             tag(9, "sha256-aa.sig", Some(90)),
         ];
-        let images = images(tags, |_| Some(FIRST_CREATION_NS - 1));
+        let images = images(tags, |_| Some(FIRST_CREATION_NS - 1), |_| Vec::new());
         let rows: Vec<_> = images
             .iter()
             .map(|image| (image.manifest, image.newest_tag_ns, image.newer_image_count))
@@ -197,9 +264,35 @@ mod tests {
     #[test]
     fn a_signature_on_an_image_keeps_it_and_does_not_count_as_a_push_of_it() {
         let signed = [tag(1, "app", Some(10)), tag(1, "sha256-bb.sig", Some(50))];
-        let images = images(signed.to_vec(), |_| None);
+        let images = images(signed.to_vec(), |_| None, |_| Vec::new());
         assert_eq!((images[0].pushed_ns, images[0].newest_tag_ns), (Some(10), Some(50)));
         assert!(images[0].is_kept);
+    }
+
+    #[test]
+    fn a_platform_counts_with_the_newest_of_its_indexes_and_stays_with_one_that_stays() {
+        let tags = vec![
+            tag(1, "1.0-amd64", None),
+            tag(2, "1.0", None),
+            tag(3, "1.1", None),
+            tag(4, "0.9", None),
+            tag(5, "0.9-arm64", None),
+            tag(5, "arm64", None),
+        ];
+        // An index that names itself is none of its platforms.
+        let children = |index| match index {
+            2 | 3 => vec![1, index],
+            4 => vec![5],
+            _ => Vec::new(),
+        };
+        let counts = |tags| -> Vec<Option<u32>> {
+            let images = images(tags, |_| None, children);
+            images.iter().map(|image| image.newer_version_count).collect()
+        };
+        assert_eq!(counts(tags.clone()), [Some(0), Some(1), Some(0), Some(2), None]);
+        let mut tagged = tags;
+        tagged.push(tag(2, "stable", None));
+        assert_eq!(counts(tagged), [None, None, Some(0), Some(2), None], "`stable` keeps 1.0");
     }
 
     #[test]

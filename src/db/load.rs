@@ -13,12 +13,13 @@ use super::rows::{NO_MEDIA_TYPE, Snapshot, Totals};
 use super::summaries::load_summaries;
 use super::table::{Table, Target};
 use super::verified::{self, VerifiedTimes};
-use crate::graph::RevisionAccount;
+use crate::graph::{BlobId, RevisionAccount};
 use crate::model::{
     Code, Digest, Finding, ManifestKind, Role, Severity, TagClass, TagName, tag_names,
 };
 use crate::scan::{
-    BlobDescription, BlobKind, CatalogManifest, CatalogTag, TextNumber, describe_blobs,
+    BlobDescription, BlobKind, Catalog, CatalogLink, CatalogManifest, CatalogTag, TextNumber,
+    describe_blobs,
 };
 
 /// All other tables of the snapshot; history and indices come after. Returns the totals. `old` is
@@ -39,6 +40,7 @@ pub fn load_figures(
     let created_ns = graph.created_ns();
     manifests(target, snapshot, &created_ns)?;
     repositories(target, snapshot, &created_ns)?;
+    uploads(connection, snapshot)?;
     load_summaries(connection, snapshot, &described)?;
     problems(connection, snapshot)?;
     authority::load(connection, snapshot.authority, snapshot.ids)?;
@@ -196,8 +198,9 @@ fn repositories(
     let Snapshot { graph, ids, .. } = snapshot;
     let Target { connection, .. } = target;
     let created_ns = |blob| created_ns[graph.manifest_at(blob)? as usize];
+    let children = |blob| children(graph, blob);
     let (mut old_images, mut old_orders) = (target.old("image", 2)?, target.old("image_order", 1)?);
-    let mut images = ImageTables::new(old_images.table(9)?, old_orders.table(4)?);
+    let mut images = ImageTables::new(old_images.table(10)?, old_orders.table(4)?);
     let mut old_repositories = target.old("repository", 1)?;
     let mut repository_rows = old_repositories.table(14)?;
     let mut old_revisions = target.old("revision", 2)?;
@@ -210,7 +213,6 @@ fn repositories(
     let mut entry_rows = old_entries.table(4)?;
     let mut old_links = target.old("layer_link", 2)?;
     let mut link_rows = old_links.table(6)?;
-    let mut insert_upload = connection.prepare("INSERT INTO upload VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut tag_place = 0_u32;
     for (place, (repository, account)) in
         (0..).zip(graph.repositories.iter().zip(&snapshot.accounts.repositories))
@@ -237,22 +239,7 @@ fn repositories(
             repository.facts.fingerprint.as_slice(),
         ])?;
         for (revision, figures) in repository.revisions.iter().zip(&account.revisions) {
-            let is_held = figures.is_held || figures.is_rooted && !figures.is_tagged;
-            let untagged = (!figures.is_tagged && !is_held)
-                .then(|| graph.manifest_at(revision.name))
-                .flatten()
-                .map(|at| kind_of(&graph.manifests[at as usize]).as_str());
-            revision_rows.put(params![
-                id,
-                ids.blob(revision.name),
-                figures.is_tagged,
-                is_held,
-                revision.modified_ns,
-                figures.logical_bytes as i64,
-                figures.exclusive_bytes as i64,
-                untagged.and(hash_of(&graph.digests[revision.name as usize])),
-                untagged,
-            ])?;
+            put_revision(&mut revision_rows, id, revision, figures, snapshot)?;
         }
         let names: Vec<&str> = repository.tags.iter().map(|tag| tag.name.as_str()).collect();
         let names = tag_names(&names);
@@ -265,7 +252,7 @@ fn repositories(
                 .ok()
                 .map(|at| account.revisions[at].exclusive_bytes as i64),
         };
-        images.add(id, ages(&repository.tags, &names), created_ns, row)?;
+        images.add(id, ages(&repository.tags, &names), created_ns, children, row)?;
         let verdicts = &snapshot.verdicts[tag_place as usize..];
         let rows = repository.tags.iter().zip(&account.tags).zip(names).zip(verdicts);
         for (((tag, figures), name), verdict) in rows {
@@ -284,17 +271,7 @@ fn repositories(
                 name.version_key,
             ])?;
             load_class(&mut class_rows, tag_id, name.class, snapshot)?;
-            let mut entries: Vec<_> = tag
-                .entries
-                .iter()
-                .map(|entry| (entry.name, tag.target == Some(entry.name), Some(entry.modified_ns)))
-                .collect();
-            // The tag's own link is the better witness of what is current.
-            let current =
-                tag.target.filter(|target| tag.entries.iter().all(|entry| entry.name != *target));
-            entries.extend(current.map(|target| (target, true, tag.modified_ns)));
-            entries.sort_unstable_by_key(|entry| entry.0);
-            for (blob, is_current, linked_ns) in entries {
+            for (blob, is_current, linked_ns) in entries(tag) {
                 entry_rows.put(params![tag_id, ids.blob(blob), is_current, linked_ns])?;
             }
         }
@@ -308,21 +285,76 @@ fn repositories(
                 is_needed
             ])?;
         }
-        for upload in &repository.uploads {
-            insert_upload.execute(params![
-                id,
-                upload.id,
-                upload.size_bytes as i64,
-                upload.started_ns,
-                upload.active_ns,
-            ])?;
-        }
     }
     let tables = [repository_rows, revision_rows, tag_rows, class_rows, entry_rows, link_rows];
     for table in tables {
         table.finish()?.delete(connection)?;
     }
     images.finish(connection)
+}
+
+fn uploads(connection: &Connection, snapshot: &Snapshot<'_>) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare("INSERT INTO upload VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (place, repository) in (0..).zip(&snapshot.graph.repositories) {
+        let id = snapshot.ids.repository(place);
+        for upload in &repository.uploads {
+            let size_bytes = upload.size_bytes as i64;
+            insert.execute(params![
+                id,
+                upload.id,
+                size_bytes,
+                upload.started_ns,
+                upload.active_ns
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+fn put_revision(
+    table: &mut Table<'_>,
+    repository_id: i64,
+    revision: &CatalogLink,
+    figures: &RevisionAccount,
+    Snapshot { graph, ids, .. }: &Snapshot<'_>,
+) -> rusqlite::Result<()> {
+    let is_held = figures.is_held || figures.is_rooted && !figures.is_tagged;
+    let manifest = graph.manifest_at(revision.name).filter(|_| !figures.is_tagged && !is_held);
+    let untagged_kind = manifest.map(|at| kind_of(&graph.manifests[at as usize]).as_str());
+    table.put(params![
+        repository_id,
+        ids.blob(revision.name),
+        figures.is_tagged,
+        is_held,
+        revision.modified_ns,
+        figures.logical_bytes as i64,
+        figures.exclusive_bytes as i64,
+        manifest.and(hash_of(&graph.digests[revision.name as usize])),
+        untagged_kind,
+    ])
+}
+
+/// What a tag has pointed at, in order, whether it does, and since when.
+fn entries(tag: &CatalogTag) -> Vec<(BlobId, bool, Option<i64>)> {
+    let mut entries: Vec<_> = tag
+        .entries
+        .iter()
+        .map(|entry| (entry.name, tag.target == Some(entry.name), Some(entry.modified_ns)))
+        .collect();
+    // The tag's own link is the better witness of what is current.
+    let current = tag.target.filter(|target| tag.entries.iter().all(|entry| entry.name != *target));
+    entries.extend(current.map(|target| (target, true, tag.modified_ns)));
+    entries.sort_unstable_by_key(|entry| entry.0);
+    entries
+}
+
+/// The manifests that a blob names, if it is an index.
+fn children(graph: &Catalog, blob: BlobId) -> Vec<BlobId> {
+    let manifest = graph.manifest_at(blob).map(|at| &graph.manifests[at as usize]);
+    let index = manifest.filter(|manifest| kind_of(manifest) == ManifestKind::Index);
+    let references = index.iter().flat_map(|index| index.references());
+    let named = references.filter(|reference| reference.role == Role::Manifest);
+    named.map(|reference| reference.blob).collect()
 }
 
 fn ages<'a>(tags: &'a [CatalogTag], names: &'a [TagName]) -> Vec<AgeOfTag<'a>> {
@@ -333,6 +365,7 @@ fn ages<'a>(tags: &'a [CatalogTag], names: &'a [TagName]) -> Vec<AgeOfTag<'a>> {
             name: &tag.name,
             version_key: name.version_key.as_deref(),
             is_referrer: matches!(name.class, TagClass::Referrer(_)),
+            is_commit: matches!(name.class, TagClass::Commit),
         })
     });
     ages.collect()

@@ -202,21 +202,19 @@ impl<'a> NewDatabase<'a> {
             connection.execute_batch(include_str!("sql/clear_copy.sql"))?;
             Ok(Some((connection, old, copied_version)))
         };
-        match copy() {
-            Ok(Some((connection, old, copied_version))) => Ok(Some(Self {
-                lock,
-                path,
-                connection: Some(connection),
-                old: Some(old),
-                making: Making::Copy,
-                copied_version,
-                has_lost_history: false,
-            })),
-            Ok(None) | Err(_) => {
-                drop(finish(&path, || fs::remove_file(&path)));
-                Ok(None)
-            }
-        }
+        let Ok(Some((connection, old, copied_version))) = copy() else {
+            drop(finish(&path, || fs::remove_file(&path)));
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            lock,
+            path,
+            connection: Some(connection),
+            old: Some(old),
+            making: Making::Copy,
+            copied_version,
+            has_lost_history: false,
+        }))
     }
 
     /// What it begins as.
@@ -289,9 +287,12 @@ impl<'a> NewDatabase<'a> {
         let Some(old) = self.old.as_ref().filter(|_| self.making == Making::Copy) else {
             return Ok(());
         };
-        let now = version(old).and_then(|now| match now == self.copied_version {
-            true => Ok(()),
-            false => Err(rusqlite::Error::InvalidParameterName("it changed".into())),
+        let now = version(old).and_then(|now| {
+            if now == self.copied_version {
+                Ok(())
+            } else {
+                Err(rusqlite::Error::InvalidParameterName("it changed".into()))
+            }
         });
         now.map_err(|source| DatabaseError::from_sqlite(self.lock.database(), source))
     }
@@ -343,7 +344,9 @@ impl<'a> NewDatabase<'a> {
         keep_access(&self.path, database);
         let renamed = File::open(&self.path).and_then(|file| file.sync_all());
         let renamed = finish(&self.path, || {
-            journals.iter().for_each(|journal| drop(fs::remove_file(journal)));
+            for journal in journals {
+                drop(fs::remove_file(journal));
+            }
             renamed.and_then(|()| fs::rename(&self.path, database)).inspect_err(|_| {
                 drop(fs::remove_file(&self.path));
             })

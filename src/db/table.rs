@@ -92,7 +92,7 @@ impl Table<'_> {
         let Some(old) = &mut self.old else { return self.insert.execute(values).map(drop) };
         let mut key = [0; MOST_KEY_COLUMNS];
         for (part, value) in key.iter_mut().zip(&values[..self.key_columns]) {
-            *part = integer(value.to_sql()?)?;
+            *part = integer(&value.to_sql()?)?;
         }
         // Rows out of order would be taken for gone.
         if self.last.replace(key).is_some_and(|last| last >= key) {
@@ -165,8 +165,8 @@ fn key_of(row: &Row<'_>, key_columns: usize) -> rusqlite::Result<Key> {
     Ok(key)
 }
 
-fn integer(value: ToSqlOutput<'_>) -> rusqlite::Result<i64> {
-    match value_ref(&value) {
+fn integer(value: &ToSqlOutput<'_>) -> rusqlite::Result<i64> {
+    match value_ref(value) {
         ValueRef::Integer(number) => Ok(number),
         other => Err(rusqlite::Error::InvalidColumnType(0, "key".into(), other.data_type())),
     }

@@ -136,6 +136,19 @@ fn keep_latest_by_version_knows_that_ten_follows_nine_and_leaves_latest_alone() 
 }
 
 #[test]
+fn keep_latest_says_of_all_versions_what_a_count_of_their_tags_says() {
+    let fixture = Fixture::new();
+    for keep in ["keep=0", "keep=1", "keep=2"] {
+        let rows = |more: &[&str]| {
+            let asked = ["report", "keep-latest", "-q", "-p", keep, "--format", "csv"];
+            fixture.stdout(&[&asked[..], more].concat())
+        };
+        // Every name matches, but that is not known before.
+        assert_eq!(rows(&[]), rows(&["-p", "match=?*"]), "{keep}");
+    }
+}
+
+#[test]
 fn keep_latest_by_push_time_takes_every_image_with_all_its_tags() {
     assert_snapshot!(
         Fixture::new().stdout(&[

@@ -121,6 +121,41 @@ const UNTAGGED: (&str, &str) = (
      FROM revision v JOIN blob b ON b.id = v.blob_id LEFT JOIN manifest m ON m.blob_id = v.blob_id ORDER BY 1, 2",
 );
 
+/// How many images are newer by version, as `keep-latest` counts them for some tags.
+const VERSIONS: (&str, &str) = (
+    "SELECT repository_id, manifest_id, newer_version_count FROM image ORDER BY 1, 2",
+    "WITH one AS (
+         SELECT t.repository_id, t.manifest_id, MAX(t.version_key) AS version_key,
+             MAX(CASE WHEN c.class IS NOT 'referrer' THEN t.name END) AS name,
+             MAX(c.class IS 'referrer' OR t.version_key IS NULL AND c.class IS NOT 'commit') AS is_kept
+         FROM tag t LEFT JOIN tag_class c ON c.tag_id = t.id
+         WHERE t.manifest_id IS NOT NULL GROUP BY 1, 2),
+     part AS (
+         SELECT DISTINCT o.repository_id, f.blob_id AS manifest_id, o.manifest_id AS index_id
+         FROM one o
+         JOIN manifest m ON m.blob_id = o.manifest_id AND m.kind = 'index'
+         JOIN reference f ON f.manifest_id = o.manifest_id AND f.role = 'manifest' AND f.blob_id <> o.manifest_id
+         JOIN one x ON x.repository_id = o.repository_id AND x.manifest_id = f.blob_id),
+     ranked AS (
+         SELECT o.repository_id, o.manifest_id, o.is_kept, ROW_NUMBER() OVER (
+             PARTITION BY o.repository_id
+             ORDER BY o.version_key DESC, i.created_ns DESC, o.name DESC, o.manifest_id) - 1 AS place
+         FROM one o JOIN image i ON i.repository_id = o.repository_id AND i.manifest_id = o.manifest_id
+         WHERE o.version_key IS NOT NULL
+             AND (o.repository_id, o.manifest_id) NOT IN (SELECT repository_id, manifest_id FROM part)),
+     goes AS (
+         SELECT repository_id, manifest_id, place FROM ranked WHERE is_kept = 0
+         UNION ALL
+         SELECT p.repository_id, p.manifest_id, MIN(k.place)
+         FROM part p
+         JOIN one o ON o.repository_id = p.repository_id AND o.manifest_id = p.manifest_id AND o.is_kept = 0
+         LEFT JOIN ranked k ON k.repository_id = p.repository_id AND k.manifest_id = p.index_id AND k.is_kept = 0
+         GROUP BY 1, 2 HAVING COUNT(k.place) = COUNT(*))
+     SELECT i.repository_id, i.manifest_id, g.place
+     FROM image i LEFT JOIN goes g ON g.repository_id = i.repository_id AND g.manifest_id = i.manifest_id
+     ORDER BY 1, 2",
+);
+
 fn rows(database: &Connection, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
     let mut statement = database.prepare(sql).unwrap();
     let count = statement.column_count();
@@ -137,6 +172,10 @@ pub fn fill(database: &Connection) {
         let sql = format!("INSERT INTO {table} ({columns}) {definition}");
         database.execute_batch(&sql).unwrap_or_else(|error| panic!("{table}: {error}"));
     }
+    for row in rows(database, VERSIONS.1) {
+        let sql = "UPDATE image SET newer_version_count = ?3 WHERE repository_id = ?1 AND manifest_id = ?2";
+        database.execute(sql, rusqlite::params_from_iter(row)).unwrap();
+    }
     let sql = "UPDATE revision AS r SET untagged_hash = u.hash, untagged_kind = u.kind
         FROM (SELECT NULL AS repository, NULL AS blob, NULL AS hash, NULL AS kind WHERE 0 UNION ALL {}) u
         WHERE u.repository = r.repository_id AND u.blob = r.blob_id";
@@ -152,5 +191,5 @@ pub fn check(database: &Connection) -> Vec<bool> {
         assert_eq!(found, rows(database, definition), "{table}");
         !found.is_empty()
     };
-    DEFINITIONS.iter().chain([&UNTAGGED]).map(check).collect()
+    DEFINITIONS.iter().chain([&UNTAGGED, &VERSIONS]).map(check).collect()
 }
