@@ -198,19 +198,13 @@ fn shown(summary: &Summary, is_dry_run: bool) -> String {
         line(format!("  {:<15} {:<12} {took:>9}{detail}", step.step, step.result.as_str()));
     }
     if let Some(deleted) = &summary.deleted {
-        let counts = deleted.counts.iter().filter(|(_, count)| **count > 0);
-        let counts: Vec<_> =
-            counts.map(|(kind, count)| format!("{count} {}", kind.replace('_', " "))).collect();
-        match (&deleted.trash_run, counts.is_empty()) {
-            (_, true) => line("Nothing to delete".into()),
-            (Some(run), _) => line(format!(
-                "Deleted {}: {} lie in the trash as run {run}",
-                counts.join(", "),
-                bytes(deleted.freed_bytes)
-            )),
-            (None, _) => {
-                line(format!("Deleted {}: {}", counts.join(", "), bytes(deleted.freed_bytes)));
+        let freed = bytes(deleted.freed_bytes);
+        match (&deleted.trash_run, deleted.in_words().as_str()) {
+            (_, "nothing") => line("Nothing to delete".into()),
+            (Some(run), what) => {
+                line(format!("Deleted {what}: {freed} lie in the trash as run {run}"));
             }
+            (None, what) => line(format!("Deleted {what}: {freed}")),
         }
     }
     if let Some(purged) = summary.purged_bytes {
@@ -218,8 +212,9 @@ fn shown(summary: &Summary, is_dry_run: bool) -> String {
     }
     if let Some(check) = &summary.check {
         line(format!(
-            "Pulled {} tags whole ({}){}",
+            "Pulled {} {} whole ({}){}",
             check.pulled_count,
+            if check.pulled_count == 1 { "tag" } else { "tags" },
             bytes(check.pulled_bytes),
             match check.failures.len() {
                 0 => String::new(),

@@ -241,11 +241,7 @@ pub(super) fn result_of(
 
 /// What a plan takes, for the log.
 pub(super) fn counted(figures: &PruneFigures) -> String {
-    let counts = figures.counts.iter().filter(|(_, count)| **count > 0);
-    let counts: Vec<_> =
-        counts.map(|(kind, count)| format!("{count} {}", kind.replace('_', " "))).collect();
-    let what = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
-    format!("{what} ({})", bytes(figures.freed_bytes))
+    format!("{} ({})", figures.in_words(), bytes(figures.freed_bytes))
 }
 
 pub(super) fn bytes(count: u64) -> String {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::serving::Checked;
 use crate::export::{NightFigures, NightStep};
+use crate::model::Kind;
+use crate::ui;
 
 /// RFC 3339, to the millisecond.
 fn time_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -72,6 +74,17 @@ pub struct PruneFigures {
     /// Why nothing may go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+}
+
+impl PruneFigures {
+    /// `2 tags, 1 blob`, or `nothing`.
+    pub fn in_words(&self) -> String {
+        let parts = Kind::ALL.map(|kind| {
+            let (one, many) = kind.words();
+            (self.counts.get(&kind.key()).copied().unwrap_or(0), one, many)
+        });
+        ui::counted(&parts)
+    }
 }
 
 /// A run.
