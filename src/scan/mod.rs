@@ -24,6 +24,7 @@ mod owner;
 mod part;
 mod repositories;
 mod repository;
+mod symlinks;
 mod uploads;
 mod walk;
 
@@ -317,6 +318,7 @@ pub fn read_manifests(
     }
     recheck_missing(storage, &walked.repositories.repositories, &mut blobs);
     note_missing_blobs(storage, &mut walked, &blobs);
+    symlinks::hold_what_they_lead_to(storage, &mut walked);
     let is_link_hidden = is_link_hidden(&walked.repositories);
     let numbers = DigestNumbers::new(&blobs);
     let texts = Texts::default();

@@ -138,6 +138,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.stat(path)
     }
 
+    fn link_target(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.link_target(path)
+    }
+
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {
         self.can_read(path)?;
         self.inner.read(path, limit)

@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -228,6 +229,14 @@ impl Storage for FilesystemStorage {
             self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         Ok(facts_of(&rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    fn link_target(&self, path: &Path) -> io::Result<PathBuf> {
+        let parent =
+            self.open_below(path.parent().unwrap_or(Path::new("")), DIRECTORY.union(OFlags::PATH))?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let target = rustix::fs::readlinkat(&parent, name, Vec::new())?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Content> {

@@ -278,6 +278,14 @@ pub trait Storage: Sync {
         self.list(directory)
     }
 
+    /// Where a symbolic link leads, as it stands there; nothing is followed.
+    ///
+    /// # Errors
+    /// Of reading it. By default a storage has no links.
+    fn link_target(&self, _path: &Path) -> io::Result<PathBuf> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// For each name in `directory`, what lies at `name/leaf`. `leaf` may have several components.
     fn list_leaves(
         &self,

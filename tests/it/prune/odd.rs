@@ -244,6 +244,105 @@ fn sizes_that_no_disk_has_add_up_to_no_small_number() {
 }
 
 #[test]
+fn a_link_from_one_blob_to_another_keeps_that_one() {
+    // What a program leaves that replaces equal files by links: of the data, of a blob's directory, of a shard.
+    for (depth, is_relative) in [(0, false), (0, true), (1, false), (1, true), (2, false)] {
+        let mut builder = RegistryBuilder::new();
+        let layer = builder.layer("needed", 500);
+        builder.image("app").layers([&layer]).push_tag("1.0");
+        let orphan = builder.layer("nothing names it", 500);
+        let disk = Disk::of(&builder);
+        let up = |digest: &Digest| {
+            let data = disk.below(paths::blob(digest));
+            data.ancestors().nth(depth).unwrap().to_owned()
+        };
+        let (place, target) = (up(&layer.digest), up(&orphan.digest));
+        let away = disk.below("away");
+        fs::rename(&place, &away).unwrap();
+        let v2 = disk.below("docker/registry/v2/blobs/sha256");
+        let below = target.strip_prefix(&v2).unwrap();
+        let leads_to = match depth {
+            _ if !is_relative => target.clone(),
+            0 => std::path::Path::new("../..").join(below),
+            _ => std::path::Path::new("..").join(below),
+        };
+        std::os::unix::fs::symlink(&leads_to, &place).unwrap();
+        let graph = disk.graph();
+        let plan = plan_of(&graph, []);
+        assert_eq!(plan.counts()[Kind::Blob], 0, "{}", leads_to.display());
+        // One that leads to another disk hides nothing of this one.
+        fs::remove_file(&place).unwrap();
+        let elsewhere = disk.directory.path().join("d2").join(place.file_name().unwrap());
+        fs::create_dir(elsewhere.parent().unwrap()).unwrap();
+        fs::rename(&away, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+        let graph = disk.graph();
+        assert_eq!(plan_of(&graph, []).counts()[Kind::Blob], 1, "{}", elsewhere.display());
+    }
+}
+
+#[test]
+fn a_link_into_another_repository_keeps_what_is_there() {
+    // Each directory or file of a repository that can be shared with another, from the path and as a path.
+    let mut builder = RegistryBuilder::new();
+    let layer = builder.layer("needed", 500);
+    let image = builder.image("app").layers([&layer]).push_tag("1.0");
+    builder.image("other").push_tag("1.0");
+    let below =
+        |path: String| path.strip_prefix(&paths::repository("app")).unwrap()[1..].to_owned();
+    let revision = below(paths::revision_link("app", &image.digest));
+    let link = below(paths::layer_link("app", &layer.digest));
+    let directory = |path: &str| path.strip_suffix("/link").unwrap().to_owned();
+    let places = [
+        "_layers".to_owned(),
+        "_layers/sha256".to_owned(),
+        "_manifests/revisions".to_owned(),
+        "_manifests/revisions/sha256".to_owned(),
+        directory(&revision),
+        directory(&link),
+        revision,
+        link,
+    ];
+    let needs =
+        [paths::revision_link("other", &image.digest), paths::layer_link("other", &layer.digest)];
+    for place in &places {
+        let disk = Disk::of(&builder);
+        let [own, shared] =
+            ["app", "other"].map(|name| disk.below(paths::repository(name)).join(place));
+        // Whatever is there is in the other repository, too, and only this one needs it.
+        merge(&own, &shared);
+        if own.is_dir() { fs::remove_dir_all(&own) } else { fs::remove_file(&own) }.unwrap();
+        std::os::unix::fs::symlink(&shared, &own).unwrap();
+        let untagged = Name::Revision {
+            repository: "other".into(),
+            manifest_digest: image.digest.to_string(),
+        };
+        let before: Vec<bool> = needs.iter().map(|path| disk.below(path).exists()).collect();
+        assert!(before.contains(&true), "{place}");
+        let graph = disk.graph();
+        act(&disk.storage(), &graph, &plan_of(&graph, [untagged]), true).unwrap();
+        let after: Vec<bool> = needs.iter().map(|path| disk.below(path).exists()).collect();
+        assert_eq!(after, before, "{place}");
+        assert!(disk.below(paths::blob(&layer.digest)).exists(), "{place}");
+    }
+}
+
+/// Copies what is not there.
+fn merge(from: &std::path::Path, to: &std::path::Path) {
+    if !from.is_dir() {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        if !to.exists() {
+            fs::copy(from, to).unwrap();
+        }
+        return;
+    }
+    for entry in fs::read_dir(from).unwrap() {
+        let name = entry.unwrap().file_name();
+        merge(&from.join(&name), &to.join(&name));
+    }
+}
+
+#[test]
 fn a_manifest_that_only_a_referrer_is_about_is_seen_to_be_one() {
     let mut registry = RegistryBuilder::new();
     let image = registry.image("app").push();
