@@ -5,74 +5,109 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use crate::model::{Code, Finding, HoldScope, bytes_of};
+use crate::model::{Code, Finding, HoldScope, bytes_of, text_of};
 use crate::storage::Storage;
 
 use super::Walked;
 
+/// A link, and what it says if that can be read.
+struct Link {
+    path: PathBuf,
+    target: Option<PathBuf>,
+}
+
 /// Keeps everything while a link may lead from one part of the storage to another. One that leads to
-/// another disk, to where its own part was moved, hides nothing of this one.
+/// another disk, to where its own part was moved, hides nothing of this one. What a tag leads to is a
+/// revision of its own repository, which is held already: of the other one only the tag is needed.
 pub fn hold_what_they_lead_to(storage: &dyn Storage, walked: &mut Walked) {
-    let Some(path) = first_leading_elsewhere(storage, walked) else { return };
-    walked.blobs.notes.hold(HoldScope::Storage, Code::SymlinkNotFollowed, &path);
+    let mut holds_all = None;
+    for Link { path, target } in links(storage, walked) {
+        let target = target.map(|target| resolved(storage, &path, target));
+        if target.as_ref().is_some_and(|target| !may_lead_elsewhere(storage, &path, target)) {
+            continue;
+        }
+        let repositories = &mut walked.repositories.repositories;
+        if path.ancestors().any(|above| above.ends_with("_manifests/tags")) {
+            for repository in repositories {
+                if target.as_ref().is_none_or(|target| is_in(target, &repository.name)) {
+                    repository.notes.hold(HoldScope::Repository, CODE, &path);
+                }
+            }
+            continue;
+        }
+        // What something else is read from is no upload that can be given up.
+        let mut names = target.iter().flatten().skip_while(|name| *name != "_uploads");
+        if let Some(id) = names.nth(1).map(text_of) {
+            repositories.iter_mut().for_each(|found| found.uploads.retain(|own| own.id != id));
+        }
+        holds_all = holds_all.or(Some(path));
+    }
+    let Some(path) = holds_all else { return };
+    walked.blobs.notes.hold(HoldScope::Storage, CODE, &path);
     for repository in &mut walked.repositories.repositories {
-        repository.notes.hold(HoldScope::Repository, Code::SymlinkNotFollowed, &path);
+        repository.notes.hold(HoldScope::Repository, CODE, &path);
     }
 }
 
-fn first_leading_elsewhere(storage: &dyn Storage, walked: &Walked) -> Option<PathBuf> {
+const CODE: Code = Code::SymlinkNotFollowed;
+
+/// The links that were found.
+fn links(storage: &dyn Storage, walked: &Walked) -> Vec<Link> {
     let of_repositories = walked.repositories.repositories.iter().map(|found| &found.notes);
     let others = [&walked.blobs.notes, &walked.repositories.notes];
-    let mut findings = others.into_iter().chain(of_repositories).flat_map(|notes| &notes.findings);
-    findings.find_map(|finding| leading_elsewhere(storage, finding))
+    let findings = others.into_iter().chain(of_repositories).flat_map(|notes| &notes.findings);
+    findings.filter_map(|finding| link_of(storage, finding)).collect()
 }
 
-/// Where a link stands that may lead to another part of the storage, if that was found.
-fn leading_elsewhere(storage: &dyn Storage, finding: &Finding) -> Option<PathBuf> {
+fn link_of(storage: &dyn Storage, finding: &Finding) -> Option<Link> {
     let is_link = match finding.code {
-        Code::SymlinkNotFollowed => true,
+        CODE => true,
         // The link file of a tag may be one.
         Code::TagLinkUnreadable => false,
         _ => return None,
     };
     let path = PathBuf::from(bytes_of(&finding.path)?);
-    let leads_there = match storage.link_target(&path) {
-        Ok(target) => may_lead_elsewhere(storage, &path, &target),
-        Err(_) => is_link,
-    };
-    leads_there.then_some(path)
+    let target = storage.link_target(&path).ok();
+    (is_link || target.is_some()).then_some(Link { path, target })
 }
 
-fn may_lead_elsewhere(storage: &dyn Storage, path: &Path, target: &Path) -> bool {
+/// Where a link leads: a path below the storage's root if it is there, else as the link has it.
+fn resolved(storage: &dyn Storage, path: &Path, target: PathBuf) -> PathBuf {
     let inside = match target.strip_prefix(storage.root()) {
         Ok(below) => normal(below),
         Err(_) if target.is_absolute() => None,
-        Err(_) => normal(&path.parent().unwrap_or(Path::new("")).join(target)),
+        Err(_) => normal(&path.parent().unwrap_or(Path::new("")).join(&target)),
     };
-    if let Some(inside) = inside {
-        let layout = storage.layout();
-        let is_in_layout =
-            inside.starts_with(layout.blobs()) || inside.starts_with(layout.repositories());
-        return is_in_layout && !inside.starts_with(own_part(path));
+    inside.unwrap_or(target)
+}
+
+fn may_lead_elsewhere(storage: &dyn Storage, path: &Path, target: &Path) -> bool {
+    let layout = storage.layout();
+    if target.starts_with(layout.blobs()) || target.starts_with(layout.repositories()) {
+        return !target.starts_with(own_part(path));
     }
     // The storage may have another path where its registry runs.
     let own: Vec<&OsStr> = path.iter().collect();
-    let names: Vec<&OsStr> = target.iter().collect();
-    let is_other_blob = names.iter().any(|name| is_hex(name, 64) && !own.contains(name));
+    let is_other_blob = target.iter().any(|name| is_hex(name, 64) && !own.contains(&name));
     let is_other_shard = || {
         let (own, other) = (path.file_name(), target.file_name());
         own != other
             && own.zip(other).is_some_and(|(own, other)| is_hex(own, 2) && is_hex(other, 2))
     };
     let is_other_repository = || {
-        let below = |names: &[&OsStr]| -> Option<Vec<Box<OsStr>>> {
-            let at = names.iter().position(|name| *name == "repositories")?;
-            let names = names[at + 1..].iter().take_while(|name| !is_part(name));
-            Some(names.map(|name| Box::from(*name)).collect())
+        let below = |path: &Path| -> Option<PathBuf> {
+            let mut names = path.iter().take_while(|name| !is_part(name));
+            names.any(|name| name == "repositories").then(|| names.collect())
         };
-        below(&names).is_some_and(|other| below(&own) != Some(other))
+        below(target).is_some_and(|other| below(path) != Some(other))
     };
     is_other_blob || is_other_shard() || is_other_repository()
+}
+
+/// Whether a path leads into the repository of this name.
+fn is_in(path: &Path, name: &str) -> bool {
+    let before: PathBuf = path.iter().take_while(|name| !is_part(name)).collect();
+    bytes_of(name).is_some_and(|name| before.ends_with(Path::new("repositories").join(name)))
 }
 
 /// The directory of the part of a repository, or of the blob, in which a link stands.

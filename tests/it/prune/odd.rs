@@ -327,6 +327,56 @@ fn a_link_into_another_repository_keeps_what_is_there() {
     }
 }
 
+#[test]
+fn a_tag_that_is_a_link_into_another_repository_keeps_these_two_and_no_others() {
+    for is_whole_directory in [false, true] {
+        let mut builder = RegistryBuilder::new();
+        let images = ["app", "other", "third"].map(|name| {
+            let layer = builder.layer(name, 500);
+            let image = builder.image(name).layers([&layer]).push_tag("1.0");
+            builder.image(name).label("later", "image").push_tag("2.0");
+            image.digest.to_string()
+        });
+        let disk = Disk::of(&builder);
+        let [own, shared] = ["app", "other"].map(|name| disk.below(paths::tag(name, "2.0")));
+        let up = |path: &std::path::Path| match is_whole_directory {
+            true => path.parent().unwrap().to_owned(),
+            false => path.to_owned(),
+        };
+        fs::remove_dir_all(up(&own)).unwrap();
+        std::os::unix::fs::symlink(up(&shared), up(&own)).unwrap();
+        let untagged = ["app", "other", "third"].into_iter().zip(images);
+        let untagged = untagged.map(|(repository, manifest_digest)| {
+            drop(fs::remove_dir_all(disk.below(paths::tag(repository, "1.0"))));
+            Name::Revision { repository: repository.into(), manifest_digest }
+        });
+        let untagged: Vec<Name> = untagged.collect();
+        let graph = disk.graph();
+        let plan = plan_of(&graph, untagged.clone());
+        let revisions: Vec<Name> =
+            plan.names(&graph).filter(|name| name.kind() == Some(Kind::Revision)).collect();
+        assert_eq!(revisions, untagged[2..], "{is_whole_directory}");
+    }
+}
+
+#[test]
+fn an_upload_that_a_blob_is_a_link_to_stays() {
+    let mut builder = RegistryBuilder::new();
+    let layer = builder.layer("needed", 500);
+    builder.image("app").layers([&layer]).push_tag("1.0");
+    builder.upload("app", "left", 500, "2026-01-02T03:04:05Z");
+    builder.upload("app", "stale", 500, "2026-01-02T03:04:05Z");
+    let disk = Disk::of(&builder);
+    let data = disk.below(paths::blob(&layer.digest));
+    let upload = disk.below(paths::upload("app", "left")).join("data");
+    fs::rename(&data, &upload).unwrap();
+    std::os::unix::fs::symlink(&upload, &data).unwrap();
+    let graph = disk.graph();
+    let plan = plan_of(&graph, []);
+    let uploads = plan.goes[Kind::Upload].iter().map(|at| &graph.uploads[*at as usize].upload_id);
+    assert_eq!(uploads.collect::<Vec<_>>(), ["stale"]);
+}
+
 /// Copies what is not there.
 fn merge(from: &std::path::Path, to: &std::path::Path) {
     if !from.is_dir() {
