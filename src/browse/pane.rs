@@ -93,7 +93,12 @@ fn why(app: &App) -> Vec<PaneLine> {
 
 /// What the row itself says, which is there at once.
 fn facts(row: &Row, app: &App) -> Vec<PaneLine> {
-    let mut lines = vec![line(LineKind::Heading, visible(&row.name).into_owned())];
+    // A repository's row has the part of its name that its level does not say.
+    let name = match (row.kind, &row.repository) {
+        (RowKind::Repository, Some(repository)) => repository,
+        _ => &row.name,
+    };
+    let mut lines = vec![line(LineKind::Heading, visible(name).into_owned())];
     let bytes = |bytes: u64| ui::bytes(bytes);
     let at_least = if row.is_at_least || app.facts.is_at_least { "at least " } else { "" };
     match row.kind {

@@ -118,7 +118,7 @@ fn deletions(context: &Context, protect: Option<Protect>) -> Result<Deletions> {
 }
 
 fn about(connection: &Connection, target: &str) -> Result<Vec<Line>> {
-    let (text, holders) = super::why::for_people(connection, target)?;
+    let (text, holders) = super::why::for_people(connection, target, "t lists the holders")?;
     let plain = text.lines().map(|line| Line { text: line.to_owned(), jump: None });
     let mut lines: Vec<Line> = plain.collect();
     lines.extend(holders.into_iter().map(|(text, jump)| Line { text, jump: Some(jump) }));

@@ -71,7 +71,8 @@ fn show(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
         let look = context.printer.look();
         let mut writer: Box<dyn Writer + '_> = match format {
             Format::Table => {
-                Box::new(text::Text::begin(&mut out, &answer, look, args.all, &about_scan)?)
+                let for_more = (!args.all).then_some("--all");
+                Box::new(text::Text::begin(&mut out, &answer, look, for_more, &about_scan)?)
             }
             Format::Json => Box::new(json::Object::begin(&mut out, &answer)?),
             Format::Ndjson => Box::new(json::Lines::new(&mut out, &answer)),
@@ -95,17 +96,18 @@ fn show(context: &Context, args: &WhyArgs, snapshot: &Snapshot) -> Result {
 }
 
 /// The answer as a person reads it, without colours, and where its paths end: what keeps the target, to
-/// go there.
+/// go there. `for_more` is what shows the other paths.
 pub(super) fn for_people(
     connection: &Connection,
     target: &str,
+    for_more: &str,
 ) -> Result<(String, Vec<(String, Found)>)> {
     let question = Question::new(connection, target)?;
     let answer = question.answer()?;
     let mut text = Vec::new();
     let mut holders: Vec<(String, Found)> = Vec::new();
     let look = Look { is_terminal: true, width: None, color: false };
-    let mut writer = text::Text::begin(&mut text, &answer, look, false, &[])?;
+    let mut writer = text::Text::begin(&mut text, &answer, look, Some(for_more), &[])?;
     let end = question.nearest_paths(|path| {
         holders.extend(path.iter().rev().find_map(holder));
         writer.path(path)

@@ -17,7 +17,8 @@ pub struct Text<'a> {
     out: &'a mut dyn Write,
     answer: &'a Answer,
     look: Look,
-    shows_all: bool,
+    /// What shows the other paths, where these are not all.
+    for_more: Option<&'a str>,
     about_scan: &'a [String],
     /// The path before, to say what two paths share only once.
     before: Vec<Step>,
@@ -31,14 +32,14 @@ impl<'a> Text<'a> {
         out: &'a mut dyn Write,
         answer: &'a Answer,
         look: Look,
-        shows_all: bool,
+        for_more: Option<&'a str>,
         about_scan: &'a [String],
     ) -> io::Result<Self> {
         let mut text = Self {
             out,
             answer,
             look,
-            shows_all,
+            for_more,
             about_scan,
             before: Vec::new(),
             repositories: BTreeSet::new(),
@@ -378,20 +379,22 @@ impl Writer for Text<'_> {
     fn end(&mut self, end: End) -> io::Result<()> {
         let (repositories, tags) = beyond(self.answer, self.repositories.len(), self.tags);
         // A tag that reaches it twice is one tag and two paths.
-        if end.is_cut && self.shows_all {
-            self.line(1, &format!("cut after {} paths", end.paths))?;
-        } else if !self.shows_all && (repositories > 0 || tags > 0 || end.is_cut) {
-            let mut more = Vec::new();
-            if repositories > 0 {
-                more.push(counted(repositories, "more repository", "more repositories"));
+        let mut more = Vec::new();
+        if repositories > 0 {
+            more.push(counted(repositories, "more repository", "more repositories"));
+        }
+        if tags > 0 {
+            more.push(counted(tags, "more tag", "more tags"));
+        }
+        if more.is_empty() && end.is_cut {
+            more.push("more paths".into());
+        }
+        match self.for_more {
+            None if end.is_cut => self.line(1, &format!("cut after {} paths", end.paths))?,
+            Some(for_more) if !more.is_empty() => {
+                self.line(1, &format!("and {}: {for_more}", more.join(", ")))?;
             }
-            if tags > 0 {
-                more.push(counted(tags, "more tag", "more tags"));
-            }
-            if more.is_empty() {
-                more.push("more paths".into());
-            }
-            self.line(1, &format!("and {}: --all", more.join(", ")))?;
+            _ => {}
         }
         self.reasons()?;
         writeln!(self.out, "\n{}", self.about_scan.join(" · "))
