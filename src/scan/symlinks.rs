@@ -38,7 +38,9 @@ pub fn hold_what_they_lead_to(storage: &dyn Storage, walked: &mut Walked) {
         // What something else is read from is no upload that can be given up.
         let mut names = target.iter().flatten().skip_while(|name| *name != "_uploads");
         if let Some(id) = names.nth(1).map(text_of) {
-            repositories.iter_mut().for_each(|found| found.uploads.retain(|own| own.id != id));
+            for repository in repositories {
+                repository.uploads.retain(|upload| upload.id != id);
+            }
         }
         holds_all = holds_all.or(Some(path));
     }

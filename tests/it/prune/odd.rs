@@ -339,9 +339,9 @@ fn a_tag_that_is_a_link_into_another_repository_keeps_these_two_and_no_others() 
         });
         let disk = Disk::of(&builder);
         let [own, shared] = ["app", "other"].map(|name| disk.below(paths::tag(name, "2.0")));
-        let up = |path: &std::path::Path| match is_whole_directory {
-            true => path.parent().unwrap().to_owned(),
-            false => path.to_owned(),
+        let up = |path: &std::path::Path| {
+            let shared = if is_whole_directory { path.parent() } else { Some(path) };
+            shared.unwrap().to_owned()
         };
         fs::remove_dir_all(up(&own)).unwrap();
         std::os::unix::fs::symlink(up(&shared), up(&own)).unwrap();
