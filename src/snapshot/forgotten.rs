@@ -22,7 +22,7 @@ pub struct Before {
     pub is_refused: bool,
 }
 
-/// Why what roots name cannot be told.
+/// Why the blobs that roots name cannot be determined.
 #[derive(Debug)]
 pub enum ForgottenError {
     /// The last scan cannot be read.
