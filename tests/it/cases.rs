@@ -4,6 +4,7 @@
 
 mod blobs;
 mod codes;
+mod depth;
 pub mod fixture;
 mod graph;
 mod links;

@@ -26,6 +26,29 @@ fn case_12_data_below_a_name_that_is_no_digest_is_foreign() {
 }
 
 #[test]
+fn case_12_only_a_directory_of_two_small_hex_digits_is_a_shard() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/app", "1.0");
+    let blobs = format!("{}/blobs/sha256", paths::V2);
+    // A shard that no blob lies in.
+    let is_free =
+        |path: &String| fixture.registry.tree.iter().all(|(known, _)| !known.starts_with(path));
+    let file = (0..=255).map(|byte| format!("{blobs}/{byte:02x}")).find(is_free).unwrap();
+    fixture.overwrite(&file, "x");
+    let names = ["AB", "g0", "0g", "a", "abc"].map(|name| format!("{blobs}/{name}"));
+    for path in &names {
+        fixture.overwrite(format!("{path}/{}/data", Digest::of(b"lost").encoded()), "lost");
+    }
+    let scanned = fixture.scan();
+    for path in names.iter().chain([&file]) {
+        scanned.has_problem(Code::ForeignFile, path);
+    }
+    scanned.has_only(&[Code::ForeignFile]);
+    scanned.tag_is_whole("team/app", "1.0", &image.digest);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
 fn case_13_a_copied_folder_beside_sha256_is_foreign() {
     let mut fixture = Fixture::new();
     let hex = Digest::of(b"copied").encoded();

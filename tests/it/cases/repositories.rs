@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use regsql::model::Code;
-use regsql::sample::{Descriptor, paths};
+use regsql::sample::{Content, Descriptor, paths};
 
 use super::fixture::{Fixture, OnDisk, Scanned, layers, revisions};
 
@@ -46,6 +46,30 @@ fn case_33_a_name_that_the_registry_refuses_is_scanned_all_the_same() {
         scanned.has_problem(Code::RepositoryNameInvalid, &paths::repository(name));
     }
     scanned.has_only(&[Code::RepositoryNameInvalid]);
+    scanned.only_garbage_is_orphan();
+}
+
+#[test]
+fn case_33_what_fsck_found_is_a_repository_only_if_a_repositorys_directories_lie_in_it() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("team/lost+found", "1.0");
+    let empty = paths::repository("lost+found");
+    fixture.registry.put(&empty, Content::Directory);
+    let found = paths::repository("other/lost+found");
+    fixture.push("other/app", "1.0");
+    fixture.overwrite(format!("{found}/#1234"), "x");
+    // Somebody deleted this one on a NAS.
+    let deleted = paths::repository("#recycle");
+    fixture.overwrite(format!("{deleted}/_manifests/tags/1.0/current/link"), "x");
+    let scanned = fixture.scan();
+    scanned.tag_is_whole("team/lost+found", "1.0", &image.digest);
+    scanned.has_only(&[Code::RepositoryNameInvalid, Code::Clutter]);
+    scanned.has_problem(Code::Clutter, &empty);
+    scanned.has_problem(Code::Clutter, &deleted);
+    let names: String = scanned
+        .one("SELECT group_concat(repository, ' ' ORDER BY repository) FROM repositories", []);
+    assert_eq!(names, "bystander/app other/app team/lost+found");
+    assert!(scanned.is_complete());
     scanned.only_garbage_is_orphan();
 }
 

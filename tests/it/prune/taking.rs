@@ -376,6 +376,24 @@ fn a_link_that_nothing_needs_goes_by_itself_or_with_its_ghost_and_its_blob_stays
 }
 
 #[test]
+fn garbage_takes_a_repository_of_which_nothing_is_left_and_leaves_one_that_cannot_be_read() {
+    let mut registry = RegistryBuilder::new();
+    let layer = registry.layer("needed elsewhere", 600);
+    registry.image("app").layers([&layer]).push_tag("1.0");
+    for name in ["ghost", "hidden"] {
+        registry.link_layer(name, &layer.digest);
+    }
+    let disk = Disk::of(&registry);
+    let hidden = disk.below(paths::repository("hidden")).join("_manifests");
+    std::os::unix::fs::symlink("/mnt/gone", hidden).unwrap();
+    let graph = graph_of(&disk);
+    let plan = plan_of(&graph, []);
+    let repositories: Vec<Name> =
+        plan.names(&graph).filter(|name| name.kind() == Some(Kind::Repository)).collect();
+    assert_eq!(repositories, [Name::Repository { repository: "ghost".into() }]);
+}
+
+#[test]
 fn a_row_must_be_right_about_what_its_tag_points_at() {
     let mut registry = RegistryBuilder::new();
     let image = registry.image("app").push_tag("1.0");
