@@ -48,7 +48,8 @@ pub use publish::{
     NewDatabase, PreviousScan, previous_scan, previous_scan_if_whole, publish_unchanged,
 };
 pub use read_graph::{
-    ReadGraphError, ReferenceColumns, ReferenceRow, place_among, read_graph, read_graph_with,
+    Blobs, ReadGraphError, ReferenceColumns, ReferenceRow, place_among, read_blobs, read_graph,
+    read_graph_with,
 };
 pub use references::References;
 #[cfg(test)]

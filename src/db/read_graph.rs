@@ -1,6 +1,8 @@
 //! The snapshot's graph again, as far as a deletion needs it. Every table is read once, in key
 //! order, so that hardly anything needs sorting.
 
+use std::sync::Arc;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
@@ -59,23 +61,20 @@ pub struct ReferenceRow<'a> {
     /// The number of the manifest.
     pub manifest_id: i64,
     role: &'a [u8],
-    blob_id: i64,
+    /// The number of the blob that is named.
+    pub blob_id: i64,
     is_external: bool,
-    /// The place of the blob that is named.
-    pub blob: BlobId,
 }
 
 impl<'a> ReferenceRow<'a> {
-    fn read(row: &'a Row<'a>, columns: &'a ReferenceColumns<'a>, blobs: &Ids) -> Result<Self> {
-        let blob_id = row.get(columns.blob)?;
+    fn read(row: &'a Row<'a>, columns: &'a ReferenceColumns<'a>) -> Result<Self> {
         Ok(Self {
             columns,
             row,
             manifest_id: row.get(columns.manifest)?,
             role: row.get_ref(columns.role)?.as_bytes().unwrap_or_default(),
-            blob_id,
+            blob_id: row.get(columns.blob)?,
             is_external: row.get(columns.is_external)?,
-            blob: blobs.place("reference", blob_id)?,
         })
     }
 
@@ -104,7 +103,7 @@ impl<'a> ReferenceRow<'a> {
 }
 
 /// Ids of one table, in order; the place is that of the graph.
-#[derive(Default)]
+#[derive(Debug)]
 struct Ids(Vec<i64>);
 
 /// Ids are spaced so evenly that one mostly lies this near the place that its value suggests.
@@ -118,10 +117,15 @@ impl Ids {
 }
 
 /// The place of an id among all of a table, in order.
+#[inline]
 pub fn place_among(ids: &[i64], id: i64) -> Option<usize> {
     let (first, last) = (*ids.first()?, *ids.last()?);
     let part = (id as f64 - first as f64) / (last as f64 - first as f64).max(1.0);
     let guess = (part * ids.len() as f64) as usize;
+    // In a file that no scan has added to they lie just there.
+    if ids.get(guess) == Some(&id) {
+        return Some(guess);
+    }
     let start = guess.saturating_sub(NEAR);
     let near = ids.get(start..(guess + NEAR).min(ids.len())).unwrap_or_default();
     match near.binary_search(&id) {
@@ -130,26 +134,46 @@ pub fn place_among(ids: &[i64], id: i64) -> Option<usize> {
     }
 }
 
-/// Reads the graph.
-pub fn read_graph(connection: &Connection) -> Result<Graph> {
-    read_graph_with(connection, &REFERENCES, |_, _| Ok(()))
+/// All blobs, which the rest of the graph names by their places.
+#[derive(Debug)]
+pub struct Blobs {
+    ids: Ids,
+    /// By digest.
+    pub nodes: Arc<Vec<BlobNode>>,
 }
 
-/// Reads the graph, and hands each reference to `take` with all blobs: most of the rows are references, and whoever needs
+impl Blobs {
+    /// The place of a blob with this number.
+    pub fn place(&self, id: i64) -> Option<usize> {
+        place_among(&self.ids.0, id)
+    }
+
+    /// Their numbers, by place.
+    pub fn ids(&self) -> &[i64] {
+        &self.ids.0
+    }
+}
+
+/// Reads the graph.
+pub fn read_graph(connection: &Connection) -> Result<Graph> {
+    read_graph_with(connection, &read_blobs(connection)?, &REFERENCES, |_| Ok(()))
+}
+
+/// Reads the graph of these blobs, and hands each reference to `take`: most of the rows are references, and whoever needs
 /// them too reads them here.
 ///
 /// # Errors
 /// Those of reading, and of `take`, which ends it.
 pub fn read_graph_with<E: From<ReadGraphError>>(
     connection: &Connection,
+    Blobs { ids, nodes }: &Blobs,
     references: &ReferenceColumns<'_>,
-    take: impl FnMut(&ReferenceRow<'_>, &[BlobNode]) -> Result<(), E>,
+    take: impl FnMut(&ReferenceRow<'_>) -> Result<(), E>,
 ) -> Result<Graph, E> {
-    let mut parts = Parts::default();
-    let blobs = read_blobs(connection, &mut parts)?;
-    read_manifests(connection, &blobs, &mut parts)?;
-    read_references(connection, &blobs, references, &mut parts, take)?;
-    Ok(read_rest(connection, &blobs, parts)?)
+    let mut parts = Parts { blobs: Arc::clone(nodes), ..Parts::default() };
+    read_manifests(connection, ids, &mut parts)?;
+    read_references(connection, ids, references, &mut parts, take)?;
+    Ok(read_rest(connection, ids, parts)?)
 }
 
 fn read_rest(connection: &Connection, blobs: &Ids, mut parts: Parts) -> Result<Graph> {
@@ -187,8 +211,9 @@ fn each_row<E: From<ReadGraphError>>(
     Ok(())
 }
 
-fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
-    let mut ids = Vec::new();
+/// Reads the blobs.
+pub fn read_blobs(connection: &Connection) -> Result<Blobs> {
+    let (mut ids, mut nodes) = (Vec::new(), Vec::new());
     each(connection, include_str!("sql/read_blobs.sql"), |row| {
         ids.push(row.get(0)?);
         let digest = match row.get_ref(1)?.as_blob_or_null() {
@@ -200,7 +225,7 @@ fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
             None => Digest::Other(row.get::<_, String>(2)?.into()),
         };
         let size: Option<i64> = row.get(3)?;
-        parts.blobs.push(BlobNode {
+        nodes.push(BlobNode {
             digest,
             size_bytes: size.map(|size| size as u64),
             is_layer: row.get(4)?,
@@ -209,7 +234,7 @@ fn read_blobs(connection: &Connection, parts: &mut Parts) -> Result<Ids> {
         });
         Ok(())
     })?;
-    Ok(Ids(ids))
+    Ok(Blobs { ids: Ids(ids), nodes: Arc::new(nodes) })
 }
 
 fn read_manifests(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Result<()> {
@@ -219,31 +244,56 @@ fn read_manifests(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Re
     })
 }
 
+/// Blobs that references name are looked for so many at once: they lie all over the memory, and are then waited for together.
+const LOOK_UPS: usize = 1024;
+
 fn read_references<E: From<ReadGraphError>>(
     connection: &Connection,
     blobs: &Ids,
     columns: &ReferenceColumns<'_>,
     parts: &mut Parts,
-    mut take: impl FnMut(&ReferenceRow<'_>, &[BlobNode]) -> Result<(), E>,
+    mut take: impl FnMut(&ReferenceRow<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Parts { blobs: nodes, manifests, edges, .. } = parts;
+    let Parts { manifests, edges, .. } = parts;
     let mut manifests = manifests.iter().peekable();
-    each_row(connection, columns.sql, |row| {
-        let reference = ReferenceRow::read(row, columns, blobs)?;
-        let id = reference.manifest_id;
-        let manifest = blobs.place("reference", id)?;
-        while manifests.next_if(|known| **known < manifest).is_some() {}
-        if manifests.peek() != Some(&&manifest) {
-            return Err(ReadGraphError::Dangling { table: "reference", id }.into());
+    // Rows come by manifest, so that each is looked for once.
+    let mut last: Option<(i64, BlobId)> = None;
+    let mut named: Vec<i64> = Vec::with_capacity(LOOK_UPS);
+    let place_named = |edges: &mut Vec<Edge>, named: &mut Vec<i64>| -> Result<()> {
+        let start = edges.len() - named.len();
+        for (edge, id) in edges[start..].iter_mut().zip(named.drain(..)) {
+            edge.blob = blobs.place("reference", id)?;
         }
+        Ok(())
+    };
+    each_row(connection, columns.sql, |row| {
+        let reference = ReferenceRow::read(row, columns)?;
+        let id = reference.manifest_id;
+        let manifest = match last {
+            Some((known, place)) if known == id => place,
+            _ => {
+                let place = blobs.place("reference", id)?;
+                while manifests.next_if(|known| **known < place).is_some() {}
+                if manifests.peek() != Some(&&place) {
+                    return Err(ReadGraphError::Dangling { table: "reference", id }.into());
+                }
+                last = Some((id, place));
+                place
+            }
+        };
         edges.push(Edge {
             manifest,
             role: reference.role(),
-            blob: reference.blob,
+            blob: 0,
             is_external: reference.is_external,
         });
-        take(&reference, nodes)
-    })
+        named.push(reference.blob_id);
+        if named.len() == LOOK_UPS {
+            place_named(edges, &mut named)?;
+        }
+        take(&reference)
+    })?;
+    Ok(place_named(edges, &mut named)?)
 }
 
 fn read_aliases(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The one graph: lists of integers with the edges sorted by what they keep.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::parts::{
     BlobId, BlobNode, LinkNode, Lists, ManifestId, RepositoryNode, TagNode, UploadNode,
@@ -14,7 +15,7 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
     /// By digest; the place is the id.
-    pub blobs: Vec<BlobNode>,
+    pub blobs: Arc<Vec<BlobNode>>,
     /// By name.
     pub repositories: Vec<RepositoryNode>,
     /// Tags of all repositories.

@@ -2,6 +2,7 @@
 //! database.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::model::{Digest, HoldScope, Role};
 
@@ -124,8 +125,8 @@ pub struct ExternalRoot {
 /// The rows behind a graph, sorted as the tables are.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
-    /// By digest; the place is the id.
-    pub blobs: Vec<BlobNode>,
+    /// By digest; the place is the id. Whoever only looks digests up shares them while the rest is read.
+    pub blobs: Arc<Vec<BlobNode>>,
     /// Blobs that are manifests, sorted.
     pub manifests: Vec<BlobId>,
     /// By manifest.

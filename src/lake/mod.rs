@@ -44,7 +44,7 @@ pub use error::LakeError;
 pub use partition::Partition;
 pub use staging::{Part, Staging};
 
-use crate::db::{self, DatabaseError, ReadGraphError, ReferenceColumns};
+use crate::db::{self, Blobs, ReadGraphError, ReferenceColumns};
 use crate::graph::{self, Graph};
 use rows::{Filling, Lookups, Reading, Sink, Writer};
 use table::{LAST, Source, Table, tables};
@@ -203,6 +203,11 @@ fn refuse_storage(destination: &dyn Destination, root: &str) -> Result<(), LakeE
     Ok(())
 }
 
+/// Pages that a connection keeps: tables that others are looked up in are read here and there.
+const CACHE_KIB: i64 = 16 << 10;
+/// The same while the graph is read, whose tables are read from end to end.
+const GRAPH_CACHE_KIB: i64 = 1 << 10;
+
 /// Connections that all see the same snapshot.
 fn open_all(database: &Path, count: usize) -> Result<Vec<Connection>, LakeError> {
     let mut connections = Vec::with_capacity(count);
@@ -212,7 +217,7 @@ fn open_all(database: &Path, count: usize) -> Result<Vec<Connection>, LakeError>
         let begin = || {
             // Pages that are read once need not stay in memory.
             connection.pragma_update(None, "mmap_size", 0_i64)?;
-            connection.pragma_update(None, "cache_size", -16_384_i64)?;
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.pragma_update(None, "temp_store", "MEMORY")?;
             connection.execute_batch("BEGIN")?;
             read_identity(&connection)
@@ -289,33 +294,36 @@ fn published(
 /// A table's place, and its parts.
 type Written = (usize, Vec<Part>);
 
-/// Something that one thread does.
-#[derive(Clone, Debug)]
-enum Work {
-    /// Reads the graph, and writes its references and what it says.
-    Graph,
-    /// Writes the table with the first place, and its parts.
-    Tables(Vec<usize>),
-}
+/// What one thread writes at once: the place of a table, and those of its parts.
+type Work = Vec<usize>;
 
-/// Views with the most rows, which begin first.
-const FIRST: [&str; 2] = ["blobs", "layer_links"];
-/// Those that look blobs up: they wait for the graph, which another thread reads meanwhile, and come after all others.
-const LAST_READ: [&str; 4] = ["revisions", "manifests", "tags", "tag_history"];
+/// The tables that take longest, in this order: when a thread has nothing left to do, the others have not much. The
+/// references are the first also because the graph is read with them.
+const FIRST: [&str; 10] = [
+    table::REFERENCES,
+    "blobs",
+    "revisions",
+    table::EDGES,
+    "layer_links",
+    table::REACH,
+    "manifests",
+    "tags",
+    "tag_history",
+    table::STARTS,
+];
 
 fn work_of(tables: &[Table]) -> Vec<Work> {
-    let order: Vec<&str> = FIRST.into_iter().chain([""]).chain(LAST_READ).collect();
-    let place = |name: &str| order.iter().position(|known| *known == name).unwrap_or(FIRST.len());
-    let is_read = |source: &Source| matches!(source, Source::Statement(_) | Source::View(_));
-    let rows = (0..tables.len()).filter(|at| is_read(&tables[*at].source));
-    let mut rows: Vec<usize> = rows.collect();
-    rows.sort_by_key(|at| place(tables[*at].name));
-    let with_parts = rows.into_iter().map(|first| {
-        let is_part = |table: &Table| matches!(table.source, Source::Part { of, .. } if of == tables[first].name);
-        let parts = (0..tables.len()).filter(|at| is_part(&tables[*at]));
-        Work::Tables(std::iter::once(first).chain(parts).collect())
+    let places = 0..tables.len();
+    let is_whole = |at: &usize| !matches!(tables[*at].source, Source::Part { .. });
+    let mut whole: Vec<usize> = places.clone().filter(is_whole).collect();
+    whole.sort_by_key(|at| {
+        FIRST.iter().position(|name| *name == tables[*at].name).unwrap_or(FIRST.len())
     });
-    std::iter::once(Work::Graph).chain(with_parts).collect()
+    let with_parts = whole.into_iter().map(|first| {
+        let is_part = |at: &usize| matches!(tables[*at].source, Source::Part { of, .. } if of == tables[first].name);
+        std::iter::once(first).chain(places.clone().filter(is_part)).collect()
+    });
+    with_parts.collect()
 }
 
 /// Writes every table aside, several at once. The parts are in the order of the tables.
@@ -327,17 +335,19 @@ fn write_all(
 ) -> Result<Vec<Vec<Part>>, LakeError> {
     let first = connections.first().ok_or(LakeError::Stopped)?;
     let graph = OnceLock::new();
-    let lookups =
-        Lookups::read(first, &graph).map_err(|source| read_error(options.database, source))?;
+    let lookups = Lookups::read(first).map_err(|source| read_error(options.database, source))?;
     let job = Job { options, to, tables, lookups: &lookups, graph: &graph };
-    let queue = Mutex::new(work_of(tables).into_iter());
+    let queue = Mutex::new(work_of(tables));
     let done: Mutex<(Vec<Written>, Option<LakeError>)> = Mutex::default();
     std::thread::scope(|scope| {
         for connection in connections {
             let (queue, done, job) = (&queue, &done, &job);
             scope.spawn(move || {
-                let next = || lock(queue).next();
-                while let Some(work) = next().filter(|_| lock(done).1.is_none()) {
+                let next = || job.next(&mut lock(queue));
+                let has_failed = || lock(done).1.is_some();
+                while !has_failed()
+                    && let Some(work) = next()
+                {
                     let written = job.write(work, &connection);
                     let mut done = lock(done);
                     match written {
@@ -374,12 +384,20 @@ struct Job<'a> {
     options: &'a ExportOptions<'a>,
     to: To<'a>,
     tables: &'a [Table],
-    lookups: &'a Lookups<'a>,
-    /// For the threads that look blobs up. The one that takes [`Work::Graph`] sets it, come what may.
+    lookups: &'a Lookups,
+    /// Whoever writes the references sets it, come what may.
     graph: &'a OnceLock<Option<Graph>>,
 }
 
 impl<'a> Job<'a> {
+    /// What to do next: nothing that would wait for the graph while there is something else.
+    fn next(&self, queue: &mut Vec<Work>) -> Option<Work> {
+        let has_graph = self.graph.get().is_some();
+        let is_ready = |work: &Work| has_graph || self.tables[work[0]].source != Source::Graph;
+        let at = queue.iter().position(is_ready).unwrap_or(0);
+        (at < queue.len()).then(|| queue.remove(at))
+    }
+
     fn write(&self, work: Work, connection: &Connection) -> Result<Vec<Written>, LakeError> {
         match self.options.format {
             #[cfg(feature = "parquet")]
@@ -400,15 +418,20 @@ impl<'a> Job<'a> {
             lookups: self.lookups,
             stop: self.options.stop,
         };
-        let places = match work {
-            Work::Graph => return self.write_graph::<W>(reading),
-            Work::Tables(places) => places,
-        };
+        let is_references = |at: &usize| matches!(self.tables[*at].source, Source::References(_));
+        let _ends_waiting =
+            work.iter().any(is_references).then(|| EndsWaiting(&self.lookups.blobs, self.graph));
         let fillings: Result<Vec<Filling<'a, W>>, LakeError> =
-            places.iter().map(|at| self.begin(*at)).collect();
+            work.iter().map(|at| self.begin(*at)).collect();
         let mut fillings = fillings?;
-        reading.read(&mut fillings)?;
-        places.into_iter().zip(fillings).map(|(at, filling)| self.finish(at, filling)).collect()
+        match &mut fillings[..] {
+            [filling] if matches!(filling.table.source, Source::References(_)) => {
+                self.read_graph(reading, filling)?;
+            }
+            [filling] if filling.table.source == Source::Graph => self.fill(reading, filling)?,
+            fillings => reading.read(fillings)?,
+        }
+        work.into_iter().zip(fillings).map(|(at, filling)| self.finish(at, filling)).collect()
     }
 
     fn begin<W: Writer<'a>>(&self, at: usize) -> Result<Filling<'a, W>, LakeError> {
@@ -428,35 +451,50 @@ impl<'a> Job<'a> {
         Ok((at, parts))
     }
 
-    /// Writes the references while the graph is made of them, and then what the graph says.
-    fn write_graph<W: Writer<'a>>(&self, reading: Reading<'_>) -> Result<Vec<Written>, LakeError> {
-        let _ends_waiting = EndsWaiting(self.graph);
-        let is_references = |table: &Table| matches!(table.source, Source::References(_));
-        let at = self.tables.iter().position(is_references).ok_or(LakeError::Stopped)?;
-        let mut references = self.begin::<W>(at)?;
-        let graph = read_graph(reading, &mut references)?;
-        let Some(graph) = self.graph.get_or_init(|| Some(graph)) else {
-            return Err(LakeError::Stopped);
+    /// Reads the graph, and hands its references to the sink.
+    fn read_graph<S: Sink>(
+        &self,
+        reading: Reading<'_>,
+        references: &mut Filling<'_, S>,
+    ) -> Result<(), LakeError> {
+        let keep_pages = |kib: i64| {
+            let kept = reading.connection.pragma_update(None, "cache_size", -kib);
+            kept.map_err(|source| reading.read_error(source))
         };
-        let mut written = vec![self.finish(at, references)?];
-        let places = (0..self.tables.len()).filter(|at| self.tables[*at].source == Source::Graph);
-        for at in places {
-            let mut filling = self.begin::<W>(at)?;
-            fill(reading, filling.table, graph, &mut filling.sink)?;
-            written.push(self.finish(at, filling)?);
+        keep_pages(GRAPH_CACHE_KIB)?;
+        let blobs =
+            db::read_blobs(reading.connection).map_err(|error| reading.graph_error(error))?;
+        let blobs = self.lookups.blobs.get_or_init(|| Some(blobs));
+        let blobs = blobs.as_ref().ok_or(LakeError::Stopped)?;
+        let graph = read_graph(reading, blobs, references)?;
+        self.graph.get_or_init(|| Some(graph));
+        keep_pages(CACHE_KIB)
+    }
+
+    /// Hands every row of a table that the graph gives to the sink.
+    fn fill<S: Sink>(
+        &self,
+        reading: Reading<'_>,
+        filling: &mut Filling<'_, S>,
+    ) -> Result<(), LakeError> {
+        match (self.graph.wait(), self.lookups.blobs.wait()) {
+            (Some(graph), Some(blobs)) => {
+                fill(reading, filling.table, graph, blobs.ids(), &mut filling.sink)
+            }
+            // Whoever could not read them says why.
+            _ => Ok(()),
         }
-        Ok(written)
     }
 }
 
-/// Hands every row of a table that the graph gives to the sink.
 fn fill(
     reading: Reading<'_>,
     table: &Table,
     graph: &Graph,
+    ids: &[i64],
     sink: &mut impl Sink,
 ) -> Result<(), LakeError> {
-    let number = |blob: graph::BlobId| reading.lookups.blobs[blob as usize];
+    let number = |blob: graph::BlobId| ids[blob as usize];
     let mut put = |first: First<'_>, blobs: &[graph::BlobId]| {
         reading.check_stop()?;
         for blob in blobs {
@@ -490,12 +528,13 @@ enum First<'a> {
     Nothing,
 }
 
-/// Lets no thread wait for a graph that never comes.
-struct EndsWaiting<'a>(&'a OnceLock<Option<Graph>>);
+/// Lets no thread wait for blobs or a graph that never come.
+struct EndsWaiting<'a>(&'a OnceLock<Option<Blobs>>, &'a OnceLock<Option<Graph>>);
 
 impl Drop for EndsWaiting<'_> {
     fn drop(&mut self) {
         drop(self.0.set(None));
+        drop(self.1.set(None));
     }
 }
 
@@ -514,6 +553,7 @@ impl From<ReadGraphError> for GraphError {
 /// Reads the graph, and hands the references of manifests that are no orphans to the sink.
 fn read_graph<S: Sink>(
     reading: Reading<'_>,
+    blobs: &Blobs,
     references: &mut Filling<'_, S>,
 ) -> Result<Graph, LakeError> {
     let Source::References(sql) = references.table.source else { return Err(LakeError::Stopped) };
@@ -530,12 +570,9 @@ fn read_graph<S: Sink>(
     };
     let orphans = reading.orphan_manifests()?;
     let mut orphans = orphans.into_iter().peekable();
-    let mut availability = Vec::new();
+    let unavailable = reading.lookups.unavailable(blobs);
     let mut row_count = 0_u64;
-    let graph = db::read_graph_with(reading.connection, &columns, |row, blobs| {
-        if row_count == 0 {
-            availability = reading.lookups.availability(blobs);
-        }
+    let graph = db::read_graph_with(reading.connection, blobs, &columns, |row| {
         row_count += 1;
         if row_count.is_multiple_of(4096) {
             reading.check_stop().map_err(GraphError::Write)?;
@@ -544,15 +581,12 @@ fn read_graph<S: Sink>(
         if orphans.peek() == Some(&row.manifest_id) {
             return Ok(());
         }
-        let is_available = availability.get(row.blob as usize).copied().flatten();
+        let is_available = unavailable.get(&row.blob_id).copied().unwrap_or(Some(true));
         let put = reading.put_row(references, |column| row.value(column), is_available);
         put.map_err(GraphError::Write)
     });
     graph.map_err(|error| match error {
         GraphError::Write(error) => error,
-        GraphError::Read(ReadGraphError::Sqlite(source)) => reading.read_error(source),
-        GraphError::Read(source @ ReadGraphError::Dangling { .. }) => {
-            DatabaseError::Damaged { path: reading.database.to_owned(), source }.into()
-        }
+        GraphError::Read(error) => reading.graph_error(error),
     })
 }

@@ -4,12 +4,13 @@
 //! Numbers are packed as differences, texts as a dictionary, digests as they are. The least and the greatest value of a
 //! group stand beside what engines look for: numbers, times, digests, repositories and tags. All columns may be NULL. Nothing in a file depends on when or where it was written.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical};
-use parquet::column::writer::ColumnWriter;
-use parquet::data_type::{ByteArray, FixedLenByteArray};
+use parquet::column::writer::{ColumnWriter, ColumnWriterImpl};
+use parquet::data_type::{ByteArray, DataType, FixedLenByteArray};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, Type as Node, TypePtr};
@@ -21,6 +22,9 @@ use super::table::{Column, Table, Type};
 
 /// Rows of a group, which is what is held in memory, and the unit that engines read in parallel.
 const GROUP_ROWS: usize = 1 << 17;
+
+/// Values that the crate is given at once.
+const BATCH_ROWS: usize = 1 << 12;
 
 /// A file ends with the group that reaches this: parts are uploaded whole.
 const PART_BYTES: usize = 128 << 20;
@@ -56,36 +60,66 @@ enum Data {
     Flags(Vec<bool>),
     /// One after another.
     Digests(Vec<u8>),
-    Texts(Vec<ByteArray>, SharedTexts),
+    Texts(Texts),
 }
 
-/// Texts that come again and again are copied once.
+/// Texts, of which those that come again and again are held once.
 #[derive(Default)]
-struct SharedTexts {
-    by_number: Vec<Option<ByteArray>>,
-    recent: Vec<ByteArray>,
+struct Texts {
+    /// The place of each row's text among all.
+    rows: Vec<u32>,
+    all: Vec<ByteArray>,
+    by_number: Vec<Option<u32>>,
+    /// Places of those without a number that came last.
+    recent: VecDeque<u32>,
 }
 
-impl SharedTexts {
+impl Texts {
     const RECENT: usize = 8;
 
-    fn share(&mut self, text: &str, number: Option<u32>) -> ByteArray {
-        if let Some(number) = number {
-            let at = number as usize;
-            if at >= self.by_number.len() {
-                self.by_number.resize(at + 1, None);
-            }
-            return self.by_number[at].get_or_insert_with(|| text.into()).clone();
+    fn push(&mut self, text: &str, number: Option<u32>) {
+        let place = match number {
+            Some(number) => self.numbered(text, number as usize),
+            None => self.unnumbered(text),
+        };
+        self.rows.push(place);
+    }
+
+    fn numbered(&mut self, text: &str, number: usize) -> u32 {
+        if number >= self.by_number.len() {
+            self.by_number.resize(number + 1, None);
         }
-        if let Some(known) = self.recent.iter().find(|known| known.data() == text.as_bytes()) {
-            return known.clone();
+        if let Some(place) = self.by_number[number] {
+            return place;
         }
-        let new = ByteArray::from(text);
+        let place = self.add(text);
+        self.by_number[number] = Some(place);
+        place
+    }
+
+    fn unnumbered(&mut self, text: &str) -> u32 {
+        let is_it = |place: &&u32| self.all[**place as usize].data() == text.as_bytes();
+        if let Some(place) = self.recent.iter().find(is_it) {
+            return *place;
+        }
+        let place = self.add(text);
         if self.recent.len() == Self::RECENT {
-            self.recent.remove(0);
+            self.recent.pop_front();
         }
-        self.recent.push(new.clone());
-        new
+        self.recent.push_back(place);
+        place
+    }
+
+    fn add(&mut self, text: &str) -> u32 {
+        self.all.push(text.into());
+        self.all.len() as u32 - 1
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.all.clear();
+        self.by_number.clear();
+        self.recent.clear();
     }
 }
 
@@ -95,7 +129,7 @@ impl Values {
             Type::Integer | Type::Time => Data::Numbers(Vec::new()),
             Type::Boolean => Data::Flags(Vec::new()),
             Type::Digest => Data::Digests(Vec::new()),
-            Type::Text => Data::Texts(Vec::new(), SharedTexts::default()),
+            Type::Text => Data::Texts(Texts::default()),
         };
         Self { row_count: 0, levels: Vec::new(), data }
     }
@@ -117,26 +151,27 @@ impl Values {
         all_there: &[i16],
     ) -> parquet::errors::Result<()> {
         let is_whole = self.levels.is_empty();
-        let levels = Some(if is_whole { &all_there[..self.row_count] } else { &self.levels });
+        let levels = if is_whole { &all_there[..self.row_count] } else { &self.levels[..] };
         match (writer, &mut self.data) {
             (ColumnWriter::Int64ColumnWriter(writer), Data::Numbers(values)) => {
-                writer.write_batch(values, levels, None)?;
+                writer.write_batch(values, Some(levels), None)?;
                 values.clear();
             }
             (ColumnWriter::BoolColumnWriter(writer), Data::Flags(values)) => {
-                writer.write_batch(values, levels, None)?;
+                writer.write_batch(values, Some(levels), None)?;
                 values.clear();
             }
             (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Data::Digests(values)) => {
                 let bytes = Bytes::from(std::mem::take(values));
-                let places = (0..bytes.len()).step_by(32);
-                let digests = places.map(|at| ByteArray::from(bytes.slice(at..at + 32)).into());
-                let digests: Vec<FixedLenByteArray> = digests.collect();
-                writer.write_batch(&digests, levels, None)?;
+                let mut digests = (0..bytes.len())
+                    .step_by(32)
+                    .map(|at| FixedLenByteArray::from(ByteArray::from(bytes.slice(at..at + 32))));
+                write_batches(writer, &mut digests, levels)?;
             }
-            (ColumnWriter::ByteArrayColumnWriter(writer), Data::Texts(values, _)) => {
-                writer.write_batch(values, levels, None)?;
-                values.clear();
+            (ColumnWriter::ByteArrayColumnWriter(writer), Data::Texts(texts)) => {
+                let mut values = texts.rows.iter().map(|place| texts.all[*place as usize].clone());
+                write_batches(writer, &mut values, levels)?;
+                texts.clear();
             }
             _ => {}
         }
@@ -144,6 +179,22 @@ impl Values {
         self.row_count = 0;
         Ok(())
     }
+}
+
+/// Writes values that are made only now, few at a time: those of a whole group take much memory.
+fn write_batches<T: DataType>(
+    writer: &mut ColumnWriterImpl<'_, T>,
+    values: &mut impl Iterator<Item = T::T>,
+    levels: &[i16],
+) -> parquet::errors::Result<()> {
+    let mut batch = Vec::new();
+    for levels in levels.chunks(BATCH_ROWS) {
+        let count = levels.iter().filter(|level| **level == 1).count();
+        batch.extend(values.take(count));
+        writer.write_batch(&batch, Some(levels), None)?;
+        batch.clear();
+    }
+    Ok(())
 }
 
 impl Writer<'_> {
@@ -245,8 +296,8 @@ impl Sink for Writer<'_> {
     fn text(&mut self, column: usize, value: &str, number: Option<u32>) {
         let column = &mut self.columns[column];
         let is_there = matches!(column.data, Data::Texts(..));
-        if let Data::Texts(values, shared) = &mut column.data {
-            values.push(shared.share(value, number));
+        if let Data::Texts(texts) = &mut column.data {
+            texts.push(value, number);
         }
         column.end_value(is_there);
     }

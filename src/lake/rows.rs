@@ -13,8 +13,8 @@ use rusqlite::types::ValueRef;
 use super::LakeError;
 use super::staging::{Part, Staging};
 use super::table::{Column, Lookup, Source, Table, Type};
-use crate::db;
-use crate::graph::{BlobNode, Graph};
+use crate::db::{self, Blobs, DatabaseError, ReadGraphError};
+use crate::graph::BlobNode;
 use crate::model::Digest;
 
 /// Takes the rows of a table, value by value. Values come as plain arguments: moving an enum of them from hand to hand took
@@ -44,11 +44,10 @@ pub(super) trait Writer<'a>: Sink + Sized {
 
 /// What rows hold the numbers of.
 #[derive(Debug)]
-pub(super) struct Lookups<'a> {
-    /// `None` in it: reading the graph failed.
-    graph: &'a OnceLock<Option<Graph>>,
-    /// The numbers of the graph's blobs, in its order.
-    pub blobs: Vec<i64>,
+pub(super) struct Lookups {
+    /// Those of the graph, which another thread reads meanwhile: a table of all digests beside it would take as much memory
+    /// again. `None` in it: reading them failed.
+    pub blobs: OnceLock<Option<Blobs>>,
     repositories: Texts,
     media_types: Texts,
     build_steps: Texts,
@@ -58,40 +57,41 @@ pub(super) struct Lookups<'a> {
     aliases: HashMap<i64, Vec<i64>>,
 }
 
+/// What is known of blobs that are not there, by number.
+pub(super) type Unavailable = HashMap<i64, Option<bool>, foldhash::fast::RandomState>;
+
 /// Texts with their numbers, in the order of these.
 #[derive(Debug, Default)]
-struct Texts(Vec<(i64, Box<str>)>);
+struct Texts {
+    ids: Vec<i64>,
+    texts: Vec<Box<str>>,
+}
 
 impl Texts {
     fn read(connection: &Connection, sql: &str) -> rusqlite::Result<Self> {
-        let mut texts = Vec::new();
+        let mut all = Self::default();
         let mut select = connection.prepare(sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let text = row.get_ref(1)?.as_bytes().unwrap_or_default();
-            texts.push((row.get(0)?, String::from_utf8_lossy(text).into()));
+            all.ids.push(row.get(0)?);
+            all.texts.push(String::from_utf8_lossy(text).into());
         }
-        Ok(Self(texts))
+        Ok(all)
     }
 
     /// The text of a number, and its place among all.
     fn get(&self, id: i64) -> Option<(&str, u32)> {
-        let place = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some((&self.0[place].1, u32::try_from(place).ok()?))
+        let place = db::place_among(&self.ids, id)?;
+        Some((&self.texts[place], u32::try_from(place).ok()?))
     }
 }
 
-impl<'a> Lookups<'a> {
-    /// Reads them. Blobs are looked up in the graph, which another thread reads meanwhile: a table of all
-    /// digests beside it would take as much memory again.
-    pub fn read(
-        connection: &Connection,
-        graph: &'a OnceLock<Option<Graph>>,
-    ) -> rusqlite::Result<Self> {
-        let mut blobs = connection.prepare("SELECT id FROM blob ORDER BY id")?;
+impl Lookups {
+    /// Reads all but the blobs.
+    pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            graph,
-            blobs: blobs.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
+            blobs: OnceLock::new(),
             repositories: Texts::read(connection, "SELECT id, name FROM repository ORDER BY id")?,
             media_types: Texts::read(connection, "SELECT id, name FROM media_type ORDER BY id")?,
             build_steps: Texts::read(
@@ -130,14 +130,23 @@ impl<'a> Lookups<'a> {
                     None => sink.null(at),
                 };
             }
-            Lookup::Digest | Lookup::OtherDigest | Lookup::Size => {
-                return match (lookup, self.blob(id).map(|blob| (&blob.digest, blob.size_bytes))) {
-                    (Lookup::Digest, Some((Digest::Sha256(bytes), _))) => sink.digest(at, bytes),
-                    (Lookup::OtherDigest, Some((Digest::Other(text), _))) => {
-                        sink.text(at, text, None);
-                    }
-                    (Lookup::Size, Some((_, Some(size)))) => sink.number(at, size as i64),
+            Lookup::Digest => {
+                let digest = self.blob(id).map(|blob| &blob.digest);
+                match digest {
+                    Some(Digest::Sha256(bytes)) => sink.digest(at, bytes),
                     _ => sink.null(at),
+                }
+                return match digest {
+                    Some(Digest::Other(text)) => sink.text(at + 1, text, None),
+                    _ => sink.null(at + 1),
+                };
+            }
+            // Follows its digest, and was put with it: a blob is seldom near in memory.
+            Lookup::OtherDigest => return,
+            Lookup::Size => {
+                return match self.blob(id).and_then(|blob| blob.size_bytes) {
+                    Some(size) => sink.number(at, size as i64),
+                    None => sink.null(at),
                 };
             }
         };
@@ -147,28 +156,24 @@ impl<'a> Lookups<'a> {
         }
     }
 
-    /// The place of a blob in the graph.
-    fn place(&self, id: i64) -> Option<usize> {
-        db::place_among(&self.blobs, id)
-    }
-
     fn blob(&self, id: i64) -> Option<&BlobNode> {
-        let place = self.place(id)?;
-        self.graph.wait().as_ref()?.blobs.get(place)
+        let blobs = self.blobs.wait().as_ref()?;
+        blobs.nodes.get(blobs.place(id)?)
     }
 
-    /// Whether each of all blobs is there, as the view `manifest_references` has it: asked for in no order, and so
-    /// close together.
-    pub fn availability(&self, blobs: &[BlobNode]) -> Vec<Option<bool>> {
+    /// The blobs that are not there, or of which that is not known, as the view `manifest_references` has it: few, and so
+    /// sooner looked up than one of all.
+    pub fn unavailable(&self, blobs: &Blobs) -> Unavailable {
         let is_present =
-            |place: usize| blobs.get(place).is_some_and(|blob| blob.size_bytes.is_some());
-        let is_there = |id: &i64| self.place(*id).is_some_and(is_present);
+            |place: usize| blobs.nodes.get(place).is_some_and(|blob| blob.size_bytes.is_some());
+        let is_there = |id: &i64| blobs.place(*id).is_some_and(is_present);
         let of = |(place, id): (usize, &i64)| {
             let mut targets = self.aliases.get(id).into_iter().flatten();
             let is_known = !self.unknown.contains(id);
-            is_known.then(|| is_present(place) || targets.any(is_there))
+            (*id, is_known.then(|| is_present(place) || targets.any(is_there)))
         };
-        self.blobs.iter().enumerate().map(of).collect()
+        let all = blobs.ids().iter().enumerate().map(of);
+        all.filter(|(_, is_available)| *is_available != Some(true)).collect()
     }
 }
 
@@ -185,7 +190,7 @@ pub(super) struct Reading<'a> {
     pub connection: &'a Connection,
     /// The database's file, for messages.
     pub database: &'a Path,
-    pub lookups: &'a Lookups<'a>,
+    pub lookups: &'a Lookups,
     /// Set when a person stops the export.
     pub stop: &'a AtomicBool,
 }
@@ -238,6 +243,17 @@ impl Reading<'_> {
     /// A failure of the database.
     pub fn read_error(&self, source: rusqlite::Error) -> LakeError {
         LakeError::Read { database: self.database.to_owned(), source }
+    }
+
+    /// A failure to read the graph.
+    pub fn graph_error(&self, error: ReadGraphError) -> LakeError {
+        match error {
+            ReadGraphError::Sqlite(source) => self.read_error(source),
+            ReadGraphError::Dangling { .. } => {
+                let path = self.database.to_owned();
+                DatabaseError::Damaged { path, source: error }.into()
+            }
+        }
     }
 
     /// Hands a row to the sink.

@@ -290,7 +290,7 @@ impl Work<'_> {
         let graph = self.graph;
         let spared = self.spared();
         let has_odd_link = self.blobs_with_odd_links();
-        for (blob, node) in (0..).zip(&graph.blobs) {
+        for (blob, node) in (0..).zip(graph.blobs.iter()) {
             let at = blob as usize;
             let is_asked_for = chosen.selection.has(Kind::Blob, blob);
             let comes_free = removal.goes[Kind::Blob].binary_search(&blob).is_ok();
@@ -444,7 +444,7 @@ impl Work<'_> {
 
     fn mendings(&mut self, chosen: &Chosen<'_>) {
         let graph = self.graph;
-        for (blob, node) in (0..).zip(&graph.blobs) {
+        for (blob, node) in (0..).zip(graph.blobs.iter()) {
             let is_chosen = chosen.selection.has(Kind::CorruptBlob, blob);
             if !is_chosen || self.plan.goes[Kind::Blob].binary_search(&blob).is_ok() {
                 continue;

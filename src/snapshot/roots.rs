@@ -559,7 +559,7 @@ fn first_with(graph: &Graph) -> Vec<u32> {
         Digest::Other(_) => 1 << 16,
     };
     let mut first_with = vec![0; (1 << 16) + 1];
-    for blob in &graph.blobs {
+    for blob in graph.blobs.iter() {
         first_with[begin(&blob.digest)] += 1;
     }
     let mut sum = 0;

@@ -6,6 +6,7 @@ mod destination;
 mod engines;
 mod parts;
 mod sample;
+mod threads;
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -33,7 +33,7 @@ fn selection(graph: &Graph, chosen: &[Vec<usize>; 4], kept: &[Vec<usize>; 2]) ->
     selection.layers = flags(graph.blobs.len(), &chosen[3]);
     selection.kept_tags = flags(graph.tags.len(), &kept[0]);
     selection.kept_revisions = flags(graph.revisions.len(), &kept[1]);
-    for (flag, blob) in selection.layers.iter_mut().zip(&graph.blobs) {
+    for (flag, blob) in selection.layers.iter_mut().zip(graph.blobs.iter()) {
         *flag &= blob.is_layer;
     }
     selection
@@ -350,7 +350,7 @@ fn tagged_images(count: u32) -> Graph {
         subject: None,
     };
     Graph::new(Parts {
-        blobs: digests.into_iter().map(blob).collect(),
+        blobs: digests.into_iter().map(blob).collect::<Vec<BlobNode>>().into(),
         manifests: (0..count).collect(),
         repositories: vec![RepositoryNode {
             tags: 0..count,

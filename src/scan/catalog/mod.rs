@@ -191,7 +191,7 @@ impl Catalog {
     /// What the graph is made of.
     pub fn parts(&self) -> Parts {
         let mut parts = Parts {
-            blobs: self.blob_nodes(),
+            blobs: self.blob_nodes().into(),
             manifests: self.manifests.iter().map(|manifest| manifest.blob).collect(),
             edges: self.edges(),
             aliases: self.sorted_aliases(),

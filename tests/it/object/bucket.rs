@@ -197,7 +197,9 @@ fn graph_of(root: &Path, beside: &Path, written_ns: i64) -> Graph {
     scan(&options, &Hidden).unwrap();
     let mut graph = regsql::db::read_graph(&rusqlite::Connection::open(database).unwrap()).unwrap();
     let time = Some(written_ns);
-    graph.blobs.iter_mut().for_each(|node| node.changed_ns = node.size_bytes.and(time));
+    for node in std::sync::Arc::make_mut(&mut graph.blobs) {
+        node.changed_ns = node.size_bytes.and(time);
+    }
     graph.tags.iter_mut().for_each(|node| node.pushed_ns = node.target.and(time));
     graph.links.iter_mut().for_each(|node| node.linked_ns = time);
     graph.uploads.iter_mut().for_each(|node| node.active_ns = time);

@@ -228,7 +228,7 @@ fn sizes_that_no_disk_has_add_up_to_no_small_number() {
         tags: vec![tag_node],
         revisions: vec![manifest],
         revisions_pushed_ns: vec![Some(0)],
-        blobs,
+        blobs: blobs.into(),
         ..Parts::default()
     });
     assert_eq!(plan_of(&graph, []).freed_bytes, u64::MAX);

@@ -463,7 +463,7 @@ fn small(layer_ns: i64, link_ns: i64, pushed_ns: i64) -> (Graph, [u32; 4]) {
             size_bytes: 5,
             active_ns: Some(100),
         }],
-        blobs,
+        blobs: blobs.into(),
         ..Parts::default()
     });
     (graph, places)
