@@ -119,6 +119,20 @@ fn case_28_a_layer_named_by_sha512_is_found_through_its_alias() {
 }
 
 #[test]
+fn case_28_a_second_name_of_a_layer_that_an_image_needs_is_needed() {
+    let mut fixture = Fixture::new();
+    let (_, layer) = fixture.push_with_layer("team/app", "1.0");
+    fixture.registry.sha512_alias("team/app", &layer);
+    let scanned = fixture.scan();
+    let count: i64 = scanned
+        .one("SELECT count(*) FROM layer_links WHERE repository = 'team/app' AND is_needed", []);
+    assert_eq!(count, 4, "its config, two layers and the second name of one");
+    let plan = scanned.run(&["prune", "unneeded-links", "--min-age", "0s", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert_eq!(plan["items"], serde_json::json!([]));
+}
+
+#[test]
 fn case_29_tarsum_links_are_aliases_at_any_depth() {
     let mut fixture = Fixture::new();
     let layer = fixture.registry.layer("old", 1_500);
