@@ -6,6 +6,11 @@ use clap::Parser as _;
 use regsql::commands::error::{Outcome, exit_code};
 use regsql::commands::{self, Cli};
 
+/// Gives back what a scan no longer needs (docs/benchmarks.md, the deletion).
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // A step of a night job must not go on without it.
     commands::end_with_job();

@@ -103,7 +103,7 @@ pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseE
 
 /// For a file that is thrown away on any error. Sorting for an index uses a second thread.
 pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; \
-     PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384; \
+     PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -4096; \
      PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";
 
 /// Opens a file that is there; one that is gone is not made. Being open for writing, the connection rolls back what a

@@ -14,10 +14,10 @@ use regsql::model::Digest;
 use regsql::model::progress::Hidden;
 use regsql::sample::{Content, RegistryBuilder, paths};
 use regsql::scan::{self, DeepLook, Depth, Facts, KnownContents, KnownParts, Look};
-use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan};
+use regsql::snapshot::{Reuse, RootsChoice, ScanOptions, scan, scan_storage};
 use regsql::storage::{
-    self, DirectoryStamp, Entry, FileFacts, FilesystemStorage, Layout, Leaf, LeafOptions, Storage,
-    Streamed,
+    self, DirectoryStamp, Entry, FileFacts, FilesystemStorage, Layout, Leaf, LeafOptions, Space,
+    Storage, Streamed,
 };
 
 use crate::rescan::content;
@@ -269,9 +269,24 @@ struct Counted {
     inner: FilesystemStorage,
     reads: AtomicU64,
     leaves: AtomicU64,
+    /// What happens when a scan asks how full the disk is: that comes after it has copied the last database.
+    meanwhile: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Counted {
+    fn open(root: &Path, meanwhile: impl Fn() + Send + Sync + 'static) -> Self {
+        let inner = FilesystemStorage::open(storage::locate(root).unwrap()).unwrap();
+        let (reads, leaves) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { inner, reads, leaves, meanwhile: Box::new(meanwhile) }
+    }
 }
 
 impl Storage for Counted {
+    fn space(&self) -> Option<Space> {
+        (self.meanwhile)();
+        None
+    }
+
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
         self.inner.list(directory)
     }
@@ -327,8 +342,7 @@ fn remembered(facts: &Facts) -> [Vec<u8>; 3] {
 
 /// A scan after the one that left `last`; also how many files it read and entries it looked at.
 fn facts_after(root: &Path, last: Option<&Facts>, settled_before_ns: i64) -> (Facts, u64, u64) {
-    let inner = FilesystemStorage::open(storage::locate(root).unwrap()).unwrap();
-    let counted = Counted { inner, reads: AtomicU64::new(0), leaves: AtomicU64::new(0) };
+    let counted = Counted::open(root, || ());
     let last = last.map(remembered);
     let parts = last.as_ref().and_then(|[parts, ..]| KnownParts::decode(parts));
     let contents = last
@@ -475,7 +489,7 @@ fn a_memory_that_is_damaged_or_of_another_scan_is_no_memory() {
 }
 
 /// A database whose rows somebody changed, so that the next scan must put them right.
-const CHANGED_ROWS: [&str; 17] = [
+const CHANGED_ROWS: [&str; 18] = [
     "DELETE FROM reference WHERE position = 1",
     "UPDATE reference SET blob_id = (SELECT MAX(id) FROM blob), role = 'blob'",
     "DELETE FROM referenced_by",
@@ -493,6 +507,12 @@ const CHANGED_ROWS: [&str; 17] = [
     "UPDATE blob SET id = 9223372036854775807 WHERE id = (SELECT MAX(id) FROM blob)",
     "PRAGMA journal_mode = WAL; UPDATE tag SET name = name || 'x', logical_bytes = 1",
     "CREATE TRIGGER t AFTER INSERT ON blob BEGIN DELETE FROM reference; END",
+    // Rows that lie in another order than their table says.
+    "CREATE TEMP TABLE rows AS SELECT * FROM layer_link; DELETE FROM layer_link; PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'KEY (repository_id,', 'KEY (repository_id DESC,') WHERE name = 'layer_link';
+        PRAGMA writable_schema = RESET; INSERT INTO layer_link SELECT * FROM rows; PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'KEY (repository_id DESC,', 'KEY (repository_id,') WHERE name = 'layer_link';
+        PRAGMA writable_schema = RESET",
 ];
 
 #[test]
@@ -553,4 +573,31 @@ fn rows_keep_their_ids_when_others_come_between() {
         assert!(before.is_subset(&now), "version {number}");
         before = now;
     }
+}
+
+/// The copy has what the last database held before: a row that is put right in the last one while both are compared
+/// would stay wrong in the copy.
+#[test]
+fn a_last_database_that_somebody_writes_while_it_is_compared_is_not_relied_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("registry");
+    push_image(&root, "app", "1.0", 1);
+    let database = directory.path().join("registry.db");
+    let reuse = Reuse::Directories { settled: Duration::ZERO };
+    let options = |database: &Path, reuse| options(&root, database, DeepLook::Never, reuse);
+    scan(&options(&database, reuse), &Hidden).unwrap();
+    let change = |database: &Path, sql: &str| {
+        assert_eq!(rusqlite::Connection::open(database).unwrap().execute(sql, []).unwrap(), 1);
+    };
+    change(&database, "UPDATE tag SET name = 'wrong' WHERE name = '1.0'");
+
+    push_image(&root, "app", "1.1", 2);
+    let of_hook = database.clone();
+    let mend = "UPDATE tag SET name = '1.0' WHERE name = 'wrong'";
+    let storage = Counted::open(&root, move || change(&of_hook, mend));
+    scan_storage(&options(&database, reuse), &storage, &Hidden).unwrap();
+    let full = directory.path().join("full.db");
+    scan_storage(&options(&full, Reuse::Nothing), &Counted::open(&root, || ()), &Hidden).unwrap();
+    assert_eq!(seen(&database), seen(&full));
+    assert_eq!(integrity(&database), "ok");
 }
