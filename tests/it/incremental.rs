@@ -589,12 +589,17 @@ fn a_last_database_that_somebody_writes_while_it_is_compared_is_not_relied_on() 
     let change = |database: &Path, sql: &str| {
         assert_eq!(rusqlite::Connection::open(database).unwrap().execute(sql, []).unwrap(), 1);
     };
-    change(&database, "UPDATE tag SET name = 'wrong' WHERE name = '1.0'");
+    let first = "link_blob_id = (SELECT MIN(link_blob_id) FROM layer_link)";
+    let hour_ns = 3_600_000_000_000_i64;
+    change(
+        &database,
+        &format!("UPDATE layer_link SET linked_ns = linked_ns + {hour_ns} WHERE {first}"),
+    );
 
     push_image(&root, "app", "1.1", 2);
     let of_hook = database.clone();
-    let mend = "UPDATE tag SET name = '1.0' WHERE name = 'wrong'";
-    let storage = Counted::open(&root, move || change(&of_hook, mend));
+    let mend = format!("UPDATE layer_link SET linked_ns = linked_ns - {hour_ns} WHERE {first}");
+    let storage = Counted::open(&root, move || change(&of_hook, &mend));
     scan_storage(&options(&database, reuse), &storage, &Hidden).unwrap();
     let full = directory.path().join("full.db");
     scan_storage(&options(&full, Reuse::Nothing), &Counted::open(&root, || ()), &Hidden).unwrap();

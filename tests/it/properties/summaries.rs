@@ -156,6 +156,25 @@ const VERSIONS: (&str, &str) = (
      ORDER BY 1, 2",
 );
 
+/// The figures of `overview` and of metrics that rows can be counted for.
+const TOTALS: (&str, &str) = (
+    "SELECT name, value FROM total WHERE name IN ('blob_count', 'dangling_link_count', 'layer_link_count',
+         'orphan_blob_count', 'orphan_bytes', 'repository_count', 'revision_count', 'tag_count', 'unneeded_link_count',
+         'untagged_revision_count')
+     ORDER BY 1",
+    "SELECT 'blob_count' AS name, COUNT(*) AS value FROM blob WHERE is_present = 1
+     UNION ALL SELECT 'dangling_link_count', COUNT(*) FROM layer_link WHERE is_dangling = 1
+     UNION ALL SELECT 'layer_link_count', COUNT(*) FROM layer_link
+     UNION ALL SELECT 'orphan_blob_count', COUNT(*) FROM blob WHERE is_orphan = 1
+     UNION ALL SELECT 'orphan_bytes', COALESCE(SUM(size_bytes), 0) FROM blob WHERE is_orphan = 1
+     UNION ALL SELECT 'repository_count', COUNT(*) FROM repository
+     UNION ALL SELECT 'revision_count', COUNT(*) FROM revision
+     UNION ALL SELECT 'tag_count', COUNT(*) FROM tag
+     UNION ALL SELECT 'unneeded_link_count', COUNT(*) FROM layer_link WHERE is_needed = 0
+     UNION ALL SELECT 'untagged_revision_count', COUNT(*) FROM revision WHERE is_tagged = 0 AND is_held = 0
+     ORDER BY 1",
+);
+
 fn rows(database: &Connection, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
     let mut statement = database.prepare(sql).unwrap();
     let count = statement.column_count();
@@ -191,5 +210,5 @@ pub fn check(database: &Connection) -> Vec<bool> {
         assert_eq!(found, rows(database, definition), "{table}");
         !found.is_empty()
     };
-    DEFINITIONS.iter().chain([&UNTAGGED, &VERSIONS]).map(check).collect()
+    DEFINITIONS.iter().chain([&UNTAGGED, &VERSIONS, &TOTALS]).map(check).collect()
 }
