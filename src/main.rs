@@ -6,7 +6,7 @@ use clap::Parser as _;
 use regsql::commands::error::{Outcome, exit_code};
 use regsql::commands::{self, Cli};
 
-/// Gives back what a scan no longer needs (docs/benchmarks.md, the deletion).
+/// Returns to the system what a scan has freed (docs/benchmarks.md, "Prune").
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -101,7 +101,8 @@ pub(super) fn beside(database: &Path, suffix: &str) -> Result<PathBuf, DatabaseE
     Ok(database.with_file_name(hidden))
 }
 
-/// For a file that is thrown away on any error. Sorting for an index uses a second thread.
+/// For a file that is thrown away on any error. Rows are inserted in key order, so that a small page cache is enough. Sorting
+/// for an index uses a second thread.
 pub(super) const NEW_FILE_PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; \
      PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -4096; \
      PRAGMA temp_store = MEMORY; PRAGMA threads = 1;";

@@ -244,7 +244,8 @@ fn read_manifests(connection: &Connection, blobs: &Ids, parts: &mut Parts) -> Re
     })
 }
 
-/// Blobs that references name are looked for so many at once: they lie all over the memory, and are then waited for together.
+/// Ids of referenced blobs are resolved in batches of this size: they are spread over memory, and the processor overlaps the
+/// cache misses of one batch.
 const LOOK_UPS: usize = 1024;
 
 fn read_references<E: From<ReadGraphError>>(

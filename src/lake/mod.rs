@@ -487,6 +487,7 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The rows of a table that the graph gives; `ids` are the numbers of its blobs, by place.
 fn fill(
     reading: Reading<'_>,
     table: &Table,
