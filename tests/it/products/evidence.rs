@@ -78,6 +78,28 @@ fn plain_registries() -> Vec<(&'static str, RegistryBuilder, &'static str)> {
             "nothing",
         ),
         (
+            "builds that push an index of each platform and its attestation by digest, and then all of it with the tag",
+            after(|registry| {
+                for number in 0..12 {
+                    registry.at(days_ago(50 - number));
+                    let mut all = Vec::new();
+                    for platform in ["amd64", "arm64"] {
+                        let layer = registry.layer(&format!("{number} {platform}"), 100);
+                        let statement = registry.layer(&format!("{number} {platform} sources"), 9);
+                        let image = registry.image("team/multi").platform(platform);
+                        let image = image.layers([&layer]).push();
+                        let attestation = registry.image("team/multi").platform("unknown");
+                        let children = [image, attestation.layers([&statement]).push()];
+                        registry.index("team/multi").children(&children).push();
+                        all.extend(children);
+                    }
+                    let index = registry.index("team/multi");
+                    index.children(&all).push_tag(&format!("2.{number}.0"));
+                }
+            }),
+            "nothing",
+        ),
+        (
             "a person who pushed two images by digest",
             after(|registry| {
                 by_digest(registry, "team/app", 20);

@@ -296,7 +296,7 @@ fn a_link_that_is_written_to_in_the_trash_of_a_killed_run_comes_back() {
 }
 
 /// Kills a deletion that keeps no trash at every call in turn; the next one goes on.
-fn kill_without_a_trash(has_room: bool, least_calls: u64) {
+fn kill_without_a_trash(full: Option<&str>, least_calls: u64) {
     let registry = registry();
     let files = |disk: &Disk| -> BTreeSet<PathBuf> {
         let all = disk.tree().nodes.into_iter().filter(|(_, node)| !node.is_directory());
@@ -305,8 +305,8 @@ fn kill_without_a_trash(has_room: bool, least_calls: u64) {
     let prune = |disk: &Disk, fault| {
         let graph = graph_of(disk);
         let mut storage = FaultyStorage::new(disk.storage(), fault);
-        if !has_room {
-            storage = storage.without_room_below(".regsql/trash");
+        if let Some(full) = full {
+            storage = storage.without_room_below(full);
         }
         drop(act_as(&storage, &graph, &chosen(&graph), &How::online(false)));
         storage.calls()
@@ -320,7 +320,7 @@ fn kill_without_a_trash(has_room: bool, least_calls: u64) {
         let disk = Disk::of(&registry);
         let before = pulls(&disk.root());
         prune(&disk, Fault::From(call));
-        let when = format!("killed at call {call}, room {has_room}");
+        let when = format!("killed at call {call}, no room in {full:?}");
         assert_none_lost(&before, &pulls(&disk.root()), &when);
         was_aside += u64::from(files(&disk).iter().any(|path| path.ends_with("gone")));
         look_after(&disk, &when);
@@ -331,15 +331,20 @@ fn kill_without_a_trash(has_room: bool, least_calls: u64) {
         let differences: Vec<_> = left.symmetric_difference(&finished).collect();
         assert!(differences.is_empty(), "{when}: {differences:#?}");
     }
-    assert_eq!(was_aside > 50, !has_room, "{was_aside} times");
+    assert_eq!(was_aside > 50, full.is_some(), "{was_aside} times");
 }
 
 #[test]
 fn a_deletion_without_a_trash_beside_pushes_killed_anywhere_breaks_no_image() {
-    kill_without_a_trash(true, 150);
+    kill_without_a_trash(None, 150);
 }
 
 #[test]
 fn a_deletion_without_room_for_a_trash_killed_anywhere_breaks_no_image() {
-    kill_without_a_trash(false, 150);
+    kill_without_a_trash(Some(".regsql/trash"), 150);
+}
+
+#[test]
+fn a_deletion_without_room_for_any_directory_killed_anywhere_breaks_no_image() {
+    kill_without_a_trash(Some(".regsql"), 150);
 }

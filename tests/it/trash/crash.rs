@@ -178,6 +178,30 @@ fn a_purge_killed_anywhere_is_finished_by_the_next_and_touches_nothing_else() {
 }
 
 #[test]
+fn a_purge_that_fails_at_anything_says_so_and_the_next_one_ends_it() {
+    for errno in [EIO, EACCES] {
+        for call in 0.. {
+            let registry = Registry::new();
+            drop(registry.delete());
+            let inner = registry.storage();
+            let lock = StorageLock::take(&inner).unwrap();
+            let storage = FaultyStorage::new(registry.storage(), Fault::Once(call, errno));
+            let report = purge(&storage, &lock, &EVERYTHING, &|_| false).unwrap();
+            drop(lock);
+            if storage.calls() <= call {
+                break;
+            }
+            let when = format!("error {errno} at call {call}");
+            // Space that cannot be set aside for the next deletion is no failure of this.
+            let is_ended = report.runs.iter().all(|run| run.is_removed);
+            assert_eq!(report.failed.is_empty(), is_ended, "{when}");
+            purge_all(&registry.storage()).unwrap();
+            assert_eq!(registry.runs(), [""; 0], "{when}");
+        }
+    }
+}
+
+#[test]
 fn an_undo_after_a_killed_purge_puts_back_whole_things_only() {
     kill_at_every_call(
         |registry| drop(registry.delete()),

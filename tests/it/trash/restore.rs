@@ -102,6 +102,25 @@ fn what_must_not_or_cannot_be_listed_is_refused_before_anything_moves() {
 }
 
 #[test]
+fn a_file_for_a_directory_or_a_directory_for_a_file_of_a_tag_is_in_its_way() {
+    for (path, is_file) in [("1.0", true), ("1.0/current", true), ("1.0/current/link", false)] {
+        let registry = Registry::new();
+        let run = registry.delete();
+        let tag = registry.moves[0].clone();
+        let odd = registry.below(tag.path.with_file_name(path));
+        if is_file {
+            fs::create_dir_all(odd.parent().unwrap()).unwrap();
+            fs::write(&odd, "").unwrap();
+        } else {
+            fs::create_dir_all(&odd).unwrap();
+        }
+        let report = registry.undo(&run);
+        assert_eq!(report.conflicts, [tag], "{path}: {:?}", report.failures);
+        assert_eq!(odd.is_file(), is_file, "{path}");
+    }
+}
+
+#[test]
 fn a_tag_that_was_pushed_again_stays_and_so_does_the_old_one_in_the_trash() {
     let registry = Registry::new();
     let run = registry.delete();
