@@ -74,6 +74,23 @@ fn case_33_what_fsck_found_is_a_repository_only_if_a_repositorys_directories_lie
 }
 
 #[test]
+fn case_33_a_repositorys_directory_above_all_repositories_makes_none() {
+    let mut fixture = Fixture::new();
+    fixture.push("team/app", "1.0");
+    let top = paths::repository("");
+    let top = top.trim_end_matches('/');
+    for name in ["_layers", "_manifests", "_uploads"] {
+        fixture.registry.put(format!("{top}/{name}"), Content::Directory);
+    }
+    let scanned = fixture.scan();
+    for name in ["_layers", "_manifests", "_uploads"] {
+        scanned.has_problem(Code::ForeignFile, &format!("{top}/{name}"));
+    }
+    let names: String = scanned.one("SELECT group_concat(repository) FROM repositories", []);
+    assert_eq!(names, "bystander/app,team/app");
+}
+
+#[test]
 fn case_34_a_repository_may_lie_in_another() {
     let mut fixture = Fixture::new();
     let images = ["a", "a/b", "a/b/c"].map(|name| (name, fixture.push(name, "1.0")));

@@ -69,8 +69,10 @@ fn a_deletion_at_once_leaves_what_an_undo_of_an_earlier_run_needs_until_that_is_
 fn what_a_tag_in_the_trash_leads_to_stays_although_it_is_garbage_now() {
     let mut registry = RegistryBuilder::new();
     let layer = registry.layer("layer", 500);
-    registry.image("app").layers([&layer]).push_tag("1.0");
-    registry.image("app").label("number", "2").push_tag("2.0");
+    for repository in ["able", "app"] {
+        registry.image(repository).layers([&layer]).push_tag("1.0");
+        registry.image(repository).label("number", "2").push_tag("2.0");
+    }
     let disk = Disk::of(&registry);
     disk.regsql(&["scan", "registry"]);
     let before = disk.tree();

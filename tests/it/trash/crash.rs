@@ -5,7 +5,8 @@ use std::fs;
 use regsql::storage::StorageWriter;
 use regsql::storage::faulty::{Fault, FaultyStorage};
 use regsql::trash::{
-    MoveKind, PurgeOptions, StorageLock, TrashError, TrashRun, place_in_trash, purge, undo,
+    MoveKind, PurgeOptions, StorageLock, TrashError, TrashRun, lock_job, place_in_trash, purge,
+    undo,
 };
 
 use super::{Registry, delete, now};
@@ -285,4 +286,16 @@ fn a_disk_too_full_for_a_lock_file_is_still_locked() {
     assert!(matches!(StorageLock::take(&other), Err(TrashError::Locked(_))));
     drop(lock);
     drop(StorageLock::take(&other).unwrap());
+}
+
+#[test]
+fn a_job_on_a_disk_too_full_for_its_lock_file_runs_and_on_one_that_cannot_be_written_to_does_not() {
+    for (errno, runs) in [(ENOSPC, true), (EROFS, false), (EACCES, false), (EIO, false)] {
+        let registry = Registry::new();
+        let storage = FaultyStorage::new(registry.storage(), Fault::Once(0, errno));
+        match lock_job(&storage) {
+            Ok(lock) => assert!(runs && lock.is_none(), "error {errno}"),
+            Err(error) => assert!(!runs && matches!(error, TrashError::Write { .. }), "{error}"),
+        }
+    }
 }
