@@ -147,6 +147,23 @@ fn another_tag_on_an_image_that_goes_keeps_it() {
     );
 }
 
+/// The revision keeps its time: somebody copies the tag, or puts it back by hand.
+#[test]
+fn another_tag_that_is_written_alone_on_an_image_that_goes_keeps_it() {
+    change_everywhere(
+        |root| {
+            let mut pushed = RegistryBuilder::new();
+            let layers = [pushed.layer("base", 900), pushed.layer("own", 800)];
+            let image = pushed.image("a").layers(&layers).push();
+            let mut alone = RegistryBuilder::new();
+            alone.tag("a", "another", &image.digest);
+            push(root, &alone, &image);
+            vec![("a", "another")]
+        },
+        true,
+    );
+}
+
 #[test]
 fn a_new_image_of_layers_that_go_keeps_them() {
     change_everywhere(
