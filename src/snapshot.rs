@@ -25,7 +25,7 @@ use crate::scan::{self, Depth, DiskUse, Facts, KnownContents, KnownParts, Sectio
 use crate::storage::{
     self, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
 };
-use crate::trash::{self, LastRun, TrashSummary};
+use crate::trash;
 pub use inventory::InventoryError;
 use roots::{Reading, RootsReadError};
 pub use roots::{RootsChoice, RootsScanError};
@@ -368,7 +368,7 @@ impl<'a> Job<'a> {
             disk_use: disk_use.copied(),
             bucket: bucket::record(self.storage),
             max_vanished_percent: self.max_vanished_percent,
-            other_totals: trash_totals(&trash::summary(self.storage)),
+            other_totals: trash::summary(self.storage).totals(),
         }
     }
 
@@ -601,23 +601,6 @@ fn disk_space(space: Space) -> DiskSpace {
         [space.size_bytes, space.used_bytes, space.free_bytes]
             .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     DiskSpace { size_bytes, used_bytes, free_bytes }
-}
-
-/// Figures about the trash and the last deletion, for metrics.
-fn trash_totals(summary: &TrashSummary) -> Vec<(&'static str, i64)> {
-    let last = summary.last.as_ref();
-    let of_last = |figure: fn(&LastRun) -> u64| last.map_or(0, |last| figure(last) as i64);
-    vec![
-        ("trash_run_count", summary.run_count as i64),
-        ("trash_unfinished_run_count", summary.unfinished_count as i64),
-        ("trash_bytes", summary.size_bytes as i64),
-        ("last_prune_finished_seconds", last.map_or(0, |last| last.finished_at.as_second())),
-        ("last_prune_is_complete", of_last(|last| u64::from(last.is_complete))),
-        ("last_prune_exit_code", of_last(|last| u64::from(last.exit_code))),
-        ("last_prune_bytes", of_last(|last| last.size_bytes)),
-        ("last_prune_skipped_count", of_last(|last| last.skipped_count)),
-        ("last_prune_put_back_count", of_last(|last| last.put_back_count)),
-    ]
 }
 
 /// Who else holds references, as far as the storage shows.

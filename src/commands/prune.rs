@@ -78,10 +78,7 @@ fn record_exit(context: &Context, started_at: jiff::Timestamp, code: u8) {
         let trash = storage::open_to_change(context, &StorageArgs::default())?;
         trash.record_exit(started_at, jiff::Timestamp::now(), code)?;
         // A job that failed does not scan again, and the metrics are the database's.
-        let finished = trash.summary().last.map_or(0, |last| last.finished_at.as_second());
-        let figures =
-            [("last_prune_exit_code", i64::from(code)), ("last_prune_finished_seconds", finished)];
-        Ok(db::set_totals(&context.db, &figures)?)
+        Ok(db::set_totals(&context.db, &trash.summary().totals())?)
     };
     if let Err(error) = write() {
         context.printer.detail(&error.messages().join(": "));

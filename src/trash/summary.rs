@@ -49,6 +49,25 @@ pub struct LastRun {
     pub exit_code: u8,
 }
 
+impl TrashSummary {
+    /// As figures of the database, for metrics.
+    pub fn totals(&self) -> Vec<(&'static str, i64)> {
+        let last = self.last.as_ref();
+        let of_last = |figure: fn(&LastRun) -> u64| last.map_or(0, |last| figure(last) as i64);
+        vec![
+            ("trash_run_count", self.run_count as i64),
+            ("trash_unfinished_run_count", self.unfinished_count as i64),
+            ("trash_bytes", self.size_bytes as i64),
+            ("last_prune_finished_seconds", last.map_or(0, |last| last.finished_at.as_second())),
+            ("last_prune_is_complete", of_last(|last| u64::from(last.is_complete))),
+            ("last_prune_exit_code", of_last(|last| u64::from(last.exit_code))),
+            ("last_prune_bytes", of_last(|last| last.size_bytes)),
+            ("last_prune_skipped_count", of_last(|last| last.skipped_count)),
+            ("last_prune_put_back_count", of_last(|last| last.put_back_count)),
+        ]
+    }
+}
+
 /// Reads what the runs say of themselves; what cannot be read counts as unfinished.
 pub fn summary(storage: &dyn Storage) -> TrashSummary {
     let mut summary =

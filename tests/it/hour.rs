@@ -205,6 +205,9 @@ fn a_log_has_the_time_in_every_line_and_its_last_line_is_the_verdict() {
     assert!(last.contains("exit code 2: the command of --before failed"), "{stderr}");
     let metrics = demo.text(&["metrics"]);
     assert!(metrics.contains("regsql_last_prune_exit_code 2\n"), "{metrics}");
+    // Of the deletion before it nothing is left to be taken for its own.
+    assert!(metrics.contains("regsql_last_prune_complete 0\n"), "{metrics}");
+    assert!(metrics.contains("regsql_last_prune_bytes 0\n"), "{metrics}");
 }
 
 #[test]

@@ -59,6 +59,10 @@ fn undo_of_the_later_run_alone_lacks_nothing() {
 fn a_run_that_was_stopped_keeps_later_runs_from_a_purge() {
     let (bench, before, [first, second]) = two_runs();
     fs::remove_file(done_file(&bench, &first)).unwrap();
+    bench.ends(0, &["scan", "registry"]);
+    let metrics = bench.ends(0, &["metrics"]);
+    assert!(metrics.contains("regsql_trash_runs 2\n"), "{metrics}");
+    assert!(metrics.contains("regsql_trash_unfinished_runs 1\n"), "{metrics}");
     for arguments in [&["trash", "purge", "--yes", "--dry-run"][..], &["trash", "purge", "--yes"]] {
         let text = bench.ends(1, arguments);
         assert!(text.contains(&format!("run {first} was stopped before its end")), "{text}");
