@@ -187,10 +187,12 @@ impl<'g> Linked<'g> {
                 self.marks.mark(link.target);
             }
         }
-        for (name, target) in self.aliases {
-            if self.marks.has(*target) {
-                self.marks.mark(*name);
-            }
+        // A registry follows one link: what stands for another alias is linked by nothing here.
+        let is_linked = |(_, target): &&(BlobId, BlobId)| self.marks.has(*target);
+        let names: Vec<BlobId> =
+            self.aliases.iter().filter(is_linked).map(|alias| alias.0).collect();
+        for name in names {
+            self.marks.mark(name);
         }
     }
 

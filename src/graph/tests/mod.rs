@@ -12,9 +12,9 @@ use super::{
     BlobId, BlobNode, Graph, Item, Parts, Reason, RepositoryNode, Selection, Skipped, TagNode,
     account, groups, reach, removal,
 };
-use crate::model::{Digest, Kind};
+use crate::model::{Digest, HoldScope, Kind};
 use model::Model;
-use random::{Plan, plan, snapshot};
+use random::{LAYERS, ManifestPlan, Plan, RepositoryPlan, plan, snapshot};
 
 /// Flags that say of each place whether `chosen` has it; `chosen` wraps around.
 fn flags(length: usize, chosen: &[usize]) -> Vec<bool> {
@@ -379,5 +379,35 @@ fn revisions_that_kept_tags_keep_are_told_in_time_that_grows_with_their_number()
     for skipped in found.skipped {
         assert_eq!(skipped.item.kind, Kind::Revision, "{skipped:?}");
         assert_eq!(skipped.reason, Reason::Tagged(count - 1 - skipped.item.at));
+    }
+}
+
+/// A registry follows one link from a name to what it stands for.
+#[test]
+fn what_stands_for_an_alias_is_not_linked_whichever_digest_is_the_smaller() {
+    let manifest = |layer| ManifestPlan {
+        bytes: 1,
+        children: Vec::new(),
+        layers: vec![layer],
+        subject: None,
+        is_present: true,
+    };
+    for (alias, alias_of_alias) in [(1, 2), (2, 1)] {
+        let plan = Plan {
+            layers: vec![Some(100); LAYERS],
+            manifests: vec![manifest(alias), manifest(alias_of_alias)],
+            repositories: vec![RepositoryPlan {
+                revisions: Vec::new(),
+                tags: Vec::new(),
+                links: vec![0],
+                hold: Some(HoldScope::Manifests),
+                held: None,
+            }],
+            aliases: vec![(alias, 0), (alias_of_alias, alias)],
+            is_storage_held: false,
+            roots: Vec::new(),
+        };
+        let is_kept = reach(&plan.graph()).is_kept;
+        assert_eq!(is_kept[LAYERS..], [true, false], "{alias} stands for 0");
     }
 }

@@ -97,11 +97,11 @@ impl<'a> Model<'a> {
         let links = |repository: &CatalogRepository| {
             let mut links: BTreeSet<BlobId> =
                 repository.layer_links.iter().map(|link| link.name).collect();
-            for (name, targets) in &catalog.aliases {
-                if targets.iter().any(|target| links.contains(target)) {
-                    links.insert(*name);
-                }
-            }
+            let is_linked = |target: &BlobId| links.contains(target);
+            let aliases = catalog.aliases.iter();
+            let names = aliases.filter(|(_, targets)| targets.iter().any(is_linked));
+            let names: Vec<BlobId> = names.map(|(name, _)| *name).collect();
+            links.extend(names);
             links
         };
         let is_hidden = |place: usize| plan.repositories[place].hold == Some(HoldScope::Manifests);

@@ -14,7 +14,7 @@ use crate::scan::{
 };
 use crate::storage::Layout;
 
-const LAYERS: usize = 7;
+pub const LAYERS: usize = 7;
 const MANIFESTS: usize = 8;
 
 /// What a random storage is made of; numbers wrap around.
