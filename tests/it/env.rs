@@ -39,6 +39,14 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// A directory in memory where there is such a place, for tests that write thousands of files or wait for
+/// the disk as often.
+pub fn directory_in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::tempdir_in(place).unwrap()
+}
+
 /// A command of the shell on a terminal: `script` of bsdutils gives it one.
 pub fn on_terminal(line: &str) -> Command {
     let mut command = program("script");

@@ -48,10 +48,7 @@ struct Disk {
 
 impl Disk {
     fn of(registry: &RegistryBuilder) -> Self {
-        // In memory where there is such a place: these tests wait for the disk thousands of times.
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let disk = Self { directory: tempfile::tempdir_in(place).unwrap() };
+        let disk = Self { directory: crate::env::directory_in_memory() };
         registry.write_to(&disk.root()).unwrap();
         disk
     }

@@ -8,7 +8,7 @@ mod pulls;
 mod standing;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -31,9 +31,7 @@ pub fn days_ago(days: u64) -> SystemTime {
 
 impl Registry {
     pub fn of(registry: &RegistryBuilder) -> Self {
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let new = Self { directory: tempfile::tempdir_in(place).unwrap() };
+        let new = Self { directory: crate::env::directory_in_memory() };
         registry.write_to(&new.root()).unwrap();
         new.stdout(&["scan", "registry"]);
         new

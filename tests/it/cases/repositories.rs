@@ -231,6 +231,27 @@ fn case_38_a_revision_link_that_cannot_be_opened_counts_by_its_directory() {
 }
 
 #[test]
+fn case_38_links_that_could_not_be_opened_are_read_by_the_next_scan() {
+    for is_of_tag in [true, false] {
+        let mut fixture = Fixture::new();
+        let digest = fixture.push("team/app", "1.0").digest;
+        let link = match is_of_tag {
+            true => paths::tag_current("team/app", "1.0"),
+            false => paths::revision_link("team/app", &digest),
+        };
+        let on_disk = fixture.write();
+        close(&on_disk, &link);
+        let output = on_disk.run_without_privileges(&["scan"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("every figure is a minimum"), "{text}");
+        fs::set_permissions(on_disk.path(&link), fs::Permissions::from_mode(0o644)).unwrap();
+        let scanned = on_disk.scan();
+        assert!(scanned.is_complete());
+        scanned.has_only(&[]);
+    }
+}
+
+#[test]
 fn case_38_an_unreadable_list_of_tags_holds_the_revisions() {
     let mut fixture = Fixture::new();
     fixture.push("team/app", "1.0");

@@ -201,8 +201,7 @@ fn garbage(storage: &dyn Storage, database: &Path) -> BTreeSet<Name> {
 #[test]
 fn a_read_that_fails_or_falls_short_makes_no_garbage() {
     let machine = Machine::new(3);
-    // In memory: each of some hundred scans syncs its database.
-    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let directory = crate::env::directory_in_memory();
     let database = directory.path().join("registry.db");
     let storage = FilesystemStorage::open(locate(&machine.root()).unwrap()).unwrap();
     let truth = garbage(&storage, &database);

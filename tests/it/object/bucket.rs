@@ -74,7 +74,7 @@ impl Registry {
 
     /// The registry's files, as objects that are all of one age.
     pub fn new(registry: &RegistryBuilder, settings: Settings) -> Self {
-        let directory = directory_in_memory();
+        let directory = crate::env::directory_in_memory();
         let root = directory.path().join("registry");
         registry.write_to(&root).unwrap();
         let scheme = match settings.provider {
@@ -134,14 +134,14 @@ impl Registry {
 
     /// What a pull of each tag gets.
     pub fn pulls(&self) -> crate::prune::pulls::Pulls {
-        let directory = directory_in_memory();
+        let directory = crate::env::directory_in_memory();
         self.write_to(directory.path());
         crate::prune::pulls::pulls(directory.path())
     }
 
     /// What a scan says now.
     pub fn rescan(&self) -> Graph {
-        let directory = directory_in_memory();
+        let directory = crate::env::directory_in_memory();
         let root = directory.path().join("registry");
         self.write_to(&root);
         graph_of(&root, directory.path(), self.bucket.now_ns())
@@ -172,13 +172,6 @@ pub fn later(way: Way) -> ObjectOptions {
     let now = Timestamp::now().checked_add(MARGIN.try_into().unwrap_or(SignedDuration::ZERO));
     let now = now.unwrap().checked_add(SignedDuration::from_hours(1)).unwrap();
     ObjectOptions { now, ..options(way) }
-}
-
-/// Where there is such a place: these tests write thousands of files.
-fn directory_in_memory() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    tempfile::tempdir_in(place).unwrap()
 }
 
 /// What a scan of the files says, with the times of the objects.
