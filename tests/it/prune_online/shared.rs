@@ -241,6 +241,41 @@ fn a_purge_follows_an_index_that_calls_its_child_a_layer() {
     assert_eq!(text.matches("it is needed again").count(), LATE_NEEDS, "{text}");
 }
 
+/// One index says that its child is a manifest, which must be kept with all it may name, and one says that
+/// it is a layer: whichever is followed first, the first of them is right.
+#[test]
+fn a_purge_keeps_what_is_a_manifest_to_one_index_and_a_layer_to_another() {
+    let repositories: Vec<String> = (0..8).map(|number| format!("app{number}")).collect();
+    let (mut registry, mut pushed) = (RegistryBuilder::new(), RegistryBuilder::new());
+    let mut gone = Vec::new();
+    for repository in &repositories {
+        let layer = registry.layer(&format!("of the child in {repository}"), 2_000);
+        let child = registry.image(repository).oci().layers([&layer]).push();
+        registry.index(repository).children([&child]).push_tag("1.0");
+        for (tag, child_type) in
+            [("late", media_types::OCI_LAYER), ("later", media_types::OCI_MANIFEST)]
+        {
+            let child = child.clone().of_type(child_type);
+            pushed.index(repository).children([&child]).push_tag(tag);
+        }
+        gone.push((child, layer));
+    }
+    registry.image("other").push_tag("stays");
+    let bench = Bench::of_registry(&registry);
+    delete_tags(&bench, "tag = '1.0'");
+    pushed.write_to(&bench.root()).unwrap();
+    let [run] = runs(&bench).try_into().unwrap();
+    for (child, _) in &gone {
+        fs::write(taken(&bench, &run, &paths::blob(&child.digest)), "").unwrap();
+    }
+    bench.ends(1, &["trash", "purge", "--yes"]);
+    for (child, layer) in &gone {
+        for digest in [&child.digest, &layer.digest] {
+            assert!(taken(&bench, &run, &paths::blob(digest)).exists(), "{digest}");
+        }
+    }
+}
+
 /// Makes a run say that it began at another time: the machine's clock was wrong then. Gives its name.
 fn began_at(bench: &Bench, run: &str, time: &str) -> String {
     let trash = bench.root().join(".regsql/trash");
