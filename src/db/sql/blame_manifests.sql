@@ -16,7 +16,8 @@ CROSS JOIN referenced_by x ON x.blob_id = b.id
 CROSS JOIN reference f ON f.manifest_id = x.manifest_id AND f.position = x.position
 JOIN manifest k ON k.blob_id = f.manifest_id
 JOIN blob m ON m.id = f.manifest_id
-WHERE p.code = 'size-mismatch' AND b.verified_ns IS NOT NULL AND k.is_orphan = 0 AND f.declared_bytes <> b.size_bytes;
+WHERE p.code = 'size-mismatch' AND b.verified_ns IS NOT NULL AND k.is_orphan = 0 AND f.declared_bytes <> b.size_bytes
+    AND f.role <> 'subject';
 
 DELETE FROM problem
 WHERE code = 'size-mismatch' AND id IN (

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::model::{Code, Finding, Role, text_of};
+use crate::model::{Code, Digest, Finding, Role, text_of};
 
 use super::verdict::{Missing, is_revision, is_unlinked_child, missing};
 use super::{BlobId, Catalog, CatalogManifest, CatalogRepository, ManifestId, blob_path};
@@ -97,10 +97,10 @@ impl Collector<'_> {
             if self.catalog.files[link.target as usize].is_none() {
                 let digest = &self.catalog.digests[link.name as usize];
                 let path = match digest {
-                    crate::model::Digest::Sha256(_) => {
+                    Digest::Sha256(_) => {
                         format!("_layers/sha256/{}/link", digest.encoded())
                     }
-                    crate::model::Digest::Other(text) => {
+                    Digest::Other(text) => {
                         format!("_layers/{}/link", text.replace(':', "/"))
                     }
                 };
@@ -207,11 +207,14 @@ impl Collector<'_> {
 }
 
 /// A registry checks no sizes (storage facts, cases 15 and 16). Where one manifest agrees with the
-/// disk, those that do not are at fault, and where none does, the blob was cut short or overwritten.
+/// disk, or the scan has read the blob and found its digest, those that say another size are at fault; where
+/// nothing speaks for the blob, it was cut short or overwritten. A pull of a referrer fetches no subject, so
+/// that what it says of one breaks nothing.
 fn wrong_sizes(catalog: &Catalog, findings: &mut Vec<Finding>) {
     let sizes = |manifest: &'_ CatalogManifest| -> Vec<(BlobId, u64, u64)> {
         let references = manifest.references().iter();
         references
+            .filter(|reference| reference.role != Role::Subject)
             .filter_map(|reference| {
                 let file = catalog.files[reference.blob as usize]?;
                 Some((reference.blob, reference.declared_bytes.get()?, file.size_bytes))
@@ -233,7 +236,11 @@ fn wrong_sizes(catalog: &Catalog, findings: &mut Vec<Finding>) {
         return;
     }
     let doubted: HashSet<BlobId> = wrong.iter().map(|(blob, ..)| *blob).collect();
-    let mut agreed = HashSet::new();
+    let was_found_right = |blob: &BlobId| {
+        let manifest = catalog.manifest_at(*blob).map(|id| &catalog.manifests[id as usize]);
+        manifest.is_some_and(|manifest| manifest.blob == *blob && has_its_digest(catalog, manifest))
+    };
+    let mut agreed: HashSet<BlobId> = doubted.iter().copied().filter(was_found_right).collect();
     for (blob, declared_bytes, size_bytes) in catalog.manifests.iter().flat_map(sizes) {
         if declared_bytes == size_bytes && doubted.contains(&blob) {
             agreed.insert(blob);
@@ -265,6 +272,18 @@ fn wrong_sizes(catalog: &Catalog, findings: &mut Vec<Finding>) {
             detail,
         });
     }
+}
+
+/// Whether a manifest was read and has the content that its digest says.
+fn has_its_digest(catalog: &Catalog, manifest: &CatalogManifest) -> bool {
+    let is_read = match &manifest.fault {
+        None => manifest.body.is_some(),
+        Some((code, _)) => {
+            matches!(code, Code::NotAManifest | Code::ReferenceInvalid | Code::ManifestTypeUnknown)
+        }
+    };
+    // Of another algorithm the digest was not worked out.
+    is_read && matches!(catalog.digests[manifest.blob as usize], Digest::Sha256(_))
 }
 
 fn configs(catalog: &Catalog, findings: &mut Vec<Finding>) {

@@ -176,3 +176,39 @@ fn case_15_a_wrong_size_in_one_manifest_breaks_no_other_image() {
     let plan = scanned.run(&["prune", "--corrupt", "--format", "json"]);
     assert!(!String::from_utf8_lossy(&plan.stdout).contains(&layer.digest.to_string()));
 }
+
+#[test]
+fn case_15_a_wrong_size_of_a_manifest_that_is_right_is_the_fault_of_who_says_it() {
+    for wrong_bytes in [0, 1_000_000] {
+        let mut fixture = Fixture::new();
+        let image = fixture.push("team/app", "1.0");
+        let subject = fixture.push("team/app", "signed");
+        let wrong = |manifest: &Descriptor| Descriptor { size: wrong_bytes, ..manifest.clone() };
+        let index = fixture.registry.index("team/app").children([&wrong(&image)]).push_tag("index");
+        let nothing = fixture.registry.blob("{}");
+        let referrer = fixture.registry.image("team/app").layers([&nothing]);
+        let referrer = referrer.subject(&wrong(&subject)).push_tag("referrer");
+        let scanned = fixture.scan();
+        scanned.has_problem(Code::DeclaredSizeWrong, &paths::blob(&index.digest));
+        scanned.has_only(&[Code::DeclaredSizeWrong]);
+        scanned.tag_is_whole("team/app", "1.0", &image.digest);
+        scanned.tag_is_whole("team/app", "signed", &subject.digest);
+        scanned.tag_is_whole("team/app", "referrer", &referrer.digest);
+        scanned.tag_is_broken("team/app", "index", Some(&index.digest));
+        let plan = scanned.run(&["prune", "--corrupt", "--min-age", "0s"]);
+        let plan = [plan.stdout, plan.stderr].concat();
+        assert!(!String::from_utf8_lossy(&plan).contains("corrupt blob"));
+    }
+}
+
+#[test]
+fn case_15_a_manifest_cut_short_is_no_fault_of_the_index_that_says_its_size() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push_untagged("team/app", "child");
+    let index = fixture.registry.index("team/app").children([&image]).push_tag("index");
+    fixture.overwrite(paths::blob(&image.digest), "{\"schemaVersion\":2}");
+    let scanned = fixture.scan();
+    scanned.has_problem(Code::SizeMismatch, &paths::blob(&image.digest));
+    scanned.has_no_problem(Code::DeclaredSizeWrong);
+    scanned.tag_is_broken("team/app", "index", Some(&index.digest));
+}
