@@ -235,9 +235,10 @@ fn case_38_links_that_could_not_be_opened_are_read_by_the_next_scan() {
     for is_of_tag in [true, false] {
         let mut fixture = Fixture::new();
         let digest = fixture.push("team/app", "1.0").digest;
-        let link = match is_of_tag {
-            true => paths::tag_current("team/app", "1.0"),
-            false => paths::revision_link("team/app", &digest),
+        let link = if is_of_tag {
+            paths::tag_current("team/app", "1.0")
+        } else {
+            paths::revision_link("team/app", &digest)
         };
         let on_disk = fixture.write();
         close(&on_disk, &link);

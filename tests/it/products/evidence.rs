@@ -47,6 +47,7 @@ fn by_digest(registry: &mut RegistryBuilder, repository: &str, days: u64) -> Des
 }
 
 /// How plain registries come to look, each with what is said of it.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn plain_registries() -> Vec<(&'static str, RegistryBuilder, &'static str)> {
     vec![
         ("ten versions of two images", plain(), "nothing"),
