@@ -22,9 +22,7 @@ use crate::model::progress::Progress;
 use crate::model::text_of;
 use crate::scan::DeepLook;
 use crate::scan::{self, Depth, DiskUse, Facts, KnownContents, KnownParts, Section};
-use crate::storage::{
-    self, BucketFacts, LocateError, Location, Place, Proxy, Space, Storage, locate,
-};
+use crate::storage::{self, BucketFacts, LocateError, Location, Place, Space, Storage, locate};
 use crate::trash;
 pub use inventory::InventoryError;
 use roots::{Reading, RootsReadError};
@@ -211,7 +209,7 @@ pub fn scan(options: &ScanOptions, progress: &dyn Progress) -> Result<Summary, S
     let mut location = locate(&options.storage)?;
     refuse_database_in_storage(&options.database, &location)?;
     let previous = previous_of(options, &location.root)?;
-    remember_proxy(&mut location, previous.as_ref());
+    remember_configuration(&mut location, previous.as_ref());
     let lock = WriteLock::take(&options.database)?;
     let root = location.root.clone();
     let storage =
@@ -231,7 +229,7 @@ pub fn scan_inventory(
     let started = Started::now();
     let mut location = locate(&options.storage)?;
     let previous = previous_of(options, &location.root)?;
-    remember_proxy(&mut location, previous.as_ref());
+    remember_configuration(&mut location, previous.as_ref());
     let storage = inventory::open(location, manifest, previous.as_ref(), options.replaces)?;
     let lock = WriteLock::take(&options.database)?;
     scan_opened(options, &*storage, started, previous, &lock, progress)
@@ -585,13 +583,12 @@ fn limit_of(options: &ScanOptions, witness: Option<&Witness>) -> u8 {
 }
 
 /// What a configuration said once is true until one says otherwise.
-fn remember_proxy(location: &mut Location, previous: Option<&PreviousScan>) {
-    if location.proxy == Proxy::Unknown
+fn remember_configuration(location: &mut Location, previous: Option<&PreviousScan>) {
+    if location.configured.is_none()
         && let Some(previous) = previous
         && previous.root == root_text(&location.root)
-        && let Some(url) = &previous.proxy_url
     {
-        location.proxy = Proxy::Of(url.clone());
+        location.configured.clone_from(&previous.configured);
     }
 }
 

@@ -9,12 +9,13 @@ use crate::commands::error::{Error, Result};
 use crate::commands::options::StorageArgs;
 use crate::db::{self, DatabaseError};
 use crate::graph::Graph;
+use crate::model::authority::Configured;
 use crate::model::{bytes_of, text_of};
 use crate::scan::DeepLook;
 use crate::snapshot::{self, Reuse, RootsChoice, ScanOptions, Summary};
 #[cfg(feature = "object-storage")]
 use crate::storage::object::ObjectStorage;
-use crate::storage::{self, AnyStorage, Proxy, Storage, locate};
+use crate::storage::{self, AnyStorage, Storage, locate};
 #[cfg(feature = "object-storage")]
 use crate::trash::object::{ObjectOptions, ObjectTrash};
 use crate::trash::{FileTrash, Trash, Way};
@@ -27,10 +28,8 @@ pub fn open(context: &Context, args: &StorageArgs) -> Result<AnyStorage> {
         None => root_of_scan(context)?,
     };
     let mut location = locate(&path)?;
-    if location.proxy == Proxy::Unknown
-        && let Some(url) = remembered_proxy(context, &location.root)
-    {
-        location.proxy = Proxy::Of(url);
+    if location.configured.is_none() {
+        location.configured = remembered_configuration(context, &location.root);
     }
     let shown = location.root.display().to_string();
     storage::open(location).map_err(|error| {
@@ -112,12 +111,12 @@ fn root_of_scan(context: &Context) -> Result<PathBuf> {
     })
 }
 
-/// The registry behind a pull-through cache, as a configuration said at an earlier scan.
-fn remembered_proxy(context: &Context, root: &Path) -> Option<String> {
+/// What a configuration said at an earlier scan.
+fn remembered_configuration(context: &Context, root: &Path) -> Option<Configured> {
     let connection = db::open_for_reading(&context.db).ok()?;
     let known = db::scanned_root(&connection).ok().flatten()?;
     let is_of_root = known == text_of(root.as_os_str());
-    is_of_root.then(|| db::proxied_url(&connection).ok().flatten()).flatten()
+    is_of_root.then(|| db::configured(&connection).ok().flatten()).flatten()
 }
 
 /// Scans the storage at `root` into the context's database, with the roots of its last scan.

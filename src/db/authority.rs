@@ -147,8 +147,8 @@ fn load_roots(
     Ok(())
 }
 
-/// Reads what the snapshot says.
-pub fn stored_authority(connection: &Connection) -> rusqlite::Result<StoredAuthority> {
+/// Reads the evidence.
+pub fn evidence(connection: &Connection) -> rusqlite::Result<Vec<Evidence>> {
     let mut select =
         connection.prepare("SELECT code, count, of_count, example FROM evidence ORDER BY id")?;
     let rows = select.query_map([], |row| {
@@ -163,10 +163,15 @@ pub fn stored_authority(connection: &Connection) -> rusqlite::Result<StoredAutho
             example,
         }))
     })?;
-    let evidence = rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// Reads what the snapshot says.
+pub fn stored_authority(connection: &Connection) -> rusqlite::Result<StoredAuthority> {
     let repositories = |sql| -> rusqlite::Result<BTreeSet<String>> {
         connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
     };
+    let evidence = evidence(connection)?;
     let never_tagged = repositories(include_str!("sql/read_never_tagged.sql"))?;
     let unnamed = repositories(include_str!("sql/read_unnamed_repositories.sql"))?;
     let mut stored =

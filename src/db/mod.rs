@@ -41,7 +41,7 @@ pub use migrate::{
 };
 pub(crate) use open::open_for_writing;
 pub use open::{
-    DatabaseError, findings_by_severity, open_for_reading, proxied_url, scanned_root, set_totals,
+    DatabaseError, configured, findings_by_severity, open_for_reading, scanned_root, set_totals,
     total, unreadable_text,
 };
 pub use publish::{

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::migrate;
 use crate::model::Severity;
+use crate::model::authority::Configured;
 
 /// Why a database file cannot be used. Every message names the file.
 #[derive(Debug, thiserror::Error)]
@@ -265,10 +266,13 @@ pub fn scanned_root(connection: &Connection) -> rusqlite::Result<Option<String>>
     connection.query_row("SELECT root FROM scan", [], |row| row.get(0)).optional()
 }
 
-/// The registry behind a pull-through cache, by a configuration that was given at some scan.
-pub fn proxied_url(connection: &Connection) -> rusqlite::Result<Option<String>> {
+/// What a configuration said that was given at some scan; `None` where it said nothing.
+pub fn configured(connection: &Connection) -> rusqlite::Result<Option<Configured>> {
     let url = connection.query_row("SELECT proxy_url FROM storage", [], |row| row.get(0));
-    url.optional().map(Option::flatten)
+    let mut evidence = super::authority::evidence(connection)?;
+    evidence.retain(|evidence| evidence.code.is_of_configuration());
+    let found = Configured { proxied_url: url.optional()?.flatten(), evidence };
+    Ok((found != Configured::default()).then_some(found))
 }
 
 /// How many problems the snapshot has: infos, warnings, errors.

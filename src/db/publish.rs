@@ -20,6 +20,7 @@ use super::references::References;
 use super::rows::{ScanRecord, Snapshot, Totals};
 use super::table::Target;
 use super::{DatabaseError, migrate, remembered};
+use crate::model::authority::Configured;
 use crate::scan::{Catalog, DiskUse, STALE_UPLOAD_NS};
 
 /// What the last scan left.
@@ -38,8 +39,8 @@ pub struct PreviousScan {
     pub is_complete: bool,
     /// What lies beside each blob and link was looked at, too.
     pub is_deep: bool,
-    /// The registry behind a pull-through cache, by a configuration that was given once.
-    pub proxy_url: Option<String>,
+    /// What a configuration said that was given once.
+    pub configured: Option<Configured>,
     /// What had vanished in it was accepted since.
     pub is_vanished_accepted: bool,
     /// Hash over the roots and the authority.
@@ -72,10 +73,10 @@ pub fn previous_scan(database: &Path) -> Result<Option<PreviousScan>, DatabaseEr
             is_deep: row.get(4)?,
             next_stale_upload_ns: row.get(5)?,
             finished_ns: row.get(6)?,
-            proxy_url: row.get(7)?,
-            is_vanished_accepted: row.get(8)?,
-            roots_fingerprint: row.get(9)?,
-            inventory_ns: row.get(10)?,
+            configured: super::configured(&connection)?,
+            is_vanished_accepted: row.get(7)?,
+            roots_fingerprint: row.get(8)?,
+            inventory_ns: row.get(9)?,
             is_schema_current: migrate::is_scan_current(&connection)?,
         })
     });

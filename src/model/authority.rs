@@ -59,6 +59,13 @@ pub enum EvidenceCode {
     HarborTokenService,
     /// A registry lists tags that its storage has not: they are elsewhere, in a product that is not known.
     TagsNotInStorage,
+    /// A configuration with `database.enabled` (GitLab registry/configuration): `true`, or `prefer`, with which
+    /// the registry uses the database as soon as it is there.
+    GitlabConfiguration,
+    /// A configuration with OpenShift's section or middleware (image-registry images/dockerregistry/config.yml).
+    OpenshiftConfiguration,
+    /// A configuration with Harbor's token service or notifications (make/photon/prepare/templates/registry).
+    HarborConfiguration,
 }
 
 impl EvidenceCode {
@@ -75,6 +82,9 @@ impl EvidenceCode {
         Self::OpenshiftHeader,
         Self::HarborTokenService,
         Self::TagsNotInStorage,
+        Self::GitlabConfiguration,
+        Self::OpenshiftConfiguration,
+        Self::HarborConfiguration,
     ];
 
     /// As the `authority_evidence` view writes it.
@@ -91,7 +101,18 @@ impl EvidenceCode {
             Self::OpenshiftHeader => "openshift-header",
             Self::HarborTokenService => "harbor-token-service",
             Self::TagsNotInStorage => "tags-not-in-storage",
+            Self::GitlabConfiguration => "gitlab-configuration",
+            Self::OpenshiftConfiguration => "openshift-configuration",
+            Self::HarborConfiguration => "harbor-configuration",
         }
+    }
+
+    /// Whether a configuration says it. One may be given at some scans alone.
+    pub fn is_of_configuration(self) -> bool {
+        matches!(
+            self,
+            Self::GitlabConfiguration | Self::OpenshiftConfiguration | Self::HarborConfiguration
+        )
     }
 
     /// The kind of that name.
@@ -136,6 +157,11 @@ impl Evidence {
             EvidenceCode::GitlabHeader
             | EvidenceCode::OpenshiftHeader
             | EvidenceCode::HarborTokenService => format!("the registry answers `{example}`"),
+            EvidenceCode::GitlabConfiguration
+            | EvidenceCode::OpenshiftConfiguration
+            | EvidenceCode::HarborConfiguration => {
+                format!("the registry's configuration has `{example}`")
+            }
             EvidenceCode::TagsNotInStorage => {
                 format!(
                     "the registry lists {count} of {of} tags that the storage has not ({example})"
@@ -143,6 +169,16 @@ impl Evidence {
             }
         }
     }
+}
+
+/// What a registry's configuration says about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// The registry behind it, without user and password: with `proxy.remoteurl` it is a pull-through cache
+    /// (distribution `configuration/configuration.go`, `registry/handlers/app.go`).
+    pub proxied_url: Option<String>,
+    /// Who else holds references.
+    pub evidence: Vec<Evidence>,
 }
 
 /// A product that keeps references outside of the storage.
@@ -241,9 +277,13 @@ pub struct Suspicion {
 /// What the evidence says; `None` for a storage that is the whole truth.
 pub fn suspicion(evidence: &[Evidence]) -> Option<Suspicion> {
     let has = |code| evidence.iter().any(|evidence| evidence.code == code);
-    let is_gitlab = has(EvidenceCode::GitlabLockFile) || has(EvidenceCode::GitlabHeader);
-    let is_openshift = has(EvidenceCode::OpenshiftHeader);
+    let is_gitlab = has(EvidenceCode::GitlabLockFile)
+        || has(EvidenceCode::GitlabHeader)
+        || has(EvidenceCode::GitlabConfiguration);
+    let is_openshift =
+        has(EvidenceCode::OpenshiftHeader) || has(EvidenceCode::OpenshiftConfiguration);
     let is_harbor = has(EvidenceCode::HarborRepository)
+        || has(EvidenceCode::HarborConfiguration)
         || has(EvidenceCode::HarborDirectories)
         || has(EvidenceCode::HarborTokenService);
     let product = match (is_gitlab, is_openshift, is_harbor) {

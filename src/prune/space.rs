@@ -1,16 +1,16 @@
 //! What of a plan comes free on the disk: less than its sizes say where files have other names, or are
 //! sparse.
 
+use super::places;
 use super::plan::Plan;
-use crate::graph::Graph;
+use crate::graph::{Graph, Item};
 use crate::model::Kind;
 use crate::storage::Storage;
-use crate::storage::paths;
 
 /// What does not come free although it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotFreed {
-    /// Blobs with other hard links, as snapshots by `cp -al` make them: these hold the space.
+    /// Blobs and uploads with other hard links, as snapshots by `cp -al` make them: these hold the space.
     pub hard_linked_count: u64,
     /// Their sizes together.
     pub hard_linked_bytes: u64,
@@ -19,14 +19,18 @@ pub struct NotFreed {
 }
 
 impl NotFreed {
-    /// Of the blobs of a plan. What cannot be looked at is taken for free.
+    /// Of the blobs and uploads of a plan. What cannot be looked at is taken for free.
     pub fn of(plan: &Plan, graph: &Graph, storage: &dyn Storage) -> Self {
         let mut found = Self::default();
-        for blob in plan.goes[Kind::Blob].iter().chain(&plan.goes[Kind::CorruptBlob]) {
-            let path = paths::blob(storage.layout(), &graph.blobs[*blob as usize].digest);
-            let Some(path) = path else { continue };
-            if let Ok(allocation) = storage.allocation(&path.join("data")) {
-                found.add(graph.size_bytes(*blob), allocation.link_count, allocation.size_bytes);
+        for kind in [Kind::Blob, Kind::CorruptBlob, Kind::Upload] {
+            for at in &plan.goes[kind] {
+                let item = Item::new(kind, *at);
+                let directory = places::of_item(storage.layout(), graph, item, &[]);
+                let Some(directory) = directory else { continue };
+                if let Ok(allocation) = storage.allocation(&directory.join("data")) {
+                    let size_bytes = graph.size_bytes_of(item);
+                    found.add(size_bytes, allocation.link_count, allocation.size_bytes);
+                }
             }
         }
         found

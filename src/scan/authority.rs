@@ -29,6 +29,8 @@ pub struct Surroundings {
     pub gitlab_lock: Option<PathBuf>,
     /// Names of Harbor's directories beside the root.
     pub harbor_directories: Vec<&'static str>,
+    /// What the registry's configuration says.
+    pub configured: Vec<Evidence>,
 }
 
 impl Surroundings {
@@ -44,6 +46,7 @@ impl Surroundings {
         Self {
             gitlab_lock: is_file(&lock).then_some(lock),
             harbor_directories: HARBOR_DIRECTORIES.iter().filter(is_beside).copied().collect(),
+            configured: storage.configured().map_or_else(Vec::new, |says| says.evidence.clone()),
         }
     }
 }
@@ -61,7 +64,7 @@ pub struct Seen<'a> {
 
 /// Collects all evidence. Call it inside a rayon pool of I/O threads.
 pub fn evidence(seen: &Seen<'_>) -> Vec<Evidence> {
-    let mut found = Vec::new();
+    let mut found = seen.surroundings.configured.clone();
     if let Some(lock) = &seen.surroundings.gitlab_lock {
         let example = lock.display().to_string();
         found.push(Evidence { code: EvidenceCode::GitlabLockFile, count: 1, of: 1, example });

@@ -264,6 +264,9 @@ impl Walked {
         fingerprint.number(u64::from(self.is_pull_through));
         fingerprint.number(u64::from(self.surroundings.gitlab_lock.is_some()));
         fingerprint.number(self.surroundings.harbor_directories.len() as u64);
+        for evidence in &self.surroundings.configured {
+            fingerprint.name(OsStr::new(evidence.code.name()));
+        }
         if let Some(classes) = &self.classes {
             fingerprint.part(classes);
         }

@@ -84,7 +84,7 @@ pub fn open(
         );
     }
     let storage = ObjectStorage::connect(place).map_err(failed)?.with_inventory(inventory);
-    let storage = storage.shown_as(location.root, location.origin, location.proxy);
+    let storage = storage.shown_as(location.root, location.origin, location.configured);
     Ok(AnyStorage::Object(Box::new(storage)))
 }
 

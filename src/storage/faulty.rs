@@ -9,6 +9,7 @@ use super::{
     Access, Content, DirectoryStamp, Entry, FileFacts, Fill, HeldLock, Layout, Leaf, LeafOptions,
     MountId, Storage, StorageWriter, Streamed,
 };
+use crate::model::authority::Configured;
 
 const EIO: i32 = 5;
 
@@ -180,8 +181,8 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.usage(path, names_left)
     }
 
-    fn proxied_url(&self) -> Option<&str> {
-        self.inner.proxied_url()
+    fn configured(&self) -> Option<&Configured> {
+        self.inner.configured()
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     stream::stream,
     usage::{self, Tree},
 };
+use crate::model::authority::Configured;
 
 /// A registry's root directory on a file system.
 #[derive(Debug)]
@@ -304,8 +305,8 @@ impl Storage for FilesystemStorage {
         Ok(tree.usage)
     }
 
-    fn proxied_url(&self) -> Option<&str> {
-        self.location.proxy.url()
+    fn configured(&self) -> Option<&Configured> {
+        self.location.configured.as_ref()
     }
 }
 

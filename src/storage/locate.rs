@@ -19,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Layout;
+use crate::model::authority::Configured;
 use configuration::ConfiguredPlace;
 use look::Found;
 
@@ -29,8 +30,8 @@ pub struct Location {
     pub root: PathBuf,
     /// Where `blobs` and `repositories` lie below it.
     pub layout: Layout,
-    /// Whether the registry is a pull-through cache, as far as its configuration was given.
-    pub proxy: Proxy,
+    /// What its configuration says, if that was given, now or at an earlier scan.
+    pub configured: Option<Configured>,
     /// What it lies in.
     pub place: Place,
     /// What leads to it with all that opening it needs: the root, or a configuration with credentials.
@@ -41,7 +42,7 @@ impl Location {
     /// The storage whose `blobs` and `repositories` lie in `v2` below the directory `root`.
     pub fn new(root: PathBuf, v2: PathBuf) -> Self {
         let (layout, origin) = (Layout::new(v2), root.clone());
-        Self { root, layout, proxy: Proxy::Unknown, place: Place::Filesystem, origin }
+        Self { root, layout, configured: None, place: Place::Filesystem, origin }
     }
 }
 
@@ -75,29 +76,6 @@ pub enum Provider {
     Gcs(super::object::gcs::GcsOptions),
     /// Azure Blob Storage.
     Azure(Box<super::object::azure::AzureOptions>),
-}
-
-/// What a registry's configuration says of `proxy.remoteurl`: with it the registry is a pull-through
-/// cache (distribution `configuration/configuration.go`, `registry/handlers/app.go`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Proxy {
-    /// No configuration was given.
-    #[default]
-    Unknown,
-    /// The configuration names no registry behind it.
-    None,
-    /// The registry behind it, without user and password.
-    Of(String),
-}
-
-impl Proxy {
-    /// The registry behind a pull-through cache.
-    pub fn url(&self) -> Option<&str> {
-        match self {
-            Self::Of(url) => Some(url),
-            Self::Unknown | Self::None => None,
-        }
-    }
 }
 
 /// Why a path is not a registry's storage.
@@ -210,7 +188,7 @@ pub fn locate(path: &Path) -> Result<Location, LocateError> {
             Location { origin: canonical, ..location }
         }
     };
-    Ok(Location { proxy: configured.proxy, ..location })
+    Ok(Location { configured: Some(configured.says), ..location })
 }
 
 /// `may_descend`: a root below may stand for a directory that a person typed, and not for one that

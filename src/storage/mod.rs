@@ -31,10 +31,11 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::model::authority::Configured;
 use crate::model::progress::Progress;
 
 pub use filesystem::{FilesystemStorage, is_in_the_way};
-pub use locate::{LocateError, Location, Place, Proxy, locate};
+pub use locate::{LocateError, Location, Place, locate};
 #[cfg(feature = "object-storage")]
 pub use locate::{ObjectPlace, Provider};
 #[cfg(feature = "object-storage")]
@@ -386,9 +387,14 @@ pub trait Storage: Sync {
     /// Gives the path and the storage class of all that lies below `blobs` in a bucket, in the order of paths.
     fn each_storage_class(&self, _take: &mut dyn FnMut(&Path, &str)) {}
 
+    /// What the registry's configuration says, if that was given.
+    fn configured(&self) -> Option<&Configured> {
+        None
+    }
+
     /// The registry behind this one, when a configuration says that it is a pull-through cache.
     fn proxied_url(&self) -> Option<&str> {
-        None
+        self.configured()?.proxied_url.as_deref()
     }
 }
 

@@ -62,7 +62,7 @@ pub fn open(location: Location) -> io::Result<AnyStorage> {
         #[cfg(feature = "object-storage")]
         Place::Object(place) => {
             let storage = ObjectStorage::connect(&place).map_err(super::object::to_io)?;
-            let storage = storage.shown_as(location.root, location.origin, location.proxy);
+            let storage = storage.shown_as(location.root, location.origin, location.configured);
             Ok(AnyStorage::Object(Box::new(storage)))
         }
     }

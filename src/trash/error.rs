@@ -156,6 +156,11 @@ impl TrashError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NO_ROOM.into(),
                 io::ErrorKind::ReadOnlyFilesystem => "the storage is mounted read-only".into(),
                 io::ErrorKind::PermissionDenied => "run as the user that owns the storage".into(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy => {
+                    "something has a file open there or wrote into it (on NFS such a file is called \
+                     .nfs…): end that, and run this again"
+                        .into()
+                }
                 _ => return None,
             },
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -1,6 +1,7 @@
 //! The few files of the trash, and names in it.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use super::error::TrashError;
 use super::moves::{self, MAX_MOVES_BYTES, Move, RunHeader};
 use super::paths::{COPYING, GONE, MOVES, TRASH};
 use super::tree::remove_tree;
+use crate::model::clutter;
 use crate::storage::{FileKind, Storage, StorageWriter};
 
 /// The first line of a list is far shorter.
@@ -23,10 +25,12 @@ pub(super) fn names(storage: &dyn Storage) -> Result<Vec<String>, TrashError> {
         }
         Ok(entries) => entries,
     };
-    // A plain file is no run; a link in the place of one counts as damaged.
+    // A plain file is no run, and neither is what programs of a NAS leave; a link in the place of one counts
+    // as damaged.
     let mut names: Vec<String> = entries
         .into_iter()
         .filter(|entry| matches!(entry.kind, FileKind::Directory | FileKind::Symlink))
+        .filter(|entry| clutter::of_entry(entry.name.as_bytes(), false).is_none())
         .filter_map(|entry| entry.name.into_string().ok())
         .collect();
     names.sort_unstable();

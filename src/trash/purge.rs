@@ -153,10 +153,10 @@ impl PurgedRun {
     }
 }
 
-/// What the data of a blob takes on the disk.
+/// What the data of a blob or an upload takes on the disk.
 fn allocation(storage: &dyn Storage, item: &Move, taken: &Path) -> Option<Allocation> {
     match item.kind {
-        MoveKind::Blob => storage.allocation(&taken.join("data")).ok(),
+        MoveKind::Blob | MoveKind::Upload => storage.allocation(&taken.join("data")).ok(),
         _ => None,
     }
 }
@@ -234,7 +234,8 @@ fn purge_run(
     keep: &dyn Fn(&Move) -> bool,
     purged: &mut PurgedRun,
 ) -> io::Result<()> {
-    remove_half_done(storage, directory)?;
+    // What is in use holds up nothing else: the next purge may have more luck.
+    let mut failed = remove_half_done(storage, directory).err();
     let files = directory.join(FILES);
     let mut kept = HashSet::new();
     for (number, item) in moves.iter().enumerate() {
@@ -251,10 +252,18 @@ fn purge_run(
         let allocation = allocation(storage, item, &taken);
         let gone = directory.join(format!("{GONE}{number}"));
         storage.rename_new(&taken, &gone)?;
-        remove_tree(storage, &gone)?;
-        purged.count(item, allocation);
+        match remove_tree(storage, &gone) {
+            Ok(()) => purged.count(item, allocation),
+            Err(error) => {
+                let reason = format!("what was at `{}` is not gone: {error}", item.path.display());
+                failed.get_or_insert(io::Error::new(error.kind(), reason));
+            }
+        }
     }
     purged.leftovers = remove_empty_directories(storage, &files, &|path| kept.contains(path))?;
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
     if !exists(storage, &files)? {
         purged.leftovers.extend(remove_run(storage, directory)?);
         purged.is_removed = purged.leftovers.is_empty();

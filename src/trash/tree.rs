@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::clutter;
 use crate::storage::{FileKind, StorageWriter, walk_up};
 
 /// Leftovers that are named; more than a person reads.
@@ -122,8 +123,15 @@ pub fn create_if_missing(storage: &dyn StorageWriter, directory: &Path) -> io::R
     }
 }
 
-/// Removes the directories below `directory`, and it itself, as far as they are empty. Gives what
-/// else is there, at most [`MAX_LEFTOVERS`] of it, and leaves what `is_kept` as it is.
+/// Whether a file of this name, or what holds it, is what other programs leave in any directory.
+fn is_clutter(file: &Path) -> bool {
+    let names = file.iter().map(std::os::unix::ffi::OsStrExt::as_bytes);
+    let last = names.clone().count();
+    (1..).zip(names).any(|(at, name)| clutter::of_entry(name, at == last).is_some())
+}
+
+/// Removes the directories below `directory`, and it itself, as far as they are empty, with what programs
+/// of a NAS have put into them. Gives what else is there, at most [`MAX_LEFTOVERS`] of it, and leaves what `is_kept` as it is.
 pub fn remove_empty_directories(
     storage: &dyn StorageWriter,
     directory: &Path,
@@ -133,6 +141,8 @@ pub fn remove_empty_directories(
     walk_up(storage, directory, is_kept, &mut |path, kind, listed| {
         let done = if kind == FileKind::Directory {
             listed.and_then(|()| storage.remove_directory(path))
+        } else if is_clutter(path.strip_prefix(directory).unwrap_or(path)) {
+            storage.remove_file(path)
         } else {
             if others.len() < MAX_LEFTOVERS {
                 others.push(path.to_owned());

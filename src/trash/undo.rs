@@ -1,7 +1,7 @@
 //! Putting a run back.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, MOVES, PARTIAL};
 use super::run::{PutBack, TrashRun, existing};
 use super::tree::{Left, remove_empty_directories, remove_tree};
+use crate::model::clutter;
 use crate::storage::StorageWriter;
 
 /// More failures than this have one cause: a disk that is broken, full or read-only.
@@ -144,22 +145,25 @@ fn put_back(
         }
         return Ok(());
     }
-    let put_back = run.put_back(&item.path);
-    if let (MoveKind::Tag, Some(repository)) = (item.kind, &item.repository)
-        && matches!(put_back, Ok(PutBack::Done))
-    {
-        report.tags.push((repository.clone(), item.name.clone()));
-    }
-    match put_back {
-        Ok(PutBack::Done) => {
+    match run.put_back(&item.path)? {
+        PutBack::Done => {
             report.restored.add(item.kind);
             report.restored_bytes = report.restored_bytes.saturating_add(item.size_bytes);
         }
-        Ok(PutBack::NotThere) if exists(storage, &item.path)? => report.in_place_count += 1,
-        Ok(PutBack::NotThere) => report.missing.push(item.clone()),
-        Ok(PutBack::PlaceTaken) if run.discard_needless(item)? => report.in_place_count += 1,
-        Ok(PutBack::PlaceTaken) => report.conflicts.push(item.clone()),
-        Err(error) => return Err(error),
+        PutBack::NotThere if exists(storage, &item.path)? => report.in_place_count += 1,
+        PutBack::PlaceTaken if run.discard_needless(item)? => report.in_place_count += 1,
+        PutBack::NotThere => {
+            report.missing.push(item.clone());
+            return Ok(());
+        }
+        PutBack::PlaceTaken => {
+            report.conflicts.push(item.clone());
+            return Ok(());
+        }
+    }
+    // Whether it came back now or before this undo was stopped.
+    if let (MoveKind::Tag, Some(repository)) = (item.kind, &item.repository) {
+        report.tags.push((repository.clone(), item.name.clone()));
     }
     Ok(())
 }
@@ -197,6 +201,11 @@ pub(super) fn remove_run(
     };
     let (mut own, others): (Vec<_>, Vec<_>) =
         storage.list(directory)?.into_iter().map(|entry| entry.name).partition(|name| is_own(name));
+    let is_clutter = |name: &OsString| clutter::of_entry(name.as_bytes(), false).is_some();
+    let (clutter, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_clutter);
+    for name in clutter {
+        remove_tree(storage, &directory.join(name))?;
+    }
     if !others.is_empty() {
         return Ok(others.into_iter().map(|name| directory.join(name)).collect());
     }

@@ -56,14 +56,16 @@ pub struct Printer {
     has_pager: bool,
     has_times: Arc<AtomicBool>,
     last_warning: Arc<Mutex<Option<String>>>,
+    /// Whether any was printed.
+    has_warned: Arc<AtomicBool>,
 }
 
 impl Printer {
     /// A printer.
     pub fn new(verbosity: Verbosity, color: Color, log_time: LogTime) -> Self {
         let has_times = Arc::new(AtomicBool::new(log_time == LogTime::Always));
-        let last_warning = Arc::default();
-        Self { verbosity, color, log_time, has_pager: true, has_times, last_warning }
+        let (last_warning, has_warned) = (Arc::default(), Arc::default());
+        Self { verbosity, color, log_time, has_pager: true, has_times, last_warning, has_warned }
     }
 
     /// The same printer, which never starts a pager.
@@ -80,12 +82,19 @@ impl Printer {
     }
 
     /// The last line of a log: how the program ends, and why. `reason` is `None` for what a warning
-    /// has said.
+    /// has said. Whoever asked for quiet is told nothing but a warning that no other line stands for.
     pub fn end_log(&self, exit_code: u8, reason: Option<&str>) {
-        if !self.has_times.load(Ordering::Relaxed) || self.verbosity == Verbosity::Quiet {
+        let warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.verbosity == Verbosity::Quiet {
+            let has_warned = self.has_warned.load(Ordering::Relaxed);
+            if let Some(warning) = warning.filter(|_| reason.is_none() && !has_warned) {
+                self.warn_always(&warning);
+            }
             return;
         }
-        let warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !self.has_times.load(Ordering::Relaxed) {
+            return;
+        }
         let reason = reason.map(str::to_owned).or(warning);
         let reason = reason.unwrap_or_else(|| "see the lines above".into());
         self.to_stderr("", &format!("exit code {exit_code}: {reason}"));
@@ -150,10 +159,13 @@ impl Printer {
         }
     }
 
-    /// A line about something that may be wrong, unless they asked for quiet.
+    /// A line about something that may be wrong. Whoever asked for quiet gets the last one alone, and
+    /// when it is why the program ends with exit code 1.
     pub fn warn(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.warn_always(text);
+        } else {
+            self.set_reason(text);
         }
     }
 
@@ -166,7 +178,8 @@ impl Printer {
     /// A line without which what stands on standard output would be taken for something else: also
     /// for a person who asked for quiet.
     pub fn warn_always(&self, text: &str) {
-        *self.last_warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        self.set_reason(text);
+        self.has_warned.store(true, Ordering::Relaxed);
         let label = self.styled("warning:", "\x1b[1;33m");
         self.to_stderr(&format!("{label} "), text);
     }

@@ -2,7 +2,6 @@ SELECT
     fingerprint, root, tool_version, is_complete, is_deep,
     (SELECT MIN(active_ns) FROM upload WHERE active_ns > started_ns - ?1),
     finished_ns,
-    (SELECT proxy_url FROM storage),
     -- What had vanished was accepted since, so that it is none any more.
     EXISTS (SELECT 1 FROM problem WHERE code = 'vanished')
         AND scan_number IN (SELECT scan_number FROM witness),

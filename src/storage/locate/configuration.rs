@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{LocateError, Proxy};
+use super::LocateError;
+use crate::model::authority::{Configured, Evidence, EvidenceCode};
 
 /// A configuration larger than this is none.
 const MAX_BYTES: u64 = 1 << 20;
@@ -25,11 +26,11 @@ const GIVE_THE_DIRECTORY: &str =
 
 /// What a configuration says of the storage.
 #[derive(Debug)]
-pub struct Configured {
+pub struct Read {
     /// Where it lies.
     pub place: ConfiguredPlace,
-    /// Whether the registry is a pull-through cache.
-    pub proxy: Proxy,
+    /// What else it says.
+    pub says: Configured,
 }
 
 /// Where a registry stores, as its configuration says.
@@ -106,7 +107,7 @@ impl ConfiguredDirectory {
 type Variables = BTreeMap<String, String>;
 
 /// Reads the configuration at `path`, with the variables of the environment.
-pub fn read(path: &Path, variables: &Variables) -> Result<Configured, LocateError> {
+pub fn read(path: &Path, variables: &Variables) -> Result<Read, LocateError> {
     let unreadable = |source| LocateError::Unreadable { path: path.to_owned(), source };
     if !path.metadata().map_err(unreadable)?.is_file() {
         return Err(no_configuration(path, "it is neither a directory nor a file"));
@@ -131,7 +132,7 @@ fn error(path: &Path, found: String) -> LocateError {
     LocateError::Configuration { path: path.to_owned(), found, hint: GIVE_THE_DIRECTORY.to_owned() }
 }
 
-fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Configured, LocateError> {
+fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Read, LocateError> {
     let yaml = |text: &str| {
         serde_saphyr::from_str::<Value>(text).map_err(|reason| {
             let reason = reason.to_string();
@@ -139,25 +140,32 @@ fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Configured, L
         })
     };
     let value = yaml(text)?;
-    let given = |name: &str| variables.get(name).cloned().filter(|text| !text.is_empty());
-    let proxy = given("REGISTRY_PROXY_REMOTEURL")
-        .or_else(|| value.pointer("/proxy/remoteurl")?.as_str().map(str::to_owned))
-        .filter(|url| !url.is_empty())
-        .map_or(Proxy::None, |url| Proxy::Of(without_user(&url)));
+    let given = |name: &str| variables.get(name).filter(|text| !text.is_empty());
+    // A section as the environment leaves it, which may have one that the file has not.
+    let section = |name: &str| -> Result<Option<Value>, LocateError> {
+        let prefix = format!("registry_{name}");
+        let mut section = match given(&prefix.to_ascii_uppercase()) {
+            Some(text) => Some(yaml(text)?),
+            None => value.get(name).cloned(),
+        };
+        // In sorted order, so that what is more exact wins, as in the registry.
+        for (name, text) in variables {
+            let name = name.to_ascii_lowercase();
+            let keys = name.strip_prefix(&prefix).and_then(|rest| rest.strip_prefix('_'));
+            let Some(keys) = keys.filter(|_| !text.is_empty()) else { continue };
+            set(section.get_or_insert(Value::Null), keys.split('_'), yaml(text)?);
+        }
+        Ok(section)
+    };
+    let proxy = section("proxy")?;
+    let remote_url = proxy.as_ref().and_then(|proxy| proxy.get("remoteurl")?.as_str());
+    let says = Configured {
+        proxied_url: remote_url.filter(|url| !url.is_empty()).map(without_user),
+        evidence: holders(&value, section("database")?.as_ref(), section("auth")?.as_ref()),
+    };
 
     let root_variable = given(ROOT_VARIABLE).map(PathBuf::from);
-    let mut storage = match given("REGISTRY_STORAGE") {
-        Some(text) => Some(yaml(&text)?),
-        None => value.get("storage").cloned(),
-    };
-    // In sorted order, so that what is more exact wins, as in the registry.
-    for (name, text) in variables {
-        let name = name.to_ascii_lowercase();
-        let Some(keys) = name.strip_prefix("registry_storage_").filter(|_| !text.is_empty()) else {
-            continue;
-        };
-        set(storage.get_or_insert(Value::Null), keys.split('_'), yaml(text)?);
-    }
+    let storage = section("storage")?;
     let drivers: Vec<String> = match &storage {
         Some(Value::String(name)) => vec![name.clone()],
         Some(Value::Object(sections)) => {
@@ -182,7 +190,7 @@ fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Configured, L
                 let (found, hint) = refused;
                 LocateError::Configuration { path: path.to_owned(), found, hint }
             })?;
-            return Ok(Configured { place: ConfiguredPlace::Bucket(provider, prefix), proxy });
+            return Ok(Read { place: ConfiguredPlace::Bucket(provider, prefix), says });
         }
         [] => return Err(error(path, "its `storage` names no driver".into())),
         [name] => {
@@ -210,7 +218,48 @@ fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Configured, L
         }
     };
     let place = ConfiguredPlace::Directory(ConfiguredDirectory { root, source });
-    Ok(Configured { place, proxy })
+    Ok(Read { place, says })
+}
+
+/// Who else holds references, by what no other registry's configuration has.
+fn holders(value: &Value, database: Option<&Value>, auth: Option<&Value>) -> Vec<Evidence> {
+    let word = |value: &Value| match value {
+        Value::String(text) => text.to_ascii_lowercase(),
+        other => other.to_string(),
+    };
+    let has_name = |list: &str, name: &str| {
+        let entries = value.pointer(list).and_then(Value::as_array);
+        let is_it = |entry: &Value| entry.get("name").and_then(Value::as_str) == Some(name);
+        entries.is_some_and(|entries| entries.iter().any(is_it))
+    };
+    let enabled = database.and_then(|database| database.get("enabled")).map(word);
+    let gitlab = enabled
+        .filter(|word| matches!(word.as_str(), "true" | "prefer"))
+        .map(|word| format!("database.enabled: {word}"));
+    let openshift = [
+        (value.get("openshift").is_some(), "openshift"),
+        (auth.is_some_and(|auth| auth.get("openshift").is_some()), "auth.openshift"),
+        (has_name("/middleware/registry", "openshift"), "middleware.registry: openshift"),
+        (has_name("/middleware/repository", "openshift"), "middleware.repository: openshift"),
+    ];
+    let token = |key: &str| auth.and_then(|auth| auth.get("token")?.get(key)?.as_str());
+    let harbor = [
+        (token("service") == Some("harbor-registry"), "auth.token.service: harbor-registry"),
+        (token("issuer") == Some("harbor-token-issuer"), "auth.token.issuer: harbor-token-issuer"),
+        (has_name("/notifications/endpoints", "harbor"), "notifications.endpoints: harbor"),
+    ];
+    let first = |signs: &[(bool, &str)]| {
+        signs.iter().find(|(is_there, _)| *is_there).map(|(_, sign)| (*sign).to_owned())
+    };
+    let found = [
+        (EvidenceCode::GitlabConfiguration, gitlab),
+        (EvidenceCode::OpenshiftConfiguration, first(&openshift)),
+        (EvidenceCode::HarborConfiguration, first(&harbor)),
+    ];
+    let evidence = |(code, sign): (EvidenceCode, Option<String>)| {
+        sign.map(|example| Evidence { code, count: 1, of: 1, example })
+    };
+    found.into_iter().filter_map(evidence).collect()
 }
 
 /// What to do with the storage of a driver that regsql does not read.
@@ -263,12 +312,12 @@ fn without_user(url: &str) -> String {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Configured, LocateError> {
+    fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Read, LocateError> {
         let variables = variables.iter().map(|(name, text)| ((*name).into(), (*text).into()));
         parse(Path::new("config.yml"), text, &variables.collect())
     }
 
-    fn directory(configured: Configured) -> ConfiguredDirectory {
+    fn directory(configured: Read) -> ConfiguredDirectory {
         match configured.place {
             ConfiguredPlace::Directory(directory) => directory,
             #[cfg(feature = "object-storage")]
@@ -316,11 +365,30 @@ mod tests {
     fn a_remote_url_makes_a_pull_through_cache_and_keeps_its_password() {
         let proxy =
             "storage: filesystem\nproxy:\n  remoteurl: https://u:p@example.com/x\n  ttl: 0\n";
-        assert_eq!(parsed(proxy, &[]).unwrap().proxy.url(), Some("https://example.com/x"));
+        assert_eq!(
+            parsed(proxy, &[]).unwrap().says.proxied_url.as_deref(),
+            Some("https://example.com/x")
+        );
         let variable = [("REGISTRY_PROXY_REMOTEURL", "https://example.org")];
         let of_variable = parsed("storage: filesystem", &variable).unwrap();
-        assert_eq!(of_variable.proxy.url(), Some("https://example.org"));
-        assert_eq!(parsed("storage: filesystem", &[]).unwrap().proxy, Proxy::None);
+        assert_eq!(of_variable.says.proxied_url.as_deref(), Some("https://example.org"));
+        assert_eq!(parsed("storage: filesystem", &[]).unwrap().says, Configured::default());
+        let section = [("REGISTRY_PROXY", "{remoteurl: 'https://u@example.net', ttl: 0s}")];
+        let of_section = parsed("storage: filesystem", &section).unwrap().says;
+        assert_eq!(of_section.proxied_url.as_deref(), Some("https://example.net"));
+    }
+
+    #[test]
+    fn the_environment_says_who_else_holds_references_too() {
+        let of = |variables| parsed("storage: filesystem", variables).unwrap().says.evidence;
+        let [gitlab] = &of(&[("REGISTRY_DATABASE_ENABLED", "true")])[..] else { panic!() };
+        assert_eq!(gitlab.code, EvidenceCode::GitlabConfiguration);
+        assert_eq!(gitlab.example, "database.enabled: true");
+        let [harbor] = &of(&[("REGISTRY_AUTH_TOKEN_SERVICE", "harbor-registry")])[..] else {
+            panic!()
+        };
+        assert_eq!(harbor.code, EvidenceCode::HarborConfiguration);
+        assert_eq!(of(&[("REGISTRY_DATABASE_ENABLED", "false")]), []);
     }
 
     #[test]

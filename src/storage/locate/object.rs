@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Location, ObjectPlace, Place, Provider, Proxy, V2};
+use super::{Location, ObjectPlace, Place, Provider, V2};
 use crate::storage::Layout;
 
 /// The place of the registry whose keys begin with `prefix`, and its name: the address that leads to it again,
@@ -53,7 +53,7 @@ pub fn location(
         root: PathBuf::from(&root),
         origin: PathBuf::from(root),
         layout: Layout::new(V2.into()),
-        proxy: Proxy::Unknown,
+        configured: None,
         place: Place::Object(ObjectPlace { provider, prefix }),
     }
 }

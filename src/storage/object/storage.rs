@@ -22,10 +22,11 @@ use super::listing::{Large, Listing, Stray, list_all};
 use super::s3::S3;
 use super::table::{Item, Table, UPLOADING};
 use super::{Bucket, BucketError, BucketErrorKind, Listed, Object, each_page};
+use crate::model::authority::Configured;
 use crate::model::progress::{Hidden, Progress};
 use crate::storage::{
     BucketFacts, Content, DirectoryStamp, Entry, FileFacts, FileKind, InventoryFacts, Layout, Leaf,
-    LeafOptions, LeafState, ObjectPlace, Provider, Proxy, Storage, StrayName, Streamed,
+    LeafOptions, LeafState, ObjectPlace, Provider, Storage, StrayName, Streamed,
 };
 
 /// Bytes of one request of a long read.
@@ -45,7 +46,7 @@ pub struct ObjectStorage {
     /// What leads to it with its credentials.
     origin: PathBuf,
     layout: Layout,
-    proxy: Proxy,
+    configured: Option<Configured>,
     listing: RwLock<Option<Arc<Listing>>>,
     /// When that began, unless an inventory is in its place.
     listed_at: Mutex<Option<Instant>>,
@@ -93,7 +94,7 @@ impl ObjectStorage {
             bucket,
             prefix: prefix.to_owned(),
             layout: Layout::new("docker/registry/v2".into()),
-            proxy: Proxy::Unknown,
+            configured: None,
             listing: RwLock::default(),
             listed_at: Mutex::default(),
             large: Large::default(),
@@ -113,10 +114,10 @@ impl ObjectStorage {
         Ok(Self::new(place.provider.connect()?, &place.prefix))
     }
 
-    /// The same, shown as `root` and found by `origin`, of a registry that may be a pull-through cache.
+    /// The same, shown as `root` and found by `origin`, of a registry whose configuration may be known.
     #[must_use]
-    pub fn shown_as(self, root: PathBuf, origin: PathBuf, proxy: Proxy) -> Self {
-        Self { root, origin, proxy, ..self }
+    pub fn shown_as(self, root: PathBuf, origin: PathBuf, configured: Option<Configured>) -> Self {
+        Self { root, origin, configured, ..self }
     }
 
     /// The same, prepared by an inventory instead of a listing. For reports alone: what it says is of then.
@@ -652,8 +653,8 @@ impl Storage for ObjectStorage {
         &self.layout
     }
 
-    fn proxied_url(&self) -> Option<&str> {
-        self.proxy.url()
+    fn configured(&self) -> Option<&Configured> {
+        self.configured.as_ref()
     }
 }
 

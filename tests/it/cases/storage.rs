@@ -267,6 +267,40 @@ fn a_configuration_with_a_remote_url_makes_a_cache_and_is_remembered() {
     on_disk.scan_as(&config).has_problem(Code::LayerMissing, &paths::blob(&layer.digest));
 }
 
+#[test]
+fn a_configuration_of_a_product_says_who_else_holds_references_and_is_remembered() {
+    for (text, product) in [
+        ("database: {enabled: true}", "gitlab-database"),
+        ("database: {enabled: prefer, host: db}", "gitlab-database"),
+        ("openshift: {version: 1.0}", "openshift"),
+        ("middleware: {repository: [{name: openshift}]}", "openshift"),
+        ("auth: {token: {issuer: harbor-token-issuer, service: any}}", "harbor"),
+        ("notifications: {endpoints: [{name: harbor, url: 'http://core:8080'}]}", "harbor"),
+    ] {
+        let mut fixture = Fixture::new();
+        fixture.push_untagged("team/app", "nightly");
+        let on_disk = fixture.write();
+        let config = on_disk.outside("config.yml");
+        let root = on_disk.root();
+        let storage = format!("storage: {{filesystem: {{rootdirectory: {}}}}}\n", root.display());
+        fs::write(&config, format!("{storage}{text}\n")).unwrap();
+        let asked = "SELECT coalesce(suspected_authority, 'nobody') FROM scan_info";
+        // The next scan is given the directory alone.
+        let scanned = on_disk.scan_as(&config).into_disk().scan();
+        assert_eq!(scanned.one::<String>(asked, []), product, "{text}");
+        let prune = ["prune", "untagged-revisions", "--min-age=0s", "--max-delete-percent=100"];
+        let pruned = scanned.run(&prune);
+        let message = String::from_utf8(pruned.stderr).unwrap();
+        assert_eq!(pruned.status.code(), Some(2), "{text}: {message}");
+        assert!(message.contains("the registry's configuration has `"), "{message}");
+
+        // A configuration that does not say so takes it back.
+        let on_disk = scanned.into_disk();
+        fs::write(&config, format!("{storage}database: {{enabled: false}}\n")).unwrap();
+        assert_eq!(on_disk.scan_as(&config).one::<String>(asked, []), "nobody", "{text}");
+    }
+}
+
 /// Makes a layout in a directory.
 type Make<'f> = &'f dyn Fn(&Path);
 

@@ -183,7 +183,10 @@ fn limits_on_bytes_and_percent_refuse_the_whole_plan() {
     assert!(text.contains("would come free, and --max-delete-bytes is 1.000 KiB"), "{text}");
     let text = bench.prune(1, &["--max-delete-percent", "1"]);
     assert!(text.contains("--max-delete-percent is 1"), "{text}");
-    before.assert_same(&bench.tree(), "after both refusals");
+    // Whoever asked for quiet is told why as well.
+    let text = bench.prune(1, &["--max-delete-percent", "1", "-q"]);
+    assert!(text.contains("--max-delete-percent is 1"), "{text}");
+    before.assert_same(&bench.tree(), "after the refusals");
     bench.prune(0, &["--max-delete-bytes", "1MiB"]);
     assert_ne!(before, bench.tree());
 }

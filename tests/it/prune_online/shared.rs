@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use regsql::sample::{Descriptor, RegistryBuilder, media_types, paths};
 
@@ -321,6 +322,23 @@ fn a_run_that_does_not_say_when_it_began_keeps_all_others() {
     bench.ends(0, &["undo", &second]);
     bench.ends(0, &["undo", &first]);
     before.assert_same(&bench.tree(), "after both undos");
+}
+
+#[test]
+fn undo_looks_at_tags_that_an_undo_before_it_put_back() {
+    let (bench, _, [first, second]) = two_runs();
+    let run = |name: &str| bench.root().join(".regsql/trash").join(name);
+    fs::remove_dir_all(run(&second)).unwrap();
+    let aside = bench.root().with_file_name("aside");
+    let copied = Command::new("cp").arg("-a").args([&run(&first), &aside]).status();
+    assert!(copied.unwrap().success());
+    for time in ["the first time", "and as if that had been stopped at its end"] {
+        let text = bench.ends(1, &["undo", &first]);
+        assert!(text.contains("team/app:1.0 is back and cannot be pulled"), "{time}: {text}");
+        if aside.exists() {
+            fs::rename(&aside, run(&first)).unwrap();
+        }
+    }
 }
 
 #[test]

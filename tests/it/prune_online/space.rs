@@ -8,12 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use regsql::sample::RegistryBuilder;
+use regsql::sample::{RegistryBuilder, paths};
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use super::Bench;
 use super::full_disk::{GARBAGE, Mounted, mount};
+use super::{Bench, OFFLINE};
+use crate::retention::days_ago;
 
 const MIB: u64 = 1 << 20;
 
@@ -236,6 +237,33 @@ fn garbage_that_a_snapshot_holds_comes_free_at_most_and_the_difference_is_explai
         for (number, file) in snapshot.iter().enumerate() {
             assert_eq!(fs::metadata(file).unwrap().len(), 4 * MIB, "copy {number} is whole");
         }
+    }
+}
+
+#[test]
+fn an_upload_that_a_snapshot_holds_comes_free_at_most_and_a_sparse_one_is_called_so() {
+    let id = "0b8a1c62-6d1f-4f0e-8b57-3a4e2f1d9c10";
+    for is_sparse in [true, false] {
+        let mut registry = RegistryBuilder::new();
+        registry.image("team/app").push_tag("1.0");
+        registry.at(days_ago(30));
+        registry.upload("team/app", id, 20 * MIB, "2020-01-01T00:00:00Z");
+        let bench = Bench::of_registry(&registry);
+        let data = bench.root().join(paths::upload("team/app", id)).join("data");
+        if !is_sparse {
+            let mut file = File::options().write(true).open(&data).unwrap();
+            file.write_all(&vec![7; 20 * MIB as usize]).unwrap();
+            file.set_modified(days_ago(30)).unwrap();
+            fs::hard_link(&data, bench.root().with_file_name("snapshot")).unwrap();
+        }
+        let choice = ["prune", "stale-uploads", "--min-age=0s", "--max-delete-percent=100"];
+        let plan = bench.ends(0, &choice);
+        assert_eq!(plan.contains("Would free at most "), !is_sparse, "{plan}");
+        bench.ends(0, &[&choice[..], OFFLINE].concat());
+        let text = bench.ends(0, &["trash", "purge", "--yes"]);
+        let why = if is_sparse { "sparse" } else { "other hard links hold 20.000 MiB" };
+        assert!(text.contains(why) && !text.contains("others wrote"), "{text}");
+        assert_eq!(text.contains("at most"), !is_sparse, "{text}");
     }
 }
 

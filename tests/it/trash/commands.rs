@@ -117,6 +117,47 @@ fn the_trash_lists_what_a_purge_frees() {
 }
 
 #[test]
+fn what_is_in_use_keeps_nothing_else_from_a_purge() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let blob = registry.path(MoveKind::Blob);
+    // So an NFS client calls a removed file that somebody reads.
+    let open = registry.taken(&run, blob).join(".nfs000000000001");
+    fs::write(&open, "read by somebody").unwrap();
+    let purge = ["trash", "purge", "--yes", "--storage", "registry"];
+    let output = registry.run(&purge);
+    assert!(output.starts_with("exit 1"), "{output}");
+    assert!(output.contains("1 tag, 1 revision, 1 layer link, 1 upload, 1 blob"), "{output}");
+    assert!(output.contains(&format!("`{}` is not gone", blob.display())), "{output}");
+    assert!(output.contains("hint: something has a file open there"), "{output}");
+    let left = registry.run_directory(&run).read_dir().unwrap();
+    let gone =
+        left.map(|entry| entry.unwrap().path()).find(|path| path.join(".nfs000000000001").exists());
+    fs::remove_file(gone.unwrap().join(".nfs000000000001")).unwrap();
+    let output = registry.run(&purge);
+    assert!(output.starts_with("exit 0"), "{output}");
+    assert_eq!(registry.runs(), [""; 0]);
+}
+
+#[test]
+fn what_programs_of_a_nas_leave_in_the_trash_is_no_run_and_goes_with_one() {
+    let registry = Registry::new();
+    let run = registry.delete();
+    let thumbnails = registry.run_directory("@eaDir");
+    fs::create_dir_all(&thumbnails).unwrap();
+    let files = registry.run_directory(&run).join("files");
+    fs::write(files.join(".DS_Store"), "x").unwrap();
+    fs::create_dir_all(files.join("@eaDir")).unwrap();
+    fs::write(files.join("@eaDir/data@SynoEAStream"), "x").unwrap();
+    fs::write(registry.run_directory(&run).join(".DS_Store"), "x").unwrap();
+    let list = registry.run(&["trash", "list", "--storage", "registry"]);
+    assert!(list.contains("1 row") && !list.contains("@eaDir"), "{list}");
+    let output = registry.run(&["trash", "purge", "--yes", "--storage", "registry"]);
+    assert!(output.starts_with("exit 0"), "{output}");
+    assert_eq!(registry.runs(), ["@eaDir"], "only what is beside the runs is left");
+}
+
+#[test]
 fn a_purge_is_told_before_and_after() {
     let registry = Registry::new();
     registry.delete();
