@@ -162,15 +162,15 @@ codes! {
     /// A repository has tags and no `_manifests/revisions`, so what is linked in it is unknown.
     RevisionsDirectoryMissing = "revisions-directory-missing", Error,
         "restore it from a backup or push the tags again, before the registry's garbage collector runs";
-    /// There are blobs, and `repositories` is missing or empty: whatever needs them is not seen.
+    /// There are blobs, and `repositories` is missing or holds no repository: whatever needs them is not seen.
     RepositoriesMissing = "repositories-missing", Error,
         "mount or restore it; a registry that holds blobs has repositories";
     /// Repositories have links, and `blobs` is missing or empty: which blobs exist is unknown.
     BlobsMissing = "blobs-missing", Error,
         "mount or restore it; a registry keeps its directories below blobs/sha256 when the last blob is deleted";
-    /// A directory of a repository's name is empty, as a mount that failed leaves it; the registry leaves none.
+    /// A directory of a repository's name holds no repository, as a mount that failed leaves it; the registry leaves none so.
     NamespaceEmpty = "namespace-empty", Error,
-        "mount what belongs there; if its repositories were deleted, remove the directory (rmdir)";
+        "mount what belongs there; if its repositories were deleted, remove the directory";
     /// Repositories or tags that the last scan saw are gone, and regsql did not delete them.
     Vanished = "vanished", Error,
         "see whether a mount failed or a copy is not finished; if it was deleted, regsql prune --accept-vanished";

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use crate::model::progress::Progress;
 use crate::model::{Code, is_repository_name, text_of};
-use crate::storage::{FileKind, Storage};
+use crate::storage::{Entry, FileKind, Storage};
 
 use super::blobs;
 use super::facts::{HoldScope, Notes, RepositoryFacts};
@@ -84,7 +84,8 @@ impl Walk<'_> {
                 self.is_rescued(&path) || !notes.count_clutter(&path, entry.kind)
             });
         });
-        if entries.is_empty() {
+        let is_foreign = |entry: &Entry| !is_content(entry, is_top);
+        if entries.iter().all(is_foreign) {
             self.nothing_in(&directory, is_top);
         }
         let mut is_repository = false;
@@ -116,8 +117,8 @@ impl Walk<'_> {
         }
     }
 
-    /// A registry that holds blobs has repositories, and never leaves an empty directory among them:
-    /// a mount that failed does. What belongs there may need any blob.
+    /// A registry that holds blobs has repositories, and never leaves a directory without any among them:
+    /// a mount that failed does, often with a file that marks the mount point. What belongs there may need any blob.
     fn nothing_in(&self, directory: &Path, is_top: bool) {
         let (code, detail) = if !is_top {
             (Code::NamespaceEmpty, "neither a repository nor a part of a name")
@@ -153,5 +154,14 @@ impl Walk<'_> {
         self.progress.advance(repository.layer_links.len() as u64);
         let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         found.repositories.push(repository);
+    }
+}
+
+/// Whether an entry is a part of a repository, or may hold or lead to repositories.
+fn is_content(entry: &Entry, is_top: bool) -> bool {
+    match (entry.name.as_bytes(), entry.kind) {
+        (b"_layers" | b"_manifests" | b"_uploads", FileKind::Symlink) => true,
+        (b"_layers" | b"_manifests" | b"_uploads", _) => !is_top,
+        (_, kind) => matches!(kind, FileKind::Directory | FileKind::Symlink),
     }
 }

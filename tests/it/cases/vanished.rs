@@ -142,22 +142,46 @@ fn an_empty_namespace_and_an_empty_top_keep_every_blob() {
         (repository("team-b"), Code::NamespaceEmpty),
         (format!("{}/repositories", paths::V2), Code::RepositoriesMissing),
     ] {
-        // There was no scan before that could tell.
-        let on_disk = two_teams();
-        let path = on_disk.path(&emptied);
-        fs::remove_dir_all(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        let scanned = on_disk.scan();
-        scanned.has_problem(code, &emptied);
-        assert!(!scanned.exists("SELECT 1 FROM orphan_blobs", []), "{code}");
-        let is_complete: bool = scanned.one("SELECT complete FROM scan_info", []);
-        assert!(!is_complete, "{code}");
-        let before: i64 = scanned.one("SELECT count(*) FROM blobs WHERE is_present", []);
-        prune(&scanned, &[]);
-        let scanned = scanned.into_disk().scan();
-        let after: i64 = scanned.one("SELECT count(*) FROM blobs WHERE is_present", []);
-        assert_eq!(after, before, "{code}");
+        keeps_every_blob(&emptied, code, None);
     }
+}
+
+#[test]
+fn a_stray_file_alone_is_no_repository_and_keeps_every_blob() {
+    for (emptied, code) in [
+        (repository("team-b"), Code::NamespaceEmpty),
+        (format!("{}/repositories", paths::V2), Code::RepositoriesMissing),
+    ] {
+        // The last is known clutter, and no finding for itself.
+        for name in ["NOT_MOUNTED", ".gitkeep", ".placeholder", ".DS_Store"] {
+            keeps_every_blob(&emptied, code, Some(name));
+        }
+    }
+}
+
+/// Empties a directory but for one file, and prunes without a scan before that could tell.
+#[track_caller]
+fn keeps_every_blob(emptied: &str, code: Code, stray: Option<&str>) {
+    let on_disk = two_teams();
+    let path = on_disk.path(emptied);
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    if let Some(stray) = stray {
+        fs::write(path.join(stray), "").unwrap();
+    }
+    let scanned = on_disk.scan();
+    scanned.has_problem(code, emptied);
+    if let Some(stray) = stray.filter(|stray| *stray != ".DS_Store") {
+        scanned.has_problem(Code::ForeignFile, &format!("{emptied}/{stray}"));
+    }
+    assert!(!scanned.exists("SELECT 1 FROM orphan_blobs", []), "{code}");
+    let is_complete: bool = scanned.one("SELECT complete FROM scan_info", []);
+    assert!(!is_complete, "{code}");
+    let before: i64 = scanned.one("SELECT count(*) FROM blobs WHERE is_present", []);
+    prune(&scanned, &[]);
+    let scanned = scanned.into_disk().scan();
+    let after: i64 = scanned.one("SELECT count(*) FROM blobs WHERE is_present", []);
+    assert_eq!(after, before, "{code}");
 }
 
 #[test]
