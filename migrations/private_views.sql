@@ -7,7 +7,7 @@ WITH RECURSIVE search (problem_id, digest, low, high) AS (
     SELECT p.id, p.digest, (SELECT MIN(id) FROM blob), (SELECT MAX(id) + 1 FROM blob)
     FROM problem p
     WHERE p.digest IS NOT NULL AND p.code IN (
-        'layer-link-unreadable', 'manifest-missing', 'manifest-unreadable',
+        'revision-link-unreadable', 'layer-link-unreadable', 'link-whitespace', 'link-mismatch', 'manifest-missing', 'manifest-unreadable',
         'not-a-manifest', 'manifest-too-large', 'reference-invalid', 'config-missing', 'layer-missing',
         'layer-link-missing', 'child-without-revision', 'size-mismatch', 'declared-size-wrong',
         'blob-content-mismatch', 'blob-unreadable')
@@ -79,6 +79,7 @@ JOIN repository r ON r.name = p.repository
 JOIN tag t ON t.repository_id = r.id AND t.name = replace(
     substr(p.path, instr(p.path, '/_manifests/tags/') + length('/_manifests/tags/')), '/current/link', '')
 WHERE p.code IN ('tag-link-unreadable', 'half-tag', 'tag-without-revision')
+    OR p.code = 'link-whitespace' AND p.digest IS NULL
 UNION
 SELECT p.id, t.id
 FROM problem p

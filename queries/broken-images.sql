@@ -30,18 +30,30 @@ part (tag_id, manifest_id) AS (
     WHERE f.role = 'manifest'
 ),
 -- Blobs that are there and not what they should be.
-wrong (blob_id, fault) AS MATERIALIZED (
-    SELECT n.blob_id, CASE q.code
+wrong (blob_id, repository, fault) AS MATERIALIZED (
+    SELECT n.blob_id, q.repository, CASE q.code
         WHEN 'size-mismatch' THEN ' has the wrong size'
         WHEN 'declared-size-wrong' THEN ' says a wrong size'
         WHEN 'blob-content-mismatch' THEN ' has the wrong content'
-        ELSE ' cannot be read' END
+        WHEN 'blob-unreadable' THEN ' cannot be read'
+        WHEN 'link-whitespace' THEN ' has white space in its link'
+        WHEN 'link-mismatch' THEN ' is linked to another digest'
+        ELSE ' has a link that cannot be read' END
     FROM problem q
     JOIN problem_blob n ON n.problem_id = q.id
-    WHERE q.code IN ('size-mismatch', 'declared-size-wrong', 'blob-content-mismatch', 'blob-unreadable')
+    WHERE q.code IN (
+        'size-mismatch', 'declared-size-wrong', 'blob-content-mismatch', 'blob-unreadable',
+        'revision-link-unreadable', 'layer-link-unreadable', 'link-whitespace', 'link-mismatch')
 ),
 fault (tag_id, position, fault, blob_id) AS (
     SELECT id, 0, 'its link is missing or cannot be read', NULL FROM broken WHERE manifest_id IS NULL
+    UNION
+    SELECT k.id, 0, 'its link has white space around the digest', NULL
+    FROM broken k
+    JOIN repository r ON r.id = k.repository_id
+    JOIN problem p ON p.code = 'link-whitespace' AND p.digest IS NULL AND p.repository = r.name
+        AND p.path GLOB '*/_manifests/tags/*'
+        AND k.name = replace(substr(p.path, instr(p.path, '/_manifests/tags/') + 17), '/current/link', '')
     UNION
     SELECT k.id, 1, 'its manifest is not linked as a revision', k.manifest_id
     FROM broken k
@@ -67,11 +79,15 @@ fault (tag_id, position, fault, blob_id) AS (
     FROM part p
     CROSS JOIN reference f ON f.manifest_id = p.manifest_id
     JOIN wrong w ON w.blob_id = f.blob_id
+    JOIN broken k ON k.id = p.tag_id
+    JOIN repository r ON r.id = k.repository_id AND r.name = COALESCE(w.repository, r.name)
     WHERE f.role IN ('config', 'layer', 'blob') AND f.is_external = 0
     UNION
     SELECT p.tag_id, 4, 'manifest' || w.fault, w.blob_id
     FROM part p
     JOIN wrong w ON w.blob_id = p.manifest_id
+    JOIN broken k ON k.id = p.tag_id
+    JOIN repository r ON r.id = k.repository_id AND r.name = COALESCE(w.repository, r.name)
 )
 SELECT
     r.name AS repository,

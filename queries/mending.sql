@@ -21,7 +21,9 @@ fault AS (
     SELECT
         n.blob_id,
         p.digest,
-        CASE WHEN p.code IN ('layer-link-missing', 'layer-link-unreadable') THEN r.id ELSE -1 END AS repository_id,
+        CASE WHEN p.code IN (
+            'layer-link-missing', 'revision-link-unreadable', 'layer-link-unreadable', 'link-whitespace', 'link-mismatch')
+            THEN r.id ELSE -1 END AS repository_id,
         MIN(p.code) AS code
     FROM problem_blob n
     JOIN problem p ON p.id = n.problem_id

@@ -5,7 +5,7 @@
 //! hold, never an empty part: an unknown revision may need any of what looks like garbage.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::{Code, Digest, LinkContent, MAX_LINK_BYTES, is_tag_name, parse_link, text_of};
 use crate::storage::{Entry, FileKind, Leaf, LeafOptions, LeafState};
@@ -251,6 +251,7 @@ impl Walk<'_> {
             entries: Vec::new(),
         };
         let (mut unreadable, mut code) = (None, Code::TagLinkUnreadable);
+        let mut fault_path = current.clone();
         match leaf.state {
             LeafState::File { facts, content } => {
                 tag.modified_ns = Some(facts.modified_ns);
@@ -276,10 +277,23 @@ impl Walk<'_> {
             LeafState::Missing => {
                 self.find(notes, Code::HalfTag, &path, "the tag has no current link");
             }
-            LeafState::NotAFile(_) => unreadable = Some("the link is not a regular file".into()),
+            LeafState::NotAFile(facts) => {
+                if facts.kind == FileKind::Symlink {
+                    code = Code::SymlinkNotFollowed;
+                }
+                unreadable = Some("the link is not a regular file".into());
+            }
             LeafState::Unreadable(error) => {
                 notes.is_incomplete = true;
                 code = code_of(&error, code);
+                let is_symlink = |path: &PathBuf| {
+                    self.storage.stat(path).is_ok_and(|facts| facts.kind == FileKind::Symlink)
+                };
+                let on_the_way = [path.join("current"), current.clone()];
+                if let Some(symlink) = on_the_way.into_iter().find(is_symlink) {
+                    code = Code::SymlinkNotFollowed;
+                    fault_path = symlink;
+                }
                 unreadable = Some(format!("the link cannot be looked at: {error}"));
             }
             LeafState::NotADirectory(FileKind::Symlink) => {
@@ -297,7 +311,7 @@ impl Walk<'_> {
             self.find(notes, Code::TagNameInvalid, &path, "the registry refuses this name");
         }
         if let Some(reason) = unreadable {
-            self.find(notes, code, &current, reason);
+            self.find(notes, code, &fault_path, reason);
             tag.is_unreadable = true;
         }
         if self.depth >= Depth::Full {

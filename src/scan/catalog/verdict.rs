@@ -1,6 +1,6 @@
 //! Whether a tag can be pulled, and how many layers a pull meets.
 
-use super::{BlobId, Catalog, CatalogRepository};
+use super::{BlobId, Catalog, CatalogLink, CatalogRepository};
 use crate::graph::{Graph, ManifestId, Paths, Walk};
 use crate::model::{ManifestKind, Role};
 use crate::scan::ReferenceFacts;
@@ -44,7 +44,8 @@ pub fn tag_verdicts(catalog: &Catalog, graph: &Graph) -> Vec<TagVerdict> {
                         }
                     }
                 }
-                let is_linked = is_revision(repository, target);
+                let is_linked = is_revision(repository, target)
+                    && (catalog.is_pull_through || !has_lost_link(&repository.revisions, target));
                 verdicts[*at] =
                     TagVerdict { is_broken: verdict.is_broken || !is_linked, ..verdict };
             }
@@ -65,14 +66,16 @@ fn is_broken(catalog: &Catalog, repository: &CatalogRepository, id: ManifestId) 
         match reference.role {
             Role::Config | Role::Layer => {
                 is_broken |= missing(catalog, repository, reference).is_some()
-                    || has_lost_link(repository, reference);
+                    || has_lost_link(&repository.layer_links, reference.blob);
             }
             Role::Manifest => {
                 children += 1;
-                let is_served =
-                    catalog.is_available(reference.blob) && is_revision(repository, reference.blob);
+                let is_lost = has_lost_link(&repository.revisions, reference.blob);
+                let is_served = catalog.is_available(reference.blob)
+                    && is_revision(repository, reference.blob)
+                    && !is_lost;
                 served += u32::from(is_served);
-                is_broken |= is_unlinked_child(catalog, repository, reference);
+                is_broken |= is_lost || is_unlinked_child(catalog, repository, reference);
             }
             Role::Blob | Role::Subject => {}
         }
@@ -100,11 +103,11 @@ pub fn is_unlinked_child(
         && !is_revision(repository, reference.blob)
 }
 
-/// Whether the link to a config or layer is there and says nothing: it is damaged, or could not be
-/// read, and then it is not known whether the registry can serve it.
-fn has_lost_link(repository: &CatalogRepository, reference: &ReferenceFacts) -> bool {
-    let links = &repository.layer_links;
-    let link = links.binary_search_by_key(&reference.blob, |link| link.name).ok();
+/// Whether the link to a blob is there and says nothing: it is damaged, or could not be read, and then it
+/// is not known whether the registry can serve the blob. What a link says with white space around it, or of
+/// another digest, is a problem's to tell (`db/sql/mark_broken_tags.sql`).
+fn has_lost_link(links: &[CatalogLink], blob: BlobId) -> bool {
+    let link = links.binary_search_by_key(&blob, |link| link.name).ok();
     link.is_some_and(|at| links[at].is_doubtful && links[at].target == links[at].name)
 }
 

@@ -17,6 +17,11 @@ needed (role, blob_id) AS (
 fault (position, fault, blob_id) AS (
     SELECT 0, 'tag-link-missing', NULL FROM tag WHERE id = :tag AND manifest_id IS NULL
     UNION ALL
+    SELECT 0, p.code, NULL
+    FROM problem_tag x
+    JOIN problem p ON p.id = x.problem_id
+    WHERE x.tag_id = :tag AND p.code = 'link-whitespace' AND p.digest IS NULL
+    UNION ALL
     SELECT 1, 'revision-link-missing', t.manifest_id
     FROM tag t
     WHERE t.id = :tag AND t.manifest_id IS NOT NULL AND NOT EXISTS (
@@ -48,7 +53,11 @@ fault (position, fault, blob_id) AS (
     SELECT 5, p.code, n.blob_id
     FROM problem p
     JOIN problem_blob n ON n.problem_id = p.id
-    WHERE p.code IN ('size-mismatch', 'declared-size-wrong', 'blob-content-mismatch', 'blob-unreadable')
+    WHERE p.code IN (
+            'size-mismatch', 'declared-size-wrong', 'blob-content-mismatch', 'blob-unreadable',
+            'revision-link-unreadable', 'layer-link-unreadable', 'link-whitespace', 'link-mismatch')
+        AND (p.repository IS NULL OR p.repository = (
+            SELECT r.name FROM tag t JOIN repository r ON r.id = t.repository_id WHERE t.id = :tag))
         AND (n.blob_id IN (SELECT manifest_id FROM part) OR n.blob_id IN (SELECT blob_id FROM needed))
 )
 SELECT

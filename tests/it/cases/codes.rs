@@ -40,8 +40,11 @@ fn names_broken_tags(scanned: &Scanned) -> bool {
 fn breaks_a_tag(code: Code) -> bool {
     matches!(
         code,
-        Code::TagLinkUnreadable
+        Code::RevisionLinkUnreadable
+            | Code::TagLinkUnreadable
             | Code::LayerLinkUnreadable
+            | Code::LinkWhitespace
+            | Code::LinkMismatch
             | Code::ManifestMissing
             | Code::ManifestUnreadable
             | Code::NotAManifest

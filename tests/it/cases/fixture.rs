@@ -138,17 +138,20 @@ impl OnDisk {
         let shallow = Connection::open(shallow).unwrap();
         shallow.execute("ATTACH ?1 AS deep", [self.database().to_str().unwrap()]).unwrap();
         let count = |sql: &str| shallow.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        // A layer link that holds another digest is read by a deep scan only, which keeps both.
+        let mismatch_sql = "SELECT count(*) FROM deep.problems WHERE code = 'link-mismatch' AND path GLOB '*/_layers/*'";
+        let has_unread_link = count(mismatch_sql) != 0;
         for view in ["tags", "revisions", "manifest_references", "tag_history", "uploads"] {
+            if has_unread_link && matches!(view, "tags" | "revisions") {
+                continue;
+            }
             let differ = format!(
                 "SELECT count(*) FROM (SELECT * FROM (SELECT * FROM main.{view} EXCEPT SELECT * FROM deep.{view})
                  UNION ALL SELECT * FROM (SELECT * FROM deep.{view} EXCEPT SELECT * FROM main.{view}))"
             );
             assert_eq!(count(&differ), 0, "{view} of a scan with --deep=never");
         }
-        // A layer link that holds another digest is read by a deep scan only, which keeps both.
-        let is_kept_by_link =
-            "SELECT count(*) FROM deep.unreadable_roots WHERE code = 'link-mismatch'";
-        if count(is_kept_by_link) == 0 {
+        if !has_unread_link {
             let lost = "SELECT count(*) FROM (SELECT blob_digest FROM main.orphan_blobs EXCEPT SELECT blob_digest FROM deep.orphan_blobs)";
             assert_eq!(count(lost), 0, "orphans of a scan with --deep=never alone");
         }

@@ -157,3 +157,79 @@ fn case_35_a_layer_link_whose_blob_is_gone_dangles() {
     assert!(dangling && !needed);
     scanned.only_garbage_is_orphan();
 }
+
+/// What a pull meets at one link, judged by the registry 2.8.2, and the tags that it cannot serve for it.
+#[test]
+fn case_04_a_link_that_the_registry_cannot_follow_breaks_the_tags_behind_it() {
+    let another = Digest::of(b"another").to_string();
+    let damages = [
+        ("empty", ""),
+        ("cut short", "sha256:zz"),
+        ("a newline", "DIGEST\n"),
+        ("another digest", another.as_str()),
+    ];
+    for (damage, content) in damages {
+        for place in ["tag", "revision", "child", "layer"] {
+            let is_tag_on_another = place == "tag" && damage == "another digest";
+            if is_tag_on_another {
+                continue;
+            }
+            let mut fixture = Fixture::new();
+            let (image, layer) = fixture.push_with_layer("team/app", "1.0");
+            let child = fixture.push_untagged("team/app", "child");
+            fixture.registry.index("team/app").children([&child]).push_tag("index");
+            // The same image elsewhere, with links of its own.
+            fixture.push("other/app", "1.0");
+            let (link, digest, broken) = match place {
+                "tag" => (paths::tag_current("team/app", "1.0"), &image.digest, "1.0"),
+                "revision" => {
+                    (paths::revision_link("team/app", &image.digest), &image.digest, "1.0")
+                }
+                "child" => {
+                    (paths::revision_link("team/app", &child.digest), &child.digest, "index")
+                }
+                _ => (paths::layer_link("team/app", &layer.digest), &layer.digest, "1.0"),
+            };
+            fixture.overwrite(link, &content.replace("DIGEST", &digest.to_string()));
+            let scanned = fixture.scan();
+            let broken_sql = "SELECT repository || ':' || tag FROM tags WHERE is_broken IS NOT 0";
+            let found = scanned.column::<String>(broken_sql, []);
+            assert_eq!(found, [format!("team/app:{broken}")].into(), "{damage} {place}");
+            let fault_sql = "SELECT count(*) FROM tags WHERE is_broken IS NULL";
+            assert_eq!(scanned.one::<i64>(fault_sql, []), 0, "{damage} {place}");
+            for arguments in
+                [&["report", "broken-images"][..], &["why", &format!("team/app:{broken}")]]
+            {
+                let output = scanned.run(arguments);
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                assert!(
+                    text.contains("link") && !text.contains("see problems"),
+                    "{damage} {place}: {text}"
+                );
+            }
+            scanned.only_garbage_is_orphan();
+        }
+    }
+}
+
+#[test]
+fn case_04_a_link_that_the_registry_may_follow_breaks_nothing_that_is_known() {
+    for place in ["tag", "revision", "layer"] {
+        let mut fixture = Fixture::new();
+        let (image, layer) = fixture.push_with_layer("team/app", "1.0");
+        let link = match place {
+            "tag" => paths::tag_current("team/app", "1.0"),
+            "revision" => paths::revision_link("team/app", &image.digest),
+            _ => paths::layer_link("team/app", &layer.digest),
+        };
+        let on_disk = fixture.write();
+        let moved = on_disk.outside("moved");
+        std::fs::rename(on_disk.path(&link), &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, on_disk.path(&link)).unwrap();
+        let scanned = on_disk.scan();
+        scanned.has_problem(Code::SymlinkNotFollowed, &link);
+        let unknown_sql = "SELECT is_broken IS NULL FROM tags WHERE repository = 'team/app'";
+        assert!(scanned.one::<bool>(unknown_sql, []), "{place}");
+        scanned.only_garbage_is_orphan();
+    }
+}
