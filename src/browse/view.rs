@@ -91,7 +91,7 @@ fn draw_tabs(frame: &mut Frame<'_>, app: &mut App, look: Look, area: Rect) {
     let age = (app.now_ns - app.facts.finished_ns) / 1_000_000_000;
     let room = usize::from(area.right().saturating_sub(x));
     let at_least = if app.facts.is_at_least { " · figures are at least" } else { "" };
-    let about = format!("  scan of {} ago{at_least}", ui::age(age));
+    let about = format!("  scan of {}{at_least}", ui::ago(age));
     if about.width() <= room {
         spans.push(Span::styled(about, look.dim()));
     }

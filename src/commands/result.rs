@@ -147,14 +147,14 @@ impl Snapshot {
         let finished = i128::from(scan.finished_ns / 1_000_000_000);
         let seconds = i64::try_from(now - finished).unwrap_or(i64::MAX);
         let mut lines = vec![format!(
-            "scan of {} ago, took {}",
-            ui::age(seconds),
+            "scan of {}, took {}",
+            ui::ago(seconds),
             ui::duration_ms(scan.duration_ms)
         )];
         if let Some(made_ns) = scan.inventory_ns {
             let seconds =
                 i64::try_from(now - i128::from(made_ns / 1_000_000_000)).unwrap_or(i64::MAX);
-            lines.push(format!("of an inventory of {} ago: prune lists again", ui::age(seconds)));
+            lines.push(format!("of an inventory of {}: prune lists again", ui::ago(seconds)));
         }
         if !scan.is_complete {
             lines.push("incomplete: every figure is a minimum".into());

@@ -10,20 +10,25 @@ use super::name::{is_repository_name, is_tag_name};
 enum Name {
     /// It is just this.
     Is(&'static str),
+    /// It is this in letters of any case.
+    IsAnyCase(&'static str),
     /// It begins so.
     Begins(&'static str),
     /// It ends so.
     Ends(&'static str),
+    /// It has this somewhere.
+    Has(&'static str),
 }
 
-use Name::{Begins, Ends, Is};
+use Name::{Begins, Ends, Has, Is, IsAnyCase};
 
 // Each name with the program that leaves it. The sources are the programs' manuals: Synology
 // "Indexing" and "Recycle Bin", QNAP "Network Recycle Bin", NetApp "Snapshot directory", OpenZFS
 // `snapdir`, snapper(8), Ceph "Snapshots", Samba vfs_fruit(8) and vfs_recycle(8), Apple "AppleDouble",
 // the freedesktop.org Trash specification, e2fsck(8), nfs "silly rename" (Linux
-// `fs/nfs/unlink.c`), libfuse `hard_remove`, GlusterFS, Syncthing "Versioning" and "Temporary files",
-// Resilio, Dropbox, Nextcloud, rclone(1), rsync(1).
+// `fs/nfs/unlink.c`), libfuse `hard_remove`, GlusterFS, Syncthing "Versioning", "Temporary files" and
+// "Conflicting changes", Resilio, Dropbox, Nextcloud, FreeFileSync, Unison, rclone(1), rsync(1), Samba
+// vfs_streams_depot(8). Windows compares names without regard to case.
 const NAMES: &[(Name, &str)] = &[
     (Is("@eaDir"), "Synology"),
     (Ends("@SynoEAStream"), "Synology"),
@@ -32,17 +37,20 @@ const NAMES: &[(Name, &str)] = &[
     (Is("#snapshot"), "Synology"),
     (Is("@tmp"), "Synology"),
     (Is("@sharebin"), "Synology"),
+    (Is(".SynologyWorkingDirectory"), "Synology"),
     (Is("@Recycle"), "QNAP"),
     (Is("@Recently-Snapshot"), "QNAP"),
     (Is("@__thumb"), "QNAP"),
     (Is(".@__thumb"), "QNAP"),
     (Begins(".@upload_cache"), "QNAP"),
     (Is(".recycle"), "Samba"),
+    (Is(".streams"), "Samba"),
     (Is(".snapshot"), "a file system's snapshots"),
     (Is(".snapshots"), "a file system's snapshots"),
     (Is("~snapshot"), "a file system's snapshots"),
     (Is(".snap"), "a file system's snapshots"),
     (Is(".zfs"), "a file system's snapshots"),
+    (Is(".ckpt"), "a file system's snapshots"),
     (Is("lost+found"), "fsck"),
     (Begins(".nfs"), "NFS"),
     (Begins(".fuse_hidden"), "FUSE"),
@@ -59,13 +67,23 @@ const NAMES: &[(Name, &str)] = &[
     (Is(".Trashes"), "macOS"),
     (Is(".fseventsd"), "macOS"),
     (Is(".TemporaryItems"), "macOS"),
+    (Is("Temporary Items"), "macOS"),
+    (Is("Network Trash Folder"), "macOS"),
+    (Is(".DocumentRevisions-V100"), "macOS"),
+    (Is(".com.apple.timemachine.supported"), "macOS"),
+    (Is(".metadata_never_index"), "macOS"),
+    (Is(".VolumeIcon.icns"), "macOS"),
+    (Is(".localized"), "macOS"),
+    (Is("Icon\r"), "macOS"),
     (Is(".apdisk"), "macOS"),
-    (Is("$RECYCLE.BIN"), "Windows"),
-    (Is("System Volume Information"), "Windows"),
-    (Is("Thumbs.db"), "Windows"),
-    (Is("ehthumbs.db"), "Windows"),
-    (Is("desktop.ini"), "Windows"),
+    (IsAnyCase("$RECYCLE.BIN"), "Windows"),
+    (IsAnyCase("System Volume Information"), "Windows"),
+    (IsAnyCase("Thumbs.db"), "Windows"),
+    (IsAnyCase("ehthumbs.db"), "Windows"),
+    (IsAnyCase("desktop.ini"), "Windows"),
     (Is(".stfolder"), "Syncthing"),
+    (Begins(".stfolder ("), "Syncthing"),
+    (Has(".sync-conflict-"), "Syncthing"),
     (Is(".stignore"), "Syncthing"),
     (Is(".stversions"), "Syncthing"),
     (Begins(".syncthing."), "Syncthing"),
@@ -75,6 +93,12 @@ const NAMES: &[(Name, &str)] = &[
     (Is(".dropbox.cache"), "Dropbox"),
     (Begins(".owncloudsync"), "Nextcloud"),
     (Begins(".sync_"), "Nextcloud"),
+    (Is(".nextcloudsync.log"), "Nextcloud"),
+    (Begins(".csync_journal"), "Nextcloud"),
+    (Ends(".ffs_db"), "FreeFileSync"),
+    (Ends(".ffs_tmp"), "FreeFileSync"),
+    (Ends(".ffs_lock"), "FreeFileSync"),
+    (Begins(".unison"), "Unison"),
     (Is(".rsync-partial"), "rsync"),
     (Is(".~tmp~"), "rsync"),
     (Ends(".partial"), "rclone"),
@@ -88,6 +112,8 @@ const COPIED: [&str; 3] = [".data.", ".link.", ".startedat."];
 pub fn program(name: &[u8]) -> Option<&'static str> {
     let matches = |(wanted, _): &&(Name, _)| match wanted {
         Is(whole) => name == whole.as_bytes(),
+        IsAnyCase(whole) => name.eq_ignore_ascii_case(whole.as_bytes()),
+        Has(part) => memchr::memmem::find(name, part.as_bytes()).is_some(),
         Begins(start) => name.starts_with(start.as_bytes()),
         Ends(end) => name.ends_with(end.as_bytes()),
     };
@@ -119,6 +145,8 @@ mod tests {
         for (name, _) in NAMES {
             let name = match name {
                 Is(name) => (*name).to_owned(),
+                IsAnyCase(name) => name.to_ascii_lowercase(),
+                Has(part) => format!("link{part}20260101"),
                 Begins(start) => format!("{start}x"),
                 Ends(end) => format!("x{end}"),
             };

@@ -13,7 +13,7 @@ pub struct Hosts {
 impl Hosts {
     /// On loopback only its own names and the `allowed`; elsewhere any, unless some are `allowed`.
     pub fn new(listen: IpAddr, allowed: &[String]) -> Self {
-        let is_any = !listen.is_loopback() && allowed.is_empty();
+        let is_any = !listen.to_canonical().is_loopback() && allowed.is_empty();
         let allowed = allowed.iter().map(|name| plain(name)).collect();
         Self { allowed: (!is_any).then_some(allowed) }
     }
@@ -24,7 +24,7 @@ impl Hosts {
         let name = plain(host);
         name == "localhost"
             || name.ends_with(".localhost")
-            || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            || name.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
             || allowed.contains(&name)
     }
 }
@@ -71,6 +71,14 @@ mod tests {
         ] {
             assert!(!hosts.allow(host), "{host}");
         }
+    }
+
+    #[test]
+    fn an_address_of_version_4_within_one_of_version_6_is_the_same() {
+        let listen: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        let hosts = Hosts::new(listen, &[]);
+        assert!(hosts.allow("127.0.0.1:9055") && hosts.allow("[::ffff:127.0.0.1]:9055"));
+        assert!(!hosts.allow("evil.example.com"));
     }
 
     #[test]

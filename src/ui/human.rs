@@ -30,7 +30,16 @@ pub fn duration_ms(milliseconds: i64) -> String {
     }
 }
 
-/// `3 minutes`, `1 day`: how old something is, roughly.
+/// `3 minutes ago`: when something was, roughly. What a clock that was ahead dated into the future is
+/// called that; two machines may differ by a minute.
+pub fn ago(seconds: i64) -> String {
+    match seconds {
+        ..-60 => format!("{} in the future (a clock was or is wrong)", age(-seconds)),
+        _ => format!("{} ago", age(seconds)),
+    }
+}
+
+/// `3 minutes`, `1 day`: how long something is, roughly.
 pub fn age(seconds: i64) -> String {
     const UNITS: &[(i64, &str)] =
         &[(86_400 * 365, "year"), (86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
@@ -154,7 +163,8 @@ mod tests {
         assert_eq!(age(0), "0 seconds");
         assert_eq!(age(65), "1 minute");
         assert_eq!(age(86_400 * 3), "3 days");
-        assert_eq!(age(-5), "0 seconds");
+        assert_eq!(ago(-5), "0 seconds ago");
+        assert_eq!(ago(-86_400 * 3), "3 days in the future (a clock was or is wrong)");
         assert_eq!(duration_ms(1_240), "1.2 s");
         assert_eq!(duration_ms(200_000), "3 min 20 s");
     }

@@ -20,7 +20,9 @@ mod table;
 
 pub use format::{Format, sink};
 pub use frame::{Frame, Look};
-pub use human::{age, bytes, counted, duration_ms, heading, short_digest, short_digests, time};
+pub use human::{
+    age, ago, bytes, counted, duration_ms, heading, short_digest, short_digests, time,
+};
 pub use json::write_json;
 pub use junit::Sink as JunitSink;
 pub use pager::Out;
