@@ -192,3 +192,29 @@ impl TrashError {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_of_reading_and_writing_has_its_own_next_step_or_none() {
+        let read = |kind: io::ErrorKind| TrashError::Read { path: "x".into(), source: kind.into() };
+        let write =
+            |kind: io::ErrorKind| TrashError::Write { path: "x".into(), source: kind.into() };
+        use io::ErrorKind::{Other, PermissionDenied, ResourceBusy, StorageFull};
+        for (error, word) in [
+            (read(ResourceBusy), Some("unmount it")),
+            (read(PermissionDenied), Some("run as the user")),
+            (read(Other), None),
+            (write(ResourceBusy), Some("file open there")),
+            (write(PermissionDenied), Some("run as the user")),
+            (write(StorageFull), Some("--no-trash")),
+            (write(Other), None),
+        ] {
+            let hint = error.hint();
+            assert_eq!(hint.is_some(), word.is_some(), "{error:?}: {hint:?}");
+            assert!(hint.unwrap_or_default().contains(word.unwrap_or_default()), "{error:?}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use regsql::snapshot::{Reuse, RootsChoice, ScanError, ScanOptions, Summary, scan
 use regsql::storage::AnyStorage;
 use regsql::storage::object::memory::{Fault, MemoryBucket, Provider, Settings};
 use regsql::storage::object::{Bucket, BucketErrorKind, ObjectStorage};
+use rusqlite::Connection;
 use walkdir::WalkDir;
 
 use super::bucket::{PREFIX, sample};
@@ -110,6 +111,12 @@ fn a_scan_of_a_bucket_sees_what_a_scan_of_the_same_files_sees() {
             scan(&ScanOptions { storage: root.clone(), ..options(&files) }, &Hidden).unwrap();
             scan_bucket(bucket, &objects).unwrap();
             assert_eq!(difference(&files, &objects), Vec::<String>::new(), "{provider:?}");
+            let of_disk = "SELECT count(*) FROM disk_use";
+            let of_disk = [&files, &objects].map(|database| {
+                let connection = Connection::open(database).unwrap();
+                connection.query_row(of_disk, [], |row| row.get::<_, i64>(0)).unwrap() > 0
+            });
+            assert_eq!(of_disk, [true, false], "a bucket has no disk of its own");
             fs::remove_file(objects).unwrap();
         }
     }
