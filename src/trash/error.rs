@@ -196,13 +196,13 @@ impl TrashError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use io::ErrorKind::{Other, PermissionDenied, ResourceBusy, StorageFull};
 
     #[test]
     fn each_error_of_reading_and_writing_has_its_own_next_step_or_none() {
         let read = |kind: io::ErrorKind| TrashError::Read { path: "x".into(), source: kind.into() };
         let write =
             |kind: io::ErrorKind| TrashError::Write { path: "x".into(), source: kind.into() };
-        use io::ErrorKind::{Other, PermissionDenied, ResourceBusy, StorageFull};
         for (error, word) in [
             (read(ResourceBusy), Some("unmount it")),
             (read(PermissionDenied), Some("run as the user")),
