@@ -49,7 +49,6 @@ pub fn vanished(
         .filter(|then| !is_hidden(&format!("{top}/{}", then.name), hidden))
         .collect();
     let is_gone = |name: &str| now.get(name).is_none_or(|(tags, revisions)| tags + revisions == 0);
-    let of_all = |count: u64, all: u64| format!("{count} of {all} tags");
     let all_tags: u64 = known.iter().map(|then| then.tag_count).sum();
     if !known.is_empty() && known.iter().all(|then| is_gone(&then.name)) {
         let what = format!("all {}", repositories_and_tags(known.len(), all_tags));
@@ -79,10 +78,10 @@ pub fn vanished(
             found.push(finding(None, name, what));
         }
     }
-    let mut missing_tags = 0;
+    // Of those that no row of their own names.
+    let (mut missing_tags, mut other_tags) = (0, 0);
     for then in &known {
         let (tags, revisions) = now.get(then.name.as_str()).copied().unwrap_or_default();
-        missing_tags += then.tag_count.saturating_sub(tags);
         let is_within =
             then.name.match_indices('/').any(|(at, _)| gone_namespaces.contains(&then.name[..at]));
         if is_within {
@@ -95,13 +94,16 @@ pub fn vanished(
         } else if then.revision_count > 0 && revisions == 0 && then.tag_count > 0 {
             format!("all manifests of {}", then.name)
         } else {
+            missing_tags += then.tag_count.saturating_sub(tags);
+            other_tags += then.tag_count;
             continue;
         };
         found.push(finding(Some(&then.name), &then.name, what));
     }
-    let limit = u128::from(all_tags) * u128::from(max_percent);
+    let limit = u128::from(other_tags) * u128::from(max_percent);
     if u128::from(missing_tags) * 100 > limit {
-        found.push(finding(None, "", of_all(missing_tags, all_tags)));
+        let other = if found.is_empty() { "" } else { "other " };
+        found.push(finding(None, "", format!("{missing_tags} of {other_tags} {other}tags")));
     }
     found
 }
@@ -171,11 +173,16 @@ mod tests {
         );
         assert_eq!(
             texts(&then, &[("a", 0), ("team/x", 1), ("team/y", 3)], 50, &[]),
-            ["all 2 tags of a", "repository z (4 tags)", "6 of 10 tags"]
+            ["all 2 tags of a", "repository z (4 tags)"]
         );
         assert_eq!(
             texts(&then, &[("a", 1), ("team/x", 1), ("team/y", 2), ("z", 3)], 20, &[]),
             ["3 of 10 tags"]
+        );
+        // What has a row of its own is accepted by that row's name, and is no part of the share.
+        assert_eq!(
+            texts(&then, &[("a", 1), ("team/x", 1), ("team/y", 1)], 40, &[]),
+            ["repository z (4 tags)", "3 of 6 other tags"]
         );
     }
 
@@ -188,6 +195,6 @@ mod tests {
                 .is_empty()
         );
         // A name that merely begins so is another one.
-        assert_eq!(texts(&then, &[("a", 2)], 50, &["r/te"]).len(), 2);
+        assert_eq!(texts(&then, &[("a", 2)], 50, &["r/te"]).len(), 1);
     }
 }
