@@ -52,6 +52,8 @@ struct Planned {
     not_freed: NotFreed,
     /// What stays and was not shown to stay, because the plan was worked out again.
     newly_skipped: Vec<Skipped>,
+    /// What vanished and was named to be accepted.
+    accepted: Vec<db::Vanished>,
     /// Why it must be neither shown nor carried out.
     hidden: Option<AuthorityError>,
 }
@@ -100,9 +102,10 @@ fn plan_and_act(context: &Context, args: &PruneArgs) -> Result {
             recover::run(context)?;
         }
     }
-    vanished::refuse(context, args)?;
-    let planned =
+    let accepted = vanished::refuse(context, args, None)?;
+    let mut planned =
         make_plan(context, args, saved.as_ref(), super::now().as_nanosecond() as i64, None)?;
+    planned.accepted = accepted;
     end_on_interrupt(context, "stopped: nothing was deleted");
     if let Some(hidden) = &planned.hidden {
         // What the storage alone shows is not worth showing, except that it is too much as well.
@@ -436,6 +439,7 @@ fn make_plan(
         later_bytes,
         not_freed,
         newly_skipped,
+        accepted: Vec::new(),
         hidden,
     };
     if let Some(asked) = asked {

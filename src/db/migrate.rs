@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0017_disk_use.sql"),
     include_str!("../../migrations/0018_image_figures.sql"),
     include_str!("../../migrations/0019_newer_versions.sql"),
+    include_str!("../../migrations/0020_seen_repository.sql"),
 ];
 
 /// The `user_version` of a file made by this program.

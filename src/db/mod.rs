@@ -65,6 +65,6 @@ pub use stamp::FileStamp;
 #[cfg(test)]
 pub(crate) use table::Target;
 pub use witness::{
-    RepositoryThen, Vanished, Witness, accept_vanished, begin_own_removal, end_own_removal,
+    RepositoryThen, Vanished, Witness, accept_vanished, begin_own_deletion, end_own_deletion,
     vanished, witness,
 };

@@ -212,14 +212,15 @@ mod tests {
         "tag_entry",
     ];
     /// History, and what is written in a way of its own.
-    const KEPT: [&str; 9] = [
-        "own_removal",
+    const KEPT: [&str; 10] = [
+        "own_deletion",
         "past_repository",
         "past_scan",
         "pull",
         "pull_coverage",
         "pull_minute",
         "remembered",
+        "seen_repository",
         "views_in_file",
         "witness",
     ];

@@ -1,6 +1,7 @@
 //! The scan that a new one is compared with: what was there then and is not there now vanished,
 //! unless a deletion of regsql's own took it or a person accepts it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -8,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::open::open_for_writing;
 use super::{DatabaseError, WriteLock, open_for_reading, stamp};
 
-/// What a repository had.
+/// What a repository had, or what a deletion leaves of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryThen {
     /// Its name.
@@ -24,7 +25,8 @@ pub struct RepositoryThen {
 pub struct Witness {
     /// When it ended, in nanoseconds since 1970.
     pub finished_ns: i64,
-    /// Its repositories but those from which regsql has deleted since.
+    /// Its repositories, without what regsql has deleted since. Of those that it could not read, as the last that
+    /// could saw them.
     pub repositories: Vec<RepositoryThen>,
     /// More percent of all tags missing than this has vanished, as last set.
     pub max_vanished_percent: Option<u8>,
@@ -41,11 +43,10 @@ pub fn witness(path: &Path, root: &str) -> Result<Option<Witness>, DatabaseError
 
 fn read(connection: &Connection, root: &str) -> rusqlite::Result<Option<Witness>> {
     let sql = include_str!("sql/last_witness.sql");
-    let found: Option<(i64, i64)> =
-        connection.query_row(sql, [root], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let Some((number, finished_ns)) = found else { return Ok(None) };
+    let found: Option<i64> = connection.query_row(sql, [root], |row| row.get(0)).optional()?;
+    let Some(finished_ns) = found else { return Ok(None) };
     let mut select = connection.prepare(include_str!("sql/repositories_then.sql"))?;
-    let mut rows = select.query([number])?;
+    let mut rows = select.query(params![root, now_ns()])?;
     let mut repositories = Vec::new();
     while let Some(row) = rows.next()? {
         let [tag_count, revision_count] =
@@ -60,9 +61,46 @@ fn read(connection: &Connection, root: &str) -> rusqlite::Result<Option<Witness>
     Ok(Some(Witness { finished_ns, repositories, max_vanished_percent }))
 }
 
-/// Makes the scan that is in the database a witness, if it is whole and nothing has vanished in it.
+/// Makes the scan that is in the database a witness for all that it could read, if nothing has vanished in it.
 pub(super) fn record(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM problem WHERE code = 'vanished')";
+    if connection.query_row(sql, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    take_for_right(connection, "scan")
+}
+
+/// Later scans are compared with the one in the database; what it could not read is neither missed nor forgotten.
+fn take_for_right(connection: &Connection, reason: &str) -> rusqlite::Result<()> {
+    let texts = |sql: &str| -> rusqlite::Result<Vec<String>> {
+        let mut select = connection.prepare(sql)?;
+        let texts = select.query_map([], |row| row.get(0))?;
+        texts.collect()
+    };
+    let places = texts(include_str!("sql/hidden_places.sql"))?;
+    if places.iter().any(String::is_empty) {
+        return Ok(());
+    }
+    let around: HashSet<&str> = places.iter().flat_map(|place| and_above(place)).collect();
+    let places: HashSet<&str> = places.iter().map(String::as_str).collect();
+    connection.execute_batch("CREATE TEMP TABLE hidden_repository (name TEXT PRIMARY KEY)")?;
+    let mut hide = connection.prepare("INSERT INTO temp.hidden_repository VALUES (?1)")?;
+    let names =
+        if places.is_empty() { Vec::new() } else { texts(include_str!("sql/seen_names.sql"))? };
+    for name in &names {
+        if around.contains(name.as_str()) || and_above(name).any(|above| places.contains(above)) {
+            hide.execute([name])?;
+        }
+    }
+    drop(hide);
+    let sql = "INSERT OR IGNORE INTO witness SELECT scan_number, ?1 FROM scan";
+    connection.execute(sql, [reason])?;
     connection.execute_batch(include_str!("sql/record_witness.sql"))
+}
+
+/// A path, and all above it but the top.
+fn and_above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above))
 }
 
 /// One thing that vanished, and that was not accepted.
@@ -84,32 +122,34 @@ pub fn vanished(connection: &Connection) -> rusqlite::Result<Vec<Vanished>> {
 
 /// Takes the scan that is in the database for right, whatever vanished in it.
 pub fn accept_vanished(path: &Path) -> Result<(), DatabaseError> {
-    change(path, |connection| {
-        let sql = "INSERT OR IGNORE INTO witness SELECT scan_number, 'accepted' FROM scan";
-        connection.execute(sql, []).map(|_| ())
-    })
+    change(path, |connection| take_for_right(connection, "accepted"))
 }
 
-/// Records that a deletion of regsql's own takes something from these repositories, from `now_ns` on,
-/// in nanoseconds since 1970.
-pub fn begin_own_removal<'a>(
+/// Records what a deletion of regsql's own, which begins now, is to leave of the repositories from which it takes
+/// something. What another one left, that was killed, counts no more.
+pub fn begin_own_deletion(
     path: &Path,
-    repositories: impl Iterator<Item = &'a str>,
-    now_ns: i64,
+    left: impl Iterator<Item = RepositoryThen>,
 ) -> Result<(), DatabaseError> {
     change(path, |connection| {
-        let mut insert =
-            connection.prepare("INSERT OR REPLACE INTO own_removal VALUES (?1, ?2)")?;
-        for repository in repositories {
-            insert.execute(params![repository, now_ns])?;
+        connection.execute("DELETE FROM own_deletion", [])?;
+        let mut insert = connection.prepare(include_str!("sql/begin_own_deletion.sql"))?;
+        let now_ns = now_ns();
+        for RepositoryThen { name, tag_count, revision_count } in left {
+            insert.execute(params![name, now_ns, tag_count as i64, revision_count as i64])?;
         }
         Ok(())
     })
 }
 
-/// Records that the deletion has ended and was scanned.
-pub fn end_own_removal(path: &Path) -> Result<(), DatabaseError> {
-    change(path, |connection| connection.execute("DELETE FROM own_removal", []).map(|_| ()))
+/// Records that the deletion has ended: from now on all that it left is watched again.
+pub fn end_own_deletion(path: &Path) -> Result<(), DatabaseError> {
+    change(path, |connection| connection.execute_batch(include_str!("sql/end_own_deletion.sql")))
+}
+
+/// By the clock that times of scans are of.
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn change(

@@ -49,11 +49,12 @@ pub fn add_vanished(
             revision_count: repository.revisions.len() as u64,
         })
         .collect();
-    // What is not there at all has vanished as well.
+    // What is not there at all has vanished as well, and uploads hold no reference.
     let hidden: Vec<&str> = findings
         .iter()
         .filter(|finding| {
             matches!(finding.code, Code::DirectoryUnreadable | Code::SymlinkNotFollowed)
+                && !finding.path.split('/').any(|name| name == "_uploads")
         })
         .map(|finding| finding.path.as_str())
         .collect();

@@ -46,7 +46,10 @@ pub fn run(
 ) -> Result {
     if let Some(url) = &args.acting.via_api {
         vanished::begin(context, &planned);
-        return super::via_api::run(context, args, &planned, url);
+        let result = super::via_api::run(context, args, &planned, url);
+        // Nobody scans here, and what went by then is not missed.
+        vanished::end(context);
+        return result;
     }
     // From here on Ctrl-C is heeded between two steps, so that `--after` runs.
     on_interrupt(|| ());
@@ -102,6 +105,9 @@ fn act(
     let deleted = prune::run_in(trash.as_ref(), &options, &surroundings, || {
         plan_again(context, args, planned, saved, trash.as_ref())
     });
+    if !matches!(deleted, Err(RunError::Plan(_))) {
+        vanished::end(context);
+    }
     let deleted = deleted.map_err(|error| match error {
         RunError::Trash(error) => error.into(),
         RunError::Plan(error) => error,
@@ -136,7 +142,6 @@ fn act(
     drop(deleted);
     // What the database says is no longer so.
     storage::rescan_opened(context, trash.as_ref())?;
-    vanished::end(context);
     Ok(if is_recorded { outcome } else { Outcome::Findings })
 }
 
@@ -226,7 +231,7 @@ fn plan_again(
     let summary = storage::rescan_opened(context, trash).map_err(|error| {
         if error.is_interrupted() { Error::stopped(NOTHING_DELETED) } else { error }
     })?;
-    vanished::refuse(context, args)?;
+    let accepted = vanished::refuse(context, args, Some(&planned.accepted))?;
     if is_same_scan && summary.is_unchanged && now_ns >= planned.policy.clock.now_ns {
         vanished::begin(context, &planned);
         return Ok(planned);
@@ -237,6 +242,7 @@ fn plan_again(
     let shown: BTreeSet<_> = planned.plan.skipped.iter().map(key).collect();
     drop(planned);
     let mut again = make_plan(context, args, saved, now_ns, Some(seen))?;
+    again.accepted = accepted;
     let is_new = |skipped: &&Skipped| !shown.contains(&key(skipped));
     again.newly_skipped = again.plan.skipped.iter().filter(is_new).cloned().collect();
     vanished::begin(context, &again);

@@ -9,12 +9,17 @@ use super::{Planned, PruneArgs};
 use crate::commands::Context;
 use crate::commands::error::{Error, Result};
 use crate::commands::result::Snapshot;
-use crate::db::{self, DatabaseError};
+use crate::db::{self, DatabaseError, RepositoryThen, Vanished};
 use crate::model::Kind;
 
 /// Refuses when something has vanished since the last scan that is taken for right and
-/// `--accept-vanished` does not cover it. A deletion makes what was accepted the new measure.
-pub fn refuse(context: &Context, args: &PruneArgs) -> Result<()> {
+/// `--accept-vanished` does not cover it. Gives what it covers, of which a person sees each; `seen` is what that was
+/// when the plan was shown, and nothing else is accepted then.
+pub fn refuse(
+    context: &Context,
+    args: &PruneArgs,
+    seen: Option<&[Vanished]>,
+) -> Result<Vec<Vanished>> {
     let snapshot = Snapshot::open(context, None)?;
     let vanished = db::vanished(&snapshot.connection)
         .map_err(|source| DatabaseError::Sqlite { path: context.db.clone(), source })?;
@@ -24,16 +29,17 @@ pub fn refuse(context: &Context, args: &PruneArgs) -> Result<()> {
         accepted.add(Glob::new(pattern)?);
     }
     let accepted = accepted.build()?;
-    let (known, open): (Vec<_>, Vec<_>) =
-        vanished.into_iter().partition(|vanished| accepted.is_match(name_of(&vanished.path)));
+    let (known, open): (Vec<_>, Vec<_>) = vanished.into_iter().partition(|vanished| {
+        accepted.is_match(name_of(&vanished.path))
+            && seen.is_none_or(|seen| seen.contains(vanished))
+    });
     if open.is_empty() {
-        for vanished in &known {
-            context.printer.note(&format!("accepted: {}", vanished.detail));
+        if seen.is_none() {
+            for vanished in &known {
+                context.printer.note(&format!("accepted: {}", vanished.detail));
+            }
         }
-        if args.acting.delete && !known.is_empty() {
-            db::accept_vanished(&context.db)?;
-        }
-        return Ok(());
+        return Ok(known);
     }
     let names: Vec<&str> = open.iter().map(|vanished| vanished.detail.as_str()).collect();
     Err(Error::new(names.join("\n       ")).with_hint(
@@ -49,23 +55,32 @@ fn name_of(path: &str) -> &str {
     name
 }
 
-/// Records what this run is about to delete, so that scans do not miss it. A database that cannot be
-/// written, as on a full disk, is no reason to free nothing.
+/// Records, right before the first move, that what vanished and was accepted is none any more, and what this run is to
+/// leave, so that scans do not miss what it takes. A database that cannot be written, as on a full disk, is no reason
+/// to free nothing.
 pub fn begin(context: &Context, planned: &Planned) {
     let plan = &planned.plan;
-    let has = |kind, range: &Range<u32>| {
+    let taken = |kind, range: &Range<u32>| {
         let places = &plan.goes[kind];
-        let at = places.partition_point(|place| *place < range.start);
-        places.get(at).is_some_and(|place| *place < range.end)
+        let before = |end| places.partition_point(|place| *place < end);
+        (before(range.end) - before(range.start)) as u64
     };
-    let names = (0..).zip(&planned.graph.repositories).filter(|(place, repository)| {
-        plan.goes[Kind::Repository].contains(place)
-            || has(Kind::Tag, &repository.tags)
-            || has(Kind::Revision, &repository.revisions)
+    let left = (0..).zip(&planned.graph.repositories).filter_map(|(place, repository)| {
+        let is_whole = plan.goes[Kind::Repository].contains(&place);
+        let (tags, revisions) =
+            (taken(Kind::Tag, &repository.tags), taken(Kind::Revision, &repository.revisions));
+        let left = |range: &Range<u32>, taken| {
+            if is_whole { 0 } else { (range.len() as u64).saturating_sub(taken) }
+        };
+        (is_whole || tags + revisions > 0).then(|| RepositoryThen {
+            name: repository.name.clone(),
+            tag_count: left(&repository.tags, tags),
+            revision_count: left(&repository.revisions, revisions),
+        })
     });
-    let names = names.map(|(_, repository)| repository.name.as_str());
-    let now_ns = crate::commands::now().as_nanosecond() as i64;
-    if let Err(error) = db::begin_own_removal(&context.db, names, now_ns) {
+    let accepted =
+        if planned.accepted.is_empty() { Ok(()) } else { db::accept_vanished(&context.db) };
+    if let Err(error) = accepted.and_then(|()| db::begin_own_deletion(&context.db, left)) {
         context.printer.warn(&format!(
             "{}: the next scan may call what this deletes vanished",
             Error::from(error).messages().join(": ")
@@ -73,9 +88,9 @@ pub fn begin(context: &Context, planned: &Planned) {
     }
 }
 
-/// Records that the run has ended and was scanned: from now on all is watched again.
+/// Records that the run has ended: from now on all that it left is watched again.
 pub fn end(context: &Context) {
-    if let Err(error) = db::end_own_removal(&context.db) {
+    if let Err(error) = db::end_own_deletion(&context.db) {
         context.printer.detail(&Error::from(error).messages().join(": "));
     }
 }

@@ -236,17 +236,182 @@ fn a_registry_that_was_never_pushed_to_lacks_nothing() {
 }
 
 #[test]
-fn a_scan_that_could_not_read_everything_is_no_measure() {
+fn what_a_scan_could_not_read_is_neither_missed_nor_forgotten() {
+    let scanned = two_teams().scan();
+    let on_disk = scanned.into_disk();
+    let (team, moved) = (on_disk.path(&repository("team-b")), on_disk.outside("team-b"));
+    fs::rename(&team, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &team).unwrap();
+    let scanned = on_disk.scan();
+    scanned.has_only(&[Code::SymlinkNotFollowed]);
+    // What that scan could read is compared with it.
+    let on_disk = scanned.into_disk();
+    fs::remove_dir_all(on_disk.path(&paths::tag("team-a/app", "1.0"))).unwrap();
+    let scanned = on_disk.scan();
+    scanned.has_problem(Code::Vanished, &repository("team-a/app"));
+    let on_disk = scanned.into_disk();
+    fs::remove_file(&team).unwrap();
+    let scanned = on_disk.scan();
+    scanned.has_problem(Code::Vanished, &repository("team-b"));
+    let on_disk = scanned.into_disk();
+    fs::rename(&moved, &team).unwrap();
+    let detail: String =
+        on_disk.scan().one("SELECT detail FROM problems WHERE code = 'vanished'", []);
+    assert!(detail.starts_with("all 1 tag of team-a/app"), "{detail}");
+}
+
+#[test]
+fn what_was_never_read_is_not_missed() {
     let on_disk = two_teams();
-    // Unreadable and then back: nothing vanished in between, whatever the scan in between saw.
-    std::os::unix::fs::symlink("/nowhere", on_disk.path(&repository("team-c"))).unwrap();
-    let moved = on_disk.outside("team-b");
+    let (team, moved) = (on_disk.path(&repository("team-b")), on_disk.outside("team-b"));
+    fs::rename(&team, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &team).unwrap();
+    let on_disk = on_disk.scan().into_disk();
+    fs::remove_file(&team).unwrap();
+    on_disk.scan().has_no_problem(Code::Vanished);
+}
+
+#[test]
+fn an_unreadable_place_of_one_repository_takes_no_guard_from_another_nor_uploads_from_their_own() {
+    let on_disk = two_teams();
+    let uploads = on_disk.path(&format!("{}/_uploads", repository("team-a/app")));
+    let fast = on_disk.outside("fast");
+    fs::create_dir(&fast).unwrap();
+    drop(fs::remove_dir_all(&uploads));
+    std::os::unix::fs::symlink(&fast, &uploads).unwrap();
     let scanned = on_disk.scan();
     scanned.has_only(&[Code::SymlinkNotFollowed]);
     let on_disk = scanned.into_disk();
-    fs::remove_file(on_disk.path(&repository("team-c"))).unwrap();
-    fs::rename(on_disk.path(&repository("team-b")), moved).unwrap();
-    on_disk.scan().has_no_problem(Code::Vanished);
+    fs::remove_dir_all(on_disk.path(&repository("team-b"))).unwrap();
+    fs::remove_dir_all(on_disk.path(&paths::tag("team-a/app", "1.0"))).unwrap();
+    let scanned = on_disk.scan();
+    scanned.has_problem(Code::Vanished, &repository("team-b"));
+    scanned.has_problem(Code::Vanished, &repository("team-a/app"));
+    let message = ends_with(2, &prune(&scanned, &[]));
+    assert!(message.contains("namespace team-b (2 repositories with 3 tags)"), "{message}");
+}
+
+#[test]
+fn what_vanishes_while_a_deletion_runs_is_missed_but_what_it_takes() {
+    let scanned = two_teams().scan();
+    let on_disk = scanned.into_disk();
+    let (team, moved) = (on_disk.path(&repository("team-b")), on_disk.outside("team-b"));
+    // A file that comes before the second plan makes it be worked out again, and then the list is asked for once
+    // more: after the last scan before the first move.
+    let (mark, stray) = (on_disk.outside("planned"), on_disk.path(&repository("stray")));
+    let list = on_disk.outside("list.sh");
+    let script = format!(
+        "if [ -e '{}' ]; then mv '{}' '{}'; fi\necho bystander/app:1.0\n",
+        mark.display(),
+        team.display(),
+        moved.display()
+    );
+    fs::write(&list, script).unwrap();
+    let before = format!("touch '{}' '{}'", mark.display(), stray.display());
+    let list = format!("sh '{}'", list.display());
+    let target = ["--target", "team-b/app:1.0", "--before", &before, "--protect-command", &list];
+    let scanned = on_disk.scan();
+    prune(&scanned, &target);
+    assert!(moved.exists(), "the list was not asked for again");
+    let scanned = scanned.into_disk().scan();
+    let detail: String = scanned.one("SELECT detail FROM problems WHERE code = 'vanished'", []);
+    assert!(detail.starts_with("namespace team-b (2 repositories with 2 tags)"), "{detail}");
+    ends_with(2, &prune(&scanned, &[]));
+}
+
+#[test]
+fn a_deletion_through_the_api_that_ended_early_leaves_the_guard_on() {
+    let scanned = two_teams().scan();
+    let message = ends_with(
+        2,
+        // Nobody listens there.
+        &scanned.run(&[
+            "prune",
+            "--target",
+            "team-b/tool:1.0",
+            "--via-api",
+            "http://127.0.0.1:9",
+            "--delete",
+            "--yes",
+            "--min-age",
+            "0s",
+        ]),
+    );
+    assert!(message.contains("127.0.0.1:9"), "{message}");
+    let on_disk = scanned.into_disk().scan().into_disk();
+    fs::remove_dir_all(on_disk.path(&repository("team-b/tool"))).unwrap();
+    on_disk.scan().has_problem(Code::Vanished, &repository("team-b/tool"));
+}
+
+#[test]
+fn a_killed_deletion_hides_what_it_was_to_take_and_none_does_from_the_future() {
+    // Nanoseconds from now on, and whether what vanished is seen.
+    let hour = 3_600_000_000_000_i64;
+    for (after_ns, left, is_seen) in
+        [(-hour, 0, false), (-hour, 1, true), (hour, 0, true), (-25 * hour, 0, true)]
+    {
+        let on_disk = two_teams().scan().into_disk();
+        let database = rusqlite::Connection::open(on_disk.database()).unwrap();
+        let now_ns = jiff::Timestamp::now().as_nanosecond() as i64;
+        let row = "INSERT INTO own_deletion VALUES ('team-b/tool', ?1, ?2, ?2)";
+        database.execute(row, (now_ns + after_ns, left)).unwrap();
+        drop(database);
+        fs::remove_dir_all(on_disk.path(&repository("team-b/tool"))).unwrap();
+        let found = "SELECT 1 FROM problems WHERE code = 'vanished'";
+        assert_eq!(on_disk.scan().exists(found, []), is_seen, "{after_ns} {left}");
+    }
+}
+
+#[test]
+fn what_was_accepted_counts_once_the_deletion_begins() {
+    let gone = |on_disk: &OnDisk| {
+        fs::remove_dir_all(on_disk.path(&repository("team-b"))).unwrap();
+    };
+    let accepting = ["prune", "--garbage", "--delete", "--offline", "--accept-vanished"];
+    for more in [
+        // Nobody is there to say yes.
+        &["--min-age", "0s", "--max-delete-percent", "100"][..],
+        &["--min-age", "0s", "--max-delete-percent", "1", "--yes"],
+        &["--min-age", "0s", "--max-delete-percent", "100", "--yes", "--before", "false"],
+    ] {
+        let on_disk = two_teams().scan().into_disk();
+        gone(&on_disk);
+        let scanned = on_disk.scan();
+        let output = scanned.run(&[&accepting[..], more].concat());
+        assert_ne!(output.status.code(), Some(0), "{more:?}");
+        let message = ends_with(2, &prune(&scanned, &[]));
+        assert!(message.contains("namespace team-b"), "{more:?}: {message}");
+    }
+}
+
+#[test]
+fn what_vanishes_after_the_plan_was_shown_is_not_accepted_with_it() {
+    let on_disk = two_teams().scan().into_disk();
+    fs::remove_dir_all(on_disk.path(&repository("team-b"))).unwrap();
+    let tag = on_disk.path(&paths::tag("team-a/app", "1.0"));
+    let before = format!("mv '{}' '{}'", tag.display(), on_disk.outside("tag").display());
+    let scanned = on_disk.scan();
+    let message = ends_with(2, &prune(&scanned, &["--accept-vanished", "--before", &before]));
+    assert!(message.contains("accepted: namespace team-b"), "{message}");
+    assert!(message.contains("all 1 tag of team-a/app vanished"), "{message}");
+    let message = ends_with(2, &prune(&scanned, &[]));
+    assert!(message.contains("namespace team-b"), "{message}");
+}
+
+#[test]
+fn most_tags_of_all_that_were_one_repositorys_are_accepted_by_its_name() {
+    let mut fixture = Fixture::new();
+    let image = fixture.push("solo", "0");
+    for number in 1..=9 {
+        fixture.registry.tag("solo", &number.to_string(), &image.digest);
+    }
+    fixture.push("team/app", "1.0");
+    let on_disk = fixture.scan().into_disk();
+    fs::remove_dir_all(on_disk.path(&repository("solo"))).unwrap();
+    let scanned = on_disk.scan();
+    ends_with(2, &prune(&scanned, &[]));
+    ends_with(0, &prune(&scanned, &["--accept-vanished=solo"]));
+    ends_with(0, &prune(&scanned, &[]));
 }
 
 /// What is taken from the storage of [`two_teams`], and whether an empty directory is left there.

@@ -66,6 +66,24 @@ fn tags_that_share_a_digest_with_one_that_stays_are_skipped_and_told() {
 }
 
 #[test]
+fn what_the_api_took_is_not_missed_and_all_that_it_left_is() {
+    let registry = registry(str::to_owned);
+    let bench = Bench::of(&registry.root());
+    let only = ["prune", "--target", "team/app:1.1", "--min-age", "0s", "--delete", "--yes"];
+    bench.ends(0, &[&only[..], &["--via-api", &url(&registry)]].concat());
+    let root = registry.root();
+    let scan = ["scan", root.to_str().unwrap()];
+    let vanished = ["sql", "SELECT detail FROM problems WHERE code = 'vanished'", "-f", "csv"];
+    bench.done(&scan);
+    assert!(!bench.done(&vanished).contains("vanished since"));
+    let away = registry.beside().join("away");
+    std::fs::rename(root.join(regsql::sample::paths::repository("team")), &away).unwrap();
+    bench.done(&scan);
+    let said = bench.done(&vanished);
+    assert!(said.contains("all 1 repository with 3 tags vanished since"), "{said}");
+}
+
+#[test]
 fn a_registry_that_deletes_nothing_says_how_to_change_that() {
     let registry = registry(|config| config.replace("enabled: true", "enabled: false"));
     let bench = Bench::of(&registry.root());
