@@ -200,8 +200,22 @@ fn locate_directory(
 ) -> Result<Location, LocateError> {
     let unreadable = |path: &Path, source| LocateError::Unreadable { path: path.into(), source };
     let nested = canonical.join(V2);
+    let refused = |found: String, hint: String| LocateError::NotARegistry {
+        path: given.to_owned(),
+        found,
+        hint,
+    };
+    let location = |root: &Path, v2: &str| match layouts::drive_of_minio(&root.join(v2)) {
+        Some(other) => Err(refused(other.found, other.hint)),
+        None => Ok(Location::new(root.to_owned(), v2.into())),
+    };
     if has_halves(&nested) {
-        return Ok(Location::new(canonical.to_owned(), V2.into()));
+        // A configuration says which of them its registry has.
+        let beside = may_descend.then(|| layouts::beside_empty(canonical, &nested)).flatten();
+        return match beside {
+            Some(other) => Err(refused(other.found, other.hint)),
+            None => location(canonical, V2),
+        };
     }
     // A directory that only root may enter must not be called "something else".
     let names = look::names(canonical).map_err(|source| unreadable(given, source))?;
@@ -212,29 +226,24 @@ fn locate_directory(
     }
     if canonical.ends_with(V2) && has_halves(canonical) {
         let root = canonical.ancestors().nth(3).unwrap_or(canonical);
-        return Ok(Location::new(root.to_owned(), V2.into()));
+        return location(root, V2);
     }
     let is_v2 = layouts::is_v2(canonical).map_err(|(path, source)| unreadable(&path, source))?;
     if is_v2 {
-        return Ok(Location::new(canonical.to_owned(), PathBuf::new()));
+        return location(canonical, "");
     }
     let other = layouts::other(canonical, &names);
     if other.is_none() && nested.is_dir() {
         // A registry that was never pushed to.
         return Ok(Location::new(canonical.to_owned(), V2.into()));
     }
-    let refused = |found: String, hint: String| LocateError::NotARegistry {
-        path: given.to_owned(),
-        found,
-        hint,
-    };
     if let Some(root) = root_around(canonical) {
         let hint = format!("give the root: {}", root.display());
         return Err(refused(format!("it lies inside one, `{}`", root.display()), hint));
     }
     let Found { roots, is_all } = look::roots_below(canonical);
     match (other, roots.as_slice()) {
-        (None, [root]) if is_all && may_descend => Ok(Location::new(root.to_owned(), V2.into())),
+        (None, [root]) if is_all && may_descend => location(root, V2),
         (None, [root]) => {
             let hint = format!("give the root: {}", root.display());
             Err(refused(format!("one lies below it, `{}`", root.display()), hint))
