@@ -41,6 +41,7 @@ fn a_deletion_at_once_leaves_what_an_undo_of_an_earlier_run_needs_until_that_is_
     // The base stays for the other image, which goes next, and without a way back.
     let (code, text) = prune(&disk, &["--target", "shop/web:1.0"]);
     assert_eq!(code, Some(0), "{text}");
+    assert!(!text.contains("select nothing"), "{text}");
     let at_once = ["--target", "shop/api:1.0", "--garbage", "--no-trash"];
     let (code, text) = prune(&disk, &at_once);
     assert_eq!(code, Some(0), "{text}");

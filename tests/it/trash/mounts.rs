@@ -120,6 +120,23 @@ fn one_repository_on_another_mount_is_refused_before_anything_moves() {
 }
 
 #[test]
+fn a_disk_without_room_for_the_directories_of_a_run_has_none_for_one_move() {
+    let mounts = "mount -t tmpfs -o size=16k none \"$1\"";
+    with_mounts(
+        "trash::mounts::a_disk_without_room_for_the_directories_of_a_run_has_none_for_one_move",
+        mounts,
+        |root| {
+            fs::create_dir_all(root.join("docker/registry/v2/blobs")).unwrap();
+            let error = TrashRun::check_room(&open(root), 1).unwrap_err();
+            let TrashError::NoRoom { needed_bytes, free_bytes, .. } = error else {
+                panic!("{error}")
+            };
+            assert!(free_bytes <= 16 << 10 && needed_bytes > free_bytes, "{needed_bytes}");
+        },
+    );
+}
+
+#[test]
 fn blobs_behind_a_link_to_another_disk_are_refused_and_on_the_same_disk_moved() {
     let registry = Registry::new();
     let blobs = registry.below("docker/registry/v2/blobs");
