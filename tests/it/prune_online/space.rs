@@ -248,14 +248,15 @@ fn an_upload_that_a_snapshot_holds_comes_free_at_most_and_a_sparse_one_is_called
         registry.image("team/app").push_tag("1.0");
         registry.at(days_ago(30));
         registry.upload("team/app", id, 20 * MIB, "2020-01-01T00:00:00Z");
-        let bench = Bench::of_registry(&registry);
-        let data = bench.root().join(paths::upload("team/app", id)).join("data");
+        let Some(disk) = Disk::with(&registry) else { return };
+        let data = disk.root.join(paths::upload("team/app", id)).join("data");
         if !is_sparse {
             let mut file = File::options().write(true).open(&data).unwrap();
             file.write_all(&vec![7; 20 * MIB as usize]).unwrap();
             file.set_modified(days_ago(30)).unwrap();
-            fs::hard_link(&data, bench.root().with_file_name("snapshot")).unwrap();
+            fs::hard_link(&data, disk.root.join("snapshot")).unwrap();
         }
+        let bench = Bench::of(&disk.root);
         let choice = ["prune", "stale-uploads", "--min-age=0s", "--max-delete-percent=100"];
         let plan = bench.ends(0, &choice);
         assert_eq!(plan.contains("Would free at most "), !is_sparse, "{plan}");
