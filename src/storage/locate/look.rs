@@ -82,16 +82,20 @@ pub fn any_below(
     is_wanted: &dyn Fn(&Path, &[u8], bool) -> bool,
 ) -> io::Result<bool> {
     let mut looked_at = 0;
-    let mut waiting = VecDeque::from([(names(top)?, top.to_owned(), 0)]);
-    while let Some((entries, directory, level)) = waiting.pop_front() {
+    // A directory is listed when its turn comes: what is looked for mostly lies in the first.
+    let mut waiting = VecDeque::from([(top.to_owned(), 0)]);
+    while let Some((directory, level)) = waiting.pop_front() {
+        let entries = match names(&directory) {
+            Err(error) if level == 0 => return Err(error),
+            entries => entries.unwrap_or_default(),
+        };
         for (name, is_directory) in entries {
             if is_wanted(&directory, name.as_bytes(), is_directory) {
                 return Ok(true);
             }
             looked_at += 1;
             if is_directory && level + 1 < depth && looked_at <= MAX_DIRECTORIES {
-                let path = directory.join(&name);
-                waiting.push_back((names(&path).unwrap_or_default(), path, level + 1));
+                waiting.push_back((directory.join(&name), level + 1));
             }
         }
     }
