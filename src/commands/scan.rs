@@ -150,8 +150,8 @@ pub fn show(context: &Context, summary: &Summary) {
     }
     if let Some(inventory) = summary.bucket.as_ref().and_then(|facts| facts.inventory.as_ref()) {
         printer.warn(&format!(
-            "from an inventory of {} ago: names, sizes and times are of then, and prune lists again",
-            ui::age(seconds_since(inventory.made_ns)),
+            "from an inventory of {}: names, sizes and times are of then, and prune lists again",
+            ui::ago(seconds_since(inventory.made_ns)),
         ));
     }
     let took = ui::duration_ms(summary.duration.as_millis() as i64);

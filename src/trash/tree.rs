@@ -124,7 +124,7 @@ pub fn create_if_missing(storage: &dyn StorageWriter, directory: &Path) -> io::R
 }
 
 /// Whether a file of this name, or what holds it, is what other programs leave in any directory.
-fn is_clutter(file: &Path) -> bool {
+pub(super) fn is_clutter(file: &Path) -> bool {
     let names = file.iter().map(std::os::unix::ffi::OsStrExt::as_bytes);
     let last = names.clone().count();
     (1..).zip(names).any(|(at, name)| clutter::of_entry(name, at == last).is_some())

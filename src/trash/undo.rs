@@ -1,7 +1,7 @@
 //! Putting a run back.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,7 @@ use super::moves::RunSummary;
 use super::moves::{Counts, Move, MoveKind};
 use super::paths::{DONE, FILES, MOVES, PARTIAL};
 use super::run::{PutBack, TrashRun, existing};
-use super::tree::{Left, remove_empty_directories, remove_tree};
-use crate::model::clutter;
+use super::tree::{Left, is_clutter, remove_empty_directories, remove_tree};
 use crate::storage::StorageWriter;
 
 /// More failures than this have one cause: a disk that is broken, full or read-only.
@@ -201,8 +200,8 @@ pub(super) fn remove_run(
     };
     let (mut own, others): (Vec<_>, Vec<_>) =
         storage.list(directory)?.into_iter().map(|entry| entry.name).partition(|name| is_own(name));
-    let is_clutter = |name: &OsString| clutter::of_entry(name.as_bytes(), false).is_some();
-    let (clutter, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_clutter);
+    let (clutter, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|name| is_clutter(Path::new(name)));
     for name in clutter {
         remove_tree(storage, &directory.join(name))?;
     }

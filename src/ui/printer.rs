@@ -82,7 +82,7 @@ impl Printer {
     }
 
     /// The last line of a log: how the program ends, and why. `reason` is `None` for what a warning
-    /// has said. Whoever asked for quiet is told nothing but a warning that no other line stands for.
+    /// has said. With `--quiet` only the last suppressed warning is printed, and only for exit code 1.
     pub fn end_log(&self, exit_code: u8, reason: Option<&str>) {
         let warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if self.verbosity == Verbosity::Quiet {
@@ -159,8 +159,7 @@ impl Printer {
         }
     }
 
-    /// A line about something that may be wrong. Whoever asked for quiet gets the last one alone, and
-    /// when it is why the program ends with exit code 1.
+    /// A line about something that may be wrong. With `--quiet` it is kept for [`Self::end_log`].
     pub fn warn(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.warn_always(text);

@@ -66,7 +66,7 @@ pub fn begin(context: &Context, planned: &Planned) {
         (before(range.end) - before(range.start)) as u64
     };
     let left = (0..).zip(&planned.graph.repositories).filter_map(|(place, repository)| {
-        let is_whole = plan.goes[Kind::Repository].contains(&place);
+        let is_whole = plan.goes[Kind::Repository].binary_search(&place).is_ok();
         let (tags, revisions) =
             (taken(Kind::Tag, &repository.tags), taken(Kind::Revision, &repository.revisions));
         let left = |range: &Range<u32>, taken| {

@@ -153,7 +153,12 @@ fn parse(path: &Path, text: &str, variables: &Variables) -> Result<Read, LocateE
             let name = name.to_ascii_lowercase();
             let keys = name.strip_prefix(&prefix).and_then(|rest| rest.strip_prefix('_'));
             let Some(keys) = keys.filter(|_| !text.is_empty()) else { continue };
-            set(section.get_or_insert(Value::Null), keys.split('_'), yaml(text)?);
+            let value = match yaml(text) {
+                // Such as a password: only what says where the storage is must be understood.
+                Err(_) if prefix != "registry_storage" => Value::String(text.clone()),
+                value => value?,
+            };
+            set(section.get_or_insert(Value::Null), keys.split('_'), value);
         }
         Ok(section)
     };
@@ -389,6 +394,8 @@ mod tests {
         };
         assert_eq!(harbor.code, EvidenceCode::HarborConfiguration);
         assert_eq!(of(&[("REGISTRY_DATABASE_ENABLED", "false")]), []);
+        let secret = [("REGISTRY_DATABASE_ENABLED", "true"), ("REGISTRY_DATABASE_PASSWORD", "%[x")];
+        assert_eq!(of(&secret).len(), 1, "a password need not be YAML");
     }
 
     #[test]

@@ -149,7 +149,9 @@ fn what_programs_of_a_nas_leave_in_the_trash_is_no_run_and_goes_with_one() {
     fs::write(files.join(".DS_Store"), "x").unwrap();
     fs::create_dir_all(files.join("@eaDir")).unwrap();
     fs::write(files.join("@eaDir/data@SynoEAStream"), "x").unwrap();
-    fs::write(registry.run_directory(&run).join(".DS_Store"), "x").unwrap();
+    for name in [".DS_Store", "Thumbs.db"] {
+        fs::write(registry.run_directory(&run).join(name), "x").unwrap();
+    }
     let list = registry.run(&["trash", "list", "--storage", "registry"]);
     assert!(list.contains("1 row") && !list.contains("@eaDir"), "{list}");
     let output = registry.run(&["trash", "purge", "--yes", "--storage", "registry"]);
